@@ -1,0 +1,67 @@
+package link
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// sizes are the capacities of the buffer pools in octets. The largest holds a 65,535-octet packet with
+// its Ethernet header and Headroom, rounded to the allocator's page.
+var sizes = [...]int{256, 2048, 16384, 73728}
+
+// MaxBuffer is the capacity in octets of the largest pooled buffer.
+const MaxBuffer = 73728
+
+var pools [len(sizes)]sync.Pool
+
+// Buffer is pooled storage with a reference count. It begins with one reference; the last Release puts it
+// back into its pool, after which nobody may look at it. Retain and Release may be called from any goroutine.
+type Buffer struct {
+	refs  atomic.Int32
+	class int8
+	data  []byte
+}
+
+// NewBuffer returns a buffer of at least n octets with one reference, which the caller owns. Its content
+// is undefined. More than MaxBuffer octets come from the heap and are not pooled.
+func NewBuffer(n int) *Buffer {
+	for class, size := range sizes {
+		if n > size {
+			continue
+		}
+		b, _ := pools[class].Get().(*Buffer)
+		if b == nil {
+			b = &Buffer{class: int8(class), data: make([]byte, size)}
+		}
+		b.refs.Store(1)
+		debugGet(b)
+		return b
+	}
+	b := &Buffer{class: -1, data: make([]byte, n)}
+	b.refs.Store(1)
+	debugGet(b)
+	return b
+}
+
+// Bytes returns the whole storage. The caller borrows it while it holds a reference.
+func (b *Buffer) Bytes() []byte { return b.data }
+
+// Cap returns the size of the storage in octets: what a reference pins.
+func (b *Buffer) Cap() int { return len(b.data) }
+
+// Retain adds a reference, which somebody must release.
+func (b *Buffer) Retain() { b.refs.Add(1) }
+
+// Release gives one reference back. Giving back more than there are is a bug in the caller and panics.
+func (b *Buffer) Release() {
+	switch n := b.refs.Add(-1); {
+	case n > 0:
+		return
+	case n < 0:
+		panic("link: buffer released twice")
+	}
+	debugPut(b)
+	if b.class >= 0 {
+		pools[b.class].Put(b)
+	}
+}

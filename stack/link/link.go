@@ -1,0 +1,79 @@
+// Package link is the contract between a stack and the devices that carry its frames: the Device
+// interface, the Frame that crosses it, the pooled and reference-counted Buffer that frames live in, and
+// the metadata of checksum and segmentation offload. It knows no protocol but the shape of a frame.
+package link
+
+import "errors"
+
+// ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
+var ErrClosed = errors.New("link: device closed")
+
+// MAC is an Ethernet address.
+type MAC = [6]byte
+
+// Kind says what a device's frames begin with.
+type Kind uint8
+
+const (
+	// Ethernet frames begin with a 14-byte Ethernet II header.
+	Ethernet Kind = iota
+	// IP frames begin with the IP header itself, as a TUN device's do.
+	IP
+)
+
+// String returns "ethernet" or "ip".
+func (k Kind) String() string {
+	if k == IP {
+		return "ip"
+	}
+	return "ethernet"
+}
+
+// Info describes a device. It does not change while the device is open.
+type Info struct {
+	// Name is the device's name for people and captures, "tap0" for instance.
+	Name string
+	// Kind says what frames begin with.
+	Kind Kind
+	// MAC is the Ethernet address of the stack's side; zero for Kind IP.
+	MAC MAC
+	// MTU is the largest IP packet in octets that one frame carries on the wire. A TCP super-segment may
+	// be larger: the device, or whoever receives it, cuts it.
+	MTU int
+	// Checksum says that Write takes frames whose transport checksum is left to the device
+	// (Meta.NeedsChecksum), and that Read may deliver such frames, which are trusted.
+	Checksum bool
+	// TSO4 and TSO6 say that Write takes TCP super-segments over IPv4 and IPv6 (Meta.GSO), and that
+	// Read may deliver them. They imply Checksum.
+	TSO4, TSO6 bool
+	// MaxPacket is the largest IP packet, in octets, of a super-segment that Write takes: at most 65,535.
+	// Zero means MTU.
+	MaxPacket int
+}
+
+// Device moves frames between a stack and a network. Read and Write may run at the same time; neither is
+// called twice at once. Close may be called at any time and more than once.
+type Device interface {
+	// Info describes the device.
+	Info() Info
+	// Read blocks until at least one frame is there, fills frames from the front with as many as are
+	// there without waiting further, and returns their number. It passes ownership of each to the caller,
+	// who calls Frame.Release. A received frame is contiguous: all of it stands in Frame.Header.
+	// After Close it returns ErrClosed. Any other error ends the device for its reader.
+	Read(frames []Frame) (int, error)
+	// Write sends frames in order and returns how many it took; it borrows them until it returns and
+	// changes neither Header nor Payload, though it may use the headroom in front of Header.
+	// A full queue or a frame that the network refuses is dropped and counted as taken, as on a wire.
+	// After Close it returns ErrClosed.
+	Write(frames []Frame) (int, error)
+	// Close makes Read and Write return ErrClosed, and returns when both are safe to forget.
+	Close() error
+}
+
+// MultiQueue is a Device of several queues. Each queue is a Device of its own with the same Info; closing
+// the parent closes them all. The network chooses the queue by flow.
+type MultiQueue interface {
+	Device
+	// Queues returns the queues, at least one; the first one is what the parent's own Read and Write use.
+	Queues() []Device
+}

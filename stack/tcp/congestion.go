@@ -1,0 +1,38 @@
+package tcp
+
+import "time"
+
+// Window is the congestion state that a connection shares with its CongestionControl. All sizes are octets.
+type Window struct {
+	// Cwnd is the congestion window, Ssthresh the slow start threshold (RFC 5681 2).
+	Cwnd, Ssthresh uint32
+	// SMSS is the sender's maximum segment size: the payload of a full segment.
+	SMSS uint32
+	// SRTT is the smoothed round-trip time, MinRTT the smallest one seen; zero before the first sample.
+	SRTT, MinRTT time.Duration
+}
+
+// InSlowStart says whether cwnd is below ssthresh.
+func (w *Window) InSlowStart() bool { return w.Cwnd < w.Ssthresh }
+
+// CongestionControl decides how the congestion window moves. The connection calls it while it is not in
+// loss recovery; it detects loss, keeps the flight within Cwnd, and undoes spurious cuts by itself. The
+// calls are serialised and must not allocate.
+type CongestionControl interface {
+	// Name is the controller's name as the option TCP_CONGESTION takes it: "cubic", "reno".
+	Name() string
+	// OnAck tells that acked octets were newly acknowledged outside recovery. limited says that the
+	// flight had filled Cwnd: only then may Cwnd grow (RFC 5681 errata, RFC 7661). rtt is the sample that
+	// this ACK gave, zero for none.
+	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now Time)
+	// OnLoss returns the ssthresh for a loss event with flight octets outstanding, at least 2*SMSS
+	// (RFC 5681 equation 4, RFC 9438 4.6), and notes the event. The connection sets Cwnd itself.
+	OnLoss(w *Window, flight uint32, now Time) uint32
+	// OnTimeout tells that the retransmission timer expired; OnLoss was called before it when this is the
+	// first expiry for the data. The connection sets Cwnd to one SMSS itself.
+	OnTimeout(w *Window, now Time)
+	// OnIdle tells that the connection begins to send again after idle without any data in flight.
+	OnIdle(w *Window, idle time.Duration, now Time)
+	// OnUndo tells that the last loss event was spurious; the connection has restored Cwnd and Ssthresh.
+	OnUndo(w *Window, now Time)
+}
