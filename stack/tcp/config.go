@@ -1,0 +1,130 @@
+package tcp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config holds what all connections of a host share. The zero value of a field means its default.
+type Config struct {
+	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long. Default 30 s (RFC 9293 says
+	// 2 minutes; ledger Z-7).
+	MSL time.Duration
+	// FINWait2 bounds how long a connection that its owner has closed waits for the peer's FIN. Default 60 s.
+	FINWait2 time.Duration
+	// OrphanTimeout bounds how long a closed connection may go on sending what is queued against a closed
+	// window, counted from the peer's last progress. Default 60 s.
+	OrphanTimeout time.Duration
+	// DelayedACK is the longest an acknowledgment is held back. Default 40 ms, at most 500 ms (RFC 9293 3.8.6.3).
+	DelayedACK time.Duration
+	// MinRTO is the floor of the variance term of the retransmission timeout. Default 200 ms (ledger Z-4).
+	MinRTO time.Duration
+	// MaxRTO caps the retransmission timeout and the zero-window probe interval. Default 120 s, at least 60 s.
+	MaxRTO time.Duration
+	// SYNTimeout is how long connect goes on sending SYNs. Default 180 s (RFC 9293 3.8.3: at least 3 minutes).
+	SYNTimeout time.Duration
+	// UserTimeout is how long data may stay unacknowledged before the connection ends (R2 of RFC 9293
+	// 3.8.3). Default 924 s, which is about what Linux's fifteen retransmissions take.
+	UserTimeout time.Duration
+	// SYNACKRetries is how often a SYN-ACK is sent again. Default 5 (ledger Z-11).
+	SYNACKRetries int
+	// RecvBuffer is a connection's receive buffer in octets when it opens, MaxRecvBuffer what autotuning may
+	// raise it to. Defaults 128 KiB and 6 MiB.
+	RecvBuffer, MaxRecvBuffer int
+	// SendBuffer is a connection's send buffer in octets when it opens, MaxSendBuffer what autotuning may
+	// raise it to. Defaults 128 KiB and 4 MiB.
+	SendBuffer, MaxSendBuffer int
+	// CongestionControl names the controller of new connections: "cubic" (default) or "reno".
+	CongestionControl string
+	// NoTimestamps and NoSACK keep the options out of our SYNs.
+	NoTimestamps, NoSACK bool
+	// TimeWaitObeysReset lets a RST end TIME-WAIT early (RFC 1337's hazard). Default off (ledger Z-8).
+	TimeWaitObeysReset bool
+}
+
+// WithDefaults returns the configuration with each zero field replaced by its default and each other one
+// kept within its bounds.
+func (c Config) WithDefaults() Config {
+	duration := func(d *time.Duration, def, low, high time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		*d = min(max(*d, low), high)
+	}
+	duration(&c.MSL, 30*time.Second, time.Millisecond, 2*time.Minute)
+	duration(&c.FINWait2, 60*time.Second, time.Millisecond, time.Hour)
+	duration(&c.OrphanTimeout, 60*time.Second, time.Millisecond, time.Hour)
+	duration(&c.DelayedACK, 40*time.Millisecond, time.Millisecond, 490*time.Millisecond)
+	duration(&c.MinRTO, 200*time.Millisecond, time.Millisecond, 10*time.Second)
+	duration(&c.MaxRTO, 120*time.Second, time.Minute, time.Hour)
+	duration(&c.SYNTimeout, 180*time.Second, time.Second, time.Hour)
+	duration(&c.UserTimeout, 924*time.Second, time.Second, 24*365*time.Hour)
+	number := func(n *int, def, low, high int) {
+		if *n == 0 {
+			*n = def
+		}
+		*n = min(max(*n, low), high)
+	}
+	number(&c.SYNACKRetries, 5, 1, 255)
+	number(&c.RecvBuffer, 128<<10, 2304, 1<<30)
+	number(&c.MaxRecvBuffer, 6<<20, c.RecvBuffer, 1<<30)
+	number(&c.SendBuffer, 128<<10, 4608, 1<<30)
+	number(&c.MaxSendBuffer, 4<<20, c.SendBuffer, 1<<30)
+	if c.CongestionControl == "" {
+		c.CongestionControl = "cubic"
+	}
+	return c
+}
+
+// Options are what a user may set on one connection; accepted connections inherit their listener's.
+type Options struct {
+	// NoDelay turns Nagle's algorithm off (RFC 9293 3.7.4).
+	NoDelay bool
+	// Cork holds back partial segments until it is cleared, at most 200 ms.
+	Cork bool
+	// QuickACK turns delayed acknowledgments off.
+	QuickACK bool
+	// KeepAlive turns keepalive on (RFC 9293 3.8.4). KeepIdle is the idle time in seconds before the first
+	// probe, KeepInterval that between probes, KeepCount how many go unanswered before the connection ends.
+	// Zero means 7200 s, 75 s and 9.
+	KeepAlive              bool
+	KeepIdle, KeepInterval uint16
+	KeepCount              uint8
+	// Linger is the SO_LINGER time in seconds; negative means off, which is the usual Close in the
+	// background. Zero makes Close reset the connection.
+	Linger int32
+	// UserTimeout is TCP_USER_TIMEOUT in milliseconds; zero means Config.UserTimeout.
+	UserTimeout uint32
+	// RecvBuffer and SendBuffer fix the buffer sizes in octets and end autotuning; zero leaves it on.
+	RecvBuffer, SendBuffer int32
+	// MaxSeg caps the MSS in octets in both directions; zero for none.
+	MaxSeg uint16
+	// TTL is the IPv4 TTL or IPv6 hop limit of what the connection sends, TOS its traffic class; the ECN
+	// bits of TOS are TCP's own. TTL zero means the host's default.
+	TTL, TOS uint8
+}
+
+// DefaultOptions returns the options of a fresh POSIX socket: Nagle on, keepalive off, no linger.
+func DefaultOptions() Options { return Options{Linger: -1} }
+
+// Tuple is a connection's four-tuple as this host sees it.
+type Tuple struct{ Local, Remote netip.AddrPort }
+
+// Path is what TCP must know of the way to the peer.
+type Path struct {
+	// MTU is the largest IP packet in octets that one frame carries.
+	MTU int
+	// MaxSuper is the largest IP packet in octets that the device cuts by itself; zero where it does not.
+	MaxSuper int
+	// V6 says that the packets are IPv6's.
+	V6 bool
+}
+
+// MaxSegment returns the largest TCP segment in octets, header included, that fits the path whole: MMS_S of
+// RFC 9293 3.7.1.
+func (p Path) MaxSegment() int {
+	if p.V6 {
+		return p.MTU - 40
+	}
+	return p.MTU - 20
+}

@@ -1,0 +1,50 @@
+package tcp
+
+// Sink takes the segments of one connection. Transmit borrows seg and all that it refers to until it
+// returns; it must not call back into the connection.
+type Sink interface {
+	Transmit(seg *Segment)
+}
+
+// Env is what the connections of one shard share. Calls for connections of one Env are serialised by the
+// caller; nothing here is locked.
+type Env struct {
+	// Config is the host's configuration, with defaults applied.
+	Config *Config
+	// Secret keys the initial sequence numbers, the timestamp offsets and the SYN cookies.
+	Secret *Secret
+	// Alloc returns storage of at least n octets with one reference, which the connection then owns; Data
+	// is the whole storage.
+	Alloc func(n int) Span
+	// Rand returns a random number, for jitter and for limits that must not be predictable.
+	Rand func() uint64
+	// Counters counts what happened in this shard.
+	Counters Counters
+
+	challenge challengeLimit
+	gather    []Span
+	scratch   Segment
+	marks     []mark
+}
+
+// Counters count events since the stack began.
+type Counters struct {
+	SegmentsIn, SegmentsOut      uint64 // segments, a super-segment counting once
+	OctetsIn, OctetsOut          uint64 // octets of text
+	Retransmitted                uint64 // segments sent again, of any cause
+	Timeouts                     uint64 // expiries of the retransmission timer
+	FastRecoveries               uint64 // entries into loss recovery
+	SpuriousTimeouts             uint64 // timeouts undone by F-RTO or D-SACK
+	Probes                       uint64 // zero-window, keepalive and tail loss probes
+	ResetsIn, ResetsOut          uint64 // segments with RST accepted and sent
+	ChallengeACKs                uint64 // challenge ACKs sent (RFC 5961)
+	DroppedChallengeACKs         uint64 // challenge ACKs held back by a limit
+	DroppedOutOfWindow           uint64 // segments that the acceptability test refused
+	DroppedPAWS                  uint64 // segments older than TS.Recent
+	DroppedBadACK                uint64 // segments whose acknowledgment was out of range
+	DroppedNoACK                 uint64 // segments without ACK in a synchronized state
+	DroppedPruned                uint64 // octets of out-of-order text given up for memory
+	DroppedReceiveFull           uint64 // octets of text beyond the receive window
+	ActiveOpens, PassiveOpens    uint64 // connections that became ESTABLISHED by connect and by accept
+	UserTimeouts, KeepaliveFails uint64 // connections ended by R2 and by unanswered keepalive probes
+}

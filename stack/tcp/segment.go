@@ -1,0 +1,99 @@
+package tcp
+
+// Flags are the control bits of a segment, as they stand in the header (RFC 9293 3.1, RFC 9768 for AE).
+type Flags uint16
+
+// The control bits.
+const (
+	FIN Flags = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+	AE
+)
+
+// OptionSet says which options a segment carries. The bits are those of wire.TCPOptions.Has.
+type OptionSet uint16
+
+// The options.
+const (
+	OptMSS OptionSet = 1 << iota
+	OptWindowScale
+	OptSACKPermitted
+	OptTimestamps
+	OptSACK
+	OptFastOpen
+	OptUserTimeout
+)
+
+// Block is a run of sequence numbers [Left, Right) (RFC 2018 3).
+type Block struct{ Left, Right Seq }
+
+// Storage is the reference-counted memory behind a Span; *link.Buffer is one.
+type Storage interface {
+	// Retain adds a reference.
+	Retain()
+	// Release gives one back.
+	Release()
+	// Cap returns the octets that a reference pins.
+	Cap() int
+}
+
+// Span is a run of octets and the storage that holds them. A nil Owner means that the octets are borrowed
+// for the call and must be copied to be kept.
+type Span struct {
+	Data  []byte
+	Owner Storage
+}
+
+// Segment is a decoded segment on its way in or a description of one on its way out.
+type Segment struct {
+	Seq, Ack Seq
+	Flags    Flags
+	// Window and Urgent are the header's raw fields: the window is not scaled.
+	Window, Urgent uint16
+
+	Options      OptionSet
+	MSS          uint16
+	WindowScale  uint8
+	NumSACK      uint8
+	TSVal, TSEcr uint32
+	SACK         [4]Block
+
+	// CE says that the IP header of an incoming segment carried Congestion Experienced (RFC 3168 5).
+	CE bool
+	// ECT asks that the IP header of an outgoing segment says ECT(0).
+	ECT bool
+
+	// Text is the payload of an incoming segment. The connection borrows it, and takes a reference of its
+	// own to keep it.
+	Text Span
+	// Gather is the payload of an outgoing segment, in order; the Sink borrows it and takes references of
+	// its own. TextLen is the payload's length in octets, in and out.
+	Gather  []Span
+	TextLen uint32
+	// GSOSize is the payload of each segment that an outgoing super-segment stands for; 0 for a plain one.
+	GSOSize uint16
+}
+
+// Has says whether the segment carries all of the control bits f.
+func (s *Segment) Has(f Flags) bool { return s.Flags&f == f }
+
+// Len returns SEG.LEN: the octets of text, counting SYN and FIN (RFC 9293 3.4).
+func (s *Segment) Len() uint32 {
+	n := s.TextLen
+	if s.Flags&SYN != 0 {
+		n++
+	}
+	if s.Flags&FIN != 0 {
+		n++
+	}
+	return n
+}
+
+// End returns the sequence number that follows the segment.
+func (s *Segment) End() Seq { return s.Seq.Add(s.Len()) }

@@ -1,0 +1,53 @@
+package tcp
+
+// State is a connection's state (RFC 9293 3.3.2).
+type State uint8
+
+// The states. LISTEN and SYN-RECEIVED of a passive open, and TIME-WAIT, live in records of their own
+// outside Conn.
+const (
+	Closed State = iota
+	Listen
+	SynSent
+	SynReceived
+	Established
+	FinWait1
+	FinWait2
+	CloseWait
+	Closing
+	LastAck
+	TimeWaitState
+)
+
+var stateNames = [...]string{"CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+	"FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"}
+
+// String returns the state's name as RFC 9293 spells it.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "INVALID"
+}
+
+// Event tells the caller what a call changed.
+type Event uint8
+
+const (
+	// Connected: the handshake of an active open is complete.
+	Connected Event = 1 << iota
+	// Readable: text, the end of the stream or an error is there to read.
+	Readable
+	// Writable: there is room to write, or writing fails at once.
+	Writable
+	// Urgent: urgent data begins or its mark has moved on (RFC 9293 3.8.5).
+	Urgent
+	// EnteredTimeWait: the connection is in TIME-WAIT; the caller replaces it by Conn.TimeWait's record. Its
+	// receive queue may still be read.
+	EnteredTimeWait
+	// Gone: the connection is CLOSED; the caller takes it out of its tables. Its receive queue and its
+	// error may still be read.
+	Gone
+	// Drained: all that was written, and the FIN if there is one, has been acknowledged.
+	Drained
+)
