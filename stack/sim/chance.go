@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// golden is the increment of SplitMix64, mix its output function: a bijection that makes any counter random.
+const golden = 0x9e3779b97f4a7c15
+
+func mix(x uint64) uint64 {
+	x += golden
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// The numbers that one frame may draw. Each has its place, so that switching one impairment on does not
+// change what the others do.
+const (
+	drawBurst = iota
+	drawBurstLoss
+	drawLoss
+	drawCorrupt
+	drawBit
+	drawDuplicate
+	drawReorder
+	drawJitter
+)
+
+// dice are the random numbers of one frame.
+type dice uint64
+
+func (d dice) draw(which uint64) uint64 { return mix(uint64(d) + which*golden) }
+
+// below says yes with probability p.
+func (d dice) below(which uint64, p float64) bool {
+	return p > 0 && float64(d.draw(which)>>11)/(1<<53) < p
+}
+
+// draw throws the dice for the frame that w.number counts, fills ft in and says whether the frame is lost.
+func (w *sender) draw(pl *plan, ft *fate) (lost bool) {
+	d := dice(mix(w.seed + w.number))
+	switch {
+	case pl.Burst.Enter <= 0:
+		w.bad = false
+	case w.bad:
+		w.bad = !d.below(drawBurst, pl.Burst.Leave)
+	default:
+		w.bad = d.below(drawBurst, pl.Burst.Enter)
+	}
+	lost = w.bad && d.below(drawBurstLoss, pl.Burst.Loss) || d.below(drawLoss, pl.Loss)
+	ft.corrupt = d.below(drawCorrupt, pl.Corrupt)
+	ft.duplicate = d.below(drawDuplicate, pl.Duplicate)
+	ft.reorder = d.below(drawReorder, pl.Reorder)
+	ft.bit = d.draw(drawBit)
+	if pl.Jitter > 0 {
+		high, _ := bits.Mul64(d.draw(drawJitter), uint64(pl.Jitter))
+		ft.jitter = time.Duration(high)
+	}
+	return lost
+}
+
+// flip inverts one bit behind the link header of an IP frame, and says whether it did. The receiver has to
+// find out: a checksum left to the device is completed first, and no longer vouched for.
+func flip(f *link.Frame, random uint64) bool {
+	h := f.Header
+	if len(h) == etherLen {
+		return false
+	}
+	if kind := binary.BigEndian.Uint16(h[12:]); kind != 0x0800 && kind != 0x86dd {
+		return false
+	}
+	if m := &f.Meta; m.NeedsChecksum {
+		at := int(m.ChecksumStart)
+		sum := checksum(h[at:])
+		if sum == 0 {
+			sum = 0xffff // which is the same to TCP, and the only right one for UDP (RFC 768)
+		}
+		binary.BigEndian.PutUint16(h[at+int(m.ChecksumOffset):], sum)
+		m.NeedsChecksum = false
+	}
+	f.Meta.ChecksumValid = false
+	at, _ := bits.Mul64(random, uint64(len(h)-etherLen)*8)
+	h[etherLen+at/8] ^= 1 << (at % 8)
+	return true
+}
+
+// checksum is RFC 1071's.
+func checksum(p []byte) uint16 {
+	var sum uint64
+	for ; len(p) >= 2; p = p[2:] {
+		sum += uint64(binary.BigEndian.Uint16(p))
+	}
+	if len(p) == 1 {
+		sum += uint64(p[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
