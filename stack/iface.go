@@ -1,0 +1,5 @@
+package stack
+
+type topology struct{}
+
+type iface struct{}
