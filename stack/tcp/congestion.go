@@ -36,3 +36,38 @@ type CongestionControl interface {
 	// OnUndo tells that the last loss event was spurious; the connection has restored Cwnd and Ssthresh.
 	OnUndo(w *Window, now Time)
 }
+
+// newCongestionControl returns a controller of the given name ("cubic" or "reno") in its initial state, or
+// nil where the name is unknown.
+func newCongestionControl(name string) CongestionControl {
+	switch name {
+	case "cubic":
+		return new(cubic)
+	case "reno":
+		return new(newReno)
+	}
+	return nil
+}
+
+// maxCwnd caps the congestion window in octets: no window that a peer can offer is larger (RFC 7323 2.3), so
+// a flow that never sees a loss gains nothing by going on, and cwnd can never wrap.
+const maxCwnd = 1 << 30
+
+// grow adds n octets to cwnd, up to maxCwnd.
+func (w *Window) grow(n uint32) {
+	if w.Cwnd < maxCwnd {
+		w.Cwnd += min(n, maxCwnd-w.Cwnd)
+	}
+}
+
+// slowStart grows cwnd by the octets acknowledged, as far as ssthresh, and returns those left over for
+// congestion avoidance (RFC 5681 3.1). One ACK counts in full however much it covers: there is no L of RFC 3465
+// (ledger Z-14).
+func (w *Window) slowStart(acked uint32) uint32 {
+	n := min(acked, w.Ssthresh-w.Cwnd)
+	w.grow(n)
+	if w.InSlowStart() {
+		return 0
+	}
+	return acked - n
+}

@@ -1,0 +1,140 @@
+package tcp
+
+import (
+	"math"
+	"time"
+)
+
+// The constants of RFC 9438 4.1 and 5.
+const (
+	cubicC    = 0.4 // segments per second cubed
+	cubicBeta = 0.7
+	// cubicAlpha makes the Reno-friendly window as fast on average as Reno's, which halves (4.3).
+	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
+)
+
+// cubic is the congestion control of RFC 9438. Its zero value is ready. Windows are in octets where the RFC
+// counts segments. There is no t_epoch: the curve is kept by the moment at which it passes W_max, the RFC's
+// t_epoch + K, so that time which must not count only moves that moment on.
+type cubic struct {
+	cubicEpoch
+	undo cubicEpoch // as it was before the latest loss
+
+	last     Time    // of the latest call
+	fraction float32 // of an octet, still to be added to cwnd
+}
+
+// cubicEpoch is what a congestion event changes and the undo of a spurious one brings back (RFC 9438 4.9).
+type cubicEpoch struct {
+	// plateau is the moment at which W_cubic is W_max; zero outside congestion avoidance.
+	plateau Time
+	// wEst is W_est, the window that Reno would have.
+	wEst float64
+	// wMax is W_max; zero before the first loss and after a timeout.
+	wMax uint32
+	// cwndPrior is cwnd_prior, the window at the latest loss.
+	cwndPrior uint32
+}
+
+// Name returns "cubic".
+func (c *cubic) Name() string { return "cubic" }
+
+// OnAck grows cwnd along the cubic curve, or as Reno would where that is more.
+func (c *cubic) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, now Time) {
+	if !limited {
+		c.exclude(now)
+		return
+	}
+	c.last = now
+	if w.InSlowStart() {
+		c.plateau = 0
+		if acked = w.slowStart(acked); acked == 0 {
+			return
+		}
+	}
+	if c.plateau == 0 {
+		c.begin(w, now)
+	}
+	// An ACK may cover more than cwnd when cwnd has just been cut. It is one window's worth at most.
+	acked = min(acked, w.Cwnd)
+	c.friendly(w, acked)
+	if c.curve(w, now) < c.wEst {
+		// Never faster than slow start, should the connection have cut cwnd after an idle time.
+		if est := uint32(c.wEst); est > w.Cwnd {
+			w.grow(min(est-w.Cwnd, acked))
+		}
+		return
+	}
+	cwnd := float64(w.Cwnd)
+	target := min(c.curve(w, now.Add(w.SRTT)), 1.5*cwnd)
+	if target <= cwnd {
+		return
+	}
+	n := float64(acked)*(target-cwnd)/cwnd + float64(c.fraction)
+	whole := math.Floor(n)
+	c.fraction = float32(n - whole)
+	w.grow(uint32(whole))
+}
+
+// begin starts a congestion avoidance stage (RFC 9438 4.2). After a timeout, or when slow start ended without a
+// loss, the stage begins at the plateau (4.8, 4.10).
+func (c *cubic) begin(w *Window, now Time) {
+	c.wMax = max(c.wMax, w.Cwnd)
+	segments := float64(c.wMax-w.Cwnd) / float64(max(w.SMSS, 1))
+	k := math.Cbrt(segments / cubicC)
+	c.plateau = now.Add(time.Duration(k * float64(time.Second)))
+	c.wEst = float64(w.Cwnd)
+	c.fraction = 0
+}
+
+// curve returns W_cubic at the moment at, in octets (RFC 9438 equation 1).
+func (c *cubic) curve(w *Window, at Time) float64 {
+	t := at.Sub(c.plateau).Seconds()
+	return cubicC*t*t*t*float64(w.SMSS) + float64(c.wMax)
+}
+
+// friendly moves W_est on by one ACK (RFC 9438 4.3). Past the window of the latest loss it grows as fast as
+// Reno does, since Reno would have lost again by then.
+func (c *cubic) friendly(w *Window, acked uint32) {
+	alpha := cubicAlpha
+	if c.wEst >= float64(c.cwndPrior) {
+		alpha = 1
+	}
+	c.wEst += alpha * float64(w.SMSS) * float64(acked) / float64(max(w.Cwnd, 1))
+	c.wEst = min(c.wEst, maxCwnd)
+}
+
+// exclude takes the time since the latest call out of the curve: cwnd was not what held the flow back (RFC
+// 9438 4.2, 5.8).
+func (c *cubic) exclude(now Time) {
+	if c.plateau != 0 && now > c.last {
+		c.plateau += now - c.last
+	}
+	c.last = now
+}
+
+// OnLoss returns 0.7 of the flight, at least two segments, and remembers the window that was too large, or less
+// where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7).
+func (c *cubic) OnLoss(w *Window, flight uint32, _ Time) uint32 {
+	c.undo = c.cubicEpoch
+	c.cwndPrior = w.Cwnd
+	if w.Cwnd < c.wMax {
+		c.wMax = uint32(float64(w.Cwnd) * (1 + cubicBeta) / 2)
+	} else {
+		c.wMax = w.Cwnd
+	}
+	c.plateau = 0
+	return max(uint32(float64(flight)*cubicBeta), 2*w.SMSS)
+}
+
+// OnTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
+func (c *cubic) OnTimeout(*Window, Time) {
+	c.plateau = 0
+	c.wMax = 0
+}
+
+// OnIdle takes the idle time out of the curve.
+func (c *cubic) OnIdle(_ *Window, _ time.Duration, now Time) { c.exclude(now) }
+
+// OnUndo brings back the curve from before the latest loss (RFC 9438 4.9).
+func (c *cubic) OnUndo(*Window, Time) { c.cubicEpoch = c.undo }

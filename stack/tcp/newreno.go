@@ -1,0 +1,49 @@
+package tcp
+
+import "time"
+
+// newReno is the congestion control of RFC 5681, with congestion avoidance by octet counting. Its zero value
+// is ready.
+type newReno struct {
+	// counted is the octets acknowledged since cwnd last grew in congestion avoidance.
+	counted uint32
+}
+
+// Name returns "reno", as Linux calls it.
+func (r *newReno) Name() string { return "reno" }
+
+// OnAck grows cwnd by what was acknowledged in slow start, and by one SMSS for each cwnd of octets in
+// congestion avoidance: no more than one SMSS per round trip (RFC 5681 3.1).
+func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, _ Time) {
+	if !limited {
+		return
+	}
+	if w.InSlowStart() {
+		r.counted = 0
+		if acked = w.slowStart(acked); acked == 0 {
+			return
+		}
+	}
+	// Neither a cwnd that the connection has cut meanwhile nor an ACK of more than cwnd may buy two SMSS.
+	r.counted = min(r.counted, w.Cwnd) + min(acked, w.Cwnd)
+	if r.counted >= w.Cwnd {
+		r.counted -= w.Cwnd
+		w.grow(w.SMSS)
+	}
+}
+
+// OnLoss returns half the flight, at least two segments (RFC 5681 equation 4). It is the flight that counts and
+// not cwnd, which an application that sends little leaves far too large.
+func (r *newReno) OnLoss(w *Window, flight uint32, _ Time) uint32 {
+	r.counted = 0
+	return max(flight/2, 2*w.SMSS)
+}
+
+// OnTimeout begins the count anew; slow start follows.
+func (r *newReno) OnTimeout(*Window, Time) { r.counted = 0 }
+
+// OnIdle does nothing: growth depends on octets alone, and the time idle brought none.
+func (r *newReno) OnIdle(*Window, time.Duration, Time) {}
+
+// OnUndo does nothing: the connection restores all that the loss took.
+func (r *newReno) OnUndo(*Window, Time) {}
