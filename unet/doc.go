@@ -1,0 +1,43 @@
+/*
+Package unet is package net over a TCP/IP stack of the program's own. The names, signatures, defaults and
+errors are package net's; the packets come and go through a TAP device, or any other link.Device, and no TCP
+of the kernel is in the path.
+
+	ln, err := unet.Listen("tcp", ":8080")
+	if err != nil {
+		// handle error
+	}
+	http.Serve(ln, handler)
+
+The functions of the package use the default host, which the first of them makes from the environment: by
+default a TAP device unet0 on which the host is 10.0.0.2 and the kernel 10.0.0.1 (see Default). A program that
+wants several hosts, or another device, opens its own:
+
+	h, err := unet.Open(unet.Config{
+		Device: "tap0",
+		Addrs:  []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")},
+	})
+	ln, err := h.Listen("tcp", "10.0.0.2:8080")
+	c, err := h.DialContext(ctx, "tcp", "10.0.0.1:5432")
+
+A host inside a testing/synctest bubble, on a port of package stack/sim, runs in fake time: an hour of
+keepalive takes a millisecond. Close ends every goroutine of a host and waits for it.
+
+# What differs from package net
+
+File and SyscallConn return errors.ErrUnsupported, and a Control function of a Dialer or ListenConfig makes
+it fail with that: there is no descriptor. Networks are "tcp" and "udp" and these with 4 or 6 behind.
+Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
+package net's own types only; TCPConn.Writev is that way. LocalAddr and RemoteAddr return a fresh address
+each time, and IPv4 addresses have four octets, also where the listener is bound to "::".
+
+Names are resolved by a net.Resolver, which sends its queries over the kernel's network, except "localhost",
+which is the host's own loopback.
+
+# Errors
+
+Errors are *net.OpError around os.SyscallError and syscall.Errno, as package net's are. A deadline that has
+passed is os.ErrDeadlineExceeded, a closed connection or listener net.ErrClosed; use errors.Is. The end of a
+stream is io.EOF itself.
+*/
+package unet

@@ -1,0 +1,216 @@
+package unet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/tap"
+)
+
+// Config says what Open makes. With neither Device nor Link the host has its loopback addresses alone.
+type Config struct {
+	// Device is the name of the TAP device to open, "tap0" for instance; "tap%d" lets the kernel choose the
+	// number. That needs CAP_NET_ADMIN, or a device that was made for the user.
+	Device string
+	// PeerAddrs are given to the kernel's side of Device, so that the kernel reaches the host.
+	PeerAddrs []netip.Prefix
+	// Portable opens Device in the way that works on every system, one frame at a time, and NoOffload
+	// without checksum and segmentation offload. Both are for comparison.
+	Portable, NoOffload bool
+	// Queues is the number of queues of Device. Default 1.
+	Queues int
+
+	// Link is a device to use instead of Device: a port of a simulated segment, a TUN device, one of your
+	// own. Open takes ownership and closes it, also when it fails.
+	Link link.Device
+
+	// Addrs are the host's addresses, each with the length of its network's prefix.
+	Addrs []netip.Prefix
+	// Gateway is where packets go that match no other route. Zero for none.
+	Gateway netip.Addr
+	// Routes are further routes. Addrs are routes to their networks already.
+	Routes []stack.Route
+	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
+	MTU int
+
+	// Stack is the configuration of the stack below: buffers, timers, limits. Its zero fields are defaults.
+	Stack stack.Config
+}
+
+// Host is one userspace host: addresses on a device, and all sockets on them. Its methods may be called by
+// several goroutines at once. Those named after a function of package net behave as that does.
+type Host struct {
+	stack *stack.Host
+
+	closed atomic.Bool
+}
+
+// Open makes a host. What is missing for a TAP device, a right or the device itself, the error names, and
+// says how to get it; errors.Is finds the errno.
+func Open(cfg Config) (*Host, error) {
+	dev := cfg.Link
+	if err := cfg.check(); err != nil {
+		if dev != nil {
+			_ = dev.Close()
+		}
+		return nil, err
+	}
+	if cfg.Device != "" {
+		d, err := tap.Open(tap.Config{Name: cfg.Device, MTU: cfg.MTU, PeerAddrs: cfg.PeerAddrs, Queues: cfg.Queues,
+			Portable: cfg.Portable, NoOffload: cfg.NoOffload})
+		if err != nil {
+			return nil, fmt.Errorf("unet: open %s: %w", cfg.Device, err)
+		}
+		dev = d
+	}
+	s, err := attach(cfg, dev)
+	if err != nil {
+		return nil, err
+	}
+	return &Host{stack: s}, nil
+}
+
+// check refuses what contradicts itself.
+func (cfg *Config) check() error {
+	switch {
+	case cfg.Device != "" && cfg.Link != nil:
+		return errors.New("unet: Config has both Device and Link")
+	case cfg.Device == "" && len(cfg.PeerAddrs) > 0:
+		return errors.New("unet: Config.PeerAddrs without Device")
+	case cfg.Device == "" && cfg.Link == nil && (len(cfg.Addrs) > 0 || len(cfg.Routes) > 0 || cfg.Gateway.IsValid()):
+		return errors.New("unet: Config has addresses or routes, but neither Device nor Link")
+	case cfg.MTU < 0 || cfg.MTU > 65535:
+		return fmt.Errorf("unet: Config.MTU is %d, outside of 0 to 65535", cfg.MTU)
+	}
+	for _, p := range cfg.Addrs {
+		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
+			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have", p)
+		}
+	}
+	return nil
+}
+
+// attach makes the stack and takes ownership of dev, which may be nil.
+func attach(cfg Config, dev link.Device) (*stack.Host, error) {
+	s, err := stack.New(cfg.Stack)
+	if err != nil {
+		if dev != nil {
+			_ = dev.Close()
+		}
+		return nil, fmt.Errorf("unet: %w", err)
+	}
+	if dev == nil {
+		return s, nil
+	}
+	if err := s.Attach(dev, stack.Interface{Addrs: cfg.Addrs, MTU: cfg.MTU}); err != nil {
+		_ = s.Close()
+		_ = dev.Close()
+		return nil, fmt.Errorf("unet: attach %s: %w", dev.Info().Name, err)
+	}
+	routes := cfg.Routes
+	if gw := cfg.Gateway; gw.IsValid() {
+		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		if gw.Unmap().Is4() {
+			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		}
+		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw.Unmap()})
+	}
+	for _, r := range routes {
+		if err := s.AddRoute(r.Dst, r.Via); err != nil {
+			_ = s.Close()
+			return nil, fmt.Errorf("unet: route %v via %v: %w", r.Dst, r.Via, err)
+		}
+	}
+	return s, nil
+}
+
+// Close ends the host: connections are reset, calls that are blocked return net.ErrClosed or what the reset
+// means, the device is closed. It returns when the last goroutine of the host has ended; the second Close
+// returns net.ErrClosed.
+func (h *Host) Close() error {
+	if h.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	forget(h)
+	return h.stack.Close()
+}
+
+// Stats returns the host's counters and gauges at about one moment.
+func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
+
+// Addrs returns the host's addresses.
+func (h *Host) Addrs() []netip.Prefix { return h.stack.Addrs() }
+
+// Stack returns the stack below, for what has no counterpart in package net. It belongs to the host and ends
+// with it.
+func (h *Host) Stack() *stack.Host { return h.stack }
+
+// hostOrDefault returns h, or the default host where it is nil.
+func hostOrDefault(h *Host) (*Host, error) {
+	if h != nil {
+		return h, nil
+	}
+	return Default()
+}
+
+// Listen is net.Listen on this host. The network is "tcp", "tcp4" or "tcp6".
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	lc := ListenConfig{Host: h}
+	return lc.Listen(context.Background(), network, address)
+}
+
+// ListenTCP is net.ListenTCP on this host. A nil laddr is the wildcard with a port that is chosen.
+func (h *Host) ListenTCP(network string, laddr *net.TCPAddr) (*TCPListener, error) {
+	lc := ListenConfig{Host: h}
+	return lc.listenTCP(network, laddr)
+}
+
+// ListenPacket is net.ListenPacket on this host. The network is "udp", "udp4" or "udp6".
+func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
+	lc := ListenConfig{Host: h}
+	return lc.ListenPacket(context.Background(), network, address)
+}
+
+// ListenUDP is net.ListenUDP on this host. A nil laddr is the wildcard with a port that is chosen.
+func (h *Host) ListenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
+	lc := ListenConfig{Host: h}
+	return lc.listenUDP(network, laddr)
+}
+
+// Dial is net.Dial from this host. See Dialer.DialContext.
+func (h *Host) Dial(network, address string) (net.Conn, error) {
+	d := Dialer{Host: h}
+	return d.Dial(network, address)
+}
+
+// DialTimeout is net.DialTimeout from this host.
+func (h *Host) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	d := Dialer{Host: h, Timeout: timeout}
+	return d.Dial(network, address)
+}
+
+// DialContext is (*net.Dialer).DialContext from this host: it fits http.Transport.DialContext. See
+// Dialer.DialContext.
+func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d := Dialer{Host: h}
+	return d.DialContext(ctx, network, address)
+}
+
+// DialTCP is net.DialTCP from this host. A nil laddr is chosen.
+func (h *Host) DialTCP(network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
+	d := Dialer{Host: h}
+	return d.dialTCP(context.Background(), network, laddr, raddr)
+}
+
+// DialUDP is net.DialUDP from this host. A nil laddr is chosen.
+func (h *Host) DialUDP(network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
+	d := Dialer{Host: h}
+	return d.dialUDP(context.Background(), network, laddr, raddr)
+}

@@ -1,0 +1,170 @@
+package unet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+// defaultBacklog is Linux's somaxconn, which package net listens with.
+const defaultBacklog = 4096
+
+// ListenConfig holds the options of listening, with the fields of net.ListenConfig. The zero value is what
+// Listen uses.
+type ListenConfig struct {
+	// Host is the host to listen on; nil means the default host.
+	Host *Host
+
+	// Control must be nil: there is no descriptor to control. Otherwise listening fails with
+	// errors.ErrUnsupported.
+	Control func(network, address string, c syscall.RawConn) error
+
+	// KeepAlive is how long an accepted connection must be idle before the first keepalive probe. Zero
+	// means 15 s, a negative value turns keepalive off. It is ignored if KeepAliveConfig.Enable is true.
+	KeepAlive time.Duration
+
+	// KeepAliveConfig is the keepalive configuration of accepted connections. If it is not enabled and
+	// KeepAlive is negative, keepalive is off.
+	KeepAliveConfig net.KeepAliveConfig
+
+	// Backlog is how many connections may wait for Accept. Default 4096, at most 65,535.
+	Backlog int
+}
+
+// MultipathTCP returns false: there is none.
+func (lc *ListenConfig) MultipathTCP() bool { return false }
+
+// SetMultipathTCP does nothing: listeners fall back to TCP, as package net's do where there is no MPTCP.
+func (lc *ListenConfig) SetMultipathTCP(use bool) {}
+
+// Listen announces on the local address of a TCP network, "tcp", "tcp4" or "tcp6", as net.Listen does; ctx
+// is for the resolution of host and service names and does not affect the listener. Errors are *net.OpError:
+// EADDRINUSE for a busy port, EADDRNOTAVAIL for an address that is not the host's.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	l, err := lc.listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*TCPListener, error) {
+	n, err := parseTCP(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	h, err := hostOrDefault(lc.Host)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	addrs, err := h.resolve(ctx, nil, n, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	at := firstIPv4(addrs)
+	l, err := h.listenTCP(lc, n, at)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
+	}
+	return l, nil
+}
+
+// ListenPacket announces on the local address of a UDP network, "udp", "udp4" or "udp6", as
+// net.ListenPacket does.
+func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	n, err := parseUDP(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	h, err := hostOrDefault(lc.Host)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	addrs, err := h.resolve(ctx, nil, n, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	at := firstIPv4(addrs)
+	if lc.Control != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: errors.ErrUnsupported}
+	}
+	c, err := h.listenUDP(n, at)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
+	}
+	return c, nil
+}
+
+// listenTCP is ListenTCP on lc.Host.
+func (lc *ListenConfig) listenTCP(network string, laddr *net.TCPAddr) (*TCPListener, error) {
+	fail := func(err error) error {
+		return &net.OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	n, err := parseTCP(network)
+	if err != nil {
+		return nil, fail(err)
+	}
+	h, err := hostOrDefault(lc.Host)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if laddr == nil {
+		laddr = &net.TCPAddr{}
+	}
+	l, err := h.listenTCP(lc, n, laddr)
+	if err != nil {
+		return nil, fail(err)
+	}
+	return l, nil
+}
+
+// listenUDP is ListenUDP on lc.Host.
+func (lc *ListenConfig) listenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
+	fail := func(err error) error {
+		return &net.OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	n, err := parseUDP(network)
+	if err != nil {
+		return nil, fail(err)
+	}
+	h, err := hostOrDefault(lc.Host)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if laddr == nil {
+		laddr = &net.UDPAddr{}
+	}
+	c, err := h.listenUDP(n, laddr)
+	if err != nil {
+		return nil, fail(err)
+	}
+	return c, nil
+}
+
+// listenTCP binds and listens; its errors are for the Err of an OpError.
+func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener, error) {
+	if lc.Control != nil {
+		return nil, errors.ErrUnsupported
+	}
+	e, _ := endpointOf(at)
+	local, opt, err := n.listen(e)
+	if err != nil {
+		return nil, err
+	}
+	b, err := h.stack.BindTCP(local, opt)
+	if err != nil {
+		return nil, syscallError("bind", err)
+	}
+	backlog := lc.Backlog
+	if backlog <= 0 {
+		backlog = defaultBacklog
+	}
+	l, err := h.stack.ListenTCP(b, backlog, tcpOptions(lc.KeepAlive, lc.KeepAliveConfig))
+	if err != nil {
+		_ = b.Close()
+		return nil, syscallError("listen", err)
+	}
+	return &TCPListener{listener: l, net: n, addr: tcpAddr(l.Addr())}, nil
+}

@@ -1,0 +1,196 @@
+package unet
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// TCPConn is a TCP connection with the methods of *net.TCPConn. All methods may be called by several
+// goroutines at once. Except for io.EOF, errors are *net.OpError.
+//
+// What needs a descriptor of the kernel, File and SyscallConn, returns errors.ErrUnsupported. Info,
+// SetUserTimeout and Writev are additions.
+type TCPConn struct {
+	conn *stack.TCPConn
+	net  network
+}
+
+var (
+	_ net.Conn      = (*TCPConn)(nil)
+	_ io.ReaderFrom = (*TCPConn)(nil)
+	_ io.WriterTo   = (*TCPConn)(nil)
+	_ syscall.Conn  = (*TCPConn)(nil)
+)
+
+func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
+
+// opError makes the error of operation op out of one that the stack returned in the place of a system call.
+func (c *TCPConn) opError(op, call string, err error) error {
+	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: syscallError(call, err)}
+}
+
+// Read reads at least one octet into b, waiting for it if there is none, and returns how many. The end of
+// the stream is io.EOF itself. With an empty b it returns at once.
+func (c *TCPConn) Read(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.conn.Read(b)
+	if err != nil {
+		return n, c.opError("read", "read", err)
+	}
+	if n == 0 && len(b) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write copies b into the send queue, waiting for room as long as it takes, and returns how much it took:
+// less than len(b) only with an error. The octets of one Write stay together.
+func (c *TCPConn) Write(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.conn.Write(b)
+	if err != nil {
+		return n, c.opError("write", "write", err)
+	}
+	return n, nil
+}
+
+// Close ends the connection. What was written is still delivered, in the background, unless SetLinger says
+// otherwise; when the peer has sent what nobody read, it gets a reset instead (RFC 9293 3.6.1). Calls that
+// are blocked on the connection return net.ErrClosed, and so do all later ones, Close included.
+func (c *TCPConn) Close() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.Close(); err != nil {
+		return c.opError("close", "close", err)
+	}
+	return nil
+}
+
+// CloseRead shuts down the reading side: Read returns io.EOF. Most callers should just use Close.
+func (c *TCPConn) CloseRead() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.CloseRead(); err != nil {
+		return c.opError("close", "shutdown", err)
+	}
+	return nil
+}
+
+// CloseWrite shuts down the writing side: the peer reads what was written and then the end of the stream,
+// and may go on sending. Most callers should just use Close.
+func (c *TCPConn) CloseWrite() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.CloseWrite(); err != nil {
+		return c.opError("close", "shutdown", err)
+	}
+	return nil
+}
+
+// LocalAddr returns the local address, a *net.TCPAddr of the caller's own. It stays valid after Close.
+func (c *TCPConn) LocalAddr() net.Addr {
+	if !c.ok() {
+		return nil
+	}
+	return tcpAddr(c.conn.Local())
+}
+
+// RemoteAddr returns the peer's address, a *net.TCPAddr of the caller's own. It stays valid after Close.
+func (c *TCPConn) RemoteAddr() net.Addr {
+	if !c.ok() {
+		return nil
+	}
+	return tcpAddr(c.conn.Remote())
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline together.
+func (c *TCPConn) SetDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.SetReadDeadline(t); err != nil {
+		return c.setError(err)
+	}
+	if err := c.conn.SetWriteDeadline(t); err != nil {
+		return c.setError(err)
+	}
+	return nil
+}
+
+// SetReadDeadline sets the time from which Read and WriteTo fail with an error that wraps
+// os.ErrDeadlineExceeded, instead of waiting; a blocked call returns then. A time in the past ends a blocked
+// call at once. The zero time means never, and the connection can be used again after a deadline has
+// passed and was moved.
+func (c *TCPConn) SetReadDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.SetReadDeadline(t); err != nil {
+		return c.setError(err)
+	}
+	return nil
+}
+
+// SetWriteDeadline is SetReadDeadline for Write, Writev and ReadFrom. A Write whose time is up returns how
+// many octets it took, and those are sent.
+func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.SetWriteDeadline(t); err != nil {
+		return c.setError(err)
+	}
+	return nil
+}
+
+// setError is opError for deadlines, where package net names the local address alone.
+func (c *TCPConn) setError(err error) error {
+	return &net.OpError{Op: "set", Net: c.net.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
+}
+
+// Info returns the connection's state, timers, windows and counters at this moment, as TCP_INFO does on
+// Linux. It works after Close too.
+func (c *TCPConn) Info() tcp.Info {
+	if !c.ok() {
+		return tcp.Info{}
+	}
+	return c.conn.Info()
+}
+
+// SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the connection.
+func (c *TCPConn) SyscallConn() (syscall.RawConn, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the connection.
+func (c *TCPConn) File() (*os.File, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, c.opError("file", "", errors.ErrUnsupported)
+}
+
+// MultipathTCP returns false: the connection is plain TCP.
+func (c *TCPConn) MultipathTCP() (bool, error) {
+	if !c.ok() {
+		return false, syscall.EINVAL
+	}
+	return false, nil
+}

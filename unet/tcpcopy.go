@@ -1,0 +1,147 @@
+package unet
+
+import (
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+const (
+	smallCopy = 16384          // octets: the first buffer of a ReadFrom
+	largeCopy = link.MaxBuffer // octets: the buffer of a ReadFrom that fills the first one
+)
+
+// ReadFrom copies from r to the connection until r ends or an error, and returns how many octets the
+// connection took. It reads into a pooled buffer; from another *TCPConn it takes what was received without
+// a buffer between.
+func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	var n int64
+	var err error
+	if src, ok := r.(*TCPConn); ok && src.ok() {
+		n, err = src.spansTo(c)
+	} else {
+		n, err = c.copyFrom(r)
+	}
+	if err != nil {
+		err = c.opError("readfrom", "", err)
+	}
+	return n, err
+}
+
+// copyFrom copies from r, and returns nil where r ended. A source that fills the small buffer gets a large one.
+func (c *TCPConn) copyFrom(r io.Reader) (total int64, err error) {
+	b := link.NewBuffer(smallCopy)
+	defer func() { b.Release() }()
+	for {
+		n, rerr := r.Read(b.Bytes())
+		if n > 0 {
+			m, werr := c.Write(b.Bytes()[:n])
+			total += int64(m)
+			if werr != nil {
+				return total, werr
+			}
+		}
+		if rerr == io.EOF {
+			return total, nil
+		}
+		if rerr != nil {
+			return total, rerr
+		}
+		if n == b.Cap() && n < largeCopy {
+			b.Release()
+			b = link.NewBuffer(largeCopy)
+		}
+	}
+}
+
+// WriteTo copies from the connection to w until the end of the stream or an error, and returns how many
+// octets w took. It hands w the receive queue's own buffers, without a copy; w must not keep or change them
+// beyond its Write, as io.Writer says.
+func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.spansTo(w)
+	if err != nil {
+		err = c.opError("writeto", "", err)
+	}
+	return n, err
+}
+
+// spansTo moves the receive queue to w run by run, and returns nil at the end of the stream.
+func (c *TCPConn) spansTo(w io.Writer) (total int64, err error) {
+	for {
+		span, err := c.conn.ReadSpan()
+		if err != nil {
+			return total, c.opError("read", "read", err)
+		}
+		if len(span.Data) == 0 {
+			return total, nil
+		}
+		n, err := w.Write(span.Data)
+		short := n < len(span.Data)
+		if span.Owner != nil {
+			span.Owner.Release()
+		}
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+		if short {
+			return total, io.ErrShortWrite
+		}
+	}
+}
+
+// Writev writes the buffers in order, as one Write of all of them would, and returns how many octets it
+// took: small ones share segments. It is what net.Buffers does for package net's own connections; through
+// net.Buffers.WriteTo this connection gets one Write for each buffer. Buffers of together more than 64 KiB
+// are several Writes, between which another goroutine's may come. bufs is not changed.
+func (c *TCPConn) Writev(bufs [][]byte) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	return writev(c, bufs)
+}
+
+// writev gathers bufs in a pooled buffer and writes that whenever it is full. What would fill it alone is
+// written from where it stands.
+func writev(w io.Writer, bufs [][]byte) (total int64, err error) {
+	var rest int
+	for _, b := range bufs {
+		rest += len(b)
+	}
+	gather := link.NewBuffer(min(rest, largeCopy))
+	defer gather.Release()
+	room, used := gather.Bytes(), 0
+	put := func(b []byte) {
+		var n int
+		if err == nil && len(b) > 0 {
+			n, err = w.Write(b)
+			total += int64(n)
+		}
+	}
+	for _, b := range bufs {
+		for len(b) > 0 && err == nil {
+			if used == 0 && len(b) >= len(room) {
+				put(b)
+				break
+			}
+			n := copy(room[used:], b)
+			used, b = used+n, b[n:]
+			if used == len(room) {
+				put(room)
+				used = 0
+			}
+		}
+	}
+	put(room[:used])
+	return total, err
+}
+
+var _ io.WriterTo = (*net.Buffers)(nil) // which Writev stands in for

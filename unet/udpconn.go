@@ -1,0 +1,325 @@
+package unet
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+)
+
+// msgTrunc is the flag that ReadMsgUDP returns when the datagram did not fit: Linux's MSG_TRUNC, on every system.
+const msgTrunc = 0x20
+
+// UDPConn is a UDP socket with the methods of *net.UDPConn. It is a net.PacketConn, and when it was dialled
+// a net.Conn too. All methods may be called by several goroutines at once; errors are *net.OpError.
+//
+// There are no control messages, so oob must be empty where it is written, and no descriptor: File and
+// SyscallConn return errors.ErrUnsupported.
+type UDPConn struct {
+	socket    *stack.UDPSocket
+	net       network
+	connected bool
+}
+
+var (
+	_ net.Conn       = (*UDPConn)(nil)
+	_ net.PacketConn = (*UDPConn)(nil)
+	_ syscall.Conn   = (*UDPConn)(nil)
+)
+
+// listenUDP binds a socket; its errors are for the Err of an OpError.
+func (h *Host) listenUDP(n network, at net.Addr) (*UDPConn, error) {
+	e, _ := endpointOf(at)
+	local, opt, err := n.listen(e)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.stack.ListenUDP(local, opt)
+	if err != nil {
+		return nil, syscallError("bind", err)
+	}
+	_ = s.SetBroadcast(true) // package net's default
+	return &UDPConn{socket: s, net: n}, nil
+}
+
+func (c *UDPConn) ok() bool { return c != nil && c.socket != nil }
+
+func (c *UDPConn) opError(op, call string, remote net.Addr, err error) error {
+	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: remote, Err: syscallError(call, err)}
+}
+
+// Read waits for a datagram and copies it to b; what does not fit is lost. A datagram may be empty. On a
+// dialled connection a port that the peer does not have is ECONNREFUSED, once.
+func (c *UDPConn) Read(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.socket.Read(b)
+	if err != nil {
+		return n, c.opError("read", "read", c.RemoteAddr(), err)
+	}
+	return n, nil
+}
+
+// Write sends b as one datagram to the peer that was dialled. On a socket that is only bound it fails with
+// EDESTADDRREQ.
+func (c *UDPConn) Write(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := c.socket.Write(b)
+	if err != nil {
+		return n, c.opError("write", "write", c.RemoteAddr(), err)
+	}
+	return n, nil
+}
+
+// ReadFrom is Read with the sender's address, a *net.UDPAddr.
+func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.ReadFromUDPAddrPort(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, udpAddr(from), nil
+}
+
+// ReadFromUDP is ReadFrom with the address's own type.
+func (c *UDPConn) ReadFromUDP(b []byte) (n int, addr *net.UDPAddr, err error) {
+	n, from, err := c.ReadFromUDPAddrPort(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, udpAddr(from), nil
+}
+
+// ReadFromUDPAddrPort is ReadFrom without an allocation.
+func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err error) {
+	if !c.ok() {
+		return 0, netip.AddrPort{}, syscall.EINVAL
+	}
+	n, addr, _, err = c.socket.ReadFrom(b)
+	if err != nil {
+		err = c.opError("read", "recvfrom", c.RemoteAddr(), err)
+	}
+	return n, addr, err
+}
+
+// ReadMsgUDP is ReadFrom that tells in flags, as MSG_TRUNC (0x20), whether the datagram was longer than b. It
+// puts nothing in oob.
+func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
+	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
+	if from.IsValid() {
+		addr = udpAddr(from)
+	}
+	return n, oobn, flags, addr, err
+}
+
+// ReadMsgUDPAddrPort is ReadMsgUDP without an allocation.
+func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
+	if !c.ok() {
+		return 0, 0, 0, netip.AddrPort{}, syscall.EINVAL
+	}
+	n, addr, truncated, err := c.socket.ReadFrom(b)
+	if err != nil {
+		err = c.opError("read", "recvmsg", c.RemoteAddr(), err)
+	}
+	if truncated {
+		flags = msgTrunc
+	}
+	return n, 0, flags, addr, err
+}
+
+// WriteTo sends b as one datagram to addr, a *net.UDPAddr. On a dialled connection it fails with
+// net.ErrWriteToConnected.
+func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	a, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return 0, &net.OpError{Op: "write", Net: c.net.String(), Source: c.LocalAddr(), Addr: addr, Err: syscall.EINVAL}
+	}
+	return c.WriteToUDP(b, a)
+}
+
+// WriteToUDP is WriteTo with the address's own type.
+func (c *UDPConn) WriteToUDP(b []byte, addr *net.UDPAddr) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	to, err := c.destination(addr)
+	if err == nil {
+		var n int
+		if n, err = c.socket.WriteTo(b, to); err == nil {
+			return n, nil
+		}
+	}
+	return 0, c.opError("write", "sendto", opAddr(addr), err)
+}
+
+// WriteToUDPAddrPort is WriteTo without an allocation.
+func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	err := c.mayWriteTo(addr.IsValid())
+	if err == nil {
+		var n int
+		if n, err = c.socket.WriteTo(b, unmap(addr)); err == nil {
+			return n, nil
+		}
+	}
+	return 0, c.opError("write", "sendto", udpAddr(addr), err)
+}
+
+// WriteMsgUDP is WriteTo, or Write if addr is nil. oob must be empty.
+func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
+	if !c.ok() {
+		return 0, 0, syscall.EINVAL
+	}
+	if len(oob) > 0 {
+		return 0, 0, c.opError("write", "sendmsg", opAddr(addr), errors.ErrUnsupported)
+	}
+	if c.connected && addr == nil {
+		n, err = c.socket.Write(b)
+	} else {
+		var to netip.AddrPort
+		if to, err = c.destination(addr); err == nil {
+			n, err = c.socket.WriteTo(b, to)
+		}
+	}
+	if err != nil {
+		err = c.opError("write", "sendmsg", opAddr(addr), err)
+	}
+	return n, 0, err
+}
+
+// WriteMsgUDPAddrPort is WriteMsgUDP; a zero addr takes the place of nil.
+func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
+	var a *net.UDPAddr
+	if addr.IsValid() {
+		a = udpAddr(addr)
+	}
+	return c.WriteMsgUDP(b, oob, a)
+}
+
+// mayWriteTo says whether a datagram with or without an address of its own may be sent.
+func (c *UDPConn) mayWriteTo(addressed bool) error {
+	switch {
+	case c.connected:
+		return net.ErrWriteToConnected
+	case !addressed:
+		return errMissingAddress
+	}
+	return nil
+}
+
+func (c *UDPConn) destination(addr *net.UDPAddr) (netip.AddrPort, error) {
+	if err := c.mayWriteTo(addr != nil); err != nil {
+		return netip.AddrPort{}, err
+	}
+	e, _ := endpointOf(addr)
+	return c.net.remote(e)
+}
+
+func unmap(ap netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// Close ends the socket. Calls that are blocked on it return net.ErrClosed, and so do all later ones.
+func (c *UDPConn) Close() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.socket.Close(); err != nil {
+		return c.opError("close", "close", c.RemoteAddr(), err)
+	}
+	return nil
+}
+
+// LocalAddr returns the local address, a *net.UDPAddr of the caller's own. It stays valid after Close.
+func (c *UDPConn) LocalAddr() net.Addr {
+	if !c.ok() {
+		return nil
+	}
+	return udpAddr(c.socket.Local())
+}
+
+// RemoteAddr returns the address that was dialled, a *net.UDPAddr; nil where none was.
+func (c *UDPConn) RemoteAddr() net.Addr {
+	if !c.ok() || !c.connected {
+		return nil
+	}
+	return udpAddr(c.socket.Remote())
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline together.
+func (c *UDPConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline sets the time from which reads fail with an error that wraps os.ErrDeadlineExceeded instead
+// of waiting. The zero time means never.
+func (c *UDPConn) SetReadDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.setError(c.socket.SetReadDeadline(t))
+}
+
+// SetWriteDeadline is SetReadDeadline for writes.
+func (c *UDPConn) SetWriteDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.setError(c.socket.SetWriteDeadline(t))
+}
+
+func (c *UDPConn) setError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: "set", Net: c.net.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
+}
+
+// SetReadBuffer bounds the receive queue in octets; datagrams beyond it are dropped.
+func (c *UDPConn) SetReadBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.socket.SetReadBuffer(int(bufferSize(bytes))); err != nil {
+		return c.opError("set", "setsockopt", c.RemoteAddr(), err)
+	}
+	return nil
+}
+
+// SetWriteBuffer does nothing on an open socket: datagrams are not queued in it.
+func (c *UDPConn) SetWriteBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the socket.
+func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the socket.
+func (c *UDPConn) File() (*os.File, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	return nil, c.opError("file", "", c.RemoteAddr(), errors.ErrUnsupported)
+}
