@@ -1,0 +1,52 @@
+# Go and make are all that is needed; the race detector wants a C compiler beside them.
+
+GO       ?= go
+FUZZTIME ?= 60s
+TIMEOUT  ?= 10m
+ARGS     ?=
+
+.PHONY: demo run test race lint fuzz-short bench build-all
+
+# Both servers over a TAP in a namespace of their own, with a kernel client.
+demo:
+	$(GO) run ./examples/demo $(ARGS)
+
+# The example server; ARGS="-server fasthttp -listen :8080" and so on.
+run:
+	$(GO) run ./examples/http $(ARGS)
+
+# Tests make the network namespaces that they need.
+test:
+	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+# The same in random order, with the pool counting buffers and poisoning those given back.
+race:
+	$(GO) test -race -tags unetdebug -shuffle on -count 1 -timeout $(TIMEOUT) ./...
+
+lint:
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "not gofmt's form:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags unetdebug ./...
+	$(GO) tool staticcheck ./...
+
+# Every fuzzer in turn, for FUZZTIME each.
+fuzz-short:
+	@set -e; packages=$$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); \
+	for package in $$packages; do \
+		list=$$($(GO) test -list '^Fuzz' $$package) || { echo "$$list"; exit 1; }; \
+		for fuzzer in $$(echo "$$list" | grep '^Fuzz' || true); do \
+			echo "$$package $$fuzzer"; \
+			$(GO) test -run '^$$' -fuzz "^$$fuzzer$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench:
+	$(GO) run ./benchmarks $(ARGS)
+
+# What has no TAP compiles all the same.
+build-all:
+	GOOS=linux GOARCH=amd64 $(GO) build ./...
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+	GOOS=freebsd GOARCH=amd64 $(GO) build ./...
