@@ -1,0 +1,132 @@
+package fdtable
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+)
+
+// Connect connects the socket to a and waits until the handshake is over. On a non-blocking descriptor it
+// returns EINPROGRESS at once, and EALREADY while the handshake goes on; after that the next Connect returns
+// the result, 0 or an error, once, unless SO_ERROR has told the error before: then ECONNABORTED. SO_SNDTIMEO
+// limits the wait (EINPROGRESS). After an error the socket may try again. The unspecified address means
+// loopback. A datagram socket only notes its peer, and forgets it for the zero AddrPort.
+//
+// Errors: EISCONN (connected, or a listener, which goes on listening), ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
+// ENETUNREACH, ECONNRESET, EADDRNOTAVAIL (no local port is left, or the four-tuple is taken), EADDRINUSE,
+// EAFNOSUPPORT, EBADF.
+func (t *Table) Connect(fd int, a netip.AddrPort) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	if s.typ == SOCK_DGRAM {
+		return s.connectDatagram(a)
+	}
+	c, inProgress, err := s.beginConnect(a)
+	if c == nil {
+		return err
+	}
+	err = s.awaitConnect(c)
+	if pending(err) {
+		return inProgress
+	}
+	return s.finishConnect(c, err)
+}
+
+// beginConnect sends the SYN, or finds that it is sent. It returns the connection to wait for, and what to
+// tell a caller who does not wait.
+func (s *socket) beginConnect(a netip.AddrPort) (*stack.TCPConn, error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.phase {
+	case listening, connected:
+		return nil, nil, syscall.EISCONN
+	case connecting:
+		return s.conn.Load(), syscall.EALREADY, nil
+	case unconnected:
+	}
+	if s.dying() {
+		return nil, nil, syscall.EBADF
+	}
+	remote, err := s.innerLocked(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := s.origin
+	if o.listener != nil { // shut down; its port comes back by rebindLocked
+		if err := o.listener.Close(); err != nil {
+			return nil, nil, err
+		}
+		o.listener = nil
+	}
+	if err := s.rebindLocked(); err != nil {
+		return nil, nil, err
+	}
+	c, err := s.host.ConnectTCP(o.binding, remote, o.options)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.binding = nil
+	s.kept.Store(0)
+	s.conn.Store(c)
+	s.phase = connecting
+	return c, syscall.EINPROGRESS, nil
+}
+
+// pending says that err, a result of Connected or WaitConnect, means that the handshake goes on.
+func pending(err error) bool {
+	return err == syscall.EINPROGRESS || err == syscall.EALREADY || err == syscall.EAGAIN
+}
+
+// awaitConnect waits for the handshake as long as the socket says.
+func (s *socket) awaitConnect(c *stack.TCPConn) error {
+	limits := s.timeouts.Load()
+	if s.nonblock.Load() || limits != nil && limits.send.never() {
+		return c.Connected()
+	}
+	if limits == nil {
+		err := c.WaitConnect()
+		limits = s.timeouts.Load()
+		if !pending(err) || limits == nil {
+			return err
+		}
+	}
+	_, err := limits.send.wait(c.SetWriteDeadline, func() (int, error) { return 0, c.WaitConnect() })
+	return err
+}
+
+// finishConnect tells the result of a handshake that is over. After a failure the socket is unconnected
+// again, and the address that bind gave it stays its own.
+func (s *socket) finishConnect(c *stack.TCPConn, result error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.dying():
+		return syscall.EBADF
+	case s.conn.Load() != c: // shutdown gave it up, or a failure that another call has been told of
+		if err := s.takeKept(); err != nil {
+			return err
+		}
+		return syscall.ECONNABORTED
+	case s.phase != connecting: // another call was first to see it succeed
+		return result
+	case result == nil:
+		s.phase = connected
+		return nil
+	}
+	s.abandonLocked(c)
+	return result
+}
+
+// abandonLocked gives up a connection that never was established.
+func (s *socket) abandonLocked(c *stack.TCPConn) {
+	s.phase = unconnected
+	s.conn.Store(nil)
+	c.Abort()
+	// The connection had taken the binding over. When somebody is quicker to get the port, the next connect
+	// says so.
+	_ = s.rebindLocked()
+}

@@ -1,0 +1,82 @@
+package fdtable
+
+// Address families (domains) of Socket.
+const (
+	AF_UNSPEC = 0
+	AF_INET   = 2
+	AF_INET6  = 10
+)
+
+// Types of Socket, and the flags that may be or-ed to them. SOCK_CLOEXEC is accepted and means nothing here.
+const (
+	SOCK_STREAM   = 1
+	SOCK_DGRAM    = 2
+	SOCK_NONBLOCK = 0x800
+	SOCK_CLOEXEC  = 0x80000
+)
+
+// SOMAXCONN is the longest accept queue that Listen grants; a longer or negative backlog means this one.
+const SOMAXCONN = 65535
+
+// Protocols of Socket, and levels of the socket options.
+const (
+	IPPROTO_IP   = 0
+	IPPROTO_TCP  = 6
+	IPPROTO_UDP  = 17
+	IPPROTO_IPV6 = 41
+	SOL_SOCKET   = 1
+)
+
+// What Shutdown ends.
+const (
+	SHUT_RD   = 0
+	SHUT_WR   = 1
+	SHUT_RDWR = 2
+)
+
+// Flags of Sendto, Recvfrom and Recvmsg. MSG_NOSIGNAL is accepted and always in force. MSG_TRUNC is a flag
+// that Recvmsg returns: the datagram was longer than the buffer.
+const (
+	MSG_TRUNC    = 0x20
+	MSG_DONTWAIT = 0x40
+	MSG_NOSIGNAL = 0x4000
+)
+
+// Options of level SOL_SOCKET.
+const (
+	SO_REUSEADDR  = 2
+	SO_TYPE       = 3
+	SO_ERROR      = 4
+	SO_BROADCAST  = 6
+	SO_SNDBUF     = 7
+	SO_RCVBUF     = 8
+	SO_KEEPALIVE  = 9
+	SO_LINGER     = 13
+	SO_REUSEPORT  = 15
+	SO_RCVTIMEO   = 20
+	SO_SNDTIMEO   = 21
+	SO_ACCEPTCONN = 30
+	SO_PROTOCOL   = 38
+	SO_DOMAIN     = 39
+)
+
+// Options of level IPPROTO_TCP.
+const (
+	TCP_NODELAY      = 1
+	TCP_MAXSEG       = 2
+	TCP_CORK         = 3
+	TCP_KEEPIDLE     = 4
+	TCP_KEEPINTVL    = 5
+	TCP_KEEPCNT      = 6
+	TCP_QUICKACK     = 12
+	TCP_USER_TIMEOUT = 18
+)
+
+// Options of levels IPPROTO_IP and IPPROTO_IPV6.
+const (
+	IP_TOS            = 1
+	IP_TTL            = 2
+	IPV6_UNICAST_HOPS = 16
+	IPV6_V6ONLY       = 26
+	IPV6_TCLASS       = 67
+)

@@ -1,0 +1,174 @@
+package fdtable
+
+import (
+	"syscall"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// GetsockoptInt returns an option whose value is an int: all that SetsockoptInt sets, and of level SOL_SOCKET
+// SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN. Buffer
+// sizes read as twice what was set, as in Linux; TCP_MAXSEG reads as the segment size in use. ENOPROTOOPT
+// for any other option, EBADF.
+func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch level {
+	case SOL_SOCKET:
+		return s.getSocketLocked(opt)
+	case IPPROTO_TCP:
+		if s.typ == SOCK_STREAM {
+			return s.getTCPLocked(opt)
+		}
+	case IPPROTO_IP:
+		return s.getIPLocked(opt, IP_TTL, IP_TOS)
+	case IPPROTO_IPV6:
+		if s.domain != AF_INET6 {
+			return 0, syscall.ENOPROTOOPT
+		}
+		if opt == IPV6_V6ONLY {
+			return number(s.reuse&v6Only != 0), nil
+		}
+		return s.getIPLocked(opt, IPV6_UNICAST_HOPS, IPV6_TCLASS)
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// or returns n, or what n's zero means.
+func or[T int32 | uint8 | uint16](n T, zero int) int {
+	if n == 0 {
+		return zero
+	}
+	return int(n)
+}
+
+func (s *socket) getSocketLocked(opt int) (int, error) {
+	switch opt {
+	case SO_REUSEADDR:
+		return number(s.reuse&reuseAddr != 0), nil
+	case SO_REUSEPORT:
+		return number(s.reuse&reusePort != 0), nil
+	case SO_BROADCAST:
+		return number(s.reuse&broadcast != 0), nil
+	case SO_TYPE:
+		return int(s.typ), nil
+	case SO_DOMAIN:
+		return int(s.domain), nil
+	case SO_PROTOCOL:
+		if s.typ == SOCK_DGRAM {
+			return IPPROTO_UDP, nil
+		}
+		return IPPROTO_TCP, nil
+	case SO_ACCEPTCONN:
+		return number(s.phase == listening), nil
+	case SO_ERROR:
+		return s.pendingErrorLocked(), nil
+	case SO_KEEPALIVE:
+		return number(s.optionsLocked().KeepAlive), nil
+	case SO_RCVBUF:
+		if s.typ == SOCK_DGRAM {
+			return or(int32(s.origin.readBuffer), defaultDatagramQueue), nil
+		}
+		return or(s.optionsLocked().RecvBuffer, hostDefaults.RecvBuffer), nil
+	case SO_SNDBUF:
+		return or(s.optionsLocked().SendBuffer, hostDefaults.SendBuffer), nil
+	case SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO:
+		return 0, syscall.EINVAL
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+// defaultDatagramQueue is stack.Config's default of UDPBuffer.
+const defaultDatagramQueue = 208 << 10
+
+// pendingErrorLocked returns and clears the error that SO_ERROR tells.
+func (s *socket) pendingErrorLocked() int {
+	err := s.takeKept()
+	if c := s.conn.Load(); err == nil && c != nil {
+		err = c.TakeError()
+	}
+	if u := s.udp.Load(); err == nil && u != nil {
+		err = u.TakeError()
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		return int(errno)
+	}
+	return 0
+}
+
+func (s *socket) getTCPLocked(opt int) (int, error) {
+	const defaultMaxSeg = 536 // what Linux shows before there is a connection
+	o := s.optionsLocked()
+	switch opt {
+	case TCP_NODELAY:
+		return number(o.NoDelay), nil
+	case TCP_CORK:
+		return number(o.Cork), nil
+	case TCP_QUICKACK:
+		return number(o.QuickACK), nil
+	case TCP_MAXSEG:
+		if c := s.conn.Load(); c != nil {
+			if mss := c.Info().SndMSS; mss > 0 {
+				return mss, nil
+			}
+		}
+		return or(o.MaxSeg, defaultMaxSeg), nil
+	case TCP_KEEPIDLE:
+		return or(o.KeepIdle, 7200), nil
+	case TCP_KEEPINTVL:
+		return or(o.KeepInterval, 75), nil
+	case TCP_KEEPCNT:
+		return or(o.KeepCount, 9), nil
+	case TCP_USER_TIMEOUT:
+		return int(o.UserTimeout), nil
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+func (s *socket) getIPLocked(opt, ttl, tos int) (int, error) {
+	const defaultTTL = 64
+	if s.typ != SOCK_STREAM {
+		return 0, syscall.ENOPROTOOPT
+	}
+	switch opt {
+	case ttl:
+		return or(s.optionsLocked().TTL, defaultTTL), nil
+	case tos:
+		return int(s.optionsLocked().TOS), nil
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+// TCPInfo returns the state of a connection or of a socket that may become one: TCP_INFO. ENOPROTOOPT for a
+// datagram socket, EBADF.
+func (t *Table) TCPInfo(fd int) (tcp.Info, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return tcp.Info{}, err
+	}
+	defer s.release()
+	if s.typ != SOCK_STREAM {
+		return tcp.Info{}, syscall.ENOPROTOOPT
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.conn.Load(); c != nil {
+		return c.Info(), nil
+	}
+	if s.phase == listening {
+		return tcp.Info{State: tcp.Listen}, nil
+	}
+	return tcp.Info{State: tcp.Closed}, nil
+}

@@ -1,0 +1,226 @@
+package fdtable
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// Read reads into p and returns the number of octets, 0 at the end of the stream. It waits for the first
+// octet unless the descriptor is non-blocking. Errors: EAGAIN (nothing there, or SO_RCVTIMEO passed),
+// ENOTCONN, EBADF, and once what ended the connection: ECONNRESET, ETIMEDOUT and so on. What had arrived
+// before is read first. With an empty p it returns 0 at once. From a datagram socket it takes one datagram.
+func (t *Table) Read(fd int, p []byte) (int, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if len(p) == 0 && s.typ == SOCK_STREAM {
+		return 0, nil
+	}
+	if s.typ == SOCK_DGRAM {
+		n, _, _, err := s.receiveDatagram(p, 0)
+		return n, err
+	}
+	return s.receive(p, 0)
+}
+
+// Write writes p to the connection and returns how many octets were taken: all, unless the descriptor is
+// non-blocking, SO_SNDTIMEO passed or the connection ended. An error comes only when none was; the next call
+// then returns it. Errors: EAGAIN, EPIPE (also on a socket that was never connected), EBADF, and once
+// what ended the connection: ECONNRESET, ETIMEDOUT and so on. To a datagram socket it writes one datagram.
+func (t *Table) Write(fd int, p []byte) (int, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if s.typ == SOCK_DGRAM {
+		return s.sendDatagram(p, netip.AddrPort{})
+	}
+	return s.send(p, 0)
+}
+
+// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL) and, for a datagram socket, an address; without
+// a valid one the datagram goes to the connected peer. A connection ignores the address. Errors besides
+// Write's: EOPNOTSUPP for other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES,
+// ENETUNREACH, and once ECONNREFUSED for an earlier datagram.
+func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL) != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	if s.typ == SOCK_DGRAM {
+		return s.sendDatagram(p, to)
+	}
+	return s.send(p, flags)
+}
+
+// Recvfrom is Read with flags (MSG_DONTWAIT) and the datagram's source address, which is not valid for a
+// connection. EOPNOTSUPP for other flags.
+func (t *Table) Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, error) {
+	n, from, _, err := t.Recvmsg(fd, p, flags)
+	return n, from, err
+}
+
+// Recvmsg is Recvfrom that tells in its flags whether a datagram was cut to the buffer (MSG_TRUNC).
+func (t *Table) Recvmsg(fd int, p []byte, flags int) (n int, from netip.AddrPort, msgFlags int, err error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return 0, netip.AddrPort{}, 0, err
+	}
+	defer s.release()
+	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL) != 0 {
+		return 0, netip.AddrPort{}, 0, syscall.EOPNOTSUPP
+	}
+	if s.typ == SOCK_DGRAM {
+		return s.receiveDatagram(p, flags)
+	}
+	n, err = s.receive(p, flags)
+	return n, netip.AddrPort{}, 0, err
+}
+
+// Shutdown ends reading (SHUT_RD), writing (SHUT_WR) or both. A listener that is shut down for reading stops
+// listening: its queue is reset, blocked Accepts get EINVAL, and its port stays its own until Close. A
+// connection that is not yet established is given up. Errors: EINVAL (how), ENOTCONN, EBADF.
+func (t *Table) Shutdown(fd, how int) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	if how < SHUT_RD || how > SHUT_RDWR {
+		return syscall.EINVAL
+	}
+	if s.typ == SOCK_DGRAM {
+		return s.shutdownDatagram(how)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.phase {
+	case unconnected:
+		return syscall.ENOTCONN
+	case listening:
+		if how != SHUT_WR {
+			return s.stopListeningLocked()
+		}
+		return nil
+	case connecting:
+		c := s.conn.Load()
+		switch c.State() {
+		case tcp.SynSent, tcp.SynReceived:
+			s.kept.Store(uint32(syscall.ECONNRESET)) // what a blocked Connect returns, or SO_ERROR
+			s.abandonLocked(c)
+			return nil
+		case tcp.Closed, tcp.Listen, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing,
+			tcp.LastAck, tcp.TimeWaitState:
+		}
+	case connected:
+	}
+	return shutdown(s.conn.Load(), how)
+}
+
+func shutdown(c *stack.TCPConn, how int) error {
+	var err error
+	if how != SHUT_RD {
+		err = c.CloseWrite()
+	}
+	if how != SHUT_WR {
+		if e := c.CloseRead(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// receive reads from a connection.
+func (s *socket) receive(p []byte, flags int) (int, error) {
+	c := s.conn.Load()
+	if c == nil {
+		if kept := s.takeKept(); kept != nil {
+			return 0, kept
+		}
+		return 0, syscall.ENOTCONN
+	}
+	n, err := s.receiveFrom(c, p, flags)
+	if n == 0 && err == nil && len(p) > 0 {
+		if kept := s.takeKept(); kept != nil {
+			return 0, kept
+		}
+	}
+	return n, err
+}
+
+func (s *socket) receiveFrom(c *stack.TCPConn, p []byte, flags int) (int, error) {
+	l := s.timeouts.Load()
+	if s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.receive.never() {
+		return c.TryRead(p)
+	}
+	if l == nil {
+		n, err := c.Read(p)
+		l = s.timeouts.Load()
+		if err != syscall.EAGAIN || l == nil {
+			return n, err
+		}
+		// SO_RCVTIMEO was set meanwhile, and the deadline that ended this read is another call's.
+	}
+	return l.receive.wait(c.SetReadDeadline, func() (int, error) { return c.Read(p) })
+}
+
+// send writes to a connection. Where some octets were taken the count is the result, and an error
+// waits for the next call, as in Linux.
+func (s *socket) send(p []byte, flags int) (int, error) {
+	if kept := s.takeKept(); kept != nil {
+		return 0, kept
+	}
+	c := s.conn.Load()
+	if c == nil {
+		return 0, syscall.EPIPE
+	}
+	n, err := s.sendTo(c, p, flags)
+	if n == 0 || err == nil {
+		return n, err
+	}
+	switch errno := err.(syscall.Errno); errno {
+	case syscall.EAGAIN, syscall.EPIPE, syscall.EBADF: // the next call finds these by itself
+	default:
+		s.kept.Store(uint32(errno))
+	}
+	return n, nil
+}
+
+func (s *socket) sendTo(c *stack.TCPConn, p []byte, flags int) (int, error) {
+	l := s.timeouts.Load()
+	if s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.send.never() {
+		return c.TryWrite(p)
+	}
+	sent := 0
+	if l == nil {
+		n, err := c.Write(p)
+		l = s.timeouts.Load()
+		if err != syscall.EAGAIN || l == nil {
+			return n, err
+		}
+		sent = n // as in receiveFrom; the rest follows in its turn
+	}
+	n, err := l.send.wait(c.SetWriteDeadline, func() (int, error) { return c.Write(p[sent:]) })
+	return sent + n, err
+}
+
+// takeKept returns the error that a Write left behind, once.
+func (s *socket) takeKept() error {
+	if s.kept.Load() == 0 {
+		return nil
+	}
+	if errno := syscall.Errno(s.kept.Swap(0)); errno != 0 {
+		return errno
+	}
+	return nil
+}

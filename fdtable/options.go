@@ -1,0 +1,190 @@
+package fdtable
+
+import (
+	"syscall"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// ranges of the TCP options, as Linux has them.
+const (
+	minMaxSeg       = 88
+	maxMaxSeg       = 32767
+	maxKeepSeconds  = 32767
+	maxKeepCount    = 127
+	minReceiveQueue = 2304
+	minSendQueue    = 4608
+	ecnBits         = 3
+)
+
+// SetsockoptInt sets an option whose value is an int: of level SOL_SOCKET SO_REUSEADDR, SO_REUSEPORT,
+// SO_KEEPALIVE, SO_BROADCAST, SO_RCVBUF and SO_SNDBUF; of IPPROTO_TCP TCP_NODELAY, TCP_MAXSEG (octets),
+// TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_QUICKACK, TCP_USER_TIMEOUT
+// (milliseconds); of IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and
+// IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and for what it
+// accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
+// Linux refuses, ENOPROTOOPT for any other option, EBADF.
+func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch level {
+	case SOL_SOCKET:
+		return s.setSocketLocked(opt, value)
+	case IPPROTO_TCP:
+		if s.typ == SOCK_STREAM {
+			return s.setTCPLocked(opt, value)
+		}
+	case IPPROTO_IP:
+		return s.setIPLocked(opt, value, IP_TTL, IP_TOS)
+	case IPPROTO_IPV6:
+		if s.domain != AF_INET6 {
+			return syscall.ENOPROTOOPT
+		}
+		if opt == IPV6_V6ONLY {
+			return s.setV6OnlyLocked(value != 0)
+		}
+		return s.setIPLocked(opt, value, IPV6_UNICAST_HOPS, IPV6_TCLASS)
+	}
+	return syscall.ENOPROTOOPT
+}
+
+// update changes the TCP options where they live at the moment, and for what the socket becomes next.
+func (s *socket) updateLocked(change func(*tcp.Options)) error {
+	if s.dying() {
+		return syscall.EBADF
+	}
+	if s.origin != nil {
+		change(&s.origin.options)
+		if s.phase == listening {
+			s.origin.listener.SetOptions(s.origin.options)
+		}
+	}
+	if c := s.conn.Load(); c != nil {
+		return c.Update(change)
+	}
+	return nil
+}
+
+func (s *socket) optionsLocked() tcp.Options {
+	if c := s.conn.Load(); c != nil {
+		return c.Options()
+	}
+	return s.origin.options
+}
+
+func (s *socket) setReuseLocked(bit reuse, on bool) {
+	s.reuse &^= bit
+	if on {
+		s.reuse |= bit
+	}
+}
+
+func (s *socket) setV6OnlyLocked(on bool) error {
+	if s.phase != unconnected || s.udp.Load() != nil || s.origin.bound.IsValid() {
+		return syscall.EINVAL
+	}
+	s.setReuseLocked(v6Only, on)
+	return nil
+}
+
+func (s *socket) setSocketLocked(opt, value int) error {
+	switch opt {
+	case SO_REUSEADDR:
+		s.setReuseLocked(reuseAddr, value != 0)
+		return nil
+	case SO_REUSEPORT:
+		s.setReuseLocked(reusePort, value != 0)
+		return nil
+	case SO_BROADCAST:
+		s.setReuseLocked(broadcast, value != 0)
+		if u := s.udp.Load(); u != nil {
+			return u.SetBroadcast(value != 0)
+		}
+		return nil
+	case SO_KEEPALIVE:
+		return s.updateLocked(func(o *tcp.Options) { o.KeepAlive = value != 0 })
+	case SO_RCVBUF:
+		n := bufferSize(value, minReceiveQueue, hostDefaults.MaxRecvBuffer)
+		if s.typ == SOCK_DGRAM {
+			s.origin.readBuffer = n
+			if u := s.udp.Load(); u != nil {
+				return u.SetReadBuffer(n)
+			}
+			return nil
+		}
+		return s.updateLocked(func(o *tcp.Options) { o.RecvBuffer = int32(n) })
+	case SO_SNDBUF:
+		n := bufferSize(value, minSendQueue, hostDefaults.MaxSendBuffer)
+		return s.updateLocked(func(o *tcp.Options) { o.SendBuffer = int32(n) })
+	case SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO: // not ints
+		return syscall.EINVAL
+	}
+	return syscall.ENOPROTOOPT
+}
+
+// hostDefaults are the sizes of buffers that nobody has set, and the caps on those that somebody does.
+var hostDefaults = tcp.Config{}.WithDefaults()
+
+// bufferSize is how Linux reads SO_RCVBUF and SO_SNDBUF: a size that is too great, or negative, means the greatest; the rest is doubled.
+func bufferSize(value, low, high int) int {
+	if value < 0 || value > high/2 {
+		return high
+	}
+	return max(2*value, low)
+}
+
+func (s *socket) setTCPLocked(opt, value int) error {
+	within := func(low, high int, change func(*tcp.Options)) error {
+		if value < low || value > high {
+			return syscall.EINVAL
+		}
+		return s.updateLocked(change)
+	}
+	switch opt {
+	case TCP_NODELAY:
+		return s.updateLocked(func(o *tcp.Options) { o.NoDelay = value != 0 })
+	case TCP_CORK:
+		return s.updateLocked(func(o *tcp.Options) { o.Cork = value != 0 })
+	case TCP_QUICKACK:
+		return s.updateLocked(func(o *tcp.Options) { o.QuickACK = value != 0 })
+	case TCP_MAXSEG:
+		if value == 0 {
+			return s.updateLocked(func(o *tcp.Options) { o.MaxSeg = 0 })
+		}
+		return within(minMaxSeg, maxMaxSeg, func(o *tcp.Options) { o.MaxSeg = uint16(value) })
+	case TCP_KEEPIDLE:
+		return within(1, maxKeepSeconds, func(o *tcp.Options) { o.KeepIdle = uint16(value) })
+	case TCP_KEEPINTVL:
+		return within(1, maxKeepSeconds, func(o *tcp.Options) { o.KeepInterval = uint16(value) })
+	case TCP_KEEPCNT:
+		return within(1, maxKeepCount, func(o *tcp.Options) { o.KeepCount = uint8(value) })
+	case TCP_USER_TIMEOUT:
+		return within(0, 1<<31-1, func(o *tcp.Options) { o.UserTimeout = uint32(value) })
+	}
+	return syscall.ENOPROTOOPT
+}
+
+// setIPLocked sets the TTL or the traffic class, by the names of one level. The stack's datagram sockets
+// have neither.
+func (s *socket) setIPLocked(opt, value, ttl, tos int) error {
+	if s.typ != SOCK_STREAM {
+		return syscall.ENOPROTOOPT
+	}
+	switch opt {
+	case ttl:
+		if value == -1 {
+			value = 0 // the host's default
+		} else if value < 1 || value > 255 {
+			return syscall.EINVAL
+		}
+		return s.updateLocked(func(o *tcp.Options) { o.TTL = uint8(value) })
+	case tos:
+		return s.updateLocked(func(o *tcp.Options) { o.TOS = uint8(value) &^ ecnBits })
+	}
+	return syscall.ENOPROTOOPT
+}

@@ -1,0 +1,195 @@
+package fdtable
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+)
+
+// Bind gives the socket its local address; port 0 chooses a free one. Errors: EINVAL (bound already, or
+// connected), EADDRINUSE, EADDRNOTAVAIL (not an address of the host), EAFNOSUPPORT, EBADF.
+func (t *Table) Bind(fd int, a netip.AddrPort) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dying() {
+		return syscall.EBADF
+	}
+	local, err := s.innerLocked(a)
+	if err == syscall.ENETUNREACH { // a mapped address on a socket that is IPV6_V6ONLY
+		err = syscall.EINVAL
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.typ == SOCK_DGRAM:
+		return s.bindDatagramLocked(local)
+	case s.phase != unconnected || s.origin == nil || s.origin.bound.IsValid():
+		return syscall.EINVAL
+	}
+	return s.bindLocked(local)
+}
+
+// bindLocked reserves local, and remembers it as the socket's own.
+func (s *socket) bindLocked(local netip.AddrPort) error {
+	b, err := s.host.BindTCP(local, s.bindOptionsLocked())
+	if err != nil {
+		return err
+	}
+	s.origin.binding, s.origin.bound = b, b.Local()
+	return nil
+}
+
+func (s *socket) bindOptionsLocked() stack.BindOptions {
+	return stack.BindOptions{
+		ReuseAddr: s.reuse&reuseAddr != 0,
+		ReusePort: s.reuse&reusePort != 0,
+		V6Only:    s.reuse&v6Only != 0,
+	}
+}
+
+// rebindLocked reserves the bound address again when an earlier listen or connect has used up its binding.
+func (s *socket) rebindLocked() error {
+	if s.origin.binding != nil || !s.origin.bound.IsValid() {
+		return nil
+	}
+	b, err := s.host.BindTCP(s.origin.bound, s.bindOptionsLocked())
+	if err != nil {
+		return err
+	}
+	s.origin.binding = b
+	return nil
+}
+
+// Listen makes the socket a listener whose accept queue holds backlog+1 connections; a backlog that is
+// negative or greater than SOMAXCONN means SOMAXCONN. A socket without an address gets a free port of all
+// addresses. On a listener it changes the backlog. Errors: EINVAL (connected), EADDRINUSE, EOPNOTSUPP (not
+// SOCK_STREAM), EBADF.
+func (t *Table) Listen(fd, backlog int) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	if err := s.stream(); err != nil {
+		return err
+	}
+	if backlog < 0 || backlog > SOMAXCONN {
+		backlog = SOMAXCONN
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.phase {
+	case connecting, connected:
+		return syscall.EINVAL
+	case listening:
+		s.origin.listener.SetBacklog(backlog)
+		return nil
+	case unconnected:
+	}
+	if s.dying() {
+		return syscall.EBADF
+	}
+	return s.listenLocked(backlog)
+}
+
+func (s *socket) listenLocked(backlog int) error {
+	o := s.origin
+	if o.listener != nil { // one that was shut down, and kept the port
+		if err := o.listener.Close(); err != nil {
+			return err
+		}
+		o.listener = nil
+	}
+	if err := s.rebindLocked(); err != nil {
+		return err
+	}
+	if o.binding == nil {
+		if err := s.bindLocked(s.wildcard()); err != nil {
+			return err
+		}
+	}
+	l, err := s.host.ListenTCP(o.binding, backlog, o.options)
+	if err != nil {
+		return err
+	}
+	o.binding, o.listener, s.phase = nil, l, listening
+	s.conn.Store(nil)
+	return nil
+}
+
+// stopListeningLocked is shutdown(2) of a listener. The shut listener keeps the port.
+func (s *socket) stopListeningLocked() error {
+	s.phase = unconnected
+	return s.origin.listener.Shutdown()
+}
+
+// Accept takes the oldest connection out of the listener's queue and returns a descriptor for it, the lowest
+// that is free, and the peer's address. It waits until there is one unless the descriptor is non-blocking.
+// The new descriptor blocks, and has the listener's options. Errors: EAGAIN (none there, or SO_RCVTIMEO
+// passed), EINVAL (not listening, or no longer), EMFILE, EOPNOTSUPP (not SOCK_STREAM), EBADF.
+func (t *Table) Accept(fd int) (int, netip.AddrPort, error) { return t.Accept4(fd, 0) }
+
+// Accept4 is Accept with flags: SOCK_NONBLOCK makes the new descriptor non-blocking. EINVAL for other flags.
+func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return -1, netip.AddrPort{}, err
+	}
+	defer s.release()
+	if err := s.stream(); err != nil {
+		return -1, netip.AddrPort{}, err
+	}
+	if flags&^(SOCK_NONBLOCK|SOCK_CLOEXEC) != 0 {
+		return -1, netip.AddrPort{}, syscall.EINVAL
+	}
+	s.mu.Lock()
+	if s.phase != listening {
+		s.mu.Unlock()
+		return -1, netip.AddrPort{}, syscall.EINVAL
+	}
+	l, inherit := s.origin.listener, s.reuse&(reuseAddr|reusePort)
+	s.mu.Unlock()
+	if err := t.reserve(); err != nil {
+		return -1, netip.AddrPort{}, err
+	}
+	conn, err := s.accept(l)
+	if err != nil {
+		t.cancel()
+		return -1, netip.AddrPort{}, err
+	}
+	child := &socket{host: s.host, domain: s.domain, typ: SOCK_STREAM, reuse: inherit, phase: connected}
+	child.conn.Store(conn)
+	child.nonblock.Store(flags&SOCK_NONBLOCK != 0)
+	if limits := s.timeouts.Load(); limits != nil {
+		child.limits().receive.limit.Store(limits.receive.limit.Load())
+		child.limits().send.limit.Store(limits.send.limit.Load())
+	}
+	return t.install(child), s.outer(conn.Remote()), nil
+}
+
+// accept takes a connection from l's queue, and waits for it as the socket says.
+func (s *socket) accept(l *stack.Listener) (*stack.TCPConn, error) {
+	limits := s.timeouts.Load()
+	if s.nonblock.Load() || limits != nil && limits.receive.never() {
+		return l.TryAccept()
+	}
+	if limits == nil {
+		conn, err := l.Accept()
+		limits = s.timeouts.Load()
+		if err != syscall.EAGAIN || limits == nil {
+			return conn, err
+		}
+	}
+	var conn *stack.TCPConn
+	_, err := limits.receive.wait(l.SetDeadline, func() (n int, err error) {
+		conn, err = l.Accept()
+		return 0, err
+	})
+	return conn, err
+}
