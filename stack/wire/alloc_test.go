@@ -17,6 +17,8 @@ func TestNoAllocation(t *testing.T) {
 	options := TCPOptions{Has: TCPOptMSS | TCPOptSACKPermitted | TCPOptTimestamps | TCPOptWScale | TCPOptFastOpen | TCPOptSACK, FastOpenLen: 8, NumSACK: 1}
 	segment := dirty(TCPMaxLen)
 	segment = segment[:(&TCP{Options: options}).Marshal(segment)]
+	extension := []byte{6, 0, 5, 2, 0, 0, 1, 0}
+	nd := []byte{1, 1, 2, 0, 0, 0, 0, 1, 5, 1, 0, 0, 0, 0, 5, 0xdc}
 	out := dirty(64)
 
 	var (
@@ -25,6 +27,9 @@ func TestNoAllocation(t *testing.T) {
 		h4       IPv4
 		o4       IPv4Option
 		h6       IPv6
+		ext      IPv6Extension
+		o6       IPv6Option
+		on       NDOption
 		i4       ICMPv4
 		i6       ICMPv6
 		u        UDP
@@ -47,6 +52,26 @@ func TestNoAllocation(t *testing.T) {
 		}},
 		{"IPv4 CheckOptions", func() error { _, _, err := h4.CheckOptions(); return err }},
 		{"IPv6", func() error { _, err := h6.Parse(ip6); h6.Marshal(out); return err }},
+		{"IPv6 options", func() error {
+			if _, err := ext.Parse(extension); err != nil {
+				return err
+			}
+			r := ext.ReadOptions()
+			for {
+				if ok, err := r.Next(&o6); !ok {
+					return err
+				}
+			}
+		}},
+		{"ND options", func() error {
+			r := ReadNDOptions(nd)
+			for {
+				if ok, err := r.Next(&on); !ok {
+					return err
+				}
+				on.Marshal(out)
+			}
+		}},
 		{"ICMPv4", func() error { _, err := i4.Parse(icmp4); i4.Marshal(out); return err }},
 		{"ICMPv6", func() error { _, err := i6.Parse(icmp6, src6, dst6); i6.Marshal(out); return err }},
 		{"UDP", func() error { _, err := u.Parse(datagram); u.Marshal(out); return err }},

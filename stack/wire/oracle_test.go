@@ -195,18 +195,10 @@ func TestOracleIPv4(t *testing.T) {
 		if n := got.Marshal(out); !bytes.Equal(out[:n], packet[:int(ip.IHL)*4]) {
 			t.Fatalf("Marshal wrote %x, want %x", out[:n], packet)
 		}
-		var options []IPv4Option
-		var o IPv4Option
 		reader := got.ReadOptions()
-		for {
-			ok, err := reader.Next(&o)
-			if err != nil {
-				t.Fatalf("%x: %v", got.Options, err)
-			}
-			if !ok {
-				break
-			}
-			options = append(options, o)
+		options, _, err := collect(t, len(got.Options), reader.Next)
+		if err != nil {
+			t.Fatalf("%x: %v", got.Options, err)
 		}
 		if diff := cmp.Diff(want, options, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)

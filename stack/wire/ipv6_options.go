@@ -1,0 +1,135 @@
+package wire
+
+// IPv6 next header values of the extension headers that have the form of IPv6Extension (RFC 8200 4).
+const (
+	IPv6HopByHop           = 0
+	IPv6Routing            = 43
+	IPv6DestinationOptions = 60
+)
+
+// IPv6 option types that pad (RFC 8200 4.2).
+const (
+	IPv6OptPad1 = 0
+	IPv6OptPadN = 1
+)
+
+// Neighbor Discovery option types (RFC 4861 4.6).
+const (
+	NDOptSourceLinkAddr    = 1
+	NDOptTargetLinkAddr    = 2
+	NDOptPrefixInformation = 3
+	NDOptRedirectedHeader  = 4
+	NDOptMTU               = 5
+)
+
+// IPv6Extension is an extension header that begins with its follower and its length (RFC 8200 4.3, 4.4,
+// 4.6). A chain of them ends because each takes at least eight octets.
+type IPv6Extension struct {
+	NextHeader uint8
+	// Data is what follows the length octet, borrowed: at least six octets.
+	Data []byte
+}
+
+// Parse reads the header at the front of b and returns what follows it. The error is ErrShort or ErrLength.
+func (h *IPv6Extension) Parse(b []byte) (payload []byte, err error) {
+	if len(b) < 8 {
+		return nil, ErrShort
+	}
+	n := (int(b[1]) + 1) * 8
+	if n > len(b) {
+		return nil, ErrLength
+	}
+	h.NextHeader = b[0]
+	h.Data = b[2:n:n]
+	return b[n:], nil
+}
+
+// IPv6Option is one option of a hop-by-hop or destination options header.
+type IPv6Option struct {
+	// Type has in its two highest bits what a host does that does not know it: skip, drop, or drop and
+	// report, to a multicast destination too or not (RFC 8200 4.2).
+	Type uint8
+	// Pointer is the octet of the extension header at which the option begins.
+	Pointer int
+	// Data is what follows the length octet, borrowed.
+	Data []byte
+}
+
+// IPv6OptionReader walks over the options of an extension header. It is a value; copying it copies the
+// place.
+type IPv6OptionReader struct {
+	data []byte
+	next int
+}
+
+// ReadOptions returns a reader that stands before the first option. It borrows h.Data, which must be that
+// of a hop-by-hop or destination options header.
+func (h *IPv6Extension) ReadOptions() IPv6OptionReader { return IPv6OptionReader{data: h.Data} }
+
+// Next reads the next option that is no pad into o and says whether there was one. An option whose length
+// is missing or too large gives ErrOption with o.Type and o.Pointer set, and ends the walk.
+func (r *IPv6OptionReader) Next(o *IPv6Option) (ok bool, err error) {
+	for r.next < len(r.data) {
+		rest := r.data[r.next:]
+		if rest[0] == IPv6OptPad1 {
+			r.next++
+			continue
+		}
+		*o = IPv6Option{Type: rest[0], Pointer: 2 + r.next}
+		if len(rest) < 2 || int(rest[1])+2 > len(rest) {
+			r.next = len(r.data)
+			return false, ErrOption
+		}
+		n := int(rest[1]) + 2
+		r.next += n
+		if o.Type != IPv6OptPadN {
+			o.Data = rest[2:n:n]
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// NDOption is one option of a Neighbor Discovery message (RFC 4861 4.6).
+type NDOption struct {
+	Type uint8
+	// Data is what follows the length octet, borrowed: six octets, or more by a multiple of eight. Marshal
+	// pads it with zeros to that.
+	Data []byte
+}
+
+// Marshal writes the option to b, which must have room, and returns its length in octets, a multiple of 8
+// and at most 2,040: what is longer is cut.
+func (o *NDOption) Marshal(b []byte) int {
+	data := o.Data[:min(len(o.Data), 255*8-2)]
+	n := max(8, (2+len(data)+7)&^7)
+	_ = b[n-1]
+	b[0], b[1] = o.Type, uint8(n/8)
+	clear(b[2+copy(b[2:n], data) : n])
+	return n
+}
+
+// NDOptionReader walks over the options of a Neighbor Discovery message. It is a value; copying it copies
+// the place.
+type NDOptionReader struct{ rest []byte }
+
+// ReadNDOptions returns a reader that stands before the first of the options b, which it borrows.
+func ReadNDOptions(b []byte) NDOptionReader { return NDOptionReader{rest: b} }
+
+// Next reads the next option into o and says whether there was one. An option whose length is missing,
+// zero or too large gives ErrOption and ends the walk; the whole message is then to be dropped in silence
+// (RFC 4861 4.6).
+func (r *NDOptionReader) Next(o *NDOption) (ok bool, err error) {
+	rest := r.rest
+	r.rest = nil
+	if len(rest) == 0 {
+		return false, nil
+	}
+	if len(rest) < 2 || rest[1] == 0 || int(rest[1])*8 > len(rest) {
+		return false, ErrOption
+	}
+	n := int(rest[1]) * 8
+	*o = NDOption{Type: rest[0], Data: rest[2:n:n]}
+	r.rest = rest[n:]
+	return true, nil
+}
