@@ -111,7 +111,7 @@ func TestReplayIsBitIdentical(t *testing.T) {
 		return file
 	}
 	first, again, other := run(1), run(1), run(2)
-	t.Run("F-PCAP-1 the same seed replays to the same capture, bit for bit", func(t *testing.T) {
+	t.Run("the same seed replays to the same capture, bit for bit", func(t *testing.T) {
 		if !bytes.Equal(first.Bytes(), again.Bytes()) {
 			t.Error("two runs with one seed differ")
 		}

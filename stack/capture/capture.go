@@ -1,0 +1,177 @@
+// Package capture wraps a device so that what passes is written down: New to a pcapng file that Wireshark
+// and tcpdump read, NewText as lines of text like tcpdump's own.
+//
+// A wrapped device offers what the bare one offers. Where that includes offloads, a capture shows what the
+// device sees: super-segments stand in it whole, and a transport checksum that is left to the device is not
+// there yet, so that a reader of the file may call it wrong. Both are what tcpdump shows on such a host.
+package capture
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// Device is a link.Device, and a link.MultiQueue, that writes down every frame that passes: a frame that
+// is sent before the device gets it, a received one before Read returns it. Times are taken when that is
+// done, and frames of all queues are written in the order of their times. An error of the writer disturbs
+// no traffic: what cannot be written is counted, and Err tells. A slow writer slows the traffic, though,
+// since nothing is written behind its back.
+type Device struct {
+	queue // the parent's own Read and Write
+	dev   link.Device
+	all   []link.Device
+	log   *log
+}
+
+var _ link.MultiQueue = (*Device)(nil)
+
+// New wraps dev, which it takes over: closing the Device closes dev. It writes a pcapng stream of one
+// section and one interface to w, with nanosecond times and the direction of each frame. The stream is
+// buffered: Flush and Close write it out, and neither closes w. The error is that of writing the stream's
+// head, in which case dev is left alone.
+func New(dev link.Device, w io.Writer) (*Device, error) {
+	s, err := newPcapng(dev.Info(), w)
+	if err != nil {
+		return nil, err
+	}
+	return wrap(dev, s), nil
+}
+
+// NewText wraps dev as New does, and writes one line per frame to w, as Printer makes it. Each line is one
+// call of w.Write; nothing is buffered.
+func NewText(dev link.Device, w io.Writer) *Device {
+	return wrap(dev, &text{w: w, printer: NewPrinter(dev.Info().Kind)})
+}
+
+func wrap(dev link.Device, s sink) *Device {
+	d := &Device{dev: dev, log: &log{sink: s}}
+	d.queue = queue{dev: dev, log: d.log}
+	if multi, ok := dev.(link.MultiQueue); ok {
+		for _, q := range multi.Queues() {
+			d.all = append(d.all, &queue{dev: q, log: d.log})
+		}
+	}
+	if len(d.all) == 0 {
+		d.all = []link.Device{&d.queue}
+	}
+	return d
+}
+
+// Queues returns the wrapped queues of the device, or the one of a device without queues.
+func (d *Device) Queues() []link.Device { return d.all }
+
+// Close closes the wrapped device and writes out what is buffered. The error is the device's.
+func (d *Device) Close() error { return d.queue.Close() }
+
+// Flush writes out what is buffered. It returns what Err does.
+func (d *Device) Flush() error {
+	d.log.flush()
+	return d.log.lastErr()
+}
+
+// Err returns the first error of the writer, or nil.
+func (d *Device) Err() error { return d.log.lastErr() }
+
+// Lost returns the number of frames that could not be written.
+func (d *Device) Lost() uint64 {
+	d.log.mu.Lock()
+	defer d.log.mu.Unlock()
+	return d.log.lost
+}
+
+// queue is one wrapped queue.
+type queue struct {
+	dev link.Device
+	log *log
+}
+
+// Info describes the device.
+func (q *queue) Info() link.Info { return q.dev.Info() }
+
+// Read is the device's, and writes down what it returns.
+func (q *queue) Read(frames []link.Frame) (int, error) {
+	n, err := q.dev.Read(frames)
+	if n > 0 {
+		q.log.write(frames[:n], inbound)
+	}
+	return n, err
+}
+
+// Write is the device's, and writes down what it is given.
+func (q *queue) Write(frames []link.Frame) (int, error) {
+	if len(frames) > 0 {
+		q.log.write(frames, outbound)
+	}
+	return q.dev.Write(frames)
+}
+
+// Close closes the queue.
+func (q *queue) Close() error {
+	err := q.dev.Close()
+	q.log.flush()
+	return err
+}
+
+type direction uint8
+
+const (
+	inbound direction = iota
+	outbound
+)
+
+// sink is a format.
+type sink interface {
+	write(at time.Time, frame []byte, dir direction) error
+	flush() error
+}
+
+// log serialises the queues.
+type log struct {
+	mu      sync.Mutex
+	sink    sink
+	scratch []byte // a gathered frame
+	err     error
+	lost    uint64
+}
+
+func (l *log) write(frames []link.Frame, dir direction) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := time.Now()
+	for i := range frames {
+		data := frames[i].Header
+		if len(frames[i].Payload) > 0 {
+			n := frames[i].Len()
+			if cap(l.scratch) < n {
+				l.scratch = make([]byte, n)
+			}
+			data = l.scratch[:n]
+			frames[i].CopyTo(data)
+		}
+		if err := l.sink.write(at, data, dir); err != nil {
+			l.lost++
+			l.note(err)
+		}
+	}
+}
+
+func (l *log) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(l.sink.flush())
+}
+
+func (l *log) note(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *log) lastErr() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
