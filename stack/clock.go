@@ -45,9 +45,6 @@ func (c *clock) init() {
 // now returns the present moment.
 func (c *clock) now() tcp.Time { return tcp.Time(time.Since(c.epoch) + time.Second) }
 
-// at returns the moment of a wall-clock time, which lies at or before now when t has passed.
-func (c *clock) at(t time.Time) tcp.Time { return max(c.now().Add(time.Until(t)), 1) }
-
 // add makes s a source.
 func (c *clock) add(s timerSource) {
 	c.mu.Lock()

@@ -1,6 +1,10 @@
 package stack
 
-import "github.com/unet-go/unet/stack/tcp"
+import (
+	"reflect"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
 
 // TCPGauges are what TCP holds at one moment, and its counters outside of package tcp.
 type TCPGauges struct {
@@ -12,8 +16,8 @@ type TCPGauges struct {
 	HalfOpen, Orphans int
 	// AcceptQueue counts the connections that wait for Accept.
 	AcceptQueue int
-	// Ports counts the bindings: listeners and bound sockets.
-	Ports int
+	// Bindings counts the local addresses that BindTCP has reserved: listeners and bound sockets.
+	Bindings int
 	// ListenOverflows counts the SYNs and final ACKs that a full accept queue ignored.
 	ListenOverflows uint64
 	// SYNCookies counts the SYNs that a cookie answered, CookiesOK the connections that came of them.
@@ -33,7 +37,40 @@ type TCPGauges struct {
 	Dropped uint64
 }
 
+// stats adds the TCP side to s.
 func (l *tcpLayer) stats(s *Stats) {
-	var sum tcp.Counters
-	s.TCP = sum
+	g := &s.TCPGauges
+	sum := reflect.ValueOf(&s.TCP).Elem()
+	for i := range l.shards {
+		shard := &l.shards[i]
+		shard.mu.Lock()
+		counters, events, states := shard.env.Counters, shard.events, shard.states
+		g.Connections[tcp.TimeWaitState] += shard.timeWaits.len
+		shard.mu.Unlock()
+		one := reflect.ValueOf(counters)
+		for f := range one.NumField() {
+			sum.Field(f).SetUint(sum.Field(f).Uint() + one.Field(f).Uint())
+		}
+		for state, n := range states {
+			g.Connections[state] += n
+		}
+		g.ListenOverflows += events.listenOverflows
+		g.SYNCookies += events.cookies
+		g.CookiesOK += events.cookiesOK
+		g.OrphansReset += events.orphansReset
+		g.TimeWaitOverflows += events.timeWaitOverflows
+		g.ResetsHeldBack += events.resetsHeldBack
+	}
+	listeners := l.listen.all()
+	g.Connections[tcp.Listen] = len(listeners)
+	for _, listener := range listeners {
+		listener.mu.Lock()
+		g.AcceptQueue += listener.count
+		listener.mu.Unlock()
+	}
+	g.HalfOpen, g.Orphans = int(l.halfOpens.Load()), int(l.orphans.Load())
+	l.ports.mu.Lock()
+	g.Bindings = l.ports.count
+	l.ports.mu.Unlock()
+	g.Malformed, g.BadChecksum, g.Dropped = l.malformed.Load(), l.badChecksum.Load(), l.dropped.Load()
 }

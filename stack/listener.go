@@ -2,55 +2,266 @@ package stack
 
 import (
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack/tcp"
 )
 
+// Bounds of a listener. The records of half-open connections are cheap, so there may be more of them than
+// the backlog says, as on Linux with its tcp_max_syn_backlog.
+const (
+	maxBacklog  = 65535
+	minSYNQueue = 128
+	maxSYNQueue = 4096
+)
+
 // Listener is a passive open: it holds the connections whose handshake is complete until Accept takes them.
-type Listener struct{}
+type Listener struct {
+	host    *Host
+	binding *Binding
+	options atomic.Pointer[tcp.Options]
+	watch   atomic.Pointer[func(Readiness)]
+
+	// mu is a leaf.
+	mu       sync.Mutex
+	wake     sync.Cond
+	queue    []*TCPConn // a ring, its length zero or a power of two
+	head     int
+	count    int
+	reserved int // places for connections that are being made
+	backlog  int
+	deadline tcp.Time
+	timer    *time.Timer
+	down     bool // Shutdown was called
+	closed   bool
+}
 
 // ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
-// Accept; backlog is at least 1 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
-// listens there already.
+// Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
+// listens there already, EBADF when b is closed or taken over.
 func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
-	return nil, syscall.EADDRINUSE
+	if h.tcp.closed.Load() {
+		return nil, syscall.ENETDOWN
+	}
+	if err := b.takeToListen(); err != nil {
+		return nil, err
+	}
+	l := &Listener{host: h, binding: b}
+	l.wake.L = &l.mu
+	l.options.Store(&o)
+	l.SetBacklog(backlog)
+	h.tcp.listen.add(l)
+	return l, nil
+}
+
+// SetBacklog changes the backlog as a second listen(2) does.
+func (l *Listener) SetBacklog(backlog int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.backlog = min(max(backlog, 0), maxBacklog)
 }
 
 // Accept waits for a connection and dequeues it, the oldest first. EAGAIN when the deadline has passed, EINVAL
 // after Shutdown, EBADF after Close.
-func (l *Listener) Accept() (*TCPConn, error) { return nil, syscall.EBADF }
+func (l *Listener) Accept() (*TCPConn, error) { return l.accept(false) }
 
-// TryAccept is Accept that returns EAGAIN instead of waiting.
-func (l *Listener) TryAccept() (*TCPConn, error) { return nil, syscall.EBADF }
+// TryAccept is Accept that returns EAGAIN instead of waiting and ignores the deadline.
+func (l *Listener) TryAccept() (*TCPConn, error) { return l.accept(true) }
+
+func (l *Listener) accept(try bool) (*TCPConn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case l.closed:
+			return nil, syscall.EBADF
+		case l.down:
+			return nil, syscall.EINVAL
+		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.now()):
+			return nil, syscall.EAGAIN
+		case l.count > 0:
+			return l.pop(), nil
+		case try:
+			return nil, syscall.EAGAIN
+		}
+		l.wake.Wait()
+	}
+}
+
+// pop dequeues the oldest connection; there is one.
+func (l *Listener) pop() *TCPConn {
+	c := l.queue[l.head]
+	l.queue[l.head] = nil
+	l.head = (l.head + 1) & (len(l.queue) - 1)
+	l.count--
+	return c
+}
+
+// reserve keeps a place in the accept queue for a connection. It is false when the queue is full or closed.
+func (l *Listener) reserve() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.down || l.count+l.reserved > l.backlog {
+		return false
+	}
+	l.reserved++
+	return true
+}
+
+// cancel gives a reserved place back.
+func (l *Listener) cancel() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved--
+}
+
+// full says whether the accept queue takes no connection now.
+func (l *Listener) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count+l.reserved > l.backlog
+}
+
+// synLimit is the number of half-open records from which on SYN cookies answer.
+func (l *Listener) synLimit() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return min(max(l.backlog, minSYNQueue), maxSYNQueue)
+}
+
+// push puts c into its reserved place. It is false when the listener has been closed meanwhile.
+func (l *Listener) push(c *TCPConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved--
+	if l.closed || l.down {
+		return false
+	}
+	if l.count == len(l.queue) {
+		ring := make([]*TCPConn, max(8, 2*len(l.queue)))
+		n := copy(ring, l.queue[l.head:])
+		copy(ring[n:], l.queue[:l.head])
+		l.queue, l.head = ring, 0
+	}
+	l.queue[(l.head+l.count)&(len(l.queue)-1)] = c
+	l.count++
+	return true
+}
 
 // SetDeadline sets when Accept gives up; the zero time means never. EBADF after Close.
-func (l *Listener) SetDeadline(t time.Time) error { return syscall.EBADF }
+func (l *Listener) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return syscall.EBADF
+	}
+	l.stopTimer()
+	l.deadline = l.host.clock.deadline(t)
+	if l.deadline != 0 {
+		if d := l.deadline.Sub(l.host.clock.now()); d > 0 {
+			l.timer = time.AfterFunc(d, l.wakeAll)
+		}
+	}
+	l.mu.Unlock()
+	l.wake.Broadcast()
+	return nil
+}
+
+func (l *Listener) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+// wakeAll makes all blocked Accepts look again.
+func (l *Listener) wakeAll() {
+	l.mu.Lock()
+	l.mu.Unlock() //nolint:staticcheck // who is between its check and its Wait holds the lock
+	l.wake.Broadcast()
+}
 
 // Addr returns the address that the listener is bound to, after Close too.
-func (l *Listener) Addr() netip.AddrPort { return netip.AddrPort{} }
+func (l *Listener) Addr() netip.AddrPort { return l.binding.local }
+
+// Options returns what accepted connections inherit.
+func (l *Listener) Options() tcp.Options { return *l.options.Load() }
+
+// SetOptions sets what connections inherit whose handshake begins from now on.
+func (l *Listener) SetOptions(o tcp.Options) { l.options.Store(&o) }
 
 // Close ends the listener. Connections that nobody has accepted are reset; blocked Accepts return EBADF.
 // EBADF the second time.
-func (l *Listener) Close() error { return syscall.EBADF }
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return syscall.EBADF
+	}
+	l.closed = true
+	l.mu.Unlock()
+	l.end()
+	l.binding.release()
+	return nil
+}
 
 // Shutdown stops listening as shutdown(2) does: unaccepted connections are reset, Accept returns EINVAL, and
-// the address stays bound until Close.
-func (l *Listener) Shutdown() error { return syscall.EBADF }
+// the address stays bound until Close. EBADF after Close.
+func (l *Listener) Shutdown() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return syscall.EBADF
+	}
+	l.down = true
+	l.mu.Unlock()
+	l.end()
+	l.binding.stopListening()
+	return nil
+}
 
-// Options returns what accepted connections inherit.
-func (l *Listener) Options() tcp.Options { return tcp.Options{} }
-
-// SetOptions sets what connections inherit whose handshake begins from now on.
-func (l *Listener) SetOptions(o tcp.Options) {}
-
-// SetBacklog changes the backlog as a second listen(2) does.
-func (l *Listener) SetBacklog(backlog int) {}
+// end takes the listener off the network and resets what it holds.
+func (l *Listener) end() {
+	l.mu.Lock()
+	l.stopTimer()
+	var waiting []*TCPConn
+	for l.count > 0 {
+		waiting = append(waiting, l.pop())
+	}
+	l.queue, l.head = nil, 0
+	l.mu.Unlock()
+	l.wake.Broadcast()
+	if fn := l.watch.Load(); fn != nil {
+		(*fn)(ReadyIn | ReadyHup)
+	}
+	l.host.tcp.listen.remove(l)
+	for _, c := range waiting {
+		c.Abort()
+	}
+}
 
 // Ready returns ReadyIn when a connection waits for Accept.
-func (l *Listener) Ready() Readiness { return 0 }
+func (l *Listener) Ready() Readiness {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed || l.down:
+		return ReadyIn | ReadyHup
+	case l.count > 0:
+		return ReadyIn
+	}
+	return 0
+}
 
 // Watch makes fn be called with what may have become ready, never under a lock of the stack; nil ends it.
 // There is one watcher.
-func (l *Listener) Watch(fn func(Readiness)) {}
+func (l *Listener) Watch(fn func(Readiness)) {
+	if fn == nil {
+		l.watch.Store(nil)
+		return
+	}
+	l.watch.Store(&fn)
+}

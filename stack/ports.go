@@ -1,8 +1,19 @@
 package stack
 
 import (
+	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
+)
+
+// The ephemeral ports are Linux's: 28,232 of them.
+const (
+	firstEphemeral = 32768
+	ephemeralPorts = 60999 - firstEphemeral + 1
 )
 
 // BindOptions say how an address may be shared.
@@ -19,14 +30,159 @@ type BindOptions struct {
 
 // Binding is a reserved local address.
 type Binding struct {
-	host  *Host
-	local netip.AddrPort
+	host    *Host
+	local   netip.AddrPort
+	options BindOptions
+
+	// Guarded by portTable.mu.
+	taken     bool // a listener or a connection has it
+	listening bool
+	gone      bool
 }
 
+// portTable holds the bindings, and how many flows use each local port.
+type portTable struct {
+	mu       sync.Mutex
+	bindings map[uint16][]*Binding
+	count    int
+	bound    [1 << 16 / 32]atomic.Uint32 // ports with a binding, a bit each: read without the lock
+
+	flows [256]atomic.Pointer[[256]atomic.Int32] // by port, allocated as needed
+
+	seed   maphash.Seed
+	offset [1024]atomic.Uint32 // where the search of a group of destinations goes on
+}
+
+func (t *portTable) init() {
+	t.bindings = make(map[uint16][]*Binding)
+	t.seed = maphash.MakeSeed()
+	for i := range t.offset {
+		t.offset[i].Store(rand.Uint32N(ephemeralPorts))
+	}
+}
+
+// retain counts a flow in, release out, inUse says whether there is one.
+func (t *portTable) retain(port uint16) {
+	page := t.flows[port>>8].Load()
+	if page == nil {
+		t.flows[port>>8].CompareAndSwap(nil, new([256]atomic.Int32))
+		page = t.flows[port>>8].Load()
+	}
+	page[port&0xff].Add(1)
+}
+
+func (t *portTable) release(port uint16) { t.flows[port>>8].Load()[port&0xff].Add(-1) }
+
+func (t *portTable) inUse(port uint16) bool {
+	page := t.flows[port>>8].Load()
+	return page != nil && page[port&0xff].Load() > 0
+}
+
+// isBound says whether somebody has bound the port, whatever the address.
+func (t *portTable) isBound(port uint16) bool { return t.bound[port>>5].Load()&(1<<(port&31)) != 0 }
+
+// portScan goes once through all ephemeral ports.
+type portScan struct {
+	start, tried uint32
+	offset       *atomic.Uint32
+}
+
+// scan returns the ports to try for the four-tuple k, whose local port is not yet set. The beginning is a
+// keyed hash of the addresses plus an offset that a secret group of destinations shares, so that the ports
+// of one destination tell nothing about those of others (RFC 6056 3.3.4).
+func (t *portTable) scan(k *flowKey) portScan {
+	hash := maphash.Bytes(t.seed, k[:])
+	offset := &t.offset[hash>>32%uint64(len(t.offset))]
+	return portScan{start: uint32(hash)%ephemeralPorts + offset.Load(), offset: offset}
+}
+
+func (s *portScan) next() (port uint16, ok bool) {
+	if s.tried == ephemeralPorts {
+		return 0, false
+	}
+	port = uint16(firstEphemeral + (s.start+s.tried)%ephemeralPorts)
+	s.tried++
+	return port, true
+}
+
+// found tells that the last port was free.
+func (s *portScan) found() { s.offset.Store((s.offset.Load() + s.tried) % ephemeralPorts) }
+
 // BindTCP reserves a local address; port 0 chooses a free one. An invalid address means the wildcard of both
-// families. Errors: EADDRINUSE, EADDRNOTAVAIL for an address that is not the host's or when no port is free.
+// families. Errors: EADDRINUSE, also when no port is free, and EADDRNOTAVAIL for an address that is not the
+// host's.
 func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) {
-	return nil, syscall.EADDRNOTAVAIL
+	if h.tcp.closed.Load() {
+		return nil, syscall.ENETDOWN
+	}
+	addr := local.Addr().Unmap()
+	if !addr.IsValid() {
+		addr = netip.IPv6Unspecified()
+	}
+	if !addr.IsUnspecified() && !h.isLocal(addr) {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	b := &Binding{host: h, local: netip.AddrPortFrom(addr, local.Port()), options: opt}
+	if !h.tcp.ports.bind(b) {
+		return nil, syscall.EADDRINUSE
+	}
+	return b, nil
+}
+
+// bind enters b, for which it chooses a port if it has none.
+func (t *portTable) bind(b *Binding) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.local.Port() == 0 {
+		port, ok := t.choose()
+		if !ok {
+			return false
+		}
+		b.local = netip.AddrPortFrom(b.local.Addr(), port)
+	} else if t.conflicts(b) {
+		return false
+	}
+	port := b.local.Port()
+	t.bindings[port] = append(t.bindings[port], b)
+	t.bound[port>>5].Or(1 << (port & 31))
+	t.count++
+	return true
+}
+
+// choose returns a port that nothing uses.
+func (t *portTable) choose() (uint16, bool) {
+	start := rand.Uint32N(ephemeralPorts)
+	for i := range uint32(ephemeralPorts) {
+		port := uint16(firstEphemeral + (start+i)%ephemeralPorts)
+		if len(t.bindings[port]) == 0 && !t.inUse(port) {
+			return port, true
+		}
+	}
+	return 0, false
+}
+
+// conflicts says whether others keep b from its port.
+func (t *portTable) conflicts(b *Binding) bool {
+	for _, other := range t.bindings[b.local.Port()] {
+		if !b.overlaps(other) || b.options.ReusePort && other.options.ReusePort {
+			continue
+		}
+		if !b.options.ReuseAddr || !other.options.ReuseAddr || other.listening {
+			return true
+		}
+	}
+	return !b.options.ReuseAddr && !b.options.ReusePort && t.inUse(b.local.Port())
+}
+
+// overlaps says whether a packet could be for either of two bindings of one port.
+func (b *Binding) overlaps(other *Binding) bool {
+	return b.takes(other.local.Addr()) || other.takes(b.local.Addr())
+}
+
+// takes says whether packets to a are for b; a may be a wildcard itself.
+func (b *Binding) takes(a netip.Addr) bool {
+	mine := b.local.Addr()
+	return mine == a || mine.IsUnspecified() && (mine.Is6() == a.Is6() || mine.Is6() && !b.options.V6Only)
 }
 
 // Local returns the bound address with the port that was chosen.
@@ -34,4 +190,75 @@ func (b *Binding) Local() netip.AddrPort { return b.local }
 
 // Close gives the address back; a binding that a listener or connection took over is theirs. EBADF when it
 // is already closed or taken over.
-func (b *Binding) Close() error { return nil }
+func (b *Binding) Close() error {
+	if !b.take() {
+		return syscall.EBADF
+	}
+	b.release()
+	return nil
+}
+
+// take makes the binding a socket's.
+func (b *Binding) take() bool {
+	t := &b.host.tcp.ports
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.taken || b.gone {
+		return false
+	}
+	b.taken = true
+	return true
+}
+
+// takeToListen is take for a listener: nobody else may listen there, but who shares the port by ReusePort.
+func (b *Binding) takeToListen() error {
+	t := &b.host.tcp.ports
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.taken || b.gone {
+		return syscall.EBADF
+	}
+	for _, other := range t.bindings[b.local.Port()] {
+		if other.listening && b.overlaps(other) && !(b.options.ReusePort && other.options.ReusePort) {
+			return syscall.EADDRINUSE
+		}
+	}
+	b.taken, b.listening = true, true
+	return nil
+}
+
+// giveBack undoes take.
+func (b *Binding) giveBack() {
+	t := &b.host.tcp.ports
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.taken, b.listening = false, false
+}
+
+// stopListening keeps the address, as shutdown does.
+func (b *Binding) stopListening() {
+	t := &b.host.tcp.ports
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.listening = false
+}
+
+// release ends the reservation.
+func (b *Binding) release() {
+	t := &b.host.tcp.ports
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.gone {
+		return
+	}
+	b.gone = true
+	port := b.local.Port()
+	rest := slices.DeleteFunc(t.bindings[port], func(other *Binding) bool { return other == b })
+	t.count--
+	if len(rest) > 0 {
+		t.bindings[port] = rest
+		return
+	}
+	delete(t.bindings, port)
+	t.bound[port>>5].And(^uint32(1 << (port & 31)))
+}

@@ -1,12 +1,237 @@
 package stack
 
+import (
+	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wheel"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// tcpLimits bound what others can make a host hold.
+type tcpLimits struct {
+	halfOpen int // records of the host; beyond, SYN cookies
+	timeWait int // records of the host; beyond, the oldest goes
+	orphans  int // connections without an owner; beyond, the one that loses its owner is reset
+}
+
 // tcpLayer is the TCP side of a host.
 type tcpLayer struct {
-	host *Host
+	host   *Host
+	config tcp.Config
+	limits tcpLimits
+	seed   maphash.Seed
+	book   addressBook
+	shards []shard
+	shift  uint // of a hash, to get the shard's index
+	ports  portTable
+	listen listenTable
+
+	halfOpens, orphans atomic.Int64
+	closed             atomic.Bool
+	malformed          atomic.Uint64
+	badChecksum        atomic.Uint64
+	dropped            atomic.Uint64
+	bursts             sync.Pool
+}
+
+// shard is a part of the flow table with everything that belongs to its flows, behind one mutex.
+type shard struct {
+	mu    sync.Mutex
+	layer *tcpLayer
+	env   tcp.Env
+	flows table
+	// timers holds connections and half-open records, timeWaits the TIME-WAIT records.
+	timers    wheel.Wheel[flow]
+	timeWaits timeWaitList
+	now       tcp.Time // while timers fire
+	fireFunc  func(*flow)
+
+	// touched are the connections that a burst has brought a segment.
+	touched []*TCPConn
+	// wakes collects what to do after unlock.
+	wakes *wakeList
+	// idle are waiters for the next who waits.
+	idle      *waiters
+	idleCount int
+
+	states [11]int
+	events shardEvents
+
+	// Scratch for what leaves.
+	reply  tcp.Segment
+	cookie tcp.HalfOpen
+	out    outPacket
+	header wire.TCP
+	octets [wire.TCPMaxLen]byte
+
+	_ [64]byte // the next shard's lock is another core's
+}
+
+// shardEvents count what happens outside of package tcp.
+type shardEvents struct {
+	listenOverflows, cookies, cookiesOK, orphansReset, timeWaitOverflows, resetsHeldBack uint64
 }
 
 // init makes the layer ready for packets; h.clock and h.config are.
-func (l *tcpLayer) init(h *Host) { l.host = h }
+func (l *tcpLayer) init(h *Host) {
+	l.host, l.config = h, h.config.TCP.WithDefaults()
+	l.limits = tcpLimits{halfOpen: 1 << 16, timeWait: 1 << 18, orphans: 1 << 16}
+	l.seed = maphash.MakeSeed()
+	l.book.init()
+	l.ports.init()
+	l.listen.init(l)
+	n := h.config.Shards
+	if n <= 0 {
+		n = max(4*runtime.GOMAXPROCS(0), 8)
+	}
+	log := bits.Len(uint(min(n, 1<<12) - 1))
+	l.shift = uint(64 - log)
+	l.shards = make([]shard, 1<<log)
+	l.bursts.New = func() any { return newBurst(len(l.shards)) }
+	secret := tcp.NewSecret()
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.layer = l
+		s.flows.book, s.flows.seed = &l.book, l.seed
+		s.fireFunc = s.fireLocked
+		s.env = tcp.Env{Config: &l.config, Secret: secret, Alloc: alloc, Rand: rand.Uint64}
+		h.clock.add(s)
+	}
+}
+
+func alloc(n int) tcp.Span {
+	b := link.NewBuffer(n)
+	return tcp.Span{Data: b.Bytes(), Owner: b}
+}
+
+// shard returns the shard of a hash.
+func (l *tcpLayer) shard(hash uint64) *shard { return &l.shards[hash>>l.shift] }
 
 // close resets all connections and closes all listeners. What it sends the host flushes.
-func (l *tcpLayer) close() {}
+func (l *tcpLayer) close() {
+	l.closed.Store(true)
+	for _, listener := range l.listen.all() {
+		_ = listener.Close()
+	}
+	now := l.host.clock.now()
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.lock()
+		for _, f := range s.flows.all(func(*flow) bool { return true }) {
+			s.endLocked(f, now)
+		}
+		s.unlock()
+	}
+}
+
+// endLocked takes f out of the stack at once; a synchronized peer is reset.
+func (s *shard) endLocked(f *flow, now tcp.Time) {
+	switch f.kind {
+	case connFlow:
+		c := f.conn()
+		c.tcp.Abort(now)
+		if c.err == 0 {
+			c.setError(errAborted)
+		}
+		s.afterLocked(c, now)
+	case halfOpenFlow:
+		s.resetHalfOpenLocked(f.halfOpen(), now)
+	case timeWaitFlow:
+		s.removeTimeWaitLocked(f.timeWait())
+	}
+}
+
+// lock takes the shard's lock.
+func (s *shard) lock() { s.mu.Lock() }
+
+// unlock gives the lock back, and then does what must not be done under it: wakes who waits, tells the clock
+// of a nearer deadline, and writes out what was sent.
+func (s *shard) unlock() {
+	at := s.deadlineLocked()
+	wakes := s.wakes
+	s.wakes = nil
+	s.mu.Unlock()
+	if wakes != nil {
+		wakes.run()
+		putWakes(wakes)
+	}
+	if at != 0 {
+		s.layer.host.clock.armed(at)
+	}
+	s.layer.host.flush()
+}
+
+// shardLocker is the Locker of those who wait: a sync.Cond gives the lock back as everybody else does.
+type shardLocker shard
+
+func (l *shardLocker) Lock()   { (*shard)(l).lock() }
+func (l *shardLocker) Unlock() { (*shard)(l).unlock() }
+
+// deadlineLocked returns the shard's earliest deadline or a bound before it; 0 for none.
+func (s *shard) deadlineLocked() tcp.Time {
+	at := s.timeWaits.deadline()
+	if next, ok := s.timers.Next(); ok && (at == 0 || tcp.Time(next) < at) {
+		at = tcp.Time(next)
+	}
+	return at
+}
+
+// nextDeadline is timerSource's.
+func (s *shard) nextDeadline() (tcp.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.deadlineLocked()
+	return at, at != 0
+}
+
+// advance is timerSource's.
+func (s *shard) advance(now tcp.Time) {
+	s.lock()
+	s.now = now
+	s.timers.Advance(int64(now), s.fireFunc)
+	s.timeWaits.expire(s, now)
+	s.unlock()
+}
+
+// fireLocked acts on the deadlines of f that have passed.
+func (s *shard) fireLocked(f *flow) {
+	switch f.kind {
+	case connFlow:
+		s.fireConnLocked(f.conn(), s.now)
+	case halfOpenFlow:
+		s.fireHalfOpenLocked(f.halfOpen(), s.now)
+	case timeWaitFlow: // has no node in the wheel
+	}
+}
+
+// insertLocked puts f into the table, and its port into use.
+func (s *shard) insertLocked(f *flow, k *flowKey, hash uint64) bool {
+	if !s.flows.insert(f, k, hash) {
+		return false
+	}
+	s.layer.ports.retain(f.localPort())
+	return true
+}
+
+// removeLocked takes f out of the table.
+func (s *shard) removeLocked(f *flow) {
+	s.flows.remove(f)
+	s.layer.ports.release(f.localPort())
+}
+
+// tuple returns the four-tuple of f.
+func (s *shard) tuple(f *flow) tcp.Tuple {
+	k := s.flows.key(f)
+	return tcp.Tuple{Local: k.local(), Remote: k.remote()}
+}
+
+// remoteAddr returns the peer's address.
+func remoteAddr(f *flow) netip.Addr { return netip.AddrFrom16(f.remote).Unmap() }

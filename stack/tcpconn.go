@@ -3,13 +3,61 @@ package stack
 import (
 	"net/netip"
 	"syscall"
-	"time"
 
 	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wheel"
 )
 
-// TCPConn is one TCP connection. Its methods may be called from any goroutine.
-type TCPConn struct{}
+// TCPConn is one TCP connection. Its methods may be called from any goroutine. A connection that is not closed
+// stays in memory; one that was closed lives on in the host until its peer knows.
+type TCPConn struct {
+	flow
+	timer   wheel.Node[flow]
+	tcp     tcp.Conn
+	shard   *shard
+	route   *route
+	waiters *waiters
+	extra   *extra
+
+	readDeadline, writeDeadline tcp.Time
+
+	err      uint32 // the pending error, a syscall.Errno
+	bits     connBits
+	state    tcp.State // as the gauges count it
+	ttl, tos uint8
+}
+
+// extra is what few connections have.
+type extra struct {
+	binding *Binding
+	watch   func(Readiness)
+}
+
+// connBits are what the stack knows about a connection beyond its TCB.
+type connBits uint16
+
+const (
+	inTable   connBits = 1 << iota // segments find it
+	connected                      // it has been ESTABLISHED
+	closed                         // its owner has closed it
+	orphan                         // closed and in the table
+	readShut                       // CloseRead was called
+	writeShut                      // CloseWrite or Close was called
+	writing                        // a Write waits amid its octets; others must not come between
+	touched                        // on the list of the burst
+	drained                        // all that was written is acknowledged, the FIN too
+	released                       // the TCB's queues are given back
+)
+
+const errAborted = syscall.ECONNABORTED
+
+// newConn returns a connection of s in no table.
+func newConn(s *shard, r *route) *TCPConn {
+	c := &TCPConn{shard: s, route: r}
+	c.kind = connFlow
+	c.timer.Owner = &c.flow
+	return c
+}
 
 // Readiness says what a connection or listener is ready for, as poll(2) does.
 type Readiness uint8
@@ -29,97 +77,190 @@ const (
 	ReadyPri
 )
 
-// ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
-// chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
-// connection takes b over when it succeeds. An unspecified remote address means loopback. Errors:
-// ENETUNREACH without a route, EADDRNOTAVAIL when no port is free or the four-tuple is in use, EADDRINUSE
-// when it is and b was given.
-func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
-	return nil, syscall.ENETUNREACH
+// afterLocked ends every call of the TCB: it acts on its events and arms its timer.
+func (s *shard) afterLocked(c *TCPConn, now tcp.Time) {
+	s.eventsLocked(c, now)
+	s.armLocked(c, now)
+	if c.bits&(inTable|closed|released|touched) == closed {
+		c.bits |= released
+		c.tcp.Release()
+	}
 }
 
-// Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it
-// is not, otherwise why it failed, which clears the pending error as TakeError does; ECONNABORTED after that.
-func (c *TCPConn) Connected() error { return syscall.EBADF }
+// eventsLocked acts on what the TCB says has changed.
+func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
+	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
+		s.states[c.state]--
+		s.states[state]++
+		c.state = state
+	}
+	events := c.tcp.TakeEvents()
+	if events == 0 {
+		return
+	}
+	if events&tcp.Connected != 0 {
+		c.bits |= connected
+	}
+	if events&tcp.Drained != 0 {
+		c.bits |= drained
+	}
+	if events&(tcp.EnteredTimeWait|tcp.Gone) != 0 && c.bits&inTable != 0 {
+		s.departLocked(c, events, now)
+	}
+	const forReaders = tcp.Readable | tcp.Urgent | tcp.EnteredTimeWait | tcp.Gone
+	const forWriters = tcp.Connected | tcp.Writable | tcp.Drained | tcp.EnteredTimeWait | tcp.Gone
+	s.wakeLocked(c, events&forReaders != 0, events&forWriters != 0)
+}
 
-// WaitConnect waits until the connection is established or has failed. EAGAIN when the write deadline has
-// passed, EBADF after Close.
-func (c *TCPConn) WaitConnect() error { return syscall.EBADF }
+// departLocked takes c out of the table: it is CLOSED, or in TIME-WAIT.
+func (s *shard) departLocked(c *TCPConn, events tcp.Event, now tcp.Time) {
+	if events&tcp.Gone != 0 {
+		s.removeLocked(&c.flow)
+	} else {
+		s.enterTimeWaitLocked(c, now)
+	}
+	s.timers.Disarm(&c.timer)
+	s.states[c.state]--
+	c.state = tcp.Closed
+	if c.bits&orphan != 0 {
+		s.layer.orphans.Add(-1)
+	}
+	c.bits &^= inTable | orphan
+	errno := c.tcp.Err()
+	// The peer had said goodbye before it reset: for the reader the stream has ended in order, and the
+	// writer gets what Linux gives in CLOSE-WAIT (ledger E-RW-3).
+	if errno == syscall.ECONNRESET && c.tcp.EOF() && c.bits&writeShut == 0 {
+		errno = syscall.EPIPE
+	}
+	if errno != 0 && c.err == 0 {
+		c.setError(errno)
+	}
+}
 
-// Read waits for text and copies it to p. It returns 0, nil at the end of the stream, or when p is empty.
-// EAGAIN when the read deadline has passed, even when text is there; EBADF after Close; once the reason for
-// which the connection ended, ECONNRESET or ETIMEDOUT for instance, after all text that came before.
-func (c *TCPConn) Read(p []byte) (int, error) { return 0, syscall.EBADF }
+func (c *TCPConn) setError(errno syscall.Errno) { c.err = uint32(errno) }
 
-// TryRead is Read that returns EAGAIN instead of waiting and ignores the deadline.
-func (c *TCPConn) TryRead(p []byte) (int, error) { return 0, syscall.EBADF }
-
-// ReadSpan is Read without the copy: it waits for a run of text and passes its reference to the caller, who
-// calls Owner.Release. An empty Data with a nil error is the end of the stream.
-func (c *TCPConn) ReadSpan() (tcp.Span, error) { return tcp.Span{}, syscall.EBADF }
-
-// Peek copies what can be read without taking it; EAGAIN when there is nothing yet.
-func (c *TCPConn) Peek(p []byte) (int, error) { return 0, syscall.EBADF }
-
-// Write waits until all of p is in the send queue, and returns how much of it is. The octets of one Write are
-// contiguous in the stream. EPIPE after CloseWrite or when the connection has ended, after the reason for
-// that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
-func (c *TCPConn) Write(p []byte) (int, error) { return 0, syscall.EBADF }
-
-// TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none.
-func (c *TCPConn) TryWrite(p []byte) (int, error) { return 0, syscall.EBADF }
-
-// SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
-func (c *TCPConn) SetReadDeadline(t time.Time) error { return syscall.EBADF }
-
-// SetWriteDeadline sets when writes and WaitConnect give up; the zero time means never. EBADF after Close.
-func (c *TCPConn) SetWriteDeadline(t time.Time) error { return syscall.EBADF }
-
-// CloseRead ends the receive side as shutdown(SHUT_RD) does: what is queued stays readable, then reads return
-// the end of the stream. ENOTCONN when the connection is not established.
-func (c *TCPConn) CloseRead() error { return syscall.EBADF }
-
-// CloseWrite sends a FIN behind all that was written. ENOTCONN when the connection is not established.
-func (c *TCPConn) CloseWrite() error { return syscall.EBADF }
-
-// Close ends the connection for its user and wakes all blocked calls, which return EBADF. What was written is
-// sent in the background, unless text is unread or Options.Linger is 0: then the peer is reset. With a
-// positive Linger Close waits so long for the peer to acknowledge everything. EBADF the second time.
-func (c *TCPConn) Close() error { return syscall.EBADF }
-
-// Abort resets the connection, and is Close otherwise (RFC 9293 3.10.5).
-func (c *TCPConn) Abort() {}
-
-// Local returns the connection's local address.
-func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPort{} }
-
-// Remote returns the peer's address.
-func (c *TCPConn) Remote() netip.AddrPort { return netip.AddrPort{} }
-
-// Options returns the options in force.
-func (c *TCPConn) Options() tcp.Options { return tcp.Options{} }
-
-// Update changes options. change is called under a lock and must not call the stack. EBADF after Close.
-func (c *TCPConn) Update(change func(o *tcp.Options)) error { return syscall.EBADF }
+// takeErrorLocked returns the pending error and clears it.
+func (c *TCPConn) takeErrorLocked() error {
+	if c.err == 0 {
+		return nil
+	}
+	errno := syscall.Errno(c.err)
+	c.err = 0
+	return errno
+}
 
 // TakeError returns the pending error and clears it: SO_ERROR.
-func (c *TCPConn) TakeError() error { return nil }
+func (c *TCPConn) TakeError() error {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.takeErrorLocked()
+}
+
+// Local returns the connection's local address.
+func (c *TCPConn) Local() netip.AddrPort { return c.shard.tuple(&c.flow).Local }
+
+// Remote returns the peer's address.
+func (c *TCPConn) Remote() netip.AddrPort { return c.shard.tuple(&c.flow).Remote }
+
+// Options returns the options in force.
+func (c *TCPConn) Options() tcp.Options {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.tcp.Options()
+}
+
+// Update changes options. change is called under a lock and must not call the stack. EBADF after Close.
+func (c *TCPConn) Update(change func(o *tcp.Options)) error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return syscall.EBADF
+	}
+	o := c.tcp.Options()
+	change(&o)
+	c.ttl, c.tos = o.TTL, o.TOS
+	now := s.layer.host.clock.now()
+	c.tcp.SetOptions(&o, now)
+	s.afterLocked(c, now)
+	return nil
+}
 
 // Info describes the connection at this moment.
-func (c *TCPConn) Info() tcp.Info { return tcp.Info{} }
+func (c *TCPConn) Info() tcp.Info {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.tcp.Info()
+}
 
 // State returns the connection's state; CLOSED once it has left the stack, TIME-WAIT included.
-func (c *TCPConn) State() tcp.State { return tcp.Closed }
+func (c *TCPConn) State() tcp.State {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.state
+}
 
 // Unread returns the octets that can be read now: SIOCINQ.
-func (c *TCPConn) Unread() int { return 0 }
+func (c *TCPConn) Unread() int {
+	c.shard.lock()
+	defer c.shard.unlock()
+	if c.bits&released != 0 {
+		return 0
+	}
+	return c.tcp.Readable()
+}
 
 // Unsent returns the octets that were written and not acknowledged: SIOCOUTQ.
-func (c *TCPConn) Unsent() int { return 0 }
+func (c *TCPConn) Unsent() int {
+	c.shard.lock()
+	defer c.shard.unlock()
+	if c.bits&inTable == 0 {
+		return 0
+	}
+	return c.tcp.SendQueued()
+}
 
 // Ready returns what the connection is ready for.
-func (c *TCPConn) Ready() Readiness { return 0 }
+func (c *TCPConn) Ready() Readiness {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.readyLocked()
+}
+
+func (c *TCPConn) readyLocked() Readiness {
+	if c.bits&closed != 0 {
+		return ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
+	}
+	var r Readiness
+	if c.err != 0 {
+		r |= ReadyErr
+	}
+	if c.bits&inTable == 0 {
+		return r | ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
+	}
+	ended := c.tcp.EOF() || c.bits&readShut != 0
+	if ended {
+		r |= ReadyIn | ReadyRdHup
+		if c.bits&writeShut != 0 {
+			r |= ReadyHup
+		}
+	}
+	if c.tcp.Readable() > 0 {
+		r |= ReadyIn
+	}
+	if c.bits&writeShut != 0 || c.bits&connected != 0 && c.tcp.Writable() {
+		r |= ReadyOut
+	}
+	return r
+}
 
 // Watch makes fn be called with what may have become ready, never under a lock of the stack; nil ends it.
 // There is one watcher.
-func (c *TCPConn) Watch(fn func(Readiness)) {}
+func (c *TCPConn) Watch(fn func(Readiness)) {
+	c.shard.lock()
+	defer c.shard.unlock()
+	if c.extra == nil {
+		c.extra = new(extra)
+	}
+	c.extra.watch = fn
+}

@@ -1,8 +1,232 @@
 package stack
 
+import (
+	"net/netip"
+
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// inbound is one segment of a burst.
+type inbound struct {
+	seg  tcp.Segment
+	key  flowKey
+	hash uint64
+	next int32 // the next one for the same shard, -1 for none
+}
+
+func (in *inbound) tuple() tcp.Tuple {
+	return tcp.Tuple{Local: in.key.local(), Remote: in.key.remote()}
+}
+
+// burst is the scratch memory of one tcpInput.
+type burst struct {
+	in         []inbound
+	head, tail []int32 // by shard, -1 for none
+	shards     []int32 // those with segments, in order of their first
+	wakes      wakeList
+}
+
+func newBurst(shards int) *burst {
+	b := &burst{head: make([]int32, shards), tail: make([]int32, shards)}
+	for i := range b.head {
+		b.head[i] = -1
+	}
+	return b
+}
+
 // tcpInput takes the TCP packets of one burst in their order of arrival. It takes each shard's lock once, and
 // wakes the goroutines concerned before it returns. It does not flush.
-func (h *Host) tcpInput(batch []packet) {}
+func (h *Host) tcpInput(batch []packet) {
+	l := &h.tcp
+	if l.closed.Load() {
+		return
+	}
+	b := l.bursts.Get().(*burst)
+	for i := range batch {
+		b.add(l, &batch[i])
+	}
+	now := h.clock.now()
+	var earliest tcp.Time
+	for _, i := range b.shards {
+		at := l.shards[i].burst(b, b.head[i], now)
+		if at != 0 && (earliest == 0 || at < earliest) {
+			earliest = at
+		}
+		b.head[i] = -1
+	}
+	b.wakes.run()
+	if earliest != 0 {
+		h.clock.armed(earliest)
+	}
+	b.clear()
+	l.bursts.Put(b)
+}
+
+// add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
+func (b *burst) add(l *tcpLayer, p *packet) {
+	if p.broadcast { // MUST-57
+		l.dropped.Add(1)
+		return
+	}
+	var header wire.TCP
+	text, err := header.Parse(p.payload)
+	if err != nil {
+		l.malformed.Add(1)
+		return
+	}
+	if !p.sumOK {
+		pseudo := wire.PseudoHeader(p.src, p.dst, wire.ProtocolTCP, len(p.payload))
+		if wire.Checksum(p.payload, pseudo) != 0 { // MUST-3
+			l.badChecksum.Add(1)
+			return
+		}
+	}
+	n := len(b.in)
+	if n == cap(b.in) {
+		b.in = append(b.in, inbound{})
+	} else {
+		b.in = b.in[:n+1]
+	}
+	in := &b.in[n]
+	in.fill(&header, p, text)
+	in.key = makeKey(netip.AddrPortFrom(p.dst, header.DstPort), netip.AddrPortFrom(p.src, header.SrcPort))
+	in.hash = l.shards[0].flows.hash(&in.key)
+	in.next = -1
+	i := int32(in.hash >> l.shift)
+	if b.head[i] < 0 {
+		b.head[i] = int32(n)
+		b.shards = append(b.shards, i)
+	} else {
+		b.in[b.tail[i]].next = int32(n)
+	}
+	b.tail[i] = int32(n)
+}
+
+// fill makes the segment of a parsed header.
+func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
+	seg := &in.seg
+	seg.Seq, seg.Ack, seg.Flags = tcp.Seq(h.Seq), tcp.Seq(h.Ack), tcp.Flags(h.Flags)
+	seg.Window, seg.Urgent = h.Window, h.Urgent
+	o := &h.Options
+	seg.Options = tcp.OptionSet(o.Has)
+	seg.MSS, seg.WindowScale = o.MSS, o.WScale
+	seg.TSVal, seg.TSEcr = o.TSVal, o.TSEcr
+	seg.NumSACK = o.NumSACK
+	for i := range o.NumSACK {
+		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
+	}
+	seg.CE, seg.ECT = p.tos&ecnMask == ecnMask, p.tos&ecnMask != 0
+	seg.Text = tcp.Span{Data: text}
+	if p.buf != nil {
+		seg.Text.Owner = p.buf
+	}
+	seg.TextLen = uint32(len(text))
+	seg.GSOSize = p.gsoSize
+}
+
+// clear forgets the burst but keeps its memory.
+func (b *burst) clear() {
+	for i := range b.in {
+		b.in[i].seg.Text = tcp.Span{}
+	}
+	b.in, b.shards = b.in[:0], b.shards[:0]
+	b.wakes.clear()
+}
+
+// burst runs the protocol for the segments of this shard from index first on, then Output once for each
+// connection that got one. It returns the shard's next deadline.
+func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
+	s.mu.Lock()
+	s.wakes = &b.wakes
+	for i := first; i >= 0; i = b.in[i].next {
+		s.segmentLocked(&b.in[i], now)
+	}
+	for i, c := range s.touched {
+		c.bits &^= touched
+		c.tcp.Output(now)
+		c.route.confirm()
+		s.afterLocked(c, now)
+		s.touched[i] = nil
+	}
+	s.touched = s.touched[:0]
+	s.wakes = nil
+	at := s.deadlineLocked()
+	s.mu.Unlock()
+	return at
+}
+
+// segmentLocked finds whom a segment is for.
+func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
+	f := s.flows.find(&in.key, in.hash)
+	if f == nil {
+		s.unknownLocked(in, now)
+		return
+	}
+	switch f.kind {
+	case connFlow:
+		c := f.conn()
+		c.tcp.SegmentArrives(&in.seg, now)
+		s.touchLocked(c, now)
+	case halfOpenFlow:
+		s.halfOpenLocked(f.halfOpen(), in, now)
+	case timeWaitFlow:
+		s.timeWaitLocked(f.timeWait(), in, now)
+	}
+}
+
+// touchLocked notes that c has had a segment. A connection that this ended leaves the table at once, since
+// the next segment may open it anew.
+func (s *shard) touchLocked(c *TCPConn, now tcp.Time) {
+	if c.bits&touched == 0 {
+		c.bits |= touched
+		s.touched = append(s.touched, c)
+	}
+	s.eventsLocked(c, now)
+}
+
+// unknownLocked takes a segment of no known flow to a listener, or refuses it.
+func (s *shard) unknownLocked(in *inbound, now tcp.Time) {
+	g := s.layer.listen.find(in.key.local())
+	if g == nil {
+		s.refuseLocked(in)
+		return
+	}
+	switch tcp.ListenArrives(&in.seg) {
+	case tcp.ListenDrop:
+	case tcp.ListenReply:
+		s.refuseLocked(in)
+	case tcp.ListenSYN:
+		s.synLocked(in, g, 0, false, now)
+	case tcp.ListenACK:
+		s.cookieLocked(in, g, now)
+	}
+}
 
 // tcpError takes an ICMP error, or a neighbour's silence, about a segment of ours.
-func (h *Host) tcpError(e transportError) {}
+func (h *Host) tcpError(e transportError) {
+	k := makeKey(e.local, e.remote)
+	hash := h.tcp.shards[0].flows.hash(&k)
+	s := h.tcp.shard(hash)
+	s.lock()
+	defer s.unlock()
+	f := s.flows.find(&k, hash)
+	if f == nil {
+		return
+	}
+	now := h.clock.now()
+	switch f.kind {
+	case connFlow:
+		c := f.conn()
+		c.tcp.ICMPError(e.err, now)
+		s.afterLocked(c, now)
+	case halfOpenFlow:
+		// The quoted sequence number must be our SYN-ACK's (RFC 5927 4.1).
+		half := f.halfOpen()
+		half.tcp.SynAck(&s.env, s.clearReply(), now)
+		if e.err.Hard && e.err.Seq == s.reply.Seq {
+			s.removeHalfOpenLocked(half)
+		}
+	case timeWaitFlow: // nothing is left to fail
+	}
+}

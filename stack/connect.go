@@ -1,0 +1,160 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
+// chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
+// connection takes b over when it succeeds. An unspecified remote address means loopback. Errors:
+// ENETUNREACH without a route, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the
+// four-tuple is in use, EAFNOSUPPORT when b is bound to the other address family, EBADF when b is closed or
+// taken over already, ECONNREFUSED for port 0.
+func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
+	l := &h.tcp
+	switch {
+	case l.closed.Load():
+		return nil, syscall.ENETDOWN
+	case remote.Port() == 0:
+		return nil, syscall.ECONNREFUSED
+	}
+	r, err := h.routeFrom(b, remote.Addr().Unmap())
+	if err != nil {
+		return nil, err
+	}
+	remote = netip.AddrPortFrom(r.remote, remote.Port())
+	if b == nil {
+		return l.connectEphemeral(r, remote, &o)
+	}
+	if !b.take() {
+		return nil, syscall.EBADF
+	}
+	key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
+	c := l.connect(r, &key, b, &o)
+	if c == nil {
+		b.giveBack()
+		return nil, syscall.EADDRINUSE
+	}
+	return c, nil
+}
+
+// routeFrom finds the way from a binding, or from anywhere, to an address.
+func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
+	if !remote.IsValid() {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	var local netip.Addr
+	v6 := true // may the source be an IPv6 address, and
+	v4 := true // may it be IPv4
+	if b != nil {
+		a := b.local.Addr()
+		v6, v4 = a.Is6(), a.Is4() || a.IsUnspecified() && !b.options.V6Only
+		if !a.IsUnspecified() {
+			local = a
+		}
+	}
+	if remote.IsUnspecified() { // ledger E-CON-9
+		if remote.Is6() && v6 {
+			if r, err := h.routeTo(local, netip.IPv6Loopback()); err == nil || !v4 {
+				return r, err
+			}
+		}
+		remote = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if remote.Is4() && !v4 || remote.Is6() && !v6 {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	return h.routeTo(local, remote)
+}
+
+// connectEphemeral connects from the first free port in an order that differs for each destination (RFC 6056
+// 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
+func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Options) (*TCPConn, error) {
+	key := makeKey(netip.AddrPortFrom(r.local, 0), remote)
+	scan := l.ports.scan(&key)
+	for {
+		port, ok := scan.next()
+		if !ok {
+			return nil, syscall.EADDRNOTAVAIL
+		}
+		if l.ports.isBound(port) {
+			continue
+		}
+		key.setLocalPort(port)
+		if c := l.connect(r, &key, nil, o); c != nil {
+			scan.found()
+			return c, nil
+		}
+	}
+}
+
+// connect opens a connection with the four-tuple key, or returns nil when that is in use.
+func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) *TCPConn {
+	hash := l.shards[0].flows.hash(key)
+	s := l.shard(hash)
+	s.mu.Lock()
+	if s.flows.find(key, hash) != nil {
+		s.mu.Unlock()
+		return nil
+	}
+	defer s.unlock()
+	c := newConn(s, r)
+	if !s.insertLocked(&c.flow, key, hash) {
+		return nil
+	}
+	if b != nil {
+		c.extra = &extra{binding: b}
+	}
+	now := l.host.clock.now()
+	c.bits |= inTable
+	c.ttl, c.tos = o.TTL, o.TOS
+	s.states[tcp.SynSent]++
+	c.state = tcp.SynSent
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)
+	s.afterLocked(c, now)
+	return c
+}
+
+// Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it
+// is not, otherwise why it failed, which clears the pending error as TakeError does; ECONNABORTED after that.
+// EBADF after Close.
+func (c *TCPConn) Connected() error {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.connectedLocked()
+}
+
+func (c *TCPConn) connectedLocked() error {
+	switch {
+	case c.bits&closed != 0:
+		return syscall.EBADF
+	case c.bits&connected != 0:
+		return nil
+	case c.err != 0:
+		return c.takeErrorLocked()
+	case c.bits&inTable == 0:
+		return syscall.ECONNABORTED
+	}
+	return syscall.EINPROGRESS
+}
+
+// WaitConnect waits until the connection is established or has failed, and returns what Connected would.
+// EAGAIN when the write deadline has passed before, EBADF after Close.
+func (c *TCPConn) WaitConnect() error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	for {
+		if err := c.connectedLocked(); err != syscall.EINPROGRESS {
+			return err
+		}
+		now := s.layer.host.clock.now()
+		if passed(c.writeDeadline, now) {
+			return syscall.EAGAIN
+		}
+		s.waitWriteLocked(c, now)
+	}
+}

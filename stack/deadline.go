@@ -1,0 +1,87 @@
+package stack
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// deadline returns the moment of t on the host's clock, and 0 for the zero time.
+func (c *clock) deadline(t time.Time) tcp.Time {
+	if t.IsZero() {
+		return 0
+	}
+	const century = 100 * 365 * 24 * time.Hour
+	return max(c.now().Add(min(time.Until(t), century)), 1)
+}
+
+// passed says whether the deadline at has passed.
+func passed(at, now tcp.Time) bool { return at != 0 && at <= now }
+
+// SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
+func (c *TCPConn) SetReadDeadline(t time.Time) error {
+	s := c.shard
+	at := s.layer.host.clock.deadline(t)
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return syscall.EBADF
+	}
+	c.readDeadline = at
+	if w := c.waiters; w != nil && w.readers > 0 {
+		s.wakeLocked(c, true, false)
+	}
+	return nil
+}
+
+// SetWriteDeadline sets when writes and WaitConnect give up; the zero time means never. EBADF after Close.
+func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+	s := c.shard
+	at := s.layer.host.clock.deadline(t)
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return syscall.EBADF
+	}
+	c.writeDeadline = at
+	if w := c.waiters; w != nil && w.writers > 0 {
+		s.wakeLocked(c, false, true)
+	}
+	return nil
+}
+
+// armLocked arms the node of c at its earliest deadline. A node that is armed earlier stays: it fires in vain
+// once, which is cheaper than moving it with every segment. The user's deadlines count while somebody waits.
+func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
+	var at tcp.Time
+	if c.bits&inTable != 0 {
+		at = c.tcp.Deadline()
+	}
+	if w := c.waiters; w != nil {
+		if d := c.readDeadline; w.readers > 0 && d > now && (at == 0 || d < at) {
+			at = d
+		}
+		if d := c.writeDeadline; w.writers > 0 && d > now && (at == 0 || d < at) {
+			at = d
+		}
+	}
+	if at != 0 && (!c.timer.Armed() || c.timer.Deadline() > int64(at)) {
+		s.timers.Arm(&c.timer, int64(at))
+	}
+}
+
+// fireConnLocked acts on the deadlines of c that have passed.
+func (s *shard) fireConnLocked(c *TCPConn, now tcp.Time) {
+	if at := c.tcp.Deadline(); c.bits&inTable != 0 && passed(at, now) {
+		c.tcp.Timeout(now)
+	}
+	if w := c.waiters; w != nil {
+		read := w.readers > 0 && passed(c.readDeadline, now)
+		write := w.writers > 0 && passed(c.writeDeadline, now)
+		if read || write {
+			s.wakeLocked(c, read, write)
+		}
+	}
+	s.afterLocked(c, now)
+}

@@ -1,0 +1,242 @@
+package stack
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// flowKind says what a flow is the head of.
+type flowKind uint8
+
+const (
+	connFlow flowKind = iota
+	halfOpenFlow
+	timeWaitFlow
+)
+
+// flow is the head of everything that a table holds: a connection, a half-open or a TIME-WAIT record, of
+// which it is the first field. 32 octets, because there may be millions: the local address, of which a host
+// has few, is an index into the address book.
+type flow struct {
+	next   *flow
+	remote [16]byte
+	ports  uint32 // local<<16 | remote
+	local  uint16
+	kind   flowKind
+}
+
+// conn, halfOpen and timeWait return what f is the head of; f.kind says which of them may be called.
+func (f *flow) conn() *TCPConn      { return (*TCPConn)(unsafe.Pointer(f)) }
+func (f *flow) halfOpen() *halfOpen { return (*halfOpen)(unsafe.Pointer(f)) }
+func (f *flow) timeWait() *timeWait { return (*timeWait)(unsafe.Pointer(f)) }
+
+func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
+
+// flowKey is a four-tuple as the tables hash it: the local address, the remote address, the local port and the
+// remote port. An IPv4 address stands in it in its mapped form.
+type flowKey [36]byte
+
+func makeKey(local, remote netip.AddrPort) (k flowKey) {
+	a, b := local.Addr().As16(), remote.Addr().As16()
+	copy(k[0:16], a[:])
+	copy(k[16:32], b[:])
+	binary.BigEndian.PutUint32(k[32:], uint32(local.Port())<<16|uint32(remote.Port()))
+	return k
+}
+
+func (k *flowKey) ports() uint32          { return binary.BigEndian.Uint32(k[32:]) }
+func (k *flowKey) setLocalPort(p uint16)  { binary.BigEndian.PutUint16(k[32:], p) }
+func (k *flowKey) localAddr() *[16]byte   { return (*[16]byte)(k[0:16]) }
+func (k *flowKey) remoteAddr() *[16]byte  { return (*[16]byte)(k[16:32]) }
+func (k *flowKey) local() netip.AddrPort  { return addrPort(k.localAddr(), uint16(k.ports()>>16)) }
+func (k *flowKey) remote() netip.AddrPort { return addrPort(k.remoteAddr(), uint16(k.ports())) }
+
+func addrPort(a *[16]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(*a).Unmap(), port)
+}
+
+// addressBook numbers the local addresses that flows were ever made for. Reading takes no lock.
+type addressBook struct {
+	list  atomic.Pointer[[][16]byte]
+	mu    sync.Mutex
+	index map[[16]byte]uint16
+}
+
+func (b *addressBook) init() {
+	b.list.Store(new([][16]byte))
+	b.index = make(map[[16]byte]uint16)
+}
+
+// number returns the number of a local address; ok is false when 65,536 others have one already.
+func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
+	for i, known := range *b.list.Load() {
+		if i == 4 {
+			break
+		}
+		if known == a {
+			return uint16(i), true
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, ok := b.index[a]; ok {
+		return n, true
+	}
+	old := *b.list.Load()
+	if len(old) > 0xffff {
+		return 0, false
+	}
+	// Readers hold shorter slices of the same array, and never look beyond them.
+	list := append(old, a)
+	b.list.Store(&list)
+	b.index[a] = uint16(len(old))
+	return uint16(len(old)), true
+}
+
+// table finds flows by their four-tuple: chains in a power of two of buckets. It grows and shrinks a few
+// buckets at a time, so that no segment pays for all of them. Whoever calls it holds the shard's lock.
+type table struct {
+	book    *addressBook
+	seed    maphash.Seed
+	buckets []*flow
+	// old is the array that is being left: its buckets from moved on still hold flows.
+	old   []*flow
+	moved int
+	len   int
+}
+
+const (
+	minBuckets = 16
+	// moveBuckets is how many old buckets each insert and remove empties: with a factor of two in size
+	// the move ends long before the next one begins.
+	moveBuckets = 8
+)
+
+func (t *table) hash(k *flowKey) uint64 { return maphash.Bytes(t.seed, k[:]) }
+
+// key returns the four-tuple of f.
+func (t *table) key(f *flow) (k flowKey) {
+	copy(k[0:16], (*t.book.list.Load())[f.local][:])
+	copy(k[16:32], f.remote[:])
+	binary.BigEndian.PutUint32(k[32:], f.ports)
+	return k
+}
+
+// find returns the flow with the four-tuple k, nil if there is none.
+func (t *table) find(k *flowKey, hash uint64) *flow {
+	if t.len == 0 {
+		return nil
+	}
+	book, ports := *t.book.list.Load(), k.ports()
+	for f := *t.bucket(hash); f != nil; f = f.next {
+		if f.ports == ports && f.remote == *k.remoteAddr() && book[f.local] == *k.localAddr() {
+			return f
+		}
+	}
+	return nil
+}
+
+// bucket returns the chain in which a hash belongs now.
+func (t *table) bucket(hash uint64) **flow {
+	if t.old != nil {
+		if i := int(hash) & (len(t.old) - 1); i >= t.moved {
+			return &t.old[i]
+		}
+	}
+	return &t.buckets[int(hash)&(len(t.buckets)-1)]
+}
+
+// insert adds f with the four-tuple k, which must not be there. It is false when the host has no number left
+// for the local address.
+func (t *table) insert(f *flow, k *flowKey, hash uint64) bool {
+	local, ok := t.book.number(*k.localAddr())
+	if !ok {
+		return false
+	}
+	f.local, f.remote, f.ports = local, *k.remoteAddr(), k.ports()
+	t.resize(t.len + 1)
+	b := t.bucket(hash)
+	f.next, *b = *b, f
+	t.len++
+	return true
+}
+
+// remove takes f out.
+func (t *table) remove(f *flow) {
+	k := t.key(f)
+	for at := t.bucket(t.hash(&k)); *at != nil; at = &(*at).next {
+		if *at == f {
+			*at = f.next
+			f.next = nil
+			t.len--
+			t.resize(t.len)
+			return
+		}
+	}
+}
+
+// replace puts f in the place of old, with the same four-tuple.
+func (t *table) replace(old, f *flow) {
+	f.local, f.remote, f.ports = old.local, old.remote, old.ports
+	k := t.key(old)
+	for at := t.bucket(t.hash(&k)); *at != nil; at = &(*at).next {
+		if *at == old {
+			f.next, *at = old.next, f
+			old.next = nil
+			return
+		}
+	}
+}
+
+// resize begins a move to a better size for n flows, or goes on with the one under way.
+func (t *table) resize(n int) {
+	if t.old == nil {
+		switch {
+		case t.buckets == nil:
+			t.buckets = make([]*flow, minBuckets)
+			return
+		case n > len(t.buckets):
+			t.old, t.buckets = t.buckets, make([]*flow, 2*len(t.buckets))
+		case len(t.buckets) > minBuckets && n < len(t.buckets)/8:
+			t.old, t.buckets = t.buckets, make([]*flow, len(t.buckets)/2)
+		default:
+			return
+		}
+		t.moved = 0
+	}
+	for range moveBuckets {
+		if t.moved == len(t.old) {
+			t.old = nil
+			return
+		}
+		chain := t.old[t.moved]
+		t.old[t.moved] = nil
+		t.moved++
+		for f := chain; f != nil; {
+			next := f.next
+			k := t.key(f)
+			b := &t.buckets[int(t.hash(&k))&(len(t.buckets)-1)]
+			f.next, *b = *b, f
+			f = next
+		}
+	}
+}
+
+// all returns the flows that match wants, so that the caller may remove them one by one.
+func (t *table) all(match func(*flow) bool) []*flow {
+	var list []*flow
+	for _, chains := range [...][]*flow{t.buckets, t.old} {
+		for _, f := range chains {
+			for ; f != nil; f = f.next {
+				if match(f) {
+					list = append(list, f)
+				}
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,203 @@
+package stack
+
+import (
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wheel"
+)
+
+// halfOpen is a passive open whose handshake is not complete: no socket, no goroutine, no timer object.
+type halfOpen struct {
+	flow
+	timer wheel.Node[flow]
+	tcp   tcp.HalfOpen
+	group *listenGroup
+}
+
+// synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
+// the peer will send it again (ledger E-LIS-3). When there are too many half-open records already, a SYN
+// cookie answers it and nothing is kept (RFC 4987 3.6).
+func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bool, now tcp.Time) {
+	listener := g.pick(in.hash)
+	if listener == nil {
+		return
+	}
+	if listener.full() {
+		s.events.listenOverflows++
+		return
+	}
+	t := in.tuple()
+	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	if err != nil {
+		return
+	}
+	options := listener.options.Load()
+	if int(g.halfOpens.Load()) >= listener.synLimit() || s.layer.halfOpens.Load() >= int64(s.layer.limits.halfOpen) {
+		s.events.cookies++
+		g.lastCookie.Store(int64(now))
+		s.cookie.InitCookie(&s.env, t, r.path, options, &in.seg, now)
+		s.cookie.SynAck(&s.env, s.clearReply(), now)
+		s.transmitLocked(r, in.key.ports(), options.TTL, options.TOS, &s.reply)
+		return
+	}
+	half := &halfOpen{group: g}
+	half.kind = halfOpenFlow
+	half.timer.Owner = &half.flow
+	if !s.insertLocked(&half.flow, &in.key, in.hash) {
+		return
+	}
+	g.halfOpens.Add(1)
+	s.layer.halfOpens.Add(1)
+	s.states[tcp.SynReceived]++
+	half.tcp.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
+	half.tcp.SynAck(&s.env, s.clearReply(), now)
+	s.transmitLocked(r, in.key.ports(), options.TTL, options.TOS, &s.reply)
+	s.armHalfOpenLocked(half)
+}
+
+// cookieLifetime is how long after the last SYN cookie an ACK is looked at as the answer to one.
+const cookieLifetime = 4 * 60 * 1e9
+
+// cookieLocked takes an ACK for a listener that may complete a handshake begun with a SYN cookie; any other
+// is answered with a reset.
+func (s *shard) cookieLocked(in *inbound, g *listenGroup, now tcp.Time) {
+	last := tcp.Time(g.lastCookie.Load())
+	listener := g.pick(in.hash)
+	if listener == nil || last == 0 || now-last > cookieLifetime {
+		s.refuseLocked(in)
+		return
+	}
+	t := in.tuple()
+	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	if err != nil {
+		return
+	}
+	if !s.cookie.FromCookie(&s.env, t, r.path, listener.options.Load(), &in.seg, now) {
+		s.refuseLocked(in)
+		return
+	}
+	if !listener.reserve() {
+		s.events.listenOverflows++
+		return
+	}
+	c := newConn(s, r)
+	if !s.insertLocked(&c.flow, &in.key, in.hash) {
+		listener.cancel()
+		return
+	}
+	s.events.cookiesOK++
+	s.acceptLocked(c, listener, &s.cookie, in, now)
+}
+
+// halfOpenLocked passes a segment to a half-open record.
+func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now tcp.Time) {
+	switch half.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
+	case tcp.Drop, tcp.Reopen:
+	case tcp.Reply:
+		s.replyLocked(in.tuple())
+	case tcp.Remove:
+		s.removeHalfOpenLocked(half)
+		s.replyLocked(in.tuple())
+		return
+	case tcp.Complete:
+		s.completeLocked(half, in, now)
+		return
+	}
+	s.armHalfOpenLocked(half)
+}
+
+// completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue
+// is full the ACK is ignored and the record kept: its SYN-ACK, sent again, asks for the next one.
+func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
+	listener := half.group.pick(in.hash)
+	if listener == nil {
+		s.removeHalfOpenLocked(half)
+		s.refuseLocked(in)
+		return
+	}
+	if !listener.reserve() {
+		s.events.listenOverflows++
+		s.armHalfOpenLocked(half)
+		return
+	}
+	t := in.tuple()
+	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	if err != nil {
+		listener.cancel()
+		s.armHalfOpenLocked(half)
+		return
+	}
+	c := newConn(s, r)
+	s.flows.replace(&half.flow, &c.flow)
+	s.dropHalfOpenLocked(half)
+	s.acceptLocked(c, listener, &half.tcp, in, now)
+}
+
+// acceptLocked opens c, which is in the table, from a completed record, and queues it on the listener, where
+// a place is reserved.
+func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now tcp.Time) {
+	options := listener.options.Load()
+	c.ttl, c.tos = options.TTL, options.TOS
+	c.bits |= inTable | connected
+	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), c.route.path, options, now)
+	s.states[tcp.Established]++
+	c.state = tcp.Established
+	c.tcp.SegmentArrives(&in.seg, now)
+	s.touchLocked(c, now)
+	if !listener.push(c) {
+		c.bits |= closed
+		c.tcp.Abort(now)
+		s.eventsLocked(c, now)
+		return
+	}
+	s.wakeListLocked().listener(listener)
+}
+
+// resetHalfOpenLocked takes a record out and resets its peer: the listener has gone.
+func (s *shard) resetHalfOpenLocked(half *halfOpen, now tcp.Time) {
+	t := s.tuple(&half.flow)
+	half.tcp.SynAck(&s.env, s.clearReply(), now)
+	s.removeHalfOpenLocked(half)
+	synAck := s.reply
+	reset := s.clearReply()
+	reset.Seq, reset.Ack, reset.Flags = synAck.Seq.Add(1), synAck.Ack, tcp.RST|tcp.ACK
+	s.replyLocked(t)
+}
+
+func (s *shard) removeHalfOpenLocked(half *halfOpen) {
+	s.removeLocked(&half.flow)
+	s.dropHalfOpenLocked(half)
+}
+
+// dropHalfOpenLocked forgets a record that is out of the table.
+func (s *shard) dropHalfOpenLocked(half *halfOpen) {
+	s.timers.Disarm(&half.timer)
+	half.group.halfOpens.Add(-1)
+	s.layer.halfOpens.Add(-1)
+	s.states[tcp.SynReceived]--
+}
+
+func (s *shard) armHalfOpenLocked(half *halfOpen) {
+	at := int64(half.tcp.Deadline())
+	if at != 0 && (!half.timer.Armed() || half.timer.Deadline() > at) {
+		s.timers.Arm(&half.timer, at)
+	}
+}
+
+// fireHalfOpenLocked sends the SYN-ACK again or gives up.
+func (s *shard) fireHalfOpenLocked(half *halfOpen, now tcp.Time) {
+	if at := half.tcp.Deadline(); at == 0 || at > now {
+		s.armHalfOpenLocked(half)
+		return
+	}
+	switch half.tcp.Timeout(&s.env, s.clearReply(), now) {
+	case tcp.Drop, tcp.Complete, tcp.Reopen:
+	case tcp.Reply:
+		s.replyLocked(s.tuple(&half.flow))
+	case tcp.Remove:
+		t := s.tuple(&half.flow)
+		s.removeHalfOpenLocked(half)
+		s.replyLocked(t)
+		return
+	}
+	s.armHalfOpenLocked(half)
+}

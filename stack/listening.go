@@ -1,0 +1,142 @@
+package stack
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// listenGroup is who listens at one address and port: one listener, or several that share it by ReusePort.
+type listenGroup struct {
+	listeners  atomic.Pointer[[]*Listener]
+	halfOpens  atomic.Int64
+	lastCookie atomic.Int64 // the tcp.Time of the last SYN cookie sent; 0 for never
+}
+
+// pick returns the listener for a flow, nil when all have been closed.
+func (g *listenGroup) pick(hash uint64) *Listener {
+	list := *g.listeners.Load()
+	if len(list) == 0 {
+		return nil
+	}
+	return list[hash>>16%uint64(len(list))]
+}
+
+// listenTable finds groups. Reading takes no lock: the map is an immutable snapshot.
+type listenTable struct {
+	layer    *tcpLayer
+	changing sync.Mutex // held over shards' locks, never taken under one
+	groups   atomic.Pointer[map[netip.AddrPort]*listenGroup]
+}
+
+func (t *listenTable) init(l *tcpLayer) {
+	t.layer = l
+	t.groups.Store(new(map[netip.AddrPort]*listenGroup))
+}
+
+// find returns the group for packets to local, nil if there is none. A listener of that very address goes
+// before one of the wildcard.
+func (t *listenTable) find(local netip.AddrPort) *listenGroup {
+	groups := *t.groups.Load()
+	if len(groups) == 0 {
+		return nil
+	}
+	if g := groups[local]; g != nil {
+		return g
+	}
+	wildcard := netip.IPv6Unspecified()
+	if local.Addr().Is4() {
+		wildcard = netip.IPv4Unspecified()
+	}
+	return groups[netip.AddrPortFrom(wildcard, local.Port())]
+}
+
+// keys returns the addresses that l is found at.
+func (l *Listener) keys() []netip.AddrPort {
+	keys := []netip.AddrPort{l.binding.local}
+	if a := l.binding.local.Addr(); a.Is6() && a.IsUnspecified() && !l.binding.options.V6Only {
+		keys = append(keys, netip.AddrPortFrom(netip.IPv4Unspecified(), l.binding.local.Port()))
+	}
+	return keys
+}
+
+func (t *listenTable) add(l *Listener) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	groups := maps.Clone(*t.groups.Load())
+	if groups == nil {
+		groups = make(map[netip.AddrPort]*listenGroup)
+	}
+	for _, k := range l.keys() {
+		g := groups[k]
+		if g == nil {
+			g = new(listenGroup)
+			g.listeners.Store(new([]*Listener))
+			groups[k] = g
+		}
+		list := append(slices.Clone(*g.listeners.Load()), l)
+		g.listeners.Store(&list)
+	}
+	t.groups.Store(&groups)
+}
+
+// remove takes l out. The half-open connections of an address where nobody is left are reset.
+func (t *listenTable) remove(l *Listener) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	groups := maps.Clone(*t.groups.Load())
+	var empty []*listenGroup
+	for _, k := range l.keys() {
+		g := groups[k]
+		if g == nil {
+			continue
+		}
+		list := slices.DeleteFunc(slices.Clone(*g.listeners.Load()), func(other *Listener) bool { return other == l })
+		g.listeners.Store(&list)
+		if len(list) == 0 {
+			delete(groups, k)
+			empty = append(empty, g)
+		}
+	}
+	t.groups.Store(&groups)
+	for _, g := range empty {
+		t.purge(g)
+	}
+}
+
+// purge resets the half-open connections of a group that nobody finds any longer.
+func (t *listenTable) purge(g *listenGroup) {
+	// Whoever found the group before it left the map is done with it once each lock has been held.
+	for i := range t.layer.shards {
+		s := &t.layer.shards[i]
+		s.mu.Lock()
+		s.mu.Unlock() //nolint:staticcheck // see above
+	}
+	for i := range t.layer.shards {
+		if g.halfOpens.Load() == 0 {
+			return
+		}
+		s := &t.layer.shards[i]
+		s.lock()
+		now := t.layer.host.clock.now()
+		for _, f := range s.flows.all(func(f *flow) bool { return f.kind == halfOpenFlow && f.halfOpen().group == g }) {
+			s.resetHalfOpenLocked(f.halfOpen(), now)
+		}
+		s.unlock()
+	}
+}
+
+// all returns the listeners.
+func (t *listenTable) all() []*Listener {
+	var list []*Listener
+	for _, g := range *t.groups.Load() {
+		for _, l := range *g.listeners.Load() {
+			if !slices.Contains(list, l) {
+				list = append(list, l)
+			}
+		}
+	}
+	return list
+}

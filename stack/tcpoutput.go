@@ -1,0 +1,82 @@
+package stack
+
+import (
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// connSink is a connection as its TCB's Sink.
+type connSink TCPConn
+
+// Transmit sends one segment. The shard's lock is held, since the TCB is called under it.
+func (k *connSink) Transmit(seg *tcp.Segment) {
+	c := (*TCPConn)(k)
+	c.shard.transmitLocked(c.route, c.ports, c.ttl, c.tos, seg)
+}
+
+// ecnMask is the part of the traffic class that is TCP's own, ect0 the codepoint ECT(0) (RFC 3168 5).
+const (
+	ecnMask = 3
+	ect0    = 2
+)
+
+// transmitLocked builds the header of seg and passes it to the route. ports is as in flow.
+func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, seg *tcp.Segment) {
+	h := &s.header
+	h.SrcPort, h.DstPort = uint16(ports>>16), uint16(ports)
+	h.Seq, h.Ack, h.Flags = uint32(seg.Seq), uint32(seg.Ack), uint16(seg.Flags)
+	h.Window, h.Urgent = seg.Window, seg.Urgent
+	o := &h.Options
+	o.Has = uint16(seg.Options)
+	o.MSS, o.WScale = seg.MSS, seg.WindowScale
+	o.TSVal, o.TSEcr = seg.TSVal, seg.TSEcr
+	o.NumSACK = min(seg.NumSACK, uint8(len(o.SACK)))
+	for i := range o.NumSACK {
+		o.SACK[i] = wire.SACKBlock{Left: uint32(seg.SACK[i].Left), Right: uint32(seg.SACK[i].Right)}
+	}
+	tos &^= ecnMask
+	if seg.ECT {
+		tos |= ect0
+	}
+	n := h.Marshal(s.octets[:])
+	s.out = outPacket{
+		proto: wire.ProtocolTCP, tos: tos, ttl: ttl,
+		header: s.octets[:n], sumOffset: 16,
+		payload: seg.Gather, payloadLen: int(seg.TextLen), gsoSize: seg.GSOSize,
+		df: true,
+	}
+	r.send(&s.out)
+	s.out.payload = nil
+}
+
+// clearReply empties s.reply and returns it.
+func (s *shard) clearReply() *tcp.Segment {
+	s.reply = tcp.Segment{}
+	return &s.reply
+}
+
+// replyLocked sends s.reply, unless it is empty.
+func (s *shard) replyLocked(t tcp.Tuple) {
+	if s.reply.Flags == 0 {
+		return
+	}
+	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	if err != nil {
+		return
+	}
+	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), 0, 0, &s.reply)
+}
+
+// refuseLocked answers a segment that nobody expects (RFC 9293 3.10.7.1), within a limit.
+func (s *shard) refuseLocked(in *inbound) {
+	if !tcp.AnswerClosed(&in.seg, s.clearReply()) {
+		return
+	}
+	t := in.tuple()
+	if !s.layer.host.allowReset(t.Remote.Addr()) {
+		s.events.resetsHeldBack++
+		return
+	}
+	s.env.Counters.ResetsOut++
+	s.replyLocked(t)
+}

@@ -1,0 +1,128 @@
+package stack
+
+import (
+	"syscall"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// Read waits for text and copies it to p. It returns 0, nil at the end of the stream, or when p is empty.
+// EAGAIN when the read deadline has passed, even when text is there; EBADF after Close; once the reason for
+// which the connection ended, ECONNRESET or ETIMEDOUT for instance, after all text that came before.
+func (c *TCPConn) Read(p []byte) (int, error) { return c.read(p, false) }
+
+// TryRead is Read that returns EAGAIN instead of waiting and ignores the deadline.
+func (c *TCPConn) TryRead(p []byte) (int, error) { return c.read(p, true) }
+
+func (c *TCPConn) read(p []byte, try bool) (int, error) {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if len(p) == 0 {
+		return 0, c.readErrorLocked(try)
+	}
+	ok, err := s.awaitTextLocked(c, try)
+	if !ok {
+		return 0, err
+	}
+	now := s.layer.host.clock.now()
+	n := c.tcp.Receive(p, now)
+	s.afterLocked(c, now)
+	return n, nil
+}
+
+// readErrorLocked is the part of a read that looks at nothing but its own side.
+func (c *TCPConn) readErrorLocked(try bool) error {
+	switch {
+	case c.bits&closed != 0:
+		return syscall.EBADF
+	case !try && c.readDeadline != 0 && passed(c.readDeadline, c.shard.layer.host.clock.now()):
+		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// awaitTextLocked waits until there is text to read and returns true; or false, with the error that the read
+// ends with, which is nil at the end of the stream.
+func (s *shard) awaitTextLocked(c *TCPConn, try bool) (bool, error) {
+	for {
+		if err := c.readErrorLocked(try); err != nil {
+			return false, err
+		}
+		switch {
+		case c.tcp.Readable() > 0:
+			return true, nil
+		case c.tcp.EOF() || c.bits&readShut != 0:
+			return false, nil
+		case c.err != 0:
+			return false, c.takeErrorLocked()
+		case c.bits&inTable == 0:
+			return false, nil
+		case try:
+			return false, syscall.EAGAIN
+		}
+		s.waitReadLocked(c, s.layer.host.clock.now())
+	}
+}
+
+// ReadSpan is Read without the copy: it waits for a run of text and passes its reference to the caller, who
+// calls Owner.Release. An empty Data with a nil error is the end of the stream.
+func (c *TCPConn) ReadSpan() (tcp.Span, error) {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	ok, err := s.awaitTextLocked(c, false)
+	if !ok {
+		return tcp.Span{}, err
+	}
+	now := s.layer.host.clock.now()
+	span := c.tcp.ReceiveSpan(now)
+	s.afterLocked(c, now)
+	return span, nil
+}
+
+// Peek copies what can be read without taking it; EAGAIN when there is nothing yet.
+func (c *TCPConn) Peek(p []byte) (int, error) {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	ok, err := s.awaitTextLocked(c, true)
+	if !ok {
+		return 0, err
+	}
+	return c.tcp.Peek(p), nil
+}
+
+// CloseRead ends the receive side as shutdown(SHUT_RD) does: what is queued stays readable, then reads return
+// the end of the stream. ENOTCONN when the connection is not established.
+func (c *TCPConn) CloseRead() error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	now := s.layer.host.clock.now()
+	if done, err := s.shutdownLocked(c, now); done {
+		return err
+	}
+	c.bits |= readShut
+	c.tcp.CloseRead(now)
+	s.afterLocked(c, now)
+	s.wakeLocked(c, true, false)
+	return nil
+}
+
+// shutdownLocked is what CloseRead and CloseWrite begin with; done says that nothing else is left to do. An
+// active open that is not complete ends (ledger E-CON-10).
+func (s *shard) shutdownLocked(c *TCPConn, now tcp.Time) (done bool, err error) {
+	switch {
+	case c.bits&closed != 0:
+		return true, syscall.EBADF
+	case c.bits&inTable == 0:
+		return true, syscall.ENOTCONN
+	case c.bits&connected == 0:
+		c.setError(syscall.ECONNRESET)
+		c.tcp.Abort(now)
+		s.afterLocked(c, now)
+		return true, nil
+	}
+	return false, nil
+}

@@ -1,0 +1,163 @@
+package stack
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// Write waits until all of p is in the send queue, and returns how much of it is. The octets of one Write are
+// contiguous in the stream. EPIPE after CloseWrite or when the connection has ended, after the reason for
+// that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
+func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false) }
+
+// TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none.
+func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true) }
+
+func (c *TCPConn) write(p []byte, try bool) (n int, err error) {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	mine := false // this call holds the bit writing
+	for {
+		now := s.layer.host.clock.now()
+		if err = c.writeErrorLocked(try, now); err != nil || n == len(p) {
+			break
+		}
+		if mine || c.bits&(connected|writing) == connected {
+			n += c.tcp.Send(p[n:], now)
+			s.afterLocked(c, now)
+			if n == len(p) {
+				break
+			}
+			if !try {
+				mine = true
+				c.bits |= writing
+			}
+		}
+		if try {
+			if n == 0 {
+				err = syscall.EAGAIN
+			}
+			break
+		}
+		s.waitWriteLocked(c, now)
+	}
+	if mine {
+		c.bits &^= writing
+		s.wakeLocked(c, false, true) // the next writer
+	}
+	return n, err
+}
+
+// writeErrorLocked returns why a write cannot go on.
+func (c *TCPConn) writeErrorLocked(try bool, now tcp.Time) error {
+	switch {
+	case c.bits&closed != 0:
+		return syscall.EBADF
+	case !try && passed(c.writeDeadline, now):
+		return syscall.EAGAIN
+	case c.err != 0:
+		return c.takeErrorLocked()
+	case c.bits&writeShut != 0 || c.bits&inTable == 0:
+		return syscall.EPIPE
+	}
+	return nil
+}
+
+// CloseWrite sends a FIN behind all that was written. ENOTCONN when the connection is not established.
+func (c *TCPConn) CloseWrite() error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	now := s.layer.host.clock.now()
+	if done, err := s.shutdownLocked(c, now); done {
+		return err
+	}
+	c.bits |= writeShut
+	c.tcp.CloseWrite(now)
+	s.afterLocked(c, now)
+	s.wakeLocked(c, false, true)
+	return nil
+}
+
+// Close ends the connection for its user and wakes all blocked calls, which return EBADF. What was written is
+// sent in the background, unless text is unread or Options.Linger is 0: then the peer is reset. With a
+// positive Linger Close waits so long for the peer to acknowledge everything. EBADF the second time.
+func (c *TCPConn) Close() error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return syscall.EBADF
+	}
+	now := s.layer.host.clock.now()
+	linger := c.tcp.Options().Linger
+	s.closeLocked(c, now)
+	if c.bits&inTable != 0 {
+		c.tcp.Close(now)
+		s.afterLocked(c, now)
+	}
+	if linger > 0 {
+		s.lingerLocked(c, now.Add(time.Duration(linger)*time.Second))
+	}
+	if c.bits&inTable != 0 {
+		s.orphanLocked(c, s.layer.host.clock.now())
+	}
+	return nil
+}
+
+// closeLocked takes c from its owner and wakes who waits.
+func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
+	c.bits |= closed | writeShut
+	s.wakeLocked(c, true, true)
+	if c.extra != nil {
+		if b := c.extra.binding; b != nil {
+			b.release()
+		}
+		c.extra = nil
+	}
+	if c.bits&inTable == 0 {
+		s.afterLocked(c, now)
+	}
+}
+
+// lingerLocked waits until everything is acknowledged, the connection has ended or the moment until has come.
+func (s *shard) lingerLocked(c *TCPConn, until tcp.Time) {
+	c.writeDeadline = until // nobody else uses it any longer
+	for c.bits&(inTable|drained) == inTable {
+		now := s.layer.host.clock.now()
+		if now >= until {
+			return
+		}
+		s.waitWriteLocked(c, now)
+	}
+}
+
+// orphanLocked lets c live on without an owner, unless there are too many such (ledger D-STK-2).
+func (s *shard) orphanLocked(c *TCPConn, now tcp.Time) {
+	c.bits |= orphan
+	if s.layer.orphans.Add(1) <= int64(s.layer.limits.orphans) {
+		return
+	}
+	s.events.orphansReset++
+	c.tcp.Abort(now)
+	s.afterLocked(c, now)
+}
+
+// Abort resets the connection, and is Close otherwise (RFC 9293 3.10.5).
+func (c *TCPConn) Abort() {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return
+	}
+	now := s.layer.host.clock.now()
+	s.closeLocked(c, now)
+	if c.bits&inTable != 0 {
+		c.tcp.Abort(now)
+		s.afterLocked(c, now)
+	}
+}

@@ -1,0 +1,125 @@
+package stack
+
+import "github.com/unet-go/unet/stack/tcp"
+
+// timeWait is a connection in TIME-WAIT. All wait about equally long, so a list in the order of the deadlines
+// takes the place of a wheel.
+type timeWait struct {
+	flow
+	prev, next *timeWait
+	tcp        tcp.TimeWait
+}
+
+// timeWaitList holds a shard's records, the one that ends first at the head.
+type timeWaitList struct {
+	head, tail *timeWait
+	len        int
+}
+
+// deadline returns when the first record ends; 0 for none.
+func (l *timeWaitList) deadline() tcp.Time {
+	if l.head == nil {
+		return 0
+	}
+	return l.head.tcp.Deadline()
+}
+
+// add puts w behind the records that end before it or with it.
+func (l *timeWaitList) add(w *timeWait) {
+	at := l.tail
+	for at != nil && at.tcp.Deadline() > w.tcp.Deadline() {
+		at = at.prev
+	}
+	w.prev = at
+	if at == nil {
+		w.next, l.head = l.head, w
+	} else {
+		w.next, at.next = at.next, w
+	}
+	if w.next == nil {
+		l.tail = w
+	} else {
+		w.next.prev = w
+	}
+	l.len++
+}
+
+func (l *timeWaitList) remove(w *timeWait) {
+	if w.prev == nil {
+		l.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+	l.len--
+}
+
+// expire removes the records whose time has come.
+func (l *timeWaitList) expire(s *shard, now tcp.Time) {
+	for l.head != nil && l.head.tcp.Deadline() <= now {
+		s.removeTimeWaitLocked(l.head)
+	}
+}
+
+// enterTimeWaitLocked puts a record into the place of a connection. When there are too many, the oldest goes
+// (ledger D-TW-1).
+func (s *shard) enterTimeWaitLocked(c *TCPConn, now tcp.Time) {
+	w := &timeWait{tcp: c.tcp.TimeWait(now)}
+	w.kind = timeWaitFlow
+	s.flows.replace(&c.flow, &w.flow)
+	s.timeWaits.add(w)
+	if s.timeWaits.len > max(s.layer.limits.timeWait/len(s.layer.shards), 1) {
+		s.events.timeWaitOverflows++
+		s.removeTimeWaitLocked(s.timeWaits.head)
+	}
+}
+
+func (s *shard) removeTimeWaitLocked(w *timeWait) {
+	s.timeWaits.remove(w)
+	s.removeLocked(&w.flow)
+}
+
+// timeWaitLocked passes a segment to a TIME-WAIT record.
+func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now tcp.Time) {
+	before := w.tcp.Deadline()
+	switch w.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
+	case tcp.Drop, tcp.Complete:
+	case tcp.Reply:
+		s.replyLocked(in.tuple())
+	case tcp.Remove:
+		s.removeTimeWaitLocked(w)
+		s.replyLocked(in.tuple())
+		return
+	case tcp.Reopen:
+		s.reopenLocked(w, in, now)
+		return
+	}
+	if w.tcp.Deadline() != before {
+		s.timeWaits.remove(w)
+		s.timeWaits.add(w)
+	}
+}
+
+// reopenLocked lets a SYN take the four-tuple over, if somebody listens (RFC 9293 3.6.1, RFC 6191).
+func (s *shard) reopenLocked(w *timeWait, in *inbound, now tcp.Time) {
+	g := s.layer.listen.find(in.key.local())
+	if g == nil {
+		s.refuseLocked(in)
+		return
+	}
+	if tcp.ListenArrives(&in.seg) != tcp.ListenSYN {
+		return
+	}
+	if listener := g.pick(in.hash); listener == nil || listener.full() {
+		s.events.listenOverflows++
+		return
+	}
+	minISS := w.tcp.MinISS()
+	s.removeTimeWaitLocked(w)
+	s.synLocked(in, g, minISS, true, now)
+}

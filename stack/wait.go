@@ -1,0 +1,147 @@
+package stack
+
+import (
+	"sync"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// waiters is where goroutines wait for a connection. A connection has one only while somebody waits.
+type waiters struct {
+	read, write sync.Cond
+	readers     int
+	writers     int
+	readWoken   bool // a wake-up is on its way that all present readers will see
+	writeWoken  bool
+	nextIdle    *waiters
+}
+
+// idleWaiters bounds how many a shard keeps for later.
+const idleWaiters = 64
+
+func (s *shard) waitersLocked(c *TCPConn) *waiters {
+	if c.waiters != nil {
+		return c.waiters
+	}
+	w := s.idle
+	if w == nil {
+		w = new(waiters)
+		w.read.L, w.write.L = (*shardLocker)(s), (*shardLocker)(s)
+	} else {
+		s.idle, w.nextIdle = w.nextIdle, nil
+		s.idleCount--
+	}
+	c.waiters = w
+	return w
+}
+
+// leaveLocked gives the waiters of c back when nobody waits any longer.
+func (s *shard) leaveLocked(c *TCPConn) {
+	w := c.waiters
+	if w.readers+w.writers > 0 {
+		return
+	}
+	c.waiters = nil
+	if s.idleCount < idleWaiters {
+		w.nextIdle, s.idle = s.idle, w
+		s.idleCount++
+	}
+}
+
+// waitReadLocked gives the lock back until something happens that a reader of c may care about, or its read
+// deadline passes. The caller has checked at now that there is nothing for it yet.
+func (s *shard) waitReadLocked(c *TCPConn, now tcp.Time) {
+	w := s.waitersLocked(c)
+	w.readers++
+	w.readWoken = false
+	s.armLocked(c, now)
+	w.read.Wait()
+	w.readers--
+	s.leaveLocked(c)
+}
+
+// waitWriteLocked is waitReadLocked for writers and those who wait for a connect or a lingering close.
+func (s *shard) waitWriteLocked(c *TCPConn, now tcp.Time) {
+	w := s.waitersLocked(c)
+	w.writers++
+	w.writeWoken = false
+	s.armLocked(c, now)
+	w.write.Wait()
+	w.writers--
+	s.leaveLocked(c)
+}
+
+// wakeLocked has the readers and the writers of c woken after unlock, and its watcher called.
+func (s *shard) wakeLocked(c *TCPConn, read, write bool) {
+	if w := c.waiters; w != nil {
+		if read && w.readers > 0 && !w.readWoken {
+			w.readWoken = true
+			s.wakeListLocked().cond(&w.read)
+		}
+		if write && w.writers > 0 && !w.writeWoken {
+			w.writeWoken = true
+			s.wakeListLocked().cond(&w.write)
+		}
+	}
+	if c.extra != nil && c.extra.watch != nil {
+		s.wakeListLocked().watch(c.extra.watch, c.readyLocked())
+	}
+}
+
+// wakeList is what must be done once no lock is held.
+type wakeList struct {
+	conds []*sync.Cond
+	calls []watchCall
+}
+
+type watchCall struct {
+	fn    func(Readiness)
+	ready Readiness
+}
+
+var wakeLists = sync.Pool{New: func() any { return new(wakeList) }}
+
+// wakeListLocked returns the list of the present holder of the lock.
+func (s *shard) wakeListLocked() *wakeList {
+	if s.wakes == nil {
+		s.wakes = wakeLists.Get().(*wakeList)
+	}
+	return s.wakes
+}
+
+func putWakes(w *wakeList) {
+	w.clear()
+	wakeLists.Put(w)
+}
+
+func (w *wakeList) cond(c *sync.Cond) { w.conds = append(w.conds, c) }
+
+func (w *wakeList) watch(fn func(Readiness), ready Readiness) {
+	w.calls = append(w.calls, watchCall{fn, ready})
+}
+
+// listener wakes who waits for a connection of l.
+func (w *wakeList) listener(l *Listener) {
+	if n := len(w.conds); n == 0 || w.conds[n-1] != &l.wake {
+		w.conds = append(w.conds, &l.wake)
+	}
+	if fn := l.watch.Load(); fn != nil {
+		w.watch(*fn, ReadyIn)
+	}
+}
+
+// run wakes and calls in the order of the events.
+func (w *wakeList) run() {
+	for _, c := range w.conds {
+		c.Broadcast()
+	}
+	for i := range w.calls {
+		w.calls[i].fn(w.calls[i].ready)
+	}
+}
+
+func (w *wakeList) clear() {
+	clear(w.conds)
+	clear(w.calls)
+	w.conds, w.calls = w.conds[:0], w.calls[:0]
+}
