@@ -1,9 +1,13 @@
 package stack
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack/link"
@@ -38,9 +42,27 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	number := func(n *int, def int) {
+		if *n == 0 {
+			*n = def
+		}
+	}
+	duration := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	number(&c.Shards, max(8, 4*runtime.GOMAXPROCS(0)))
+	c.Shards = 1 << bits.Len(uint(max(c.Shards, 1)-1))
 	if c.TTL == 0 {
 		c.TTL = 64
 	}
+	number(&c.MaxNeighbors, 4096)
+	duration(&c.NeighborReachable, 30*time.Second)
+	number(&c.ReassemblyBytes, 4<<20)
+	duration(&c.ReassemblyTimeout, 30*time.Second)
+	number(&c.ICMPRate, 1000)
+	number(&c.UDPBuffer, 208<<10)
 	c.TCP = c.TCP.WithDefaults()
 	return c
 }
@@ -56,30 +78,116 @@ type Interface struct {
 
 // Host is one userspace host. Its methods may be called from any goroutine.
 type Host struct {
-	config Config
-	clock  clock
-	tcp    tcpLayer
-	udp    udpLayer
+	config     Config
+	clock      clock
+	tcp        tcpLayer
+	udp        udpLayer
+	reassembly reassembly
+	routes     routeCache
+	ids        identifier
+	errorLimit rateLimit
+	resetLimit rateLimit
+	counters   counters
 
 	topology atomic.Pointer[topology]
-	changing sync.Mutex // serialises changes of topology
+	arming   atomic.Int64 // see Host.arm
+
+	changing sync.Mutex // serialises changes of topology, and Close
+	closed   bool
 	loops    sync.WaitGroup
 }
 
 // New returns a host that has only its loopback interface. Close ends it.
 func New(cfg Config) (*Host, error) {
 	h := &Host{config: cfg.withDefaults()}
-	h.topology.Store(&topology{})
+	h.clock.init()
+	h.routes.seed = maphash.MakeSeed()
+	h.ids.init()
+	h.errorLimit.init(h.config.ICMPRate, 10)
+	h.resetLimit.init(h.config.ICMPRate, 1)
+	h.reassembly.init(h)
+	h.udp.init()
+
+	lo := &iface{host: h, loopback: true, dev: newLoopback(), mtu: loopbackMTU}
+	lo.info = lo.dev.Info()
+	lo.queues = []*txQueue{{dev: lo.dev, iface: lo}}
+	h.topology.Store(&topology{ifaces: []*iface{lo}})
+
 	h.tcp.init(h)
+	h.clock.add(&h.reassembly)
+	go h.clock.run()
+	h.receive(lo)
 	return h, nil
 }
 
-// Attach gives the host an interface.
-func (h *Host) Attach(dev link.Device, ic Interface) error { return nil }
-
-// Close aborts all connections, closes everything and waits for every goroutine of the host.
-func (h *Host) Close() error {
-	h.tcp.close()
-	h.loops.Wait()
+// Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
+// address that no host can have, an MTU under 68 or an Ethernet device without a MAC; EADDRINUSE: an
+// address that the host has already; ENETDOWN: the host is closed. After an error the device is the caller's.
+func (h *Host) Attach(dev link.Device, ic Interface) error {
+	ifc, err := newIface(h, dev, ic)
+	if err != nil {
+		return err
+	}
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	if h.closed {
+		return syscall.ENETDOWN
+	}
+	t := h.topology.Load().clone()
+	if err := t.addIface(ifc); err != nil {
+		return err
+	}
+	h.topology.Store(t)
+	if ifc.neighbors != nil {
+		h.clock.add(ifc.neighbors)
+	}
+	h.receive(ifc)
 	return nil
+}
+
+// receive starts the interface's receive loops.
+func (h *Host) receive(ifc *iface) {
+	for _, q := range ifc.queues {
+		rc := &receiver{host: h, iface: ifc, queue: q}
+		h.loops.Add(1)
+		go rc.run()
+	}
+}
+
+// Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
+// the host. The second call does nothing.
+func (h *Host) Close() error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	if h.closed {
+		return nil
+	}
+	h.closed = true
+	h.tcp.close()
+	h.udp.close()
+	t := h.topology.Load()
+	for _, ifc := range t.ifaces {
+		for _, q := range ifc.queues {
+			q.endBurst() // the resets leave now, whatever the receive loop is at
+			q.flush()
+		}
+	}
+	var first error
+	for _, ifc := range t.ifaces {
+		if err := ifc.dev.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	h.loops.Wait()
+	h.clock.stop()
+	h.reassembly.clear()
+	for _, ifc := range t.ifaces {
+		if ifc.neighbors != nil {
+			ifc.neighbors.clear()
+		}
+		for _, q := range ifc.queues {
+			q.flush() // the device is closed: this releases the frames
+		}
+	}
+	return first
 }

@@ -1,5 +1,202 @@
 package stack
 
-type topology struct{}
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"syscall"
 
-type iface struct{}
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// iface is one attached device. It does not change after it is made; its caches and counters do.
+type iface struct {
+	host      *Host
+	dev       link.Device
+	info      link.Info
+	loopback  bool
+	mtu       int
+	linkLen   int            // of the link header, 14 or 0
+	addrs     []netip.Prefix // address and length, not masked
+	queues    []*txQueue     // a power of two of them
+	neighbors *neighborCache // nil where frames have no link address
+	counters  ifaceCounters
+}
+
+type ifaceCounters struct {
+	framesIn, octetsIn, framesOut, octetsOut, writeErrors atomic.Uint64
+}
+
+func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
+	info := dev.Info()
+	ifc := &iface{host: h, dev: dev, info: info, mtu: info.MTU}
+	if ic.MTU != 0 {
+		ifc.mtu = min(ic.MTU, info.MTU)
+	}
+	if ifc.mtu < 68 || ifc.mtu > 65535 { // RFC 791 3.2: every link carries 68 octets
+		return nil, syscall.EINVAL
+	}
+	for _, p := range ic.Addrs {
+		a := p.Addr().Unmap().WithZone("")
+		if !p.IsValid() || a.Is4() != p.Addr().Is4() || !isUnicast(a) || a.IsLoopback() {
+			return nil, syscall.EINVAL
+		}
+		ifc.addrs = append(ifc.addrs, netip.PrefixFrom(a, p.Bits()))
+	}
+	if info.Kind == link.Ethernet {
+		if info.MAC == (link.MAC{}) || info.MAC[0]&1 != 0 {
+			return nil, syscall.EINVAL
+		}
+		ifc.linkLen = wire.EthernetLen
+		ifc.neighbors = newNeighborCache(ifc)
+	}
+	devs := []link.Device{dev}
+	if m, ok := dev.(link.MultiQueue); ok {
+		devs = m.Queues()
+	}
+	for _, d := range devs {
+		ifc.queues = append(ifc.queues, &txQueue{dev: d, iface: ifc})
+	}
+	return ifc, nil
+}
+
+// isUnicast says whether a can be one host's address, by its own looks.
+func isUnicast(a netip.Addr) bool {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
+		return false
+	}
+	return !a.Is4() || a.As4()[0] < 240 && a.As4()[0] != 0
+}
+
+// queueFor returns the queue for a flow, by its ports or whatever else the first octets of the transport
+// header are: a flow stays on its queue.
+func (ifc *iface) queueFor(header []byte) *txQueue {
+	if len(ifc.queues) == 1 || len(header) < 4 {
+		return ifc.queues[0]
+	}
+	h := uint32(header[0])<<24 | uint32(header[1])<<16 | uint32(header[2])<<8 | uint32(header[3])
+	h *= 0x9e3779b1
+	return ifc.queues[int(h>>16)%len(ifc.queues)]
+}
+
+// source returns the address to send from to an address on or behind this interface's network.
+func (ifc *iface) source(nextHop netip.Addr) netip.Addr {
+	var found netip.Addr
+	for _, p := range ifc.addrs {
+		if p.Addr().Is4() != nextHop.Is4() {
+			continue
+		}
+		if p.Contains(nextHop) {
+			return p.Addr()
+		}
+		if !found.IsValid() {
+			found = p.Addr()
+		}
+	}
+	return found
+}
+
+// onLink says whether a is an address of a network that is directly connected.
+func (ifc *iface) onLink(a netip.Addr) bool {
+	return slices.ContainsFunc(ifc.addrs, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func (ifc *iface) hasAddr(a netip.Addr) bool {
+	return slices.ContainsFunc(ifc.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+func (ifc *iface) stats() InterfaceStats {
+	c := &ifc.counters
+	s := InterfaceStats{Name: ifc.info.Name,
+		FramesIn: c.framesIn.Load(), OctetsIn: c.octetsIn.Load(),
+		FramesOut: c.framesOut.Load(), OctetsOut: c.octetsOut.Load(),
+		WriteErrors: c.writeErrors.Load()}
+	if ifc.neighbors != nil {
+		s.Neighbors, s.Held = ifc.neighbors.size()
+	}
+	return s
+}
+
+// addrClass says what a destination address is to this host.
+type addrClass uint8
+
+const (
+	foreign   addrClass = iota
+	own                 // one of our unicast addresses
+	broadcast           // the directed broadcast address of a connected network
+)
+
+// topology is an immutable snapshot of interfaces, addresses and routes.
+type topology struct {
+	ifaces  []*iface // loopback's first
+	classes map[netip.Addr]addrClass
+	routes  []hop // most specific first, then in the order in which they came
+}
+
+// hop is one entry of the routing table.
+type hop struct {
+	dst   netip.Prefix // masked
+	via   netip.Addr   // not valid: dst is directly connected
+	iface *iface
+}
+
+func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
+
+// clone returns a copy that may be changed until it is stored.
+func (t *topology) clone() *topology {
+	n := &topology{ifaces: slices.Clone(t.ifaces), routes: slices.Clone(t.routes),
+		classes: make(map[netip.Addr]addrClass, len(t.classes)+4)}
+	for a, c := range t.classes {
+		n.classes[a] = c
+	}
+	return n
+}
+
+// addIface adds an interface with its addresses and connected networks. EADDRINUSE when an address is
+// already ours.
+func (t *topology) addIface(ifc *iface) error {
+	t.ifaces = append(t.ifaces, ifc)
+	for _, p := range ifc.addrs {
+		if t.classes[p.Addr()] == own {
+			return syscall.EADDRINUSE
+		}
+		t.classes[p.Addr()] = own
+		if b, ok := directedBroadcast(p); ok && t.classes[b] == foreign {
+			t.classes[b] = broadcast
+		}
+		t.insert(hop{dst: p.Masked(), iface: ifc})
+	}
+	return nil
+}
+
+func (t *topology) insert(e hop) {
+	i := 0
+	for i < len(t.routes) && t.routes[i].dst.Bits() >= e.dst.Bits() {
+		i++
+	}
+	t.routes = slices.Insert(t.routes, i, e)
+}
+
+// lookup returns the entry for a destination.
+func (t *topology) lookup(a netip.Addr) (hop, bool) {
+	for _, e := range t.routes {
+		if e.dst.Contains(a) {
+			return e, true
+		}
+	}
+	return hop{}, false
+}
+
+// directedBroadcast returns the address of all hosts of an IPv4 network, where it has one (RFC 3021: a
+// network of two addresses has none).
+func directedBroadcast(p netip.Prefix) (netip.Addr, bool) {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}, false
+	}
+	a := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a), true
+}

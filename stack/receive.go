@@ -2,8 +2,10 @@ package stack
 
 import (
 	"net/netip"
+	"runtime"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/wire"
 )
 
 // packet is an IP packet for this host on its way up to a transport, borrowed for the call. All addresses
@@ -22,4 +24,138 @@ type packet struct {
 	broadcast bool
 	// gsoSize is the payload of each segment that a super-segment stands for; 0 for a plain packet.
 	gsoSize uint16
+}
+
+// burstFrames is how many frames the receive loop takes at once.
+const burstFrames = 64
+
+// receiver is the receive loop of one device queue.
+type receiver struct {
+	host     *Host
+	iface    *iface
+	queue    *txQueue
+	topology *topology // during a burst
+
+	frames [burstFrames]link.Frame
+	batch  []packet       // TCP's packets of the burst
+	owned  []*link.Buffer // reassembled ones among them, to be released after the burst
+}
+
+// run reads bursts until the device is closed. What a burst makes the protocols and the application say
+// leaves as one batch: goroutines that the burst woke get to run before it is flushed.
+func (rc *receiver) run() {
+	defer rc.host.loops.Done()
+	for {
+		n, err := rc.queue.dev.Read(rc.frames[:])
+		if err != nil {
+			return
+		}
+		rc.queue.beginBurst()
+		rc.burst(rc.frames[:n])
+		runtime.Gosched()
+		rc.queue.endBurst()
+		rc.host.flush()
+	}
+}
+
+// burst takes one burst of frames and releases them.
+func (rc *receiver) burst(frames []link.Frame) {
+	rc.topology = rc.host.topology.Load()
+	var octets int
+	for i := range frames {
+		octets += len(frames[i].Header)
+		rc.frame(&frames[i])
+	}
+	if len(rc.batch) > 0 {
+		rc.host.tcpInput(rc.batch)
+		clear(rc.batch)
+		rc.batch = rc.batch[:0]
+	}
+	for i, b := range rc.owned {
+		b.Release()
+		rc.owned[i] = nil
+	}
+	rc.owned = rc.owned[:0]
+	for i := range frames {
+		frames[i].Release()
+	}
+	c := &rc.iface.counters
+	c.framesIn.Add(uint64(len(frames)))
+	c.octetsIn.Add(uint64(octets))
+}
+
+// frame takes one frame. The network layer gets it without its link header, pad included.
+func (rc *receiver) frame(f *link.Frame) {
+	p := packet{iface: rc.iface, buf: f.Buffer()}
+	// A partial checksum means that the packet never crossed a wire.
+	p.sumOK = f.Meta.ChecksumValid || f.Meta.NeedsChecksum && rc.iface.info.Checksum
+	if f.Meta.GSO != link.NoSegmentation {
+		p.gsoSize = f.Meta.GSOSize
+	}
+	if rc.iface.info.Kind == link.IP {
+		rc.ip(f.Header, &p)
+		return
+	}
+	var eth wire.Ethernet
+	b, err := eth.Parse(f.Header)
+	if err != nil {
+		rc.host.drop(DropRunt)
+		return
+	}
+	if !rc.accepts(&eth) {
+		return
+	}
+	p.broadcast = eth.Dst[0]&1 != 0
+	switch eth.Type {
+	case wire.EtherTypeIPv4:
+		rc.ipv4(b, &p)
+	case wire.EtherTypeARP:
+		rc.arp(b)
+	case wire.EtherTypeIPv6:
+		rc.host.drop(DropIPv6)
+	default:
+		rc.host.drop(DropEtherType)
+	}
+}
+
+// accepts says whether a frame is for us: our own address, everybody's, or that of a group we are in.
+func (rc *receiver) accepts(eth *wire.Ethernet) bool {
+	own := rc.iface.info.MAC
+	switch {
+	case eth.Src == own:
+		rc.host.drop(DropOwnMAC)
+	case eth.Dst == own, eth.Dst == wire.BroadcastMAC, eth.Dst == allHostsMAC:
+		return true
+	default:
+		rc.host.drop(DropForeignMAC)
+	}
+	return false
+}
+
+// ip takes a packet from a device that has no link header.
+func (rc *receiver) ip(b []byte, p *packet) {
+	switch {
+	case len(b) == 0:
+		rc.host.drop(DropRunt)
+	case b[0]>>4 == 6:
+		rc.host.drop(DropIPv6)
+	default:
+		rc.ipv4(b, p)
+	}
+}
+
+// deliver gives a packet to its protocol. Whoever delivers a reassembled one adds p.buf to rc.owned.
+func (rc *receiver) deliver(proto uint8, p *packet) {
+	switch proto {
+	case wire.ProtocolTCP:
+		rc.batch = append(rc.batch, *p)
+	case wire.ProtocolUDP:
+		rc.host.udpInput(p)
+	case wire.ProtocolICMP:
+		rc.icmp4(p)
+	default:
+		// Encapsulated packets of protocol 4 or 41 end here too: nobody unpacks them (ledger D-PARSE-4).
+		rc.host.drop(DropProtocol)
+		rc.host.sendICMPError(p, wire.ICMPv4DestinationUnreachable, wire.ICMPv4ProtocolUnreachable, [4]byte{})
+	}
 }

@@ -1,18 +1,28 @@
 package stack
 
 import (
+	"hash/maphash"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
 )
 
-// route is the way from an address of ours to a remote one. It is immutable and shared: everybody who asks
-// for the same pair gets the same route as long as the cache remembers it.
+// route is the way from an address of ours to a remote one. It is immutable but for the neighbour it
+// remembers, and shared: everybody who asks for the same pair gets the same route as long as the cache
+// remembers it.
 type route struct {
 	iface                  *iface
 	local, remote, nextHop netip.Addr
 	path                   tcp.Path
+
+	topology *topology // that the route was made from
+	group    bool      // remote is a broadcast or multicast address
+	groupMAC link.MAC
+	neighbor atomic.Pointer[neighbor]
 }
 
 // outPacket is a transport's packet on its way down. Everything in it is borrowed for the call of send.
@@ -32,29 +42,238 @@ type Route struct {
 	Via netip.Addr
 }
 
-// AddRoute adds a route through a gateway that a directly connected network holds; ENETUNREACH otherwise.
-func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error { return syscall.ENETUNREACH }
+// AddRoute adds a route through a gateway: EINVAL when the two are not of one family, ENETUNREACH when no
+// directly connected network holds the gateway, EEXIST when there is a route for dst already.
+func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
+	if !dst.IsValid() || !isUnicast(via) || dst.Addr().Is4() != via.Is4() {
+		return syscall.EINVAL
+	}
+	dst = dst.Masked()
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	t := h.topology.Load().clone()
+	gateway, ok := t.lookup(via)
+	if !ok || gateway.via.IsValid() || t.class(via) != foreign {
+		return syscall.ENETUNREACH
+	}
+	for _, e := range t.routes {
+		if e.dst == dst {
+			return syscall.EEXIST
+		}
+	}
+	t.insert(hop{dst: dst, via: via, iface: gateway.iface})
+	h.topology.Store(t)
+	return nil
+}
 
-// Routes returns the host's routes, most specific first.
-func (h *Host) Routes() []Route { return nil }
+// Routes returns the host's routes, most specific first, without loopback's.
+func (h *Host) Routes() []Route {
+	var routes []Route
+	for _, e := range h.topology.Load().routes {
+		routes = append(routes, Route{Dst: e.dst, Via: e.via})
+	}
+	return routes
+}
 
-// Addrs returns the host's addresses, without loopback's.
-func (h *Host) Addrs() []netip.Prefix { return nil }
+// Addrs returns the host's addresses with the lengths of their networks, without loopback's.
+func (h *Host) Addrs() []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, ifc := range h.topology.Load().ifaces {
+		addrs = append(addrs, ifc.addrs...)
+	}
+	return addrs
+}
 
 // isLocal says whether a is an address of this host.
-func (h *Host) isLocal(a netip.Addr) bool { return a.IsLoopback() }
+func (h *Host) isLocal(a netip.Addr) bool {
+	return a.IsLoopback() || h.topology.Load().class(a) == own
+}
 
-// routeTo finds the way to remote. Where local is not valid it chooses the source address.
-func (h *Host) routeTo(local, remote netip.Addr) (*route, error) { return nil, syscall.ENETUNREACH }
+// routeSlots is the size of the route cache. A slot remembers one route; the cache is bounded by that.
+const routeSlots = 1024
 
-// send queues p on the route's interface. It takes leaf locks only and never blocks: callable under a
-// shard's lock. Whoever calls it calls Host.flush once no lock is held.
-func (r *route) send(p *outPacket) {}
+// routeCache finds the shared route of a pair of addresses without a lock.
+type routeCache struct {
+	seed  maphash.Seed
+	slots [routeSlots]atomic.Pointer[route]
+}
+
+func (c *routeCache) slot(local, remote netip.Addr) *atomic.Pointer[route] {
+	type pair struct{ local, remote netip.Addr }
+	return &c.slots[maphash.Comparable(c.seed, pair{local, remote})%routeSlots]
+}
+
+// routeTo finds the way to remote, which must be one host's address. Where local is not valid or
+// unspecified it chooses the source address; an unspecified remote means loopback, and route.remote says so
+// (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46). EADDRNOTAVAIL: local is not ours.
+func (h *Host) routeTo(local, remote netip.Addr) (*route, error) {
+	r, err := h.findRoute(local, remote)
+	if err == nil && r.group {
+		return nil, syscall.ENETUNREACH
+	}
+	return r, err
+}
+
+// findRoute is routeTo for broadcast and multicast addresses too.
+func (h *Host) findRoute(local, remote netip.Addr) (*route, error) {
+	t := h.topology.Load()
+	if local, remote = local.Unmap(), remote.Unmap(); local.IsValid() && local.IsUnspecified() {
+		local = netip.Addr{}
+	}
+	if remote.IsUnspecified() { // of either family: IPv6 has no loopback yet
+		remote = loopback4
+	}
+	slot := h.routes.slot(local, remote)
+	if r := slot.Load(); r != nil && r.topology == t && r.remote == remote && (r.local == local || !local.IsValid() && h.chosen(r)) {
+		return r, nil
+	}
+	r, err := h.makeRoute(t, local, remote)
+	if err != nil {
+		return nil, err
+	}
+	slot.Store(r)
+	return r, nil
+}
+
+// chosen says whether r's local address is the one that is chosen when nobody names one.
+func (h *Host) chosen(r *route) bool {
+	if r.iface.loopback {
+		return r.local == loopbackSource(r.remote)
+	}
+	return r.local == r.iface.source(r.nextHop)
+}
+
+// loopbackSource returns the source address for packets to an address of our own: the same address, but one
+// address for all of 127/8.
+func loopbackSource(remote netip.Addr) netip.Addr {
+	if remote.IsLoopback() && remote.Is4() {
+		return loopback4
+	}
+	return remote
+}
+
+var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+func (h *Host) makeRoute(t *topology, local, remote netip.Addr) (*route, error) {
+	if !remote.Is4() { // IPv6 has no interface yet
+		return nil, syscall.ENETUNREACH
+	}
+	if local.IsValid() && !h.isLocal(local) {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	if local.IsValid() && !local.Is4() {
+		return nil, syscall.ENETUNREACH
+	}
+	r := &route{topology: t, local: local, remote: remote, nextHop: remote}
+	switch {
+	case remote.IsLoopback() || t.class(remote) == own:
+		r.iface = t.ifaces[0]
+		if !local.IsValid() {
+			r.local = loopbackSource(remote)
+		}
+	case local.IsLoopback():
+		return nil, syscall.EINVAL // such a packet would be dropped by whoever gets it
+	default:
+		if err := r.chooseHop(t); err != nil {
+			return nil, err
+		}
+	}
+	info := &r.iface.info
+	r.path = tcp.Path{MTU: r.iface.mtu}
+	if info.TSO4 && info.MaxPacket > r.path.MTU {
+		r.path.MaxSuper = min(info.MaxPacket, 65535)
+	}
+	return r, nil
+}
+
+// chooseHop sets interface, next hop and source address for a remote host or group.
+func (r *route) chooseHop(t *topology) error {
+	limited := r.remote == limitedBroadcast
+	r.group = limited || r.remote.IsMulticast() || t.class(r.remote) == broadcast
+	if limited || r.remote.IsMulticast() {
+		// The interface of the source address, else the first that there is.
+		for _, ifc := range t.ifaces[1:] {
+			if src := ifc.source(r.remote); src.IsValid() && (!r.local.IsValid() || ifc.hasAddr(r.local)) {
+				r.iface = ifc
+				break
+			}
+		}
+	} else if !isUnicast(r.remote) {
+		return syscall.ENETUNREACH
+	} else if e, ok := t.lookup(r.remote); ok {
+		r.iface = e.iface
+		if e.via.IsValid() {
+			r.nextHop = e.via
+		}
+	}
+	if r.iface == nil {
+		return syscall.ENETUNREACH
+	}
+	if !r.local.IsValid() {
+		r.local = r.iface.source(r.nextHop)
+	}
+	if !r.local.IsValid() {
+		return syscall.EADDRNOTAVAIL
+	}
+	if r.group {
+		r.groupMAC = groupMAC(r.remote)
+	}
+	return nil
+}
 
 // confirm tells that the peer was heard over this route, so its neighbour is reachable (RFC 4861 7.3.1).
 // Cheap; callable under a shard's lock.
-func (r *route) confirm() {}
+func (r *route) confirm() {
+	if n := r.neighbor.Load(); n != nil {
+		n.confirmed.Store(int64(r.iface.host.clock.now()))
+	}
+}
+
+// transmit puts a frame with room for its link header on the queue, gather behind it, once it is known where
+// it goes. The spans of gather are all kept by buffers.
+func (r *route) transmit(q *txQueue, f *link.Frame, gather []tcp.Span) {
+	if r.iface.linkLen == 0 {
+		q.put(f, gather)
+		return
+	}
+	mac := r.groupMAC
+	if !r.group {
+		var ok bool
+		if mac, ok = r.resolve(q, f, gather); !ok {
+			return
+		}
+	}
+	putLinkHeader(f, mac, r.iface.info.MAC)
+	q.put(f, gather)
+}
+
+func putLinkHeader(f *link.Frame, dst, src link.MAC) {
+	eth := wire.Ethernet{Dst: dst, Src: src, Type: wire.EtherTypeIPv4}
+	eth.Marshal(f.Header)
+}
 
 // flush writes out what send queued, unless a receive burst is in progress, whose loop then does, or another
 // goroutine is flushing, which then takes ours too. Called with no lock held; cheap with nothing queued.
-func (h *Host) flush() {}
+func (h *Host) flush() {
+	if h.arming.Load() != 0 {
+		if at := h.arming.Swap(0); at != 0 {
+			h.clock.armed(tcp.Time(at))
+		}
+	}
+	for _, ifc := range h.topology.Load().ifaces {
+		for _, q := range ifc.queues {
+			q.flush()
+		}
+	}
+}
+
+// arm notes that a timer of the IP side was armed; the next flush tells the clock, which must not happen
+// under a lock.
+func (h *Host) arm(at tcp.Time) {
+	for {
+		old := h.arming.Load()
+		if old != 0 && old <= int64(at) || h.arming.CompareAndSwap(old, int64(at)) {
+			return
+		}
+	}
+}

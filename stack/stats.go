@@ -1,18 +1,166 @@
 package stack
 
-import "github.com/unet-go/unet/stack/tcp"
+import (
+	"sync/atomic"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// Drop is a reason for which a packet was dropped below TCP.
+type Drop uint8
+
+// The reasons.
+const (
+	// DropRunt: a frame shorter than its link header.
+	DropRunt Drop = iota
+	// DropEtherType: an EtherType that nobody here speaks, or an IEEE 802.3 length.
+	DropEtherType
+	// DropForeignMAC: a frame for another station, or a group that we are not in.
+	DropForeignMAC
+	// DropOwnMAC: a frame of ours that came back.
+	DropOwnMAC
+	// DropIPv6: an IPv6 packet; there is no IPv6 yet.
+	DropIPv6
+	// DropARPMalformed: an ARP packet that is not about IPv4 over Ethernet, or too short.
+	DropARPMalformed
+	// DropARPSender: an ARP packet with a sender that cannot be.
+	DropARPSender
+	// DropIPVersion: an IP version that does not go with the frame's type.
+	DropIPVersion
+	// DropIPHeader: an IP header whose lengths lie, or that is cut short.
+	DropIPHeader
+	// DropIPChecksum: a wrong header checksum.
+	DropIPChecksum
+	// DropIPOptions: an IPv4 option of illegal length.
+	DropIPOptions
+	// DropSourceRoute: a source-routed packet (ledger Z-1).
+	DropSourceRoute
+	// DropNotForUs: a packet for another host.
+	DropNotForUs
+	// DropBadSource: a source address that no packet from the wire may have.
+	DropBadSource
+	// DropBadDestination: a destination that no packet from the wire may have, 127.0.0.1 for instance.
+	DropBadDestination
+	// DropFragment: a fragment whose offset or length is illegal.
+	DropFragment
+	// DropFragmentOverlap: a fragment that overlaps another one; its datagram goes with it.
+	DropFragmentOverlap
+	// DropReassemblyTimeout: a fragment whose datagram was not complete in time.
+	DropReassemblyTimeout
+	// DropReassemblyMemory: a fragment whose datagram was given up for memory.
+	DropReassemblyMemory
+	// DropProtocol: an IP protocol that nobody here speaks.
+	DropProtocol
+	// DropICMPMalformed: an ICMP message that is cut short or has a wrong checksum.
+	DropICMPMalformed
+	// DropICMPType: an ICMP message that we neither serve nor understand.
+	DropICMPType
+	// DropICMPQuote: an ICMP error that quotes nothing of ours.
+	DropICMPQuote
+	// DropICMPBroadcast: an echo request to more than one host.
+	DropICMPBroadcast
+	// DropICMPRate: an ICMP error that a rate limit held back.
+	DropICMPRate
+	// DropUDPMalformed: a UDP header that lies or is cut short.
+	DropUDPMalformed
+	// DropUDPChecksum: a wrong UDP checksum, or none where there must be one.
+	DropUDPChecksum
+	// DropUDPNoPort: a datagram for a port that nobody has.
+	DropUDPNoPort
+	// DropUDPFull: a datagram for a socket whose buffer is full.
+	DropUDPFull
+	// DropNeighborQueue: a packet that waited for a neighbour and made room for a newer one.
+	DropNeighborQueue
+	// DropNeighborFailed: a packet for a neighbour that does not answer.
+	DropNeighborFailed
+	// DropNeighborTable: a packet for a neighbour that the cache has no room for.
+	DropNeighborTable
+	// DropTxQueueFull: a packet for a device that does not keep up.
+	DropTxQueueFull
+	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
+	DropTooBig
+
+	// Drops is the number of reasons.
+	Drops
+)
+
+var dropNames = [Drops]string{"runt frame", "EtherType", "foreign MAC", "own MAC", "IPv6", "malformed ARP",
+	"ARP sender", "IP version", "IP header", "IP checksum", "IP options", "source route", "not for us",
+	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
+	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",
+	"UDP checksum", "UDP port", "UDP buffer", "neighbour queue", "neighbour failed", "neighbour table",
+	"transmit queue", "too big"}
+
+// String names the reason in a few words.
+func (d Drop) String() string {
+	if d < Drops {
+		return dropNames[d]
+	}
+	return "invalid"
+}
+
+// InterfaceStats are the counters of one interface.
+type InterfaceStats struct {
+	// Name is the device's name.
+	Name string
+	// FramesIn, OctetsIn, FramesOut and OctetsOut count what crossed the device; a super-segment is one frame.
+	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
+	// WriteErrors counts the batches that the device refused.
+	WriteErrors uint64
+	// Neighbors is the number of entries in the neighbour cache, Held that of packets waiting for one.
+	Neighbors, Held int
+}
 
 // Stats are a host's counters since it began, and its gauges.
 type Stats struct {
+	// Interfaces has one element for each interface, loopback's first.
+	Interfaces []InterfaceStats
+	// Dropped counts packets by reason, indexed by Drop.
+	Dropped [Drops]uint64
+	// Reassembled counts the datagrams that were put together, Fragmented those that were cut.
+	Reassembled, Fragmented uint64
+	// ReassemblyBytes is the memory in octets that incomplete datagrams take now.
+	ReassemblyBytes int
+	// EchoReplies and ICMPErrors count the ICMP messages sent, ICMPErrorsIn the errors received about
+	// packets of ours.
+	EchoReplies, ICMPErrors, ICMPErrorsIn uint64
+	// DatagramsIn and DatagramsOut count UDP's.
+	DatagramsIn, DatagramsOut uint64
+	// UDPSockets is the number of open UDP sockets.
+	UDPSockets int
 	// TCP sums the counters of all shards.
 	TCP tcp.Counters
 	// TCPGauges are the TCP side's gauges and its counters outside of package tcp.
 	TCPGauges TCPGauges
 }
 
+// counters are the host's own, beside each interface's.
+type counters struct {
+	dropped                               [Drops]atomic.Uint64
+	reassembled, fragmented               atomic.Uint64
+	echoReplies, icmpErrors, icmpErrorsIn atomic.Uint64
+	datagramsIn, datagramsOut             atomic.Uint64
+}
+
+// drop counts a dropped packet.
+func (h *Host) drop(reason Drop) { h.counters.dropped[reason].Add(1) }
+
 // Stats returns the host's counters and gauges at about one moment.
 func (h *Host) Stats() Stats {
-	var s Stats
+	c := &h.counters
+	s := Stats{
+		Reassembled: c.reassembled.Load(), Fragmented: c.fragmented.Load(),
+		ReassemblyBytes: h.reassembly.size(),
+		EchoReplies:     c.echoReplies.Load(), ICMPErrors: c.icmpErrors.Load(), ICMPErrorsIn: c.icmpErrorsIn.Load(),
+		DatagramsIn: c.datagramsIn.Load(), DatagramsOut: c.datagramsOut.Load(),
+		UDPSockets: h.udp.count(),
+	}
+	for i := range s.Dropped {
+		s.Dropped[i] = c.dropped[i].Load()
+	}
+	for _, ifc := range h.topology.Load().ifaces {
+		s.Interfaces = append(s.Interfaces, ifc.stats())
+	}
 	h.tcp.stats(&s)
 	return s
 }

@@ -1,58 +1,208 @@
 package stack
 
 import (
+	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"sync"
 	"syscall"
-	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
 )
 
-type udpLayer struct{}
+// udpLayer finds the socket of a datagram. Its lock is a leaf.
+type udpLayer struct {
+	seed maphash.Seed
 
-// UDPSocket is a UDP endpoint. Its methods may be called from any goroutine.
-type UDPSocket struct{}
-
-// ListenUDP binds a UDP socket; port 0 chooses one. An invalid or unspecified address binds to all.
-func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, error) {
-	return nil, syscall.EADDRNOTAVAIL
+	mu     sync.RWMutex
+	ports  map[uint16][]*UDPSocket // the slices are replaced, not changed
+	total  int
+	closed bool
 }
 
-// Connect sets the peer of Read and Write. The zero AddrPort dissolves the association.
-func (s *UDPSocket) Connect(remote netip.AddrPort) error { return syscall.ENETUNREACH }
-
-// ReadFrom waits for a datagram. truncated says that p was too short, and the rest is lost.
-func (s *UDPSocket) ReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
-	return 0, netip.AddrPort{}, false, syscall.EBADF
+func (l *udpLayer) init() {
+	l.seed = maphash.MakeSeed()
+	l.ports = make(map[uint16][]*UDPSocket)
 }
 
-// Read is ReadFrom without the address.
-func (s *UDPSocket) Read(p []byte) (int, error) { return 0, syscall.EBADF }
+func (l *udpLayer) count() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.total
+}
 
-// WriteTo sends p as one datagram to an address.
-func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) { return 0, syscall.EBADF }
+// on returns the sockets on a port.
+func (l *udpLayer) on(port uint16) []*UDPSocket {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.ports[port]
+}
 
-// Write sends p as one datagram to the connected peer.
-func (s *UDPSocket) Write(p []byte) (int, error) { return 0, syscall.EBADF }
+// bind gives s its port, or one that is free where s names none.
+func (l *udpLayer) bind(s *UDPSocket, local netip.AddrPort) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return syscall.ENETDOWN
+	}
+	if local.Port() == 0 {
+		start := rand.IntN(ephemeralPorts)
+		for i := range ephemeralPorts {
+			p := uint16(firstEphemeral + (start+i)%ephemeralPorts)
+			if len(l.ports[p]) == 0 {
+				return l.takeLocked(s, netip.AddrPortFrom(local.Addr(), p))
+			}
+		}
+		return syscall.EADDRINUSE
+	}
+	for _, other := range l.ports[local.Port()] {
+		if s.clashes(other, local.Addr()) {
+			return syscall.EADDRINUSE
+		}
+	}
+	return l.takeLocked(s, local)
+}
 
-// SetReadDeadline sets when reads give up; zero for never.
-func (s *UDPSocket) SetReadDeadline(t time.Time) error { return syscall.EBADF }
+func (l *udpLayer) takeLocked(s *UDPSocket, local netip.AddrPort) error {
+	s.setPair(local, netip.AddrPort{})
+	l.ports[local.Port()] = append(slices.Clip(l.ports[local.Port()]), s)
+	l.total++
+	return nil
+}
 
-// SetWriteDeadline sets when writes give up; zero for never.
-func (s *UDPSocket) SetWriteDeadline(t time.Time) error { return syscall.EBADF }
+func (l *udpLayer) release(s *UDPSocket, port uint16) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rest := slices.DeleteFunc(slices.Clone(l.ports[port]), func(o *UDPSocket) bool { return o == s })
+	if len(rest) < len(l.ports[port]) {
+		l.total--
+	}
+	if l.ports[port] = rest; len(rest) == 0 {
+		delete(l.ports, port)
+	}
+}
 
-// SetReadBuffer bounds the memory of the receive queue in octets.
-func (s *UDPSocket) SetReadBuffer(octets int) error { return syscall.EBADF }
+// close closes all sockets and lets nobody bind any more.
+func (l *udpLayer) close() {
+	l.mu.Lock()
+	l.closed = true
+	var all []*UDPSocket
+	for _, sockets := range l.ports {
+		all = append(all, sockets...)
+	}
+	l.mu.Unlock()
+	for _, s := range all {
+		_ = s.Close() // it may be closed already
+	}
+}
 
-// SetBroadcast allows sending to broadcast addresses.
-func (s *UDPSocket) SetBroadcast(on bool) error { return syscall.EBADF }
+// lookup returns the socket for a datagram: the connected one, else one bound to the address, else one bound
+// to all; where several share an address, a keyed hash of the flow chooses.
+func (l *udpLayer) lookup(local, remote netip.AddrPort) *UDPSocket {
+	sockets := l.on(local.Port())
+	if len(sockets) == 1 { // the usual case
+		if sockets[0].score(local, remote) > 0 {
+			return sockets[0]
+		}
+		return nil
+	}
+	var best *UDPSocket
+	var top, equal int
+	for _, s := range sockets {
+		switch score := s.score(local, remote); {
+		case score == 0 || score < top:
+		case score > top:
+			best, top, equal = s, score, 1
+		default:
+			equal++
+		}
+	}
+	if equal < 2 {
+		return best
+	}
+	type flow struct{ local, remote netip.AddrPort }
+	chosen := int(maphash.Comparable(l.seed, flow{local, remote}) % uint64(equal))
+	for _, s := range sockets {
+		if s.score(local, remote) == top {
+			if chosen == 0 {
+				return s
+			}
+			chosen--
+		}
+	}
+	return best // somebody connected or closed meanwhile
+}
 
-// TakeError returns the pending error and clears it.
-func (s *UDPSocket) TakeError() error { return nil }
+// udpInput takes a datagram (RFC 768, RFC 1122 4.1).
+func (h *Host) udpInput(p *packet) {
+	var u wire.UDP
+	data, err := u.Parse(p.payload)
+	if err != nil || u.SrcPort == 0 && u.DstPort == 0 {
+		h.drop(DropUDPMalformed)
+		return
+	}
+	switch {
+	case u.Checksum == 0 && p.dst.Is4(): // the sender made none
+	case u.Checksum == 0:
+		h.drop(DropUDPChecksum) // RFC 8200 8.1
+		return
+	case !p.sumOK && wire.Checksum(p.payload[:u.Length], wire.PseudoHeader(p.src, p.dst, wire.ProtocolUDP, u.Length)) != 0:
+		h.drop(DropUDPChecksum)
+		return
+	}
+	local, remote := netip.AddrPortFrom(p.dst, u.DstPort), netip.AddrPortFrom(p.src, u.SrcPort)
+	if p.broadcast && !h.isLocal(p.dst) {
+		h.udpBroadcast(p, local, remote, data)
+		return
+	}
+	s := h.udp.lookup(local, remote)
+	if s == nil {
+		h.drop(DropUDPNoPort)
+		h.sendICMPError(p, wire.ICMPv4DestinationUnreachable, wire.ICMPv4PortUnreachable, [4]byte{})
+		return
+	}
+	h.counters.datagramsIn.Add(1)
+	s.deliver(p, remote, data)
+}
 
-// Local returns the address that the socket is bound to.
-func (s *UDPSocket) Local() netip.AddrPort { return netip.AddrPort{} }
+// udpBroadcast gives a datagram for many to every socket that wants it (RFC 1122 3.3.6).
+func (h *Host) udpBroadcast(p *packet, local, remote netip.AddrPort, data []byte) {
+	wanted := false
+	for _, s := range h.udp.on(local.Port()) {
+		if s.score(local, remote) > 0 {
+			wanted = true
+			h.counters.datagramsIn.Add(1)
+			s.deliver(p, remote, data)
+		}
+	}
+	if !wanted {
+		h.drop(DropUDPNoPort)
+	}
+}
 
-// Remote returns the connected peer, not valid where there is none.
-func (s *UDPSocket) Remote() netip.AddrPort { return netip.AddrPort{} }
+// udpError gives an error about a datagram from local to remote to the socket that is connected there: one
+// that is not could not tell which of its datagrams is meant (RFC 1122 4.1.3.3, ledger B-UDP-5).
+func (h *Host) udpError(local, remote netip.AddrPort, errno syscall.Errno) bool {
+	s := h.udp.lookup(local, remote)
+	if s == nil {
+		return false
+	}
+	s.fail(remote, errno)
+	return true
+}
 
-// Close ends the socket and wakes all that wait on it.
-func (s *UDPSocket) Close() error { return nil }
+// sendUDP sends one datagram. The caller flushes.
+func (r *route) sendUDP(local, remote uint16, data []byte, df bool) {
+	var b [wire.UDPLen]byte
+	u := wire.UDP{SrcPort: local, DstPort: remote, Length: wire.UDPLen + len(data)}
+	u.Marshal(b[:])
+	spans := [1]tcp.Span{{Data: data}}
+	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), df: df}
+	if r.group && r.remote.IsMulticast() {
+		p.ttl = 1 // RFC 1112 6.1
+	}
+	r.iface.host.counters.datagramsOut.Add(1)
+	r.send(&p)
+}

@@ -1,0 +1,378 @@
+package stack
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wheel"
+)
+
+// The constants of neighbour unreachability detection (RFC 4861 10), which serves ARP as well (RFC 1122
+// 2.3.2.1: stale entries get flushed, and requests stay at about one each second).
+const (
+	resolveTries    = 3               // requests before a neighbour counts as failed
+	retransInterval = time.Second     // between them
+	delayFirstProbe = 5 * time.Second // in DELAY: time for a higher layer to confirm
+	staleLifetime   = 5 * time.Minute // an unused entry is forgotten after that
+	failedLifetime  = 20 * time.Second
+	recentlyUsed    = time.Minute // such entries make no room for what others told unasked
+
+	heldPerNeighbor = 64   // all fragments of one 64 KB datagram fit
+	heldTotal       = 1024 // of an interface; beyond it each neighbour keeps its newest packet
+)
+
+// neighborState is a state of RFC 4861 7.3.2; failed says that nobody answered lately.
+type neighborState uint8
+
+const (
+	incomplete neighborState = iota
+	reachable
+	stale
+	delay
+	probe
+	failed
+)
+
+// neighbor is one entry of a cache. All but the atomics is behind the cache's lock.
+type neighbor struct {
+	// usable is the MAC in the upper 48 bits and 1, while packets may simply go there; else 0.
+	usable atomic.Uint64
+	// confirmed is when a higher layer last knew that the neighbour was reachable.
+	confirmed atomic.Int64
+
+	addr     netip.Addr
+	mac      link.MAC
+	state    neighborState
+	tries    uint8
+	gone     bool // not in the cache any more
+	lastUsed tcp.Time
+	held     []heldFrame
+	timer    wheel.Node[neighbor]
+	// Entries in STALE and FAILED form a list from the one that went there first.
+	idlePrev, idleNext *neighbor
+}
+
+// heldFrame waits for its link header.
+type heldFrame struct {
+	queue *txQueue
+	frame link.Frame
+}
+
+// address returns the MAC to send to, when nothing else has to be done.
+func (n *neighbor) address() (mac link.MAC, ok bool) {
+	v := n.usable.Load()
+	for i := range mac {
+		mac[i] = byte(v >> (56 - 8*i))
+	}
+	return mac, v != 0
+}
+
+// neighborCache holds what is known of the neighbours of one interface. Its lock comes before a transmit
+// queue's: what waited for a neighbour must leave before anything newer.
+type neighborCache struct {
+	host  *Host
+	iface *iface
+
+	mu       sync.Mutex
+	entries  map[netip.Addr]*neighbor
+	timers   wheel.Wheel[neighbor]
+	expired  func(*neighbor) // expireLocked, made once
+	now      tcp.Time        // during advance
+	heldAll  int
+	idle     neighbor // head of the ring of idle entries
+	lost     []heldFrame
+	maxCount int
+}
+
+func newNeighborCache(ifc *iface) *neighborCache {
+	c := &neighborCache{host: ifc.host, iface: ifc, entries: make(map[netip.Addr]*neighbor),
+		maxCount: ifc.host.config.MaxNeighbors}
+	c.expired = c.expireLocked
+	c.idle.idleNext, c.idle.idlePrev = &c.idle, &c.idle
+	return c
+}
+
+func (c *neighborCache) size() (entries, held int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.entries), c.heldAll
+}
+
+// resolve returns the MAC of the route's next hop. While it is not known, f is taken, with references of
+// its own to gather, and leaves once it is.
+func (r *route) resolve(q *txQueue, f *link.Frame, gather []tcp.Span) (mac link.MAC, ok bool) {
+	n := r.neighbor.Load()
+	if n != nil {
+		if mac, ok = n.address(); ok {
+			return mac, true
+		}
+	}
+	c := r.iface.neighbors
+	now := c.host.clock.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n == nil || n.gone {
+		if n = c.needLocked(r.nextHop); n == nil {
+			c.host.drop(DropNeighborTable)
+			f.Release()
+			return mac, false
+		}
+		r.neighbor.Store(n)
+	}
+	n.lastUsed = now
+	switch n.state {
+	case failed:
+		c.idleRemove(n)
+		c.startLocked(n, now)
+		c.holdLocked(n, q, f, gather)
+		return mac, false
+	case incomplete:
+		if n.tries == 0 { // new
+			c.startLocked(n, now)
+		}
+		c.holdLocked(n, q, f, gather)
+		return mac, false
+	case stale:
+		c.idleRemove(n)
+		c.enterLocked(n, delay, now, delayFirstProbe)
+	case reachable, delay, probe:
+	}
+	return n.mac, true
+}
+
+// needLocked returns the entry for addr, a new one if need be; nil when the cache is full of entries in use.
+func (c *neighborCache) needLocked(addr netip.Addr) *neighbor {
+	if n := c.entries[addr]; n != nil {
+		return n
+	}
+	if len(c.entries) >= c.maxCount {
+		oldest := c.idle.idleNext
+		if oldest == &c.idle {
+			return nil
+		}
+		c.forgetLocked(oldest)
+	}
+	return c.addLocked(addr)
+}
+
+func (c *neighborCache) addLocked(addr netip.Addr) *neighbor {
+	n := &neighbor{addr: addr}
+	n.timer.Owner = n
+	c.entries[addr] = n
+	return n
+}
+
+// forgetLocked removes an idle entry.
+func (c *neighborCache) forgetLocked(n *neighbor) {
+	c.idleRemove(n)
+	c.timers.Disarm(&n.timer)
+	n.gone = true
+	delete(c.entries, n.addr)
+}
+
+// startLocked begins to ask for a neighbour that is not known.
+func (c *neighborCache) startLocked(n *neighbor, now tcp.Time) {
+	c.enterLocked(n, incomplete, now, retransInterval)
+	n.tries = 1
+	c.iface.sendARPRequest(n.addr, nil)
+}
+
+// enterLocked changes the state and arms its timer. Entries that become idle are listed.
+func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now tcp.Time, d time.Duration) {
+	n.state = s
+	var usable uint64
+	switch s {
+	case reachable, delay, probe:
+		for _, b := range n.mac {
+			usable = usable<<8 | uint64(b)
+		}
+		usable = usable<<16 | 1
+	case stale, failed:
+		n.idleNext, n.idlePrev = &c.idle, c.idle.idlePrev
+		n.idlePrev.idleNext, c.idle.idlePrev = n, n
+	case incomplete:
+	}
+	n.usable.Store(usable)
+	c.armLocked(n, now.Add(d))
+}
+
+func (c *neighborCache) idleRemove(n *neighbor) {
+	if n.idleNext != nil {
+		n.idleNext.idlePrev, n.idlePrev.idleNext = n.idlePrev, n.idleNext
+		n.idleNext, n.idlePrev = nil, nil
+	}
+}
+
+func (c *neighborCache) armLocked(n *neighbor, at tcp.Time) {
+	c.timers.Arm(&n.timer, int64(at))
+	c.host.arm(at)
+}
+
+// reachableTime returns a randomised REACHABLE period (RFC 4861 6.3.2).
+func (c *neighborCache) reachableTime() time.Duration {
+	base := int64(c.host.config.NeighborReachable)
+	return time.Duration(base/2 + rand.Int64N(base))
+}
+
+// holdLocked keeps f until the neighbour answers, at the cost of the oldest that waits (RFC 1122 2.3.2.2).
+func (c *neighborCache) holdLocked(n *neighbor, q *txQueue, f *link.Frame, gather []tcp.Span) {
+	if len(n.held) > 0 && (len(n.held) >= heldPerNeighbor || c.heldAll >= heldTotal) {
+		n.held[0].frame.Release()
+		n.held = slices.Delete(n.held, 0, 1)
+		c.heldAll--
+		c.host.drop(DropNeighborQueue)
+	}
+	appendSpans(f, gather)
+	n.held = append(n.held, heldFrame{queue: q, frame: *f})
+	*f = link.Frame{}
+	c.heldAll++
+}
+
+// heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
+// that the sender may become a new entry: it asked for us, so we shall soon want to answer.
+func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool) {
+	now := c.host.clock.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.entries[addr]
+	if n == nil {
+		if !create || !c.makeRoomLocked(now) {
+			return
+		}
+		n = c.addLocked(addr)
+		n.mac = mac
+		c.enterLocked(n, stale, now, staleLifetime)
+		return
+	}
+	changed := n.mac != mac
+	asked := n.state == incomplete || n.state == probe
+	switch {
+	case asked && answer:
+		n.mac = mac
+		c.enterLocked(n, reachable, now, c.reachableTime())
+	case n.state == incomplete && len(n.held) > 0:
+		// It is there, but that it hears us is not known: use it and see.
+		n.mac = mac
+		c.enterLocked(n, delay, now, delayFirstProbe)
+	case n.state == incomplete || n.state == failed || changed:
+		n.mac = mac
+		c.idleRemove(n)
+		c.enterLocked(n, stale, now, staleLifetime)
+	}
+	c.sendHeldLocked(n)
+}
+
+// makeRoomLocked makes room for an entry that somebody else caused, never at the cost of one in use.
+func (c *neighborCache) makeRoomLocked(now tcp.Time) bool {
+	if len(c.entries) < c.maxCount {
+		return true
+	}
+	n := c.idle.idleNext
+	for range 8 {
+		if n == &c.idle {
+			break
+		}
+		if n.lastUsed == 0 || now.Sub(n.lastUsed) > recentlyUsed {
+			c.forgetLocked(n)
+			return true
+		}
+		n = n.idleNext
+	}
+	return false
+}
+
+func (c *neighborCache) sendHeldLocked(n *neighbor) {
+	for i := range n.held {
+		h := &n.held[i]
+		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC)
+		h.queue.put(&h.frame, nil)
+	}
+	c.heldAll -= len(n.held)
+	n.held = nil
+}
+
+// nextDeadline is the clock's question.
+func (c *neighborCache) nextDeadline() (tcp.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.timers.Next()
+	return tcp.Time(at), ok
+}
+
+// advance lets time pass: requests are sent again, and what waited in vain is reported to its transport.
+func (c *neighborCache) advance(now tcp.Time) {
+	c.mu.Lock()
+	c.now = now
+	c.timers.Advance(int64(now), c.expired)
+	lost := c.lost
+	c.lost = nil
+	c.mu.Unlock()
+	for i := range lost {
+		c.host.drop(DropNeighborFailed)
+		c.host.neighborFailed(lost[i].frame.Header[c.iface.linkLen:])
+		lost[i].frame.Release()
+	}
+	c.host.flush()
+}
+
+func (c *neighborCache) expireLocked(n *neighbor) {
+	now := c.now
+	confirmed := tcp.Time(n.confirmed.Load())
+	switch n.state {
+	case incomplete:
+		if n.tries < resolveTries {
+			n.tries++
+			c.iface.sendARPRequest(n.addr, nil)
+			c.armLocked(n, now.Add(retransInterval))
+			return
+		}
+		c.lost = append(c.lost, n.held...)
+		c.heldAll -= len(n.held)
+		n.held = nil
+		c.enterLocked(n, failed, now, failedLifetime)
+	case reachable:
+		if period := c.host.config.NeighborReachable; confirmed.Add(period) > now {
+			c.armLocked(n, confirmed.Add(period))
+			return
+		}
+		c.enterLocked(n, stale, now, staleLifetime)
+	case delay:
+		if confirmed.Add(delayFirstProbe) >= now && confirmed != 0 {
+			c.enterLocked(n, reachable, now, c.reachableTime())
+			return
+		}
+		c.enterLocked(n, probe, now, retransInterval)
+		n.tries = 1
+		c.iface.sendARPRequest(n.addr, &n.mac)
+	case probe:
+		if n.tries < resolveTries {
+			n.tries++
+			c.iface.sendARPRequest(n.addr, &n.mac)
+			c.armLocked(n, now.Add(retransInterval))
+			return
+		}
+		// Its MAC may have changed: ask everybody before giving up (RFC 1122 2.3.2.1).
+		c.startLocked(n, now)
+	case stale, failed:
+		c.forgetLocked(n)
+	}
+}
+
+// clear drops what waits for a neighbour.
+func (c *neighborCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.entries {
+		for i := range n.held {
+			n.held[i].frame.Release()
+		}
+		n.held = nil
+	}
+	c.heldAll = 0
+}

@@ -1,0 +1,323 @@
+package stack
+
+import (
+	"bytes"
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+const (
+	maxDatagram = 65535
+	// datagramCost and fragmentCost are what the records themselves are charged, in octets.
+	datagramCost = 256
+	fragmentCost = 64
+)
+
+// fragmentKey says which fragments belong together (RFC 791 3.2). The map that it is a key of is seeded.
+type fragmentKey struct {
+	src, dst netip.Addr
+	proto    uint8
+	id       uint16
+}
+
+// fragment is one piece of a datagram: a copy, so that a small one does not pin a frame.
+type fragment struct {
+	offset, length int
+	buf            *link.Buffer
+}
+
+// datagram is one that is not complete yet, or one that never will be: after an overlap the record stays
+// until its time is over, so that later fragments go with it (RFC 5722 4).
+type datagram struct {
+	key       fragmentKey
+	iface     *iface
+	deadline  tcp.Time
+	fragments []fragment // by offset, none overlapping
+	have      int        // octets in fragments
+	length    int        // of the whole payload; -1 until the last fragment is there
+	header    []byte     // the IP header of the first fragment; nil until it is there
+	tos       uint8
+	broadcast bool
+	refused   bool
+	charge    int
+	source    *fragmentSource
+
+	older, newer             *datagram // of all
+	sourceOlder, sourceNewer *datagram // of the same source
+}
+
+// fragmentSource is what one source address has in the table: its share is bounded, so that it cannot
+// push out the others' datagrams while there is room.
+type fragmentSource struct {
+	addr           netip.Addr
+	charge         int
+	oldest, newest *datagram
+}
+
+// reassembly puts fragmented datagrams together (RFC 791 3.2, RFC 1122 3.3.2). All datagrams have the same
+// time from their first fragment on, so the list by age is the list by deadline.
+type reassembly struct {
+	host *Host
+
+	mu             sync.Mutex
+	datagrams      map[fragmentKey]*datagram
+	sources        map[netip.Addr]*fragmentSource
+	oldest, newest *datagram
+	charge         int
+}
+
+func (t *reassembly) init(h *Host) {
+	t.host = h
+	t.datagrams = make(map[fragmentKey]*datagram)
+	t.sources = make(map[netip.Addr]*fragmentSource)
+}
+
+func (t *reassembly) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.charge
+}
+
+// add takes a fragment, whose payload it copies. When it was the last one missing, add returns the whole
+// datagram in a buffer of its own, which the caller releases; otherwise nil.
+func (t *reassembly) add(ip *wire.IPv4, p *packet) (whole *packet, proto uint8) {
+	end := ip.FragmentOffset + len(p.payload)
+	if len(p.payload) == 0 || end+ip.HeaderLen > maxDatagram || ip.MF && len(p.payload)%8 != 0 || tiny(ip, p) {
+		t.host.drop(DropFragment)
+		return nil, 0
+	}
+	key := fragmentKey{src: p.src, dst: p.dst, proto: ip.Protocol, id: ip.ID}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d := t.datagrams[key]
+	if d == nil {
+		d = t.openLocked(key, p)
+	}
+	if d.refused {
+		t.host.drop(DropFragmentOverlap)
+		return nil, 0
+	}
+	if !ip.MF {
+		if d.length >= 0 && d.length != end {
+			t.refuseLocked(d)
+			return nil, 0
+		}
+		d.length = end
+	}
+	if d.length >= 0 && (end > d.length || d.last() > d.length) || !t.insertLocked(d, ip.FragmentOffset, p.payload) {
+		t.refuseLocked(d)
+		return nil, 0
+	}
+	d.broadcast = d.broadcast || p.broadcast
+	if ip.FragmentOffset == 0 && d.header == nil {
+		d.header = bytes.Clone(p.header)
+		d.tos |= p.tos
+	}
+	if p.tos&3 == 3 { // one fragment that met congestion marks the datagram (RFC 3168 5.3)
+		d.tos |= 3
+	}
+	if d.have == d.length {
+		return t.completeLocked(d, p.ttl), key.proto
+	}
+	t.makeRoomLocked(d)
+	return nil, 0
+}
+
+// tiny says whether a TCP fragment is cut such that a filter would not see the flags (RFC 3128).
+func tiny(ip *wire.IPv4, p *packet) bool {
+	return ip.Protocol == wire.ProtocolTCP &&
+		(ip.FragmentOffset == 8 || ip.FragmentOffset == 0 && len(p.payload) < wire.TCPLen)
+}
+
+// last returns where the fragments end.
+func (d *datagram) last() int {
+	if n := len(d.fragments); n > 0 {
+		return d.fragments[n-1].offset + d.fragments[n-1].length
+	}
+	return 0
+}
+
+// insertLocked puts a copy of data in its place. An exact duplicate is ignored, any other overlap refuses
+// the datagram (ledger Z-10).
+func (t *reassembly) insertLocked(d *datagram, offset int, data []byte) bool {
+	i, _ := slices.BinarySearchFunc(d.fragments, offset, func(f fragment, offset int) int {
+		return cmp.Compare(f.offset, offset)
+	})
+	end := offset + len(data)
+	if i < len(d.fragments) {
+		next := &d.fragments[i]
+		if next.offset == offset && next.length == len(data) {
+			return bytes.Equal(next.buf.Bytes()[:next.length], data)
+		}
+		if next.offset < end {
+			return false
+		}
+	}
+	if i > 0 && d.fragments[i-1].offset+d.fragments[i-1].length > offset {
+		return false
+	}
+	buf := link.NewBuffer(len(data))
+	copy(buf.Bytes(), data)
+	d.fragments = slices.Insert(d.fragments, i, fragment{offset: offset, length: len(data), buf: buf})
+	d.have += len(data)
+	t.chargeLocked(d, buf.Cap()+fragmentCost)
+	return true
+}
+
+func (t *reassembly) chargeLocked(d *datagram, n int) {
+	d.charge += n
+	d.source.charge += n
+	t.charge += n
+}
+
+// openLocked begins a datagram and its time.
+func (t *reassembly) openLocked(key fragmentKey, p *packet) *datagram {
+	s := t.sources[key.src]
+	if s == nil {
+		s = &fragmentSource{addr: key.src}
+		t.sources[key.src] = s
+	}
+	d := &datagram{key: key, iface: p.iface, length: -1, source: s,
+		deadline: t.host.clock.now().Add(t.host.config.ReassemblyTimeout)}
+	if d.older = t.newest; d.older != nil {
+		d.older.newer = d
+	} else {
+		t.oldest = d
+		t.host.arm(d.deadline)
+	}
+	t.newest = d
+	if d.sourceOlder = s.newest; d.sourceOlder != nil {
+		d.sourceOlder.sourceNewer = d
+	} else {
+		s.oldest = d
+	}
+	s.newest = d
+	t.datagrams[key] = d
+	t.chargeLocked(d, datagramCost)
+	return d
+}
+
+// closeLocked takes a datagram out and frees what it holds.
+func (t *reassembly) closeLocked(d *datagram) {
+	t.freeLocked(d)
+	delete(t.datagrams, d.key)
+	if d.older != nil {
+		d.older.newer = d.newer
+	} else {
+		t.oldest = d.newer
+	}
+	if d.newer != nil {
+		d.newer.older = d.older
+	} else {
+		t.newest = d.older
+	}
+	s := d.source
+	if d.sourceOlder != nil {
+		d.sourceOlder.sourceNewer = d.sourceNewer
+	} else {
+		s.oldest = d.sourceNewer
+	}
+	if d.sourceNewer != nil {
+		d.sourceNewer.sourceOlder = d.sourceOlder
+	} else {
+		s.newest = d.sourceOlder
+	}
+	t.chargeLocked(d, -d.charge)
+	if s.oldest == nil {
+		delete(t.sources, s.addr)
+	}
+}
+
+// freeLocked frees the fragments and leaves the record.
+func (t *reassembly) freeLocked(d *datagram) {
+	for i := range d.fragments {
+		d.fragments[i].buf.Release()
+	}
+	d.fragments, d.header, d.have = nil, nil, 0
+	t.chargeLocked(d, datagramCost-d.charge)
+}
+
+func (t *reassembly) refuseLocked(d *datagram) {
+	t.host.drop(DropFragmentOverlap)
+	t.freeLocked(d)
+	d.refused = true
+}
+
+// makeRoomLocked gives up the oldest datagrams of whoever has more than a quarter of the memory, then the
+// oldest of all (CVE-2018-5391).
+func (t *reassembly) makeRoomLocked(d *datagram) {
+	limit := t.host.config.ReassemblyBytes
+	for s := d.source; s.charge > limit/4 && s.oldest != nil; {
+		t.evictLocked(s.oldest)
+	}
+	for t.charge > limit && t.oldest != nil {
+		t.evictLocked(t.oldest)
+	}
+}
+
+func (t *reassembly) evictLocked(d *datagram) {
+	t.host.drop(DropReassemblyMemory)
+	t.closeLocked(d)
+}
+
+// completeLocked returns the datagram as one packet.
+func (t *reassembly) completeLocked(d *datagram, ttl uint8) *packet {
+	n := len(d.header)
+	buf := link.NewBuffer(n + d.length)
+	b := buf.Bytes()[: n+d.length : n+d.length]
+	copy(b, d.header)
+	for _, f := range d.fragments {
+		copy(b[n+f.offset:], f.buf.Bytes()[:f.length])
+	}
+	p := &packet{src: d.key.src, dst: d.key.dst, iface: d.iface, header: b[:n:n], payload: b[n:], buf: buf,
+		tos: d.tos, ttl: ttl, broadcast: d.broadcast}
+	t.closeLocked(d)
+	t.host.counters.reassembled.Add(1)
+	return p
+}
+
+// nextDeadline is the clock's question.
+func (t *reassembly) nextDeadline() (tcp.Time, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.oldest == nil {
+		return 0, false
+	}
+	return t.oldest.deadline, true
+}
+
+// advance gives up what is not complete in time, and tells the source when the first fragment is there to
+// be quoted (RFC 1122 3.3.2).
+func (t *reassembly) advance(now tcp.Time) {
+	var late []packet
+	t.mu.Lock()
+	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {
+		if d.header != nil && !d.refused {
+			first := d.fragments[0]
+			late = append(late, packet{src: d.key.src, dst: d.key.dst, iface: d.iface, header: d.header,
+				payload: bytes.Clone(first.buf.Bytes()[:first.length]), broadcast: d.broadcast})
+		}
+		t.host.drop(DropReassemblyTimeout)
+		t.closeLocked(d)
+	}
+	t.mu.Unlock()
+	for i := range late {
+		t.host.sendICMPError(&late[i], wire.ICMPv4TimeExceeded, wire.ICMPv4ReassemblyExceeded, [4]byte{})
+	}
+	t.host.flush()
+}
+
+// clear frees everything.
+func (t *reassembly) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.oldest != nil {
+		t.closeLocked(t.oldest)
+	}
+}

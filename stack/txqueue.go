@@ -1,0 +1,130 @@
+package stack
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// maxQueuedFrames bounds a transmit queue. TCP's windows keep it far below; UDP can reach it.
+const maxQueuedFrames = 16384
+
+// txQueue holds the frames for one device queue until somebody flushes it. One goroutine flushes at a time,
+// so frames leave in the order in which they were put.
+type txQueue struct {
+	dev    link.Device
+	iface  *iface
+	queued atomic.Int32 // len(pending), to look at without the lock
+
+	mu       sync.Mutex
+	pending  []link.Frame
+	spare    []link.Frame // the array that pending had before the last flush
+	flushing bool
+	burst    bool // a receive burst is in progress: its end flushes
+}
+
+// put moves f to the end of the queue, with references of its own to the spans of gather behind it, and leaves
+// f empty. A full queue drops f.
+func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
+	q.mu.Lock()
+	slot := q.extendLocked()
+	if slot == nil {
+		q.mu.Unlock()
+		f.Release()
+		q.iface.host.drop(DropTxQueueFull)
+		return
+	}
+	spans := slot.Payload // the array is used again
+	*slot, *f = *f, link.Frame{}
+	if slot.Payload == nil {
+		slot.Payload = spans[:0]
+	}
+	appendSpans(slot, gather)
+	q.mu.Unlock()
+}
+
+// appendSpans adds spans that are all kept by buffers to f.
+func appendSpans(f *link.Frame, gather []tcp.Span) {
+	for _, s := range gather {
+		if len(s.Data) > 0 {
+			f.Append(s.Data, s.Owner.(*link.Buffer))
+		}
+	}
+}
+
+// extendLocked returns the queue's new last frame, empty, or nil when the queue is full.
+func (q *txQueue) extendLocked() *link.Frame {
+	n := len(q.pending)
+	if n >= maxQueuedFrames {
+		return nil
+	}
+	if n < cap(q.pending) {
+		q.pending = q.pending[:n+1] // the frame that stood here keeps its Payload array
+	} else {
+		q.pending = append(q.pending, link.Frame{})
+	}
+	q.queued.Store(int32(n + 1))
+	return &q.pending[n]
+}
+
+// beginBurst makes flush leave the work to endBurst.
+func (q *txQueue) beginBurst() {
+	q.mu.Lock()
+	q.burst = true
+	q.mu.Unlock()
+}
+
+// endBurst ends what beginBurst began. The caller flushes.
+func (q *txQueue) endBurst() {
+	q.mu.Lock()
+	q.burst = false
+	q.mu.Unlock()
+}
+
+// flush writes out all frames, those that come while it writes included.
+func (q *txQueue) flush() {
+	if q.queued.Load() == 0 {
+		return
+	}
+	q.mu.Lock()
+	if q.flushing || q.burst {
+		q.mu.Unlock()
+		return
+	}
+	q.flushing = true
+	for len(q.pending) > 0 {
+		frames := q.pending
+		q.pending, q.spare = q.spare[:0], nil
+		q.queued.Store(0)
+		q.mu.Unlock()
+		q.write(frames)
+		q.mu.Lock()
+		q.spare = frames[:0]
+	}
+	q.flushing = false
+	q.mu.Unlock()
+}
+
+// write hands frames to the device and releases them.
+func (q *txQueue) write(frames []link.Frame) {
+	var octets int
+	for i := range frames {
+		octets += frames[i].Len()
+	}
+	c := &q.iface.counters
+	c.framesOut.Add(uint64(len(frames)))
+	c.octetsOut.Add(uint64(octets))
+	for rest := frames; len(rest) > 0; {
+		n, err := q.dev.Write(rest)
+		if err != nil || n <= 0 || n > len(rest) {
+			c.writeErrors.Add(1)
+			break
+		}
+		rest = rest[n:]
+	}
+	for i := range frames {
+		frames[i].Release()
+	}
+}

@@ -1,0 +1,410 @@
+package stack
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// maxUDP4 is the longest payload in octets of a datagram over IPv4.
+const maxUDP4 = 65535 - wire.IPv4Len - wire.UDPLen
+
+// UDPSocket is a UDP endpoint. Its methods may be called from any goroutine. Errors are syscall.Errno
+// values: EBADF after Close, EAGAIN where a deadline has passed.
+type UDPSocket struct {
+	host *Host
+	opt  BindOptions
+	pair atomic.Pointer[udpPair]
+
+	mu        sync.Mutex
+	arrived   sync.Cond // readers wait here
+	queue     []datagramIn
+	head      int
+	charge    int // octets that the queue takes
+	limit     int
+	errno     syscall.Errno // pending, told once
+	closed    bool
+	broadcast bool
+	df        bool
+	read      deadline
+	write     deadline
+}
+
+// udpPair is what a socket is bound and connected to.
+type udpPair struct{ local, remote netip.AddrPort }
+
+// datagramIn is a received datagram. Its octets stand in buf, where there is one.
+type datagramIn struct {
+	from   netip.AddrPort
+	data   []byte
+	buf    *link.Buffer
+	charge int
+}
+
+// deadline is a moment after which a call gives up.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) set(t time.Time, wake func()) {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if d.at = t; !t.IsZero() && !d.passed() {
+		d.timer = time.AfterFunc(time.Until(t), wake)
+	}
+}
+
+// ListenUDP binds a UDP socket; port 0 chooses a free one. An address that is not valid or unspecified means
+// all of ours. EADDRINUSE when another socket has the address, unless both set ReusePort or ReuseAddr;
+// EADDRNOTAVAIL when it is not ours; EADDRINUSE as well when no port is free.
+func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, error) {
+	a := local.Addr().Unmap()
+	if a.IsValid() && !a.IsUnspecified() && !h.isLocal(a) &&
+		h.topology.Load().class(a) != broadcast && a != limitedBroadcast && !a.IsMulticast() {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	s := &UDPSocket{host: h, opt: opt, limit: h.config.UDPBuffer}
+	s.arrived.L = &s.mu
+	if err := h.udp.bind(s, netip.AddrPortFrom(a, local.Port())); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *UDPSocket) setPair(local, remote netip.AddrPort) { s.pair.Store(&udpPair{local, remote}) }
+
+// wildcard says whether the socket takes datagrams to all our addresses, and takesFamily whether those of a's
+// family.
+func wildcard(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
+
+func (s *UDPSocket) takesFamily(bound, a netip.Addr) bool {
+	return !bound.IsValid() || bound.Is4() == a.Is4() || bound.Is6() && bound.IsUnspecified() && !s.opt.V6Only
+}
+
+// clashes says whether s may not be bound to a beside other.
+func (s *UDPSocket) clashes(other *UDPSocket, a netip.Addr) bool {
+	if s.opt.ReusePort && other.opt.ReusePort || s.opt.ReuseAddr && other.opt.ReuseAddr {
+		return false
+	}
+	b := other.Local().Addr()
+	switch {
+	case wildcard(a) && wildcard(b):
+		return s.takesFamily(a, b) || other.takesFamily(b, a) || !a.IsValid() || !b.IsValid()
+	case wildcard(a):
+		return s.takesFamily(a, b)
+	case wildcard(b):
+		return other.takesFamily(b, a)
+	}
+	return a == b
+}
+
+// score says how well the socket fits a datagram: 0 not at all, then bound to all, to the address, and connected.
+func (s *UDPSocket) score(local, remote netip.AddrPort) int {
+	p := s.pair.Load()
+	if !s.takesFamily(p.local.Addr(), local.Addr()) {
+		return 0
+	}
+	score := 1
+	if !wildcard(p.local.Addr()) {
+		if p.local.Addr() != local.Addr() {
+			return 0
+		}
+		score++
+	}
+	if p.remote.IsValid() {
+		if p.remote != remote {
+			return 0
+		}
+		score += 2
+	}
+	return score
+}
+
+// deliver queues a datagram, or drops it when the queue is full. Large ones are kept by reference.
+func (s *UDPSocket) deliver(p *packet, from netip.AddrPort, data []byte) {
+	d := datagramIn{from: from}
+	if p.buf != nil && len(data) > p.buf.Cap()/2 {
+		d.data, d.buf = data, p.buf
+		d.buf.Retain()
+	} else if len(data) > 0 {
+		d.buf = link.NewBuffer(len(data))
+		d.data = d.buf.Bytes()[:copy(d.buf.Bytes(), data)]
+	}
+	d.charge = 128 // for the record itself, so that empty datagrams are bounded too
+	if d.buf != nil {
+		d.charge += d.buf.Cap()
+	}
+	s.mu.Lock()
+	// One datagram always fits, however small the buffer was made.
+	if s.closed || s.charge > 0 && s.charge+d.charge > s.limit {
+		s.mu.Unlock()
+		d.release()
+		s.host.drop(DropUDPFull)
+		return
+	}
+	if s.head > 0 && len(s.queue) == cap(s.queue) {
+		n := copy(s.queue, s.queue[s.head:])
+		clear(s.queue[n:])
+		s.queue, s.head = s.queue[:n], 0
+	}
+	s.queue = append(s.queue, d)
+	s.charge += d.charge
+	s.mu.Unlock()
+	s.arrived.Signal()
+}
+
+func (d *datagramIn) release() {
+	if d.buf != nil {
+		d.buf.Release()
+	}
+}
+
+// fail makes errno the pending error of a socket that is connected to remote.
+func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
+	if s.pair.Load().remote != remote {
+		return
+	}
+	s.mu.Lock()
+	s.errno = errno
+	s.mu.Unlock()
+	s.arrived.Broadcast()
+}
+
+// Connect makes remote the peer of Read and Write, from which alone datagrams are taken, and chooses the
+// local address where there is none. The zero AddrPort dissolves that.
+func (s *UDPSocket) Connect(remote netip.AddrPort) error {
+	local := s.Local()
+	if !remote.IsValid() {
+		s.setPair(local, netip.AddrPort{})
+		return nil
+	}
+	r, err := s.host.findRoute(local.Addr(), remote.Addr())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return syscall.EBADF
+	}
+	if r.group && !s.broadcast && !r.remote.IsMulticast() {
+		return syscall.EACCES
+	}
+	s.setPair(netip.AddrPortFrom(r.local, local.Port()), netip.AddrPortFrom(r.remote, remote.Port()))
+	return nil
+}
+
+// ReadFrom waits for a datagram and copies it to p. truncated says that p was too short and the rest is lost.
+// An error that a connected peer's host or a router reported is returned once.
+func (s *UDPSocket) ReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
+	return s.receive(p, true)
+}
+
+// TryReadFrom is ReadFrom, but EAGAIN where it would wait.
+func (s *UDPSocket) TryReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
+	return s.receive(p, false)
+}
+
+// Read is ReadFrom without the address.
+func (s *UDPSocket) Read(p []byte) (int, error) {
+	n, _, _, err := s.receive(p, true)
+	return n, err
+}
+
+func (s *UDPSocket) receive(p []byte, wait bool) (n int, from netip.AddrPort, truncated bool, err error) {
+	s.mu.Lock()
+	for {
+		switch {
+		case s.closed:
+			err = syscall.EBADF
+		case s.read.passed():
+			err = syscall.EAGAIN
+		case s.errno != 0:
+			err, s.errno = s.errno, 0
+		case s.head < len(s.queue):
+			d := s.popLocked()
+			s.mu.Unlock()
+			n = copy(p, d.data)
+			truncated = n < len(d.data)
+			d.release()
+			return n, d.from, truncated, nil
+		case !wait:
+			err = syscall.EAGAIN
+		default:
+			s.arrived.Wait()
+			continue
+		}
+		s.mu.Unlock()
+		return 0, from, false, err
+	}
+}
+
+func (s *UDPSocket) popLocked() datagramIn {
+	d := s.queue[s.head]
+	s.queue[s.head] = datagramIn{}
+	if s.head++; s.head == len(s.queue) {
+		s.queue, s.head = s.queue[:0], 0
+		if cap(s.queue) > 64 {
+			s.queue = nil // a flood is over
+		}
+	}
+	s.charge -= d.charge
+	return d
+}
+
+// WriteTo sends p as one datagram. EMSGSIZE: longer than a datagram can be, or than the MTU where
+// fragmentation is off; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer.
+// It does not wait: what a full queue cannot take is dropped, as it might be anywhere on the way.
+func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
+	pair := s.pair.Load()
+	if err := s.mayWrite(); err != nil {
+		return 0, err
+	}
+	if !to.IsValid() || to.Port() == 0 {
+		return 0, syscall.EINVAL
+	}
+	if len(p) > maxUDP4 {
+		return 0, syscall.EMSGSIZE
+	}
+	local := pair.local.Addr()
+	if s.host.topology.Load().class(local) == broadcast || local == limitedBroadcast || local.IsMulticast() {
+		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
+	}
+	r, err := s.host.findRoute(local, to.Addr())
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	allowed, df := s.broadcast, s.df
+	s.mu.Unlock()
+	if r.group && !r.remote.IsMulticast() && !allowed {
+		return 0, syscall.EACCES
+	}
+	if df && wire.IPv4Len+wire.UDPLen+len(p) > r.path.MTU {
+		return 0, syscall.EMSGSIZE
+	}
+	r.sendUDP(pair.local.Port(), to.Port(), p, df)
+	s.host.flush()
+	return len(p), nil
+}
+
+// Write sends p as one datagram to the connected peer; EDESTADDRREQ where there is none.
+func (s *UDPSocket) Write(p []byte) (int, error) {
+	to := s.Remote()
+	if !to.IsValid() {
+		if err := s.mayWrite(); err != nil {
+			return 0, err
+		}
+		return 0, syscall.EDESTADDRREQ
+	}
+	return s.WriteTo(p, to)
+}
+
+// mayWrite returns what keeps the socket from sending.
+func (s *UDPSocket) mayWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return syscall.EBADF
+	case s.write.passed():
+		return syscall.EAGAIN
+	case s.errno != 0:
+		err := s.errno
+		s.errno = 0
+		return err
+	}
+	return nil
+}
+
+// SetReadDeadline sets when reads give up with EAGAIN; zero for never. It wakes a waiting call.
+func (s *UDPSocket) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return syscall.EBADF
+	}
+	s.read.set(t, s.arrived.Broadcast)
+	s.arrived.Broadcast()
+	return nil
+}
+
+// SetWriteDeadline sets when writes give up with EAGAIN; zero for never. No write waits.
+func (s *UDPSocket) SetWriteDeadline(t time.Time) error {
+	return s.set(func() { s.write.at = t })
+}
+
+// SetReadBuffer bounds the memory of the receive queue in octets.
+func (s *UDPSocket) SetReadBuffer(octets int) error {
+	if octets < 0 {
+		return syscall.EINVAL
+	}
+	return s.set(func() { s.limit = max(octets, 2304) })
+}
+
+// SetBroadcast allows sending to broadcast addresses. Default off.
+func (s *UDPSocket) SetBroadcast(on bool) error {
+	return s.set(func() { s.broadcast = on })
+}
+
+// SetDontFragment makes datagrams over the MTU fail instead of leaving in fragments. Default off.
+func (s *UDPSocket) SetDontFragment(on bool) error {
+	return s.set(func() { s.df = on })
+}
+
+func (s *UDPSocket) set(change func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return syscall.EBADF
+	}
+	change()
+	return nil
+}
+
+// TakeError returns the pending error and clears it; nil where there is none.
+func (s *UDPSocket) TakeError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.errno == 0 {
+		return nil
+	}
+	err := s.errno
+	s.errno = 0
+	return err
+}
+
+// Local returns the address that the socket is bound to.
+func (s *UDPSocket) Local() netip.AddrPort { return s.pair.Load().local }
+
+// Remote returns the connected peer; the zero AddrPort where there is none.
+func (s *UDPSocket) Remote() netip.AddrPort { return s.pair.Load().remote }
+
+// Close ends the socket and wakes all that wait on it. EBADF the second time.
+func (s *UDPSocket) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return syscall.EBADF
+	}
+	s.closed = true
+	for i := range s.queue[s.head:] {
+		s.queue[s.head+i].release()
+	}
+	s.queue, s.head, s.charge = nil, 0, 0
+	s.read.set(time.Time{}, nil)
+	s.mu.Unlock()
+	s.arrived.Broadcast()
+	s.host.udp.release(s, s.Local().Port())
+	return nil
+}
