@@ -22,9 +22,16 @@ type Env struct {
 	Counters Counters
 
 	challenge challengeLimit
-	gather    []Span
 	scratch   Segment
-	marks     []mark
+	gather    []Span
+	senders   []*sender
+	receivers []*receiver
+}
+
+// segment returns the Env's scratch segment, emptied.
+func (e *Env) segment() *Segment {
+	e.scratch = Segment{}
+	return &e.scratch
 }
 
 // Counters count events since the stack began.

@@ -1,0 +1,136 @@
+package tcp
+
+import "time"
+
+// ackEvent is what one acknowledgment says.
+type ackEvent struct {
+	acked     uint32        // octets newly acknowledged by SEG.ACK
+	delivered uint32        // octets newly known to be delivered, by SEG.ACK or SACK
+	flight    uint32        // octets that were in flight before it
+	sacked    uint32        // of those, how many were selectively acknowledged before it
+	rtt       time.Duration // round-trip time of the last segment that it covers and that was sent once
+	newest    Time          // when that segment was sent
+	retrans   bool          // it covers something that was sent more than once
+	dup       bool          // a duplicate acknowledgment (RFC 5681 2)
+	dsack     bool          // it reports a duplicate (RFC 2883)
+}
+
+// acknowledge takes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
+// acknowledgment and congestion control.
+func (c *Conn) acknowledge(seg *Segment, now Time) {
+	ev := ackEvent{flight: c.snd.nxt.Distance(c.snd.una)}
+	if c.tx != nil {
+		ev.sacked = c.tx.sb.sacked
+	}
+	oldWnd := c.snd.wnd
+	if c.snd.una.LessThan(seg.Ack) {
+		c.takeCumulative(seg, &ev, now)
+	}
+	// MUST: only the newest segment's window counts, however segments are reordered.
+	if seg.Ack.LessThan(c.snd.una) {
+		return
+	}
+	if c.snd.wl1.LessThan(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessThanEq(seg.Ack) {
+		c.setWindow(seg)
+		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+		if oldWnd == 0 && c.snd.wnd > 0 && c.tx != nil {
+			c.windowOpened(now)
+		}
+	}
+	if c.tx == nil {
+		return
+	}
+	if seg.Options&OptSACK != 0 && c.has(flagSACK) {
+		c.takeSACK(seg, &ev, now)
+	}
+	ev.dup = ev.acked == 0 && seg.TextLen == 0 && !seg.Has(FIN) && c.snd.wnd == oldWnd &&
+		ev.flight > 0 && seg.Ack == c.snd.una
+	c.takeRTT(seg, &ev, now)
+	c.react(&ev, now)
+	c.reportDrained()
+}
+
+// takeCumulative frees what SEG.ACK covers.
+func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
+	ev.acked = seg.Ack.Distance(c.snd.una)
+	c.snd.una = seg.Ack
+	c.rtoFrom = now
+	c.stalled = now
+	tx := c.tx
+	if tx == nil {
+		return
+	}
+	tx.sb.ack(seg.Ack, func(r *record) {
+		if r.flags&recSacked == 0 {
+			ev.delivered += min(r.n, seg.Ack.Distance(r.seq))
+			c.noteDelivered(r, ev, seg, now)
+		}
+	})
+	tx.q.free(minSeq(seg.Ack, tx.q.end))
+	if c.snd.una == c.snd.nxt && tx.q.len() == 0 {
+		c.stalled = 0
+	}
+	if c.has(flagWantWrite) && c.SendSpace() >= int(c.sndBuf)/3 {
+		c.clear(flagWantWrite)
+		c.events |= Writable
+	}
+}
+
+// takeSACK marks what the blocks of a segment cover. A block that is not inside what is in flight is
+// ignored, but for a first one that reports a duplicate (RFC 2883 5).
+func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now Time) {
+	for i := range int(min(seg.NumSACK, uint8(len(seg.SACK)))) {
+		b := seg.SACK[i]
+		if !b.Left.LessThan(b.Right) || c.snd.nxt.LessThan(b.Right) {
+			continue
+		}
+		inside := i == 0 && seg.NumSACK > 1 && seg.SACK[1].Left.LessThanEq(b.Left) && b.Right.LessThanEq(seg.SACK[1].Right)
+		if i == 0 && (b.Right.LessThanEq(seg.Ack) || inside) {
+			ev.dsack = true
+			c.noteDSACK(b)
+			continue
+		}
+		if b.Left.LessThan(c.snd.una) {
+			continue
+		}
+		ev.delivered += c.tx.sb.mark(b, func(r *record) { c.noteDelivered(r, ev, seg, now) })
+	}
+}
+
+// takeRTT takes a round-trip sample where the acknowledgment gives one that is not ambiguous (Karn's rule,
+// RFC 6298 3; RFC 7323 4.1). Such a sample also ends the timer's backoff.
+func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
+	switch {
+	case ev.rtt > 0 && !ev.retrans:
+		// Text that waited behind a hole at the peer would count the wait.
+		c.sampleRTT(ev.rtt)
+	case ev.acked > 0 && c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0:
+		d := c.echoRTT(seg.TSEcr, now)
+		if d == 0 {
+			return
+		}
+		c.sampleRTT(d)
+	default:
+		return
+	}
+	if ev.acked > 0 {
+		c.retransmits = 0
+	}
+}
+
+// windowOpened restarts transmission after the peer's window was closed.
+func (c *Conn) windowOpened(now Time) {
+	c.stalled = now
+	if c.tx.kind == kindPersist {
+		c.tx.kind = kindRTO
+		c.retransmits = 0
+		c.rtoFrom = now
+	}
+}
+
+// reportDrained tells when nothing is left to be acknowledged.
+func (c *Conn) reportDrained() {
+	if c.tx.q.len() == 0 && c.snd.una == c.snd.nxt {
+		c.events |= Drained
+	}
+}

@@ -1,0 +1,268 @@
+package tcp
+
+import "syscall"
+
+// verdict is what one step of SEGMENT ARRIVES says of a segment.
+type verdict bool
+
+const (
+	drop   verdict = false
+	accept verdict = true
+)
+
+// SegmentArrives is SEGMENT ARRIVES of RFC 9293 3.10.7 for a connection of its own. It may change seg. What
+// it decides to send, but for resets and challenge ACKs, leaves with the next Output.
+func (c *Conn) SegmentArrives(seg *Segment, now Time) {
+	c.env.Counters.SegmentsIn++
+	switch c.state {
+	case SynSent:
+		c.arrivesSynSent(seg, now)
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
+		c.arrivesSynchronized(seg, now)
+	case Closed, Listen:
+	}
+}
+
+// arrivesSynchronized is RFC 9293 3.10.7.4.
+func (c *Conn) arrivesSynchronized(seg *Segment, now Time) {
+	if c.state == SynReceived && seg.Has(SYN) && seg.Seq == c.rcv.irs {
+		// The peer's SYN-ACK of a simultaneous open repeats the SYN that we hold already.
+		if !seg.Has(ACK) {
+			c.sendSYN(now)
+			return
+		}
+		seg.Seq = seg.Seq.Add(1)
+		seg.Flags &^= SYN
+	}
+	if c.checkSequence(seg, now) == drop ||
+		c.checkReset(seg, now) == drop ||
+		c.checkSYN(seg, now) == drop {
+		return
+	}
+	if seg.TextLen > 0 && now.Sub(c.lastReceive) > micros(c.rto) {
+		c.quick = quickACKs // a burst begins: its sender may be in slow start
+		c.clear(flagInteractive)
+	}
+	c.lastReceive = now
+	c.probes = 0
+	if c.checkACK(seg, now) == drop {
+		return
+	}
+	c.checkURG(seg)
+	c.segmentText(seg, now)
+}
+
+// checkSequence is the first check of RFC 9293 3.10.7.4, with PAWS in front (RFC 7323 5.3 R1). A RST is
+// left to checkReset, which has a stricter rule of its own, and which PAWS must not hide (RFC 7323 5.2).
+func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
+	if seg.Has(RST) {
+		return accept
+	}
+	if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 {
+		if int32(seg.TSVal-c.tsRecent) < 0 && now.Sub(c.tsRecentAt) < pawsIdle {
+			c.env.Counters.DroppedPAWS++
+			c.noteDuplicate(seg)
+			c.ackUnacceptable(seg, now)
+			return drop
+		}
+	}
+	if c.acceptable(seg) {
+		// RFC 7323 4.3: TS.Recent follows the segment that the next ACK covers first.
+		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.Seq.LessThanEq(c.rcv.acked) &&
+			c.ackInRange(seg) {
+			c.tsRecent, c.tsRecentAt = seg.TSVal, now
+		}
+		return accept
+	}
+	if c.rcv.wnd() == 0 && seg.Seq == c.rcv.nxt {
+		// A closed window still takes the ACK and the urgent pointer of the next segment, not its text.
+		seg.Text, seg.TextLen = Span{}, 0
+		seg.Flags &^= FIN | SYN
+		c.set(flagACKNow)
+		return accept
+	}
+	c.env.Counters.DroppedOutOfWindow++
+	c.noteDuplicate(seg)
+	c.ackUnacceptable(seg, now)
+	return drop
+}
+
+// acceptable is the four-case test of RFC 9293 3.4.
+func (c *Conn) acceptable(seg *Segment) bool {
+	wnd, n := c.rcv.wnd(), seg.Len()
+	switch {
+	case n == 0 && wnd == 0:
+		return seg.Seq == c.rcv.nxt
+	case n == 0:
+		return seg.Seq.InWindow(c.rcv.nxt, wnd)
+	case wnd == 0:
+		return false
+	}
+	return seg.Seq.InWindow(c.rcv.nxt, wnd) || seg.End().Sub(1).InWindow(c.rcv.nxt, wnd) ||
+		seg.Seq.LessThan(c.rcv.nxt) && c.rcv.edge.LessThan(seg.End())
+}
+
+// noteDuplicate remembers text that has been received before, for one D-SACK (RFC 2883 4).
+func (c *Conn) noteDuplicate(seg *Segment) {
+	if !c.has(flagSACK) || seg.TextLen == 0 || !seg.Seq.LessThan(c.rcv.nxt) {
+		return
+	}
+	c.receiving().ooo.noteDup(seg.Seq, minSeq(seg.Seq.Add(seg.TextLen), c.rcv.nxt))
+}
+
+// checkReset is the second check of RFC 9293 3.10.7.4 as RFC 5961 3.2 hardens it (MUST-66 holds: the window
+// may be zero). Only a RST at exactly RCV.NXT ends the connection; one elsewhere in the window earns a
+// challenge ACK, so a blind attacker has one chance in 2^32, not one in the window's size.
+func (c *Conn) checkReset(seg *Segment, now Time) verdict {
+	switch {
+	case !seg.Has(RST):
+		return accept
+	case seg.Seq == c.rcv.nxt:
+		c.endByReset()
+	case seg.Seq.InWindow(c.rcv.nxt, c.rcv.wnd()):
+		c.challengeACK(now)
+	default:
+		c.env.Counters.DroppedOutOfWindow++
+	}
+	return drop
+}
+
+// endByReset ends the connection as each state asks for it. After the peer's FIN the stream it sent is
+// whole, so that only writing fails: EPIPE, as POSIX has it.
+func (c *Conn) endByReset() {
+	c.env.Counters.ResetsIn++
+	switch c.state {
+	case SynReceived:
+		c.end(syscall.ECONNREFUSED)
+	case Established, FinWait1, FinWait2:
+		c.end(syscall.ECONNRESET)
+	case CloseWait:
+		c.end(syscall.EPIPE)
+	case Closing, LastAck:
+		c.end(0)
+	case TimeWaitState:
+		if c.env.Config.TimeWaitObeysReset {
+			c.end(0)
+		}
+	case Closed, Listen, SynSent:
+	}
+}
+
+// checkSYN is the fourth check as RFC 5961 4.2 has it: a SYN in a synchronized state is answered by a
+// challenge ACK wherever it stands.
+func (c *Conn) checkSYN(seg *Segment, now Time) verdict {
+	if !seg.Has(SYN) {
+		return accept
+	}
+	c.challengeACK(now)
+	return drop
+}
+
+// ackInRange is the range that RFC 5961 5.2 allows an acknowledgment: not for what was never sent, and not
+// older than the largest window that the peer has ever offered.
+func (c *Conn) ackInRange(seg *Segment) bool {
+	return seg.Has(ACK) && seg.Ack.LessThanEq(c.snd.nxt) &&
+		c.snd.una.Sub(c.snd.maxWnd).LessThanEq(seg.Ack)
+}
+
+// checkACK is the fifth check of RFC 9293 3.10.7.4.
+func (c *Conn) checkACK(seg *Segment, now Time) verdict {
+	if !seg.Has(ACK) {
+		c.env.Counters.DroppedNoACK++
+		return drop
+	}
+	if c.state == SynReceived {
+		if seg.Ack.LessThanEq(c.snd.una) || c.snd.nxt.LessThan(seg.Ack) {
+			c.env.Counters.DroppedBadACK++
+			c.sendReset(seg.Ack)
+			return drop
+		}
+		c.snd.una = seg.Ack
+		c.synAcked(seg, now)
+		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+		c.setWindow(seg)
+		c.establish(now)
+		c.set(flagACKNow)
+		return accept
+	}
+	if !c.ackInRange(seg) {
+		c.env.Counters.DroppedBadACK++
+		if c.snd.nxt.LessThan(seg.Ack) {
+			c.ackUnacceptable(seg, now)
+		} else {
+			c.challengeACK(now)
+		}
+		return drop
+	}
+	c.acknowledge(seg, now)
+	return c.afterACK(now)
+}
+
+// afterACK moves the state when our FIN has been acknowledged.
+func (c *Conn) afterACK(now Time) verdict {
+	if !c.has(flagFINSent) || c.snd.una != c.snd.nxt {
+		return accept
+	}
+	switch c.state {
+	case FinWait1:
+		c.state = FinWait2
+		if c.has(flagClosed) {
+			c.timers[timerClose] = now.Add(c.env.Config.FINWait2)
+		}
+		c.events |= Drained
+	case Closing:
+		c.enterTimeWait()
+		return drop
+	case LastAck:
+		c.end(0)
+		return drop
+	case Closed, Listen, SynSent, SynReceived, Established, FinWait2, CloseWait, TimeWaitState:
+	}
+	return accept
+}
+
+// checkURG is the sixth check: the urgent pointer names the octet after the urgent text (MUST-62) and only
+// moves on.
+func (c *Conn) checkURG(seg *Segment) {
+	if !seg.Has(URG) || !c.canReceive() || seg.Urgent == 0 {
+		return
+	}
+	up := seg.Seq.Add(uint32(seg.Urgent))
+	if c.rcv.up.LessThan(up) {
+		c.rcv.up = up
+		c.set(flagUrgent)
+		c.events |= Urgent
+	}
+}
+
+// setWindow takes SND.WND from a segment.
+func (c *Conn) setWindow(seg *Segment) {
+	c.snd.wnd = uint32(seg.Window) << c.sndScale
+	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+}
+
+// enterTimeWait hands the connection over to the record that stands for it from here on.
+func (c *Conn) enterTimeWait() {
+	c.state = TimeWaitState
+	c.timers = [numTimers]Time{}
+	c.dropSender()
+	c.events |= EnteredTimeWait | Readable | Writable | Drained
+}
+
+// end closes the connection for good, with the reason that the user will be told. Text that arrived before
+// stays readable (ledger Z-5).
+func (c *Conn) end(why syscall.Errno) {
+	if c.state == Closed {
+		return
+	}
+	c.state = Closed
+	c.err = why
+	c.timers = [numTimers]Time{}
+	c.flags &^= flagACKNow
+	c.dropSender()
+	if c.rx != nil {
+		c.rx.ooo = c.rx.ooo.emptied()
+		c.dropReceiver()
+	}
+	c.events |= Gone | Readable | Writable
+}

@@ -1,0 +1,229 @@
+package tcp
+
+import "syscall"
+
+// CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: what is queued leaves, then the FIN.
+// It does nothing when the stream has been ended before.
+func (c *Conn) CloseWrite(now Time) {
+	if c.has(flagFINQueued) {
+		return
+	}
+	switch c.state {
+	case SynSent, SynReceived:
+		c.set(flagFINQueued)
+		return
+	case Established:
+		c.state = FinWait1
+	case CloseWait:
+		c.state = LastAck
+	case Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
+		return
+	}
+	c.set(flagFINQueued)
+	c.events |= Writable
+	if c.stalled == 0 {
+		c.stalled = now
+	}
+	c.sending()
+	c.Output(now)
+}
+
+// CloseRead ends reading: what waits is still to be read, what comes is acknowledged and dropped.
+func (c *Conn) CloseRead(now Time) {
+	c.set(flagReadShut)
+	c.events |= Readable
+}
+
+// Close is close(2): nobody will read or write any more. Unread text resets the connection (RFC 9293 3.6.1,
+// RFC 2525 2.17), and so does Linger zero; otherwise what is queued and the FIN leave in the background. It
+// ends in Gone or EnteredTimeWait, at once or later.
+func (c *Conn) Close(now Time) {
+	if c.has(flagClosed) {
+		return
+	}
+	c.set(flagClosed)
+	unread := c.Readable() > 0
+	c.discard()
+	switch c.state {
+	case Closed:
+		c.events |= Gone
+		return
+	case TimeWaitState:
+		c.events |= EnteredTimeWait
+		return
+	case SynSent:
+		c.end(0)
+		return
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, Listen:
+	}
+	if c.opts.Linger == 0 || unread {
+		c.Abort(now)
+		return
+	}
+	if c.state == FinWait2 {
+		c.timers[timerClose] = now.Add(c.env.Config.FINWait2)
+	}
+	c.timers[timerKeepalive] = 0
+	c.CloseWrite(now)
+	c.armRetransmit(now)
+}
+
+// discard drops what was received.
+func (c *Conn) discard() {
+	rx := c.rx
+	if rx == nil {
+		return
+	}
+	for rx.head < len(rx.spans) {
+		rx.spans[rx.head].release()
+		rx.next()
+	}
+	rx.bytes = 0
+	rx.ooo = rx.ooo.emptied()
+	c.dropReceiver()
+}
+
+// Abort is ABORT of RFC 9293 3.10.5: the connection ends at once, with a RST where the peer still believes
+// in it. Calls on it fail with ECONNABORTED.
+func (c *Conn) Abort(now Time) {
+	switch c.state {
+	case Established, FinWait1, FinWait2, CloseWait, SynReceived:
+		c.sendReset(c.snd.nxt)
+	case Closed, TimeWaitState:
+		return
+	case Listen, SynSent, Closing, LastAck:
+	}
+	c.end(syscall.ECONNABORTED)
+}
+
+// Release frees what the connection still holds. The caller is done with it, and its state is CLOSED or
+// TIME-WAIT.
+func (c *Conn) Release() {
+	c.discard()
+	c.dropSender()
+}
+
+// SetOptions replaces the options and acts on what has changed.
+func (c *Conn) SetOptions(o *Options, now Time) {
+	old := c.opts
+	c.opts = *o
+	if c.state == Closed || c.state == TimeWaitState {
+		return
+	}
+	if o.RecvBuffer > 0 {
+		// A smaller buffer never takes back what the window has offered: the edge stays (SHLD-14).
+		c.rcvBuf = o.RecvBuffer
+		c.set(flagRecvFixed)
+	}
+	if o.SendBuffer > 0 {
+		c.sndBuf = o.SendBuffer
+		c.set(flagSendFixed)
+	}
+	if o.KeepAlive != old.KeepAlive || o.KeepIdle != old.KeepIdle || o.KeepInterval != old.KeepInterval {
+		c.armKeepalive(max(c.lastReceive, c.lastSend))
+		if t := &c.timers[timerKeepalive]; *t != 0 {
+			*t = max(*t, now+1)
+		}
+	}
+	if o.QuickACK && c.rcv.nxt != c.rcv.acked {
+		c.set(flagACKNow)
+	}
+	if o.NoDelay && !old.NoDelay || old.Cork && !o.Cork {
+		c.set(flagHoldExpired)
+		c.Output(now)
+		c.clear(flagHoldExpired)
+		return
+	}
+	c.Output(now)
+}
+
+// SetPath takes over a changed path. A segment that no longer fits is cut when it is sent again.
+func (c *Conn) SetPath(p Path, now Time) {
+	if c.state == Closed {
+		return
+	}
+	c.applyPath(p)
+	if c.synchronized() {
+		c.setMSS()
+	}
+}
+
+// ICMPError takes what an ICMP message says about the connection (RFC 9293 3.9.2.2). It is believed only if
+// what it quotes is in flight (RFC 5927 4.1), and ends nothing but an attempt to connect (5.2, ledger Z-2).
+func (c *Conn) ICMPError(e ICMPError, now Time) {
+	if e.Seq.LessThan(c.snd.una) || !e.Seq.LessThan(c.snd.nxt) {
+		return
+	}
+	if e.MTU > 0 {
+		c.packetTooBig(e, now)
+		return
+	}
+	switch c.state {
+	case SynSent, SynReceived:
+		if e.Hard {
+			c.end(e.Errno)
+			return
+		}
+		c.soft = e.Errno
+	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
+		c.soft = e.Errno
+	case Closed, Listen, TimeWaitState:
+	}
+}
+
+// packetTooBig lowers the segment size (RFC 1191, RFC 8201), never below what the family guarantees and
+// never upwards, and sends what was too big again at once without a cut of cwnd.
+func (c *Conn) packetTooBig(e ICMPError, now Time) {
+	floor, header := 552, 20
+	if c.has(flagV6) {
+		floor, header = 1280, 40
+	}
+	mtu := max(e.MTU, floor)
+	if mtu-header >= int(c.maxSegment) {
+		return
+	}
+	c.maxSegment = uint16(mtu - header)
+	c.maxSuper = 0 // the device cuts to its own MTU only
+	if !c.synchronized() {
+		return
+	}
+	old := uint32(c.smss)
+	c.setMSS()
+	if c.tx == nil || uint32(c.smss) >= old {
+		return
+	}
+	sb := &c.tx.sb
+	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
+		for k := sb.head; k < len(sb.recs); k++ {
+			sb.lose(k)
+		}
+		c.tx.force = true
+		c.Output(now)
+	}
+}
+
+// Info returns the connection's state for people and tools.
+func (c *Conn) Info() Info {
+	info := Info{
+		State: c.state, Retransmits: int(c.retransmits), Backoff: int(c.retransmits),
+		RTT: micros(c.srtt), RTTVar: micros(c.rttvar), MinRTT: micros(c.minRTT),
+		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
+		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
+		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
+		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), SoftError: c.soft,
+	}
+	if c.env != nil {
+		info.RTO = c.backedOffRTO()
+		info.CongestionControl = c.env.Config.CongestionControl
+	}
+	if c.cc != nil {
+		info.CongestionControl = c.cc.Name()
+	}
+	if c.tx != nil {
+		info.Unacked, info.Sacked, info.Lost = c.flightSize(), c.tx.sb.sacked, c.tx.sb.lost
+		if c.snd.nxt.LessThan(c.tx.q.end) {
+			info.NotSent = int(c.tx.q.end.Distance(c.snd.nxt))
+		}
+	}
+	return info
+}

@@ -1,0 +1,99 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// A SYN cookie is an initial sequence number that stands for a half-open record that nobody keeps (RFC 4987
+// 3.6): three bits of a minute counter, three of the MSS, and a keyed hash of both with the tuple and the
+// peer's own number. Window scale and SACK travel in the low bits of the timestamp, if there is one.
+const (
+	cookieMinute   = time.Minute
+	cookieHashBits = 26
+	cookieHashMask = 1<<cookieHashBits - 1
+	stampBits      = 5 // four of window scale, one of SACK
+	stampMask      = 1<<stampBits - 1
+	stampNoScale   = 15
+)
+
+var cookieMSS = [8]uint16{216, 536, 940, 1220, 1300, 1440, 1460, 8960}
+
+// InitCookie makes a record whose SYN-ACK is a cookie. The caller sends SynAck and forgets the record.
+func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now Time) {
+	h.take(env, p, o, seg)
+	h.flags |= halfCookie
+	if h.flags&halfTimestamps == 0 {
+		// There is nowhere to remember these.
+		h.flags &^= halfScaled | halfSACK
+		h.sndScale, h.rcvScale = 0, 0
+	}
+	index := 0
+	for i, mss := range cookieMSS {
+		if mss <= h.mss {
+			index = i
+		}
+	}
+	_, h.tsOffset = env.Secret.initial(t, now)
+	h.iss = env.Secret.cookie(t, h.irs, cookieCount(now), uint32(index))
+	h.sent = now
+}
+
+func cookieCount(now Time) uint64 { return uint64(now) / uint64(cookieMinute) }
+
+func (s *Secret) cookie(t Tuple, irs Seq, count uint64, index uint32) Seq {
+	h := s.prf(purposeCookie, t, count<<35|uint64(index)<<32|uint64(irs))
+	hash := binary.BigEndian.Uint32(h[:]) & cookieHashMask
+	return Seq(uint32(count&7)<<29 | index<<26 | hash)
+}
+
+// cookieStamp puts the options into the low bits of a timestamp, without moving it into the future.
+func (h *HalfOpen) cookieStamp(stamp uint32) uint32 {
+	bits := uint32(stampNoScale)
+	if h.flags&halfScaled != 0 {
+		bits = uint32(h.sndScale)
+	}
+	if h.flags&halfSACK != 0 {
+		bits |= 1 << 4
+	}
+	v := stamp&^stampMask | bits
+	if int32(v-stamp) > 0 {
+		v -= 1 << stampBits
+	}
+	return v
+}
+
+// FromCookie makes the record that a cookie stands for out of the segment that acknowledges it, and says
+// whether it is one of ours, at most two minutes old.
+func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now Time) bool {
+	cookie, irs := seg.Ack.Sub(1), seg.Seq.Sub(1)
+	count := cookieCount(now)
+	switch age := (count - uint64(cookie>>29)) & 7; {
+	case age > 1 || age > count:
+		return false
+	default:
+		count -= age
+	}
+	index := uint32(cookie>>26) & 7
+	if env.Secret.cookie(t, irs, count, index) != cookie {
+		return false
+	}
+	syn := Segment{Seq: irs, Window: seg.Window, Options: OptMSS, MSS: cookieMSS[index]}
+	if seg.Options&OptTimestamps != 0 {
+		bits := seg.TSEcr & stampMask
+		syn.Options |= OptTimestamps
+		syn.TSVal = seg.TSVal
+		if scale := bits & 15; scale != stampNoScale {
+			syn.Options |= OptWindowScale
+			syn.WindowScale = uint8(scale)
+		}
+		if bits>>4 != 0 {
+			syn.Options |= OptSACKPermitted
+		}
+	}
+	h.take(env, p, o, &syn)
+	h.flags |= halfCookie
+	_, h.tsOffset = env.Secret.initial(t, now)
+	h.iss, h.sent = cookie, now
+	return true
+}

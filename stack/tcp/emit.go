@@ -1,0 +1,143 @@
+package tcp
+
+// sendSegment transmits n octets of text from seq, with FIN where fin says so.
+func (c *Conn) sendSegment(seq Seq, n uint32, fin bool, now Time) {
+	seg := c.env.segment()
+	seg.Seq, seg.Flags = seq, ACK
+	if n > 0 {
+		c.env.gather = c.tx.q.gather(c.env.gather[:0], seq, n)
+		seg.Gather, seg.TextLen = c.env.gather, n
+		if seq.Add(n) == c.tx.q.end {
+			seg.Flags |= PSH
+		}
+	}
+	if fin {
+		seg.Flags |= FIN
+	}
+	c.fill(seg, now)
+	if mss := c.segmentSize(); n > mss {
+		seg.GSOSize = uint16(mss)
+	}
+	c.transmit(seg, now)
+	clear(c.env.gather)
+}
+
+// sendACK transmits <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+func (c *Conn) sendACK(now Time) {
+	seg := c.env.segment()
+	seg.Seq, seg.Flags = c.snd.nxt, ACK
+	c.fill(seg, now)
+	c.transmit(seg, now)
+}
+
+// sendProbe transmits a segment without text at seq, which stands before what the peer expects, so that it
+// answers (ledger Z-15; RFC 9293 3.8.4).
+func (c *Conn) sendProbe(seq Seq, now Time) {
+	c.env.Counters.Probes++
+	seg := c.env.segment()
+	seg.Seq, seg.Flags = seq, ACK
+	c.fill(seg, now)
+	c.transmit(seg, now)
+}
+
+// sendReset transmits a RST at seq, with the acknowledgment where there is one to give.
+func (c *Conn) sendReset(seq Seq) {
+	seg := c.env.segment()
+	seg.Seq, seg.Flags = seq, RST
+	if c.synchronized() {
+		seg.Flags |= ACK
+		seg.Ack = c.rcv.nxt
+	}
+	if c.has(flagTimestamps) {
+		seg.Options |= OptTimestamps
+		seg.TSVal, seg.TSEcr = c.tsNow(c.lastSend), c.tsRecent
+	}
+	c.env.Counters.ResetsOut++
+	c.env.Counters.SegmentsOut++
+	c.out.Transmit(seg)
+}
+
+// fill completes a segment that carries ACK: acknowledgment, window, timestamps and SACK blocks. All that
+// was held back is acknowledged with it.
+func (c *Conn) fill(seg *Segment, now Time) {
+	seg.Ack = c.rcv.nxt
+	seg.Window = c.advertise()
+	if c.has(flagTimestamps) {
+		seg.Options |= OptTimestamps
+		seg.TSVal, seg.TSEcr = c.tsNow(now), c.tsRecent
+	}
+	c.fillSACK(seg)
+	c.rcv.acked = c.rcv.nxt
+	c.clear(flagACKNow)
+	c.timers[timerACK] = 0
+}
+
+func (c *Conn) transmit(seg *Segment, now Time) {
+	c.env.Counters.SegmentsOut++
+	c.out.Transmit(seg)
+}
+
+// advertise moves the right edge of the window as far as the free buffer allows, and never back (SHLD-14),
+// by steps worth a segment (MUST-39), and returns the field that expresses it. The field is rounded up, so
+// that an edge once offered stays offered.
+func (c *Conn) advertise() uint16 {
+	if want := c.desiredEdge(); c.rcv.edge.LessThan(want) {
+		gain := want.Distance(c.rcv.edge)
+		if gain >= min(uint32(c.rcvBuf)/2, uint32(c.rmss)) {
+			c.rcv.edge = want
+		}
+	}
+	largest := uint32(65535) << c.rcvScale
+	wnd := min(c.rcv.wnd(), largest)
+	field := min((wnd+1<<c.rcvScale-1)>>c.rcvScale, 65535)
+	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt.Add(field<<c.rcvScale))
+	if wnd == largest {
+		c.rcv.edge = c.rcv.nxt.Add(largest)
+	}
+	return uint16(field)
+}
+
+// sackRoom returns how many blocks fit into a segment's options beside the timestamps (RFC 2018 4).
+func (c *Conn) sackRoom() uint8 {
+	if c.has(flagTimestamps) {
+		return 3
+	}
+	return 4
+}
+
+// sackLen returns the length of the SACK option that the next segment carries.
+func (c *Conn) sackLen() int {
+	if c.rx == nil || !c.has(flagSACK) {
+		return 0
+	}
+	n := c.rx.ooo.numRecent
+	if c.rx.ooo.hasDup {
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	return 4 + 8*int(min(n, c.sackRoom()))
+}
+
+// fillSACK reports a duplicate once, first (RFC 2883 4), and then the blocks that are held (RFC 2018 4).
+func (c *Conn) fillSACK(seg *Segment) {
+	if c.rx == nil || !c.has(flagSACK) {
+		return
+	}
+	a := &c.rx.ooo
+	room := c.sackRoom()
+	if a.hasDup {
+		seg.SACK[0] = a.dup
+		seg.NumSACK = 1
+		a.hasDup = false
+	}
+	for i := uint8(0); i < a.numRecent && seg.NumSACK < room; i++ {
+		seg.SACK[seg.NumSACK] = a.recent[i]
+		seg.NumSACK++
+	}
+	if seg.NumSACK > 0 {
+		seg.Options |= OptSACK
+	}
+	c.dropReceiver()
+}

@@ -1,0 +1,184 @@
+package tcp
+
+import "time"
+
+// Verdict is what the owner of a record does after a call.
+type Verdict uint8
+
+const (
+	// Drop does nothing.
+	Drop Verdict = iota
+	// Reply sends reply.
+	Reply
+	// Remove takes the record out of the table, and sends reply if its Flags are not zero.
+	Remove
+	// Complete makes a connection of a HalfOpen record, by Conn.Accept.
+	Complete
+	// Reopen takes a TimeWait record out and gives the segment, a SYN, to the listener.
+	Reopen
+)
+
+// HalfOpen stands for a connection in SYN-RECEIVED that came from LISTEN: no buffers, no TCB.
+type HalfOpen struct {
+	iss, irs           Seq
+	tsRecent, tsOffset uint32
+	sent               Time // when the SYN-ACK was first sent
+	deadline           Time
+	lastOOW            Time
+	wnd, rcvWnd        uint16 // as in the SYNs: not scaled
+	mss                uint16 // the peer's
+	ourMSS             uint16
+	sndScale, rcvScale uint8
+	retries            uint8
+	flags              halfFlag
+}
+
+type halfFlag uint8
+
+const (
+	halfScaled halfFlag = 1 << iota
+	halfSACK
+	halfTimestamps
+	halfCookie
+)
+
+// Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). With hasMin the initial sequence number
+// stands after minISS. Text on the SYN is left to be sent again.
+func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, minISS Seq, hasMin bool, now Time) {
+	h.take(env, p, o, seg)
+	h.iss, h.tsOffset = env.Secret.initial(t, now)
+	if hasMin && h.iss.LessThanEq(minISS) {
+		h.iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
+	}
+	h.sent = now
+	h.deadline = now.Add(initialRTO)
+}
+
+// take notes what the SYN says and what we answer.
+func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
+	*h = HalfOpen{irs: seg.Seq, wnd: seg.Window, mss: 536}
+	if p.V6 {
+		h.mss = 1220
+	}
+	if seg.Options&OptMSS != 0 {
+		h.mss = seg.MSS
+	}
+	buf := env.Config.RecvBuffer
+	if o.RecvBuffer > 0 {
+		buf = int(o.RecvBuffer)
+	}
+	h.rcvWnd = uint16(min(buf, 65535))
+	h.ourMSS = advertisedMSS(uint16(min(p.MaxSegment(), 65535-40)), o.MaxSeg)
+	if seg.Options&OptWindowScale != 0 {
+		h.flags |= halfScaled
+		h.sndScale = min(seg.WindowScale, maxScale)
+		h.rcvScale = scaleFor(receiveCap(env.Config, o))
+	}
+	if seg.Options&OptSACKPermitted != 0 && !env.Config.NoSACK {
+		h.flags |= halfSACK
+	}
+	if seg.Options&OptTimestamps != 0 && !env.Config.NoTimestamps {
+		h.flags |= halfTimestamps
+		h.tsRecent = seg.TSVal
+	}
+}
+
+// SynAck fills reply with the SYN-ACK.
+func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
+	*reply = Segment{Seq: h.iss, Ack: h.irs.Add(1), Flags: SYN | ACK, Window: h.rcvWnd,
+		Options: OptMSS, MSS: h.ourMSS}
+	if h.flags&halfScaled != 0 {
+		reply.Options |= OptWindowScale
+		reply.WindowScale = h.rcvScale
+	}
+	if h.flags&halfSACK != 0 {
+		reply.Options |= OptSACKPermitted
+	}
+	h.stamp(reply, now)
+	if h.flags&halfCookie != 0 && h.flags&halfTimestamps != 0 {
+		reply.TSVal = h.cookieStamp(reply.TSVal)
+	}
+}
+
+func (h *HalfOpen) stamp(reply *Segment, now Time) {
+	if h.flags&halfTimestamps != 0 {
+		reply.Options |= OptTimestamps
+		reply.TSVal, reply.TSEcr = tsClock(now)+h.tsOffset, h.tsRecent
+	}
+}
+
+func (h *HalfOpen) ack(env *Env, reply *Segment, now Time) Verdict {
+	if !oowAllowed(&h.lastOOW, now) || !env.challenge.allow(env, now) {
+		env.Counters.DroppedChallengeACKs++
+		return Drop
+	}
+	env.Counters.ChallengeACKs++
+	*reply = Segment{Seq: h.iss.Add(1), Ack: h.irs.Add(1), Flags: ACK, Window: h.rcvWnd >> h.rcvScale}
+	h.stamp(reply, now)
+	return Reply
+}
+
+// SegmentArrives is RFC 9293 3.10.7.4 for SYN-RECEIVED of a passive open. Complete leaves the record as it
+// is, so that the caller may as well ignore the segment for want of room in the accept queue.
+func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdict {
+	env.Counters.SegmentsIn++
+	nxt := h.irs.Add(1)
+	if seg.Has(RST) {
+		switch {
+		case seg.Seq == nxt:
+			env.Counters.ResetsIn++
+			*reply = Segment{}
+			return Remove
+		case seg.Seq.InWindow(nxt, uint32(h.rcvWnd)):
+			return h.ack(env, reply, now)
+		}
+		return Drop
+	}
+	if seg.Has(SYN) {
+		if seg.Seq == h.irs && !seg.Has(ACK) {
+			h.SynAck(env, reply, now) // the peer has not seen it yet
+			return Reply
+		}
+		return h.ack(env, reply, now)
+	}
+	if h.flags&halfTimestamps != 0 && seg.Options&OptTimestamps != 0 && int32(seg.TSVal-h.tsRecent) < 0 {
+		env.Counters.DroppedPAWS++
+		return h.ack(env, reply, now)
+	}
+	n := seg.Len()
+	if !seg.Seq.InWindow(nxt, uint32(h.rcvWnd)) && (n == 0 || !seg.End().Sub(1).InWindow(nxt, uint32(h.rcvWnd))) {
+		env.Counters.DroppedOutOfWindow++
+		return h.ack(env, reply, now)
+	}
+	if !seg.Has(ACK) {
+		env.Counters.DroppedNoACK++
+		return Drop
+	}
+	if seg.Ack != h.iss.Add(1) {
+		env.Counters.DroppedBadACK++
+		env.Counters.ResetsOut++
+		*reply = Segment{Seq: seg.Ack, Flags: RST}
+		return Reply
+	}
+	env.Counters.SegmentsIn-- // the connection counts it
+	return Complete
+}
+
+// Timeout sends the SYN-ACK again with doubling intervals, and gives up after Config.SYNACKRetries.
+func (h *HalfOpen) Timeout(env *Env, reply *Segment, now Time) Verdict {
+	*reply = Segment{}
+	if now < h.deadline {
+		return Drop
+	}
+	if int(h.retries) >= env.Config.SYNACKRetries {
+		return Remove
+	}
+	h.retries++
+	env.Counters.Retransmitted++
+	h.deadline = now.Add(min(initialRTO<<h.retries, env.Config.MaxRTO, 10*time.Minute))
+	h.SynAck(env, reply, now)
+	return Reply
+}
+
+// Deadline returns when Timeout is to be called.
+func (h *HalfOpen) Deadline() Time { return h.deadline }

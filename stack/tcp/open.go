@@ -1,0 +1,247 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+)
+
+// Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. With hasMin the
+// initial sequence number stands after minISS, that of the tuple's last incarnation.
+func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+	c.init(env, out, p, o, now)
+	c.set(flagActive)
+	iss, offset := env.Secret.initial(t, now)
+	if hasMin && iss.LessThanEq(minISS) {
+		iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
+	}
+	c.tsOffset = offset
+	c.snd = sendVars{una: iss, nxt: iss.Add(1), iss: iss}
+	c.state = SynSent
+	c.stalled, c.rtoFrom = now, now
+	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
+	c.rcvScale = scaleFor(receiveCap(env.Config, o))
+	c.sendSYN(now)
+	c.armSYN()
+}
+
+// sendSYN transmits our SYN, with ACK where the peer's has arrived (simultaneous open).
+func (c *Conn) sendSYN(now Time) {
+	seg := c.env.segment()
+	seg.Seq, seg.Flags = c.snd.iss, SYN
+	seg.Options, seg.MSS = OptMSS, c.advertised
+	reply := c.state == SynReceived
+	if reply {
+		seg.Flags |= ACK
+		seg.Ack = c.rcv.nxt
+		c.rcv.acked = c.rcv.nxt
+		c.clear(flagACKNow)
+	}
+	// The window of a SYN is never scaled (RFC 7323 2.2).
+	seg.Window = uint16(min(c.rcvBuf, 65535))
+	if !reply || c.has(flagScaled) {
+		seg.Options |= OptWindowScale
+		seg.WindowScale = c.rcvScale
+	}
+	if (!reply && !c.env.Config.NoSACK) || c.has(flagSACK) {
+		seg.Options |= OptSACKPermitted
+	}
+	if (!reply && !c.env.Config.NoTimestamps) || c.has(flagTimestamps) {
+		seg.Options |= OptTimestamps
+		seg.TSVal = c.tsNow(now)
+		if reply {
+			seg.TSEcr = c.tsRecent
+		}
+	}
+	c.transmit(seg, now)
+}
+
+// armSYN starts the timer for a SYN: the backed-off RTO, cut short by the time that connect may take.
+func (c *Conn) armSYN() {
+	limit := c.env.Config.SYNTimeout
+	if c.opts.UserTimeout > 0 {
+		limit = time.Duration(c.opts.UserTimeout) * time.Millisecond
+	}
+	c.timers[timerRetransmit] = min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(limit))
+}
+
+func (c *Conn) synTimeout(now Time) {
+	limit := c.env.Config.SYNTimeout
+	if c.opts.UserTimeout > 0 {
+		limit = time.Duration(c.opts.UserTimeout) * time.Millisecond
+	}
+	if now.Sub(c.stalled) >= limit {
+		c.env.Counters.UserTimeouts++
+		c.end(c.timeoutErrno())
+		return
+	}
+	c.env.Counters.Timeouts++
+	c.env.Counters.Retransmitted++
+	c.totalRetrans++
+	c.retransmits++
+	c.set(flagSYNRetrans)
+	c.rtoFrom = now
+	c.sendSYN(now)
+	c.armSYN()
+}
+
+// arrivesSynSent is SEGMENT ARRIVES in SYN-SENT (RFC 9293 3.10.7.3).
+func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
+	ackOK := false
+	if seg.Has(ACK) {
+		if seg.Ack.LessThanEq(c.snd.iss) || c.snd.nxt.LessThan(seg.Ack) {
+			c.env.Counters.DroppedBadACK++
+			if !seg.Has(RST) {
+				c.sendReset(seg.Ack)
+			}
+			return
+		}
+		ackOK = true
+	}
+	if seg.Has(RST) {
+		// Only a RST that acknowledges our SYN is the peer's answer to it.
+		if ackOK {
+			c.env.Counters.ResetsIn++
+			c.end(syscall.ECONNREFUSED)
+		}
+		return
+	}
+	if !seg.Has(SYN) {
+		return
+	}
+	c.takeSYN(seg, now)
+	if ackOK {
+		c.snd.una = seg.Ack
+		c.synAcked(seg, now)
+		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+		c.establish(now)
+		c.set(flagACKNow)
+		c.afterSYN(seg, now)
+		return
+	}
+	// Simultaneous open (RFC 9293 3.5, figure 8).
+	c.state = SynReceived
+	c.retransmits = 0
+	c.rtoFrom = now
+	c.sendSYN(now)
+	c.armSYN()
+}
+
+// takeSYN notes the peer's SYN: its sequence number, window and options.
+func (c *Conn) takeSYN(seg *Segment, now Time) {
+	c.rcv.irs = seg.Seq
+	c.rcv.nxt = seg.Seq.Add(1)
+	c.rcv.acked = c.rcv.nxt
+	c.rcv.up = c.rcv.nxt
+	c.rcv.edge = c.rcv.nxt.Add(uint32(min(c.rcvBuf, 65535)))
+	c.snd.wnd = uint32(seg.Window) // never scaled in a SYN
+	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+	c.lastReceive = now
+	c.peerMSS = c.defaultMSS()
+	if seg.Options&OptMSS != 0 {
+		c.peerMSS = seg.MSS
+	}
+	if seg.Options&OptWindowScale != 0 {
+		c.set(flagScaled)
+		c.sndScale = min(seg.WindowScale, maxScale)
+	} else {
+		c.rcvScale = 0
+	}
+	if seg.Options&OptSACKPermitted != 0 && !c.env.Config.NoSACK {
+		c.set(flagSACK)
+	}
+	if seg.Options&OptTimestamps != 0 && !c.env.Config.NoTimestamps {
+		c.set(flagTimestamps)
+		c.tsRecent, c.tsRecentAt = seg.TSVal, now
+	}
+	c.setMSS()
+	c.rmss = min(c.defaultMSS(), c.advertised)
+}
+
+// synAcked takes the round-trip time of the handshake, unless Karn's rule forbids it.
+func (c *Conn) synAcked(seg *Segment, now Time) {
+	if !c.has(flagSYNRetrans) {
+		c.sampleRTT(now.Sub(c.rtoFrom))
+	} else if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 {
+		c.sampleRTT(c.echoRTT(seg.TSEcr, now))
+	} else {
+		c.rto = int32(retransmittedSYNRTO / time.Microsecond)
+	}
+}
+
+// establish enters ESTABLISHED.
+func (c *Conn) establish(now Time) {
+	c.state = Established
+	c.retransmits = 0
+	c.timers[timerRetransmit] = 0
+	c.stalled = 0
+	c.soft = 0
+	c.cwnd = initialWindow(c.smss)
+	// RFC 5681 3.1 and RFC 6928 2: one segment only when the SYN was lost more than once.
+	if c.has(flagSYNRetrans) && c.totalRetrans > 1 {
+		c.cwnd = uint32(c.smss)
+	}
+	c.ssthresh = maxWindow
+	c.recover = c.snd.una
+	c.armKeepalive(now)
+	if c.has(flagActive) {
+		c.env.Counters.ActiveOpens++
+		c.events |= Connected
+	} else {
+		c.env.Counters.PassiveOpens++
+	}
+	c.events |= Writable
+	if c.has(flagFINQueued) {
+		c.state = FinWait1
+	}
+}
+
+// afterSYN handles the text and the FIN that a SYN segment may bring along.
+func (c *Conn) afterSYN(seg *Segment, now Time) {
+	if seg.TextLen == 0 && !seg.Has(FIN) {
+		return
+	}
+	seg.Seq = seg.Seq.Add(1)
+	seg.Flags &^= SYN
+	c.segmentText(seg, now)
+}
+
+// Accept makes c the ESTABLISHED connection that record h has become. The caller then passes the segment
+// that completed h to SegmentArrives.
+func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Options, now Time) {
+	c.init(env, out, p, o, now)
+	c.tsOffset = h.tsOffset
+	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
+	c.snd = sendVars{una: h.iss.Add(1), nxt: h.iss.Add(1), iss: h.iss, wl1: h.irs, wl2: h.iss.Add(1),
+		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd)}
+	c.rcv.irs = h.irs
+	c.rcv.nxt = h.irs.Add(1)
+	c.rcv.acked, c.rcv.up = c.rcv.nxt, c.rcv.nxt
+	c.rcv.edge = c.rcv.nxt.Add(uint32(h.rcvWnd))
+	c.peerMSS = h.mss
+	c.rcvScale, c.sndScale = h.rcvScale, h.sndScale
+	if h.flags&halfScaled != 0 {
+		c.set(flagScaled)
+	}
+	if h.flags&halfSACK != 0 {
+		c.set(flagSACK)
+	}
+	if h.flags&halfTimestamps != 0 {
+		c.set(flagTimestamps)
+		c.tsRecent, c.tsRecentAt = h.tsRecent, now
+	}
+	c.setMSS()
+	c.rmss = min(c.defaultMSS(), c.advertised)
+	c.totalRetrans = uint32(h.retries)
+	if h.retries > 0 {
+		c.set(flagSYNRetrans)
+	}
+	switch {
+	case h.flags&halfCookie != 0:
+		c.rto = int32(initialRTO / time.Microsecond)
+	case h.retries == 0:
+		c.sampleRTT(now.Sub(h.sent))
+	default:
+		c.rto = int32(retransmittedSYNRTO / time.Microsecond)
+	}
+	c.establish(now)
+}

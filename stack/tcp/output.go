@@ -1,0 +1,245 @@
+package tcp
+
+// Output transmits what may leave: what is lost, new text and the FIN as far as the windows allow, and an
+// acknowledgment that is due and found nothing to ride on. The caller calls it once for each connection
+// that a burst has touched.
+func (c *Conn) Output(now Time) {
+	switch c.state {
+	case Closed, Listen, SynSent, SynReceived:
+		return
+	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
+	}
+	if c.tx != nil && c.canSend() {
+		c.sendText(now)
+	}
+	if c.ackDue() {
+		c.sendACK(now)
+	}
+	c.armRetransmit(now)
+	if c.tx != nil && c.ca == caOpen && c.snd.una == c.snd.nxt && c.tx.q.len() == 0 && !c.finPending() {
+		c.dropSender()
+	}
+}
+
+// finPending says whether the user has ended the stream and the FIN has not been sent.
+func (c *Conn) finPending() bool { return c.has(flagFINQueued) && !c.has(flagFINSent) }
+
+// ackDue says whether an acknowledgment must leave now: one is asked for, or two full segments' worth of
+// text is unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2).
+func (c *Conn) ackDue() bool {
+	if c.has(flagACKNow) {
+		return true
+	}
+	return c.rcv.nxt.Distance(c.rcv.acked) >= 2*uint32(c.rmss) && c.rcv.nxt != c.rcv.acked
+}
+
+func (c *Conn) sendText(now Time) {
+	for c.tx.sb.lost > 0 {
+		if !c.retransmit(now) {
+			return
+		}
+	}
+	sent := false
+	for c.sendNew(now) {
+		sent = true
+	}
+	if sent || c.flightSize() > 0 {
+		if c.pipe()+uint32(c.smss) > c.cwnd {
+			c.set(flagCWNDLimited)
+		} else {
+			c.clear(flagCWNDLimited)
+		}
+	}
+}
+
+// budget returns how many octets cwnd allows now. Less than a segment is not worth sending while anything
+// is in the network.
+func (c *Conn) budget() uint32 {
+	pipe := c.pipe()
+	if c.tx.force {
+		return max(c.cwnd-min(pipe, c.cwnd), uint32(c.smss))
+	}
+	if pipe >= c.cwnd {
+		return 0
+	}
+	room := c.cwnd - pipe
+	if room < uint32(c.smss) && pipe > 0 {
+		return 0
+	}
+	return max(room, uint32(c.smss))
+}
+
+// segmentSize returns the payload of a full segment that carries the SACK blocks of this moment.
+func (c *Conn) segmentSize() uint32 {
+	return uint32(c.smss) - min(uint32(c.sackLen()), uint32(c.smss)-minMSS/2)
+}
+
+// superSize returns the largest payload that one trip to the device may carry, a multiple of mss.
+func (c *Conn) superSize(mss uint32) uint32 {
+	overhead := uint32(40 + headerLen + 40) // of either family, with all options
+	if uint32(c.maxSuper) < overhead+2*mss {
+		return mss
+	}
+	return (uint32(c.maxSuper) - overhead) / mss * mss
+}
+
+// retransmit sends the first lost record again, or as much of it as the windows allow, and says whether
+// more may follow.
+func (c *Conn) retransmit(now Time) bool {
+	tx := c.tx
+	i := tx.sb.nextLost()
+	room := c.budget()
+	if i < 0 || room == 0 {
+		return false
+	}
+	r := &tx.sb.recs[i]
+	edge := c.snd.una.Add(c.snd.wnd)
+	if !r.seq.LessThan(edge) {
+		return false // beyond a window that shrank (SHLD-16)
+	}
+	mss := c.segmentSize()
+	n := min(r.n, room, c.superSize(mss), max(edge.Distance(r.seq), 1))
+	if n < r.n {
+		if n > mss {
+			n -= n % mss
+		}
+		tx.sb.split(i, n)
+	}
+	c.resend(i, now)
+	tx.force = false
+	return true
+}
+
+// resend transmits record i again.
+func (c *Conn) resend(i int, now Time) {
+	tx := c.tx
+	r := tx.sb.recs[i]
+	c.env.Counters.Retransmitted++
+	c.totalRetrans++
+	if c.ca == caRecovery {
+		tx.prrOut += r.n
+	}
+	tx.sb.resent(i, now)
+	c.lastSend = now
+	text := min(r.n, tx.q.end.Distance(r.seq))
+	if !r.seq.LessThan(tx.q.end) {
+		text = 0
+	}
+	c.sendSegment(r.seq, text, text < r.n, now)
+}
+
+// sendNew sends the next run of text that was not sent before, with the FIN when it follows and fits, and
+// says whether it sent anything.
+func (c *Conn) sendNew(now Time) bool {
+	tx := c.tx
+	if c.has(flagFINSent) {
+		return false
+	}
+	unsent := tx.q.end.Distance(c.snd.nxt)
+	fin := c.has(flagFINQueued)
+	if unsent == 0 && !fin {
+		return false
+	}
+	c.restartAfterIdle(now)
+	room := c.budget()
+	edge := c.snd.una.Add(c.snd.wnd)
+	if room == 0 || !c.snd.nxt.LessThan(edge) {
+		return false
+	}
+	usable := edge.Distance(c.snd.nxt)
+	mss := c.segmentSize()
+	n := min(unsent, usable, room, c.superSize(mss))
+	if n%mss != 0 {
+		n = c.holdPartial(n, unsent, usable, room, mss, now)
+		if n == 0 && unsent > 0 {
+			return false
+		}
+	}
+	fin = fin && n == unsent && n < usable
+	if n == 0 && !fin {
+		return false
+	}
+	c.sentNew(n, fin, now)
+	return true
+}
+
+// holdPartial decides about the octets of n past the last full segment: sender's silly window avoidance
+// (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4). It returns how much may leave.
+func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32 {
+	whole := n - n%mss
+	if whole > 0 && n < unsent {
+		return whole // more full segments follow
+	}
+	switch {
+	case n == unsent:
+		idle := c.snd.nxt == c.snd.una && whole == 0
+		if c.has(flagFINQueued|flagHoldExpired) || !c.opts.Cork && (c.opts.NoDelay || idle) {
+			return n
+		}
+		if c.opts.Cork {
+			c.hold(now)
+		}
+	case room <= usable:
+		// cwnd is in the way, not the peer: an ACK will open it, unless nothing is out.
+		if c.flightSize() == 0 {
+			return n
+		}
+	case n >= c.snd.maxWnd/2 || c.has(flagHoldExpired):
+		return n
+	default:
+		c.hold(now)
+	}
+	return whole
+}
+
+// hold arms the override timer for a partial segment that is held back.
+func (c *Conn) hold(now Time) {
+	if c.timers[timerHold] == 0 {
+		c.timers[timerHold] = now.Add(holdTime)
+	}
+}
+
+// sentNew transmits n octets of new text and the FIN.
+func (c *Conn) sentNew(n uint32, fin bool, now Time) {
+	tx := c.tx
+	seq, length := c.snd.nxt, n
+	if fin {
+		length++
+		c.set(flagFINSent)
+	}
+	if c.snd.una == c.snd.nxt {
+		c.rtoFrom = now
+		if c.stalled == 0 {
+			c.stalled = now
+		}
+	}
+	c.snd.nxt = c.snd.nxt.Add(length)
+	tx.sb.sent(seq, length, now)
+	if c.ca == caRecovery {
+		tx.prrOut += length
+	}
+	c.lastSend = now
+	c.env.Counters.OctetsOut += uint64(n)
+	if n > 0 && c.rcv.nxt != c.rcv.acked {
+		c.set(flagInteractive)
+	}
+	c.timers[timerHold] = 0
+	c.clear(flagHoldExpired)
+	c.sendSegment(seq, n, fin, now)
+}
+
+// restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1).
+func (c *Conn) restartAfterIdle(now Time) {
+	if c.snd.nxt != c.snd.una {
+		return
+	}
+	idle := now.Sub(c.lastSend)
+	if idle <= micros(c.rto) {
+		return
+	}
+	w := c.window()
+	c.cc.OnIdle(&w, idle, now)
+	c.setCwnd(w)
+	c.cwnd = min(c.cwnd, initialWindow(c.smss))
+	c.lastSend = now
+}

@@ -1,0 +1,213 @@
+package tcp
+
+// piece is text that has arrived ahead of a gap.
+type piece struct {
+	seq  Seq
+	span Span
+}
+
+func (p *piece) end() Seq { return p.seq.Add(uint32(len(p.span.Data))) }
+
+// reassembly holds the text that arrived out of order, its FIN, and what the next acknowledgments report
+// about it. Pieces are sorted, do not overlap, and are bounded in number and in memory, so that a peer that
+// sends single octets with gaps between them cannot make us spend much on either (CVE-2018-5390).
+type reassembly struct {
+	pieces []piece
+	// charge is the memory that the pieces pin, with their overhead, in octets.
+	charge int
+	fin    bool
+	finSeq Seq
+	// recent are the blocks to report, newest first (RFC 2018 4); dup is a duplicate to report once (RFC 2883).
+	recent    [4]Block
+	numRecent uint8
+	hasDup    bool
+	dup       Block
+}
+
+const (
+	maxPieces     = 2048
+	pieceOverhead = 64
+)
+
+// idle says whether there is nothing to remember.
+func (a *reassembly) idle() bool { return len(a.pieces) == 0 && !a.fin && !a.hasDup }
+
+// emptied releases everything and returns the empty value with its array.
+func (a *reassembly) emptied() reassembly {
+	for i := range a.pieces {
+		a.pieces[i].span.release()
+		a.pieces[i] = piece{}
+	}
+	if cap(a.pieces) > 256 {
+		a.pieces = nil
+	}
+	return reassembly{pieces: a.pieces[:0]}
+}
+
+// after returns the index of the first piece that ends after seq.
+func (a *reassembly) after(seq Seq) int {
+	low, high := 0, len(a.pieces)
+	for low < high {
+		mid := (low + high) / 2
+		if a.pieces[mid].end().LessThanEq(seq) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// insert keeps what of text at seq is not yet held, and reports the block that it became part of. It
+// borrows text. limit bounds the memory; what stands farthest to the right is given up first, and insert
+// returns how many octets that was.
+func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (pruned int) {
+	end := seq.Add(uint32(len(t.Data)))
+	for i := a.after(seq); seq.LessThan(end); i++ {
+		stop := end
+		if i < len(a.pieces) {
+			p := &a.pieces[i]
+			if p.seq.LessThanEq(seq) {
+				if a.noteDup(seq, minSeq(p.end(), end)); p.end().LessThan(end) {
+					t.Data = t.Data[p.end().Distance(seq):]
+					seq = p.end()
+					continue
+				}
+				seq = end
+				break
+			}
+			stop = minSeq(end, p.seq)
+		}
+		n := stop.Distance(seq)
+		part := Span{Data: t.Data[:n], Owner: t.Owner}
+		if !a.extend(i, seq, part) {
+			i = a.place(i, seq, part, alloc)
+		} else {
+			i--
+		}
+		t.Data = t.Data[n:]
+		seq = stop
+	}
+	for (a.charge > limit || len(a.pieces) > maxPieces) && len(a.pieces) > 0 {
+		pruned += a.prune()
+	}
+	return pruned
+}
+
+// extend appends part to the piece in front of index i where that has room of its own for it.
+func (a *reassembly) extend(i int, seq Seq, part Span) bool {
+	if i == 0 || keepable(part) {
+		return false
+	}
+	p := &a.pieces[i-1]
+	if p.end() != seq || cap(p.span.Data)-len(p.span.Data) < len(part.Data) {
+		return false
+	}
+	p.span.Data = append(p.span.Data, part.Data...)
+	return true
+}
+
+func (a *reassembly) place(i int, seq Seq, part Span, alloc func(int) Span) int {
+	hint := 0
+	if i > 0 && a.pieces[i-1].end() == seq {
+		hint = 4 * len(a.pieces[i-1].span.Data)
+	}
+	s := hold(part, hint, alloc)
+	a.pieces = append(a.pieces, piece{})
+	copy(a.pieces[i+1:], a.pieces[i:])
+	a.pieces[i] = piece{seq: seq, span: s}
+	a.charge += pinned(s)
+	return i
+}
+
+func pinned(s Span) int {
+	if s.Owner == nil {
+		return cap(s.Data) + pieceOverhead
+	}
+	return s.Owner.Cap() + pieceOverhead
+}
+
+// prune gives up the last piece; nothing in it was ever acknowledged but selectively (RFC 2018 8).
+func (a *reassembly) prune() int {
+	k := len(a.pieces) - 1
+	p := &a.pieces[k]
+	n := len(p.span.Data)
+	left := p.seq
+	a.charge -= pinned(p.span)
+	p.span.release()
+	a.pieces = a.pieces[:k]
+	a.fin = false
+	kept := uint8(0)
+	for _, b := range a.recent[:a.numRecent] {
+		b.Right = minSeq(b.Right, left)
+		if b.Left.LessThan(b.Right) {
+			a.recent[kept] = b
+			kept++
+		}
+	}
+	a.numRecent = kept
+	return n
+}
+
+func (a *reassembly) noteDup(left, right Seq) {
+	a.hasDup, a.dup = true, Block{left, right}
+}
+
+// report makes the block around seq the first to be reported.
+func (a *reassembly) report(seq Seq) {
+	i := a.after(seq)
+	if i == len(a.pieces) || seq.LessThan(a.pieces[i].seq) {
+		return // it was given up
+	}
+	b := Block{a.pieces[i].seq, a.pieces[i].end()}
+	for k := i - 1; k >= 0 && a.pieces[k].end() == b.Left; k-- {
+		b.Left = a.pieces[k].seq
+	}
+	for k := i + 1; k < len(a.pieces) && a.pieces[k].seq == b.Right; k++ {
+		b.Right = a.pieces[k].end()
+	}
+	list := [4]Block{b}
+	n := uint8(1)
+	for _, old := range a.recent[:a.numRecent] {
+		inside := b.Left.LessThanEq(old.Left) && old.Right.LessThanEq(b.Right)
+		if !inside && n < uint8(len(list)) {
+			list[n] = old
+			n++
+		}
+	}
+	a.recent, a.numRecent = list, n
+}
+
+// take moves what has come into order at nxt to r and returns the new RCV.NXT.
+func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
+	n := 0
+	for ; n < len(a.pieces); n++ {
+		p := &a.pieces[n]
+		if nxt.LessThan(p.seq) {
+			break
+		}
+		a.charge -= pinned(p.span)
+		if skip := nxt.Distance(p.seq); skip < uint32(len(p.span.Data)) && keep {
+			nxt = p.end()
+			p.span.Data = p.span.Data[skip:]
+			r.pushOwned(p.span)
+		} else {
+			nxt = maxSeq(nxt, p.end())
+			p.span.release()
+		}
+	}
+	if n > 0 {
+		k := copy(a.pieces, a.pieces[n:])
+		clear(a.pieces[k:])
+		a.pieces = a.pieces[:k]
+	}
+	kept := uint8(0)
+	for _, b := range a.recent[:a.numRecent] {
+		if nxt.LessThan(b.Right) {
+			a.recent[kept] = b
+			kept++
+		}
+	}
+	a.numRecent = kept
+	return nxt
+}

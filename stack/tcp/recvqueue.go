@@ -1,0 +1,212 @@
+package tcp
+
+// receiver is what a connection has only while text waits to be read or to be put in order.
+type receiver struct {
+	spans []Span // text in order; only the last one may be appended to
+	head  int
+	off   int // octets of spans[head] already read
+	bytes int // octets waiting
+	ooo   reassembly
+}
+
+func (c *Conn) receiving() *receiver {
+	if c.rx != nil {
+		return c.rx
+	}
+	if n := len(c.env.receivers); n > 0 {
+		c.rx, c.env.receivers[n-1] = c.env.receivers[n-1], nil
+		c.env.receivers = c.env.receivers[:n-1]
+	} else {
+		c.rx = new(receiver)
+	}
+	return c.rx
+}
+
+// dropReceiver gives the receiver back when it is empty.
+func (c *Conn) dropReceiver() {
+	rx := c.rx
+	if rx == nil || rx.bytes > 0 || !rx.ooo.idle() {
+		return
+	}
+	c.rx = nil
+	for i := rx.head; i < len(rx.spans); i++ {
+		rx.spans[i].release()
+	}
+	*rx = receiver{spans: rx.spans[:0], ooo: rx.ooo.emptied()}
+	if cap(rx.spans) <= 1024 && len(c.env.receivers) < maxFree {
+		c.env.receivers = append(c.env.receivers, rx)
+	}
+}
+
+// keepable says whether text is worth keeping by reference: it fills at least half of what it would pin.
+func keepable(t Span) bool { return t.Owner != nil && 2*len(t.Data) >= t.Owner.Cap() }
+
+// hold returns a span of its own for text: a reference where that is fair, a copy where it would pin far
+// more than it holds. hint is how much more text is likely to follow.
+func hold(t Span, hint int, alloc func(int) Span) Span {
+	if keepable(t) {
+		t.Owner.Retain()
+		t.Data = t.Data[:len(t.Data):len(t.Data)]
+		return t
+	}
+	s := alloc(max(len(t.Data), min(hint, 16384)))
+	s.Data = append(s.Data[:0], t.Data...)
+	return s
+}
+
+// push appends text, which it borrows.
+func (r *receiver) push(t Span, alloc func(int) Span) {
+	r.bytes += len(t.Data)
+	if n := len(r.spans); n > r.head && !keepable(t) {
+		last := &r.spans[n-1]
+		take := min(cap(last.Data)-len(last.Data), len(t.Data))
+		last.Data = append(last.Data, t.Data[:take]...)
+		t.Data = t.Data[take:]
+	}
+	if len(t.Data) > 0 {
+		r.spans = append(r.spans, hold(t, r.bytes, alloc))
+	}
+}
+
+// pushOwned appends a span and takes ownership of its reference.
+func (r *receiver) pushOwned(s Span) {
+	r.bytes += len(s.Data)
+	r.spans = append(r.spans, s)
+}
+
+// next drops the first span once it has been read.
+func (r *receiver) next() {
+	r.spans[r.head] = Span{}
+	r.head++
+	r.off = 0
+	if r.head == len(r.spans) {
+		r.spans, r.head = r.spans[:0], 0
+	} else if r.head > 32 && r.head > len(r.spans)/2 {
+		n := copy(r.spans, r.spans[r.head:])
+		clear(r.spans[n:])
+		r.spans, r.head = r.spans[:n], 0
+	}
+}
+
+func (r *receiver) read(p []byte, consume bool) int {
+	n, i, off := 0, r.head, r.off
+	for n < len(p) && i < len(r.spans) {
+		s := &r.spans[i]
+		k := copy(p[n:], s.Data[off:])
+		n, off = n+k, off+k
+		if off < len(s.Data) {
+			break
+		}
+		if !consume {
+			i, off = i+1, 0
+			continue
+		}
+		s.release()
+		r.next()
+		i, off = r.head, 0
+	}
+	if consume {
+		r.off = off
+		r.bytes -= n
+	}
+	return n
+}
+
+// Readable returns the octets that Receive would return now.
+func (c *Conn) Readable() int {
+	if c.rx == nil {
+		return 0
+	}
+	return c.rx.bytes
+}
+
+// EOF says whether the peer's FIN has been reached; text before it may still be unread.
+func (c *Conn) EOF() bool { return c.has(flagFINReceived | flagReadShut) }
+
+// Peek copies text to p without taking it.
+func (c *Conn) Peek(p []byte) int {
+	if c.rx == nil {
+		return 0
+	}
+	return c.rx.read(p, false)
+}
+
+// Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. Where that opens the
+// window by enough, it tells the peer.
+func (c *Conn) Receive(p []byte, now Time) int {
+	if c.rx == nil {
+		return 0
+	}
+	n := c.rx.read(p, true)
+	c.afterRead(n, now)
+	return n
+}
+
+// ReceiveSpan takes the first run of text with its reference, which the caller releases. Its Data is empty
+// when none waits.
+func (c *Conn) ReceiveSpan(now Time) Span {
+	r := c.rx
+	if r == nil || r.bytes == 0 {
+		return Span{}
+	}
+	s := r.spans[r.head]
+	s.Data = s.Data[r.off:len(s.Data):len(s.Data)]
+	r.bytes -= len(s.Data)
+	r.next()
+	c.afterRead(len(s.Data), now)
+	return s
+}
+
+func (c *Conn) afterRead(n int, now Time) {
+	if n == 0 {
+		return
+	}
+	c.tuneReceive(uint32(n), now)
+	if c.canReceive() && c.windowUpdateDue() {
+		c.sendACK(now)
+		c.armRetransmit(now)
+	}
+	c.dropReceiver()
+}
+
+// desiredEdge is where the right edge of the window would stand if the buffer's free room were all offered.
+func (c *Conn) desiredEdge() Seq {
+	return c.rcv.nxt.Add(uint32(max(int(c.rcvBuf)-c.unread(), 0)))
+}
+
+// unread returns what text charges against the receive buffer: what waits in order, unless nobody will
+// read it. Text out of order lies inside the window that was offered for it.
+func (c *Conn) unread() int {
+	if c.rx == nil {
+		return 0
+	}
+	return c.rx.bytes
+}
+
+// windowUpdateDue says whether the reader has made room that is worth a segment of its own: at least a
+// segment or half of the buffer (RFC 9293 3.8.6.2.2), and as much as the peer has left, so that a stream
+// earns one update for many reads.
+func (c *Conn) windowUpdateDue() bool {
+	edge := c.desiredEdge()
+	if edge.LessThanEq(c.rcv.edge) {
+		return false
+	}
+	gain := edge.Distance(c.rcv.edge)
+	return gain >= min(uint32(c.rcvBuf)/2, uint32(c.rmss)) && gain >= c.rcv.wnd()
+}
+
+// tuneReceive grows the receive buffer to twice what the reader takes in a round trip.
+func (c *Conn) tuneReceive(n uint32, now Time) {
+	c.drsCopied += n
+	if c.has(flagRecvFixed) || c.srtt == 0 {
+		return
+	}
+	if now.Sub(c.drsSince) < micros(c.srtt) {
+		return
+	}
+	want := min(2*int64(c.drsCopied)+16*int64(c.rmss), int64(c.env.Config.MaxRecvBuffer))
+	if want > int64(c.rcvBuf) {
+		c.rcvBuf = int32(want)
+	}
+	c.drsCopied, c.drsSince = 0, now
+}

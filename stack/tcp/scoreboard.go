@@ -1,0 +1,198 @@
+package tcp
+
+// record is a run of sequence numbers that was sent at one time. It covers the FIN's number too.
+type record struct {
+	seq   Seq
+	n     uint32
+	xmit  Time // of its last transmission
+	flags recordFlag
+}
+
+type recordFlag uint8
+
+const (
+	recSacked  recordFlag = 1 << iota // selectively acknowledged
+	recLost                           // deemed lost and not yet sent again
+	recRetrans                        // sent more than once
+)
+
+func (r *record) end() Seq { return r.seq.Add(r.n) }
+
+// scoreboard holds a record for everything in flight, in the order of sequence numbers without a gap. It
+// is the only source of what to retransmit; snd.nxt never goes back.
+type scoreboard struct {
+	recs []record
+	head int
+	// sacked and lost are the octets of the records with those flags.
+	sacked, lost uint32
+	// hint is an index before which no record is lost.
+	hint int
+}
+
+// maxRecords bounds how finely selective acknowledgments may cut the scoreboard (CVE-2019-11478). Past it,
+// a block that covers part of a record is ignored until the record is cut by other means.
+const maxRecords = 8192
+
+func (s *scoreboard) reset() {
+	if cap(s.recs) > 1024 {
+		s.recs = nil
+	}
+	*s = scoreboard{recs: s.recs[:0]}
+}
+
+func (s *scoreboard) len() int { return len(s.recs) - s.head }
+
+// sent notes a new transmission of [seq, seq+n).
+func (s *scoreboard) sent(seq Seq, n uint32, now Time) {
+	if k := len(s.recs); k > s.head {
+		// Runs sent in one go are lost or delivered alike as far as time can tell.
+		if last := &s.recs[k-1]; last.xmit == now && last.flags == 0 && last.end() == seq {
+			last.n += n
+			return
+		}
+	}
+	if s.head > 64 && s.head > len(s.recs)/2 {
+		k := copy(s.recs, s.recs[s.head:])
+		s.hint = max(s.hint-s.head, 0)
+		s.recs, s.head = s.recs[:k], 0
+	}
+	s.recs = append(s.recs, record{seq: seq, n: n, xmit: now})
+}
+
+// find returns the index of the record that holds seq, or len(recs).
+func (s *scoreboard) find(seq Seq) int {
+	low, high := s.head, len(s.recs)
+	for low < high {
+		mid := (low + high) / 2
+		if s.recs[mid].end().LessThanEq(seq) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// split cuts record i in two so that the first keeps n octets.
+func (s *scoreboard) split(i int, n uint32) {
+	s.recs = append(s.recs, record{})
+	copy(s.recs[i+1:], s.recs[i:])
+	s.recs[i].n = n
+	s.recs[i+1].seq = s.recs[i+1].seq.Add(n)
+	s.recs[i+1].n -= n
+	if s.hint > i {
+		s.hint++
+	}
+}
+
+// forget takes the flags' octets of r out of the sums.
+func (s *scoreboard) forget(r *record, n uint32) {
+	if r.flags&recSacked != 0 {
+		s.sacked -= n
+	}
+	if r.flags&recLost != 0 {
+		s.lost -= n
+	}
+}
+
+// ack drops what stands before una and calls visit for each record that this acknowledges.
+func (s *scoreboard) ack(una Seq, visit func(r *record)) {
+	for s.head < len(s.recs) {
+		r := &s.recs[s.head]
+		if una.LessThanEq(r.seq) {
+			break
+		}
+		visit(r)
+		if una.LessThan(r.end()) {
+			n := una.Distance(r.seq)
+			s.forget(r, n)
+			r.seq, r.n = una, r.n-n
+			break
+		}
+		s.forget(r, r.n)
+		s.head++
+	}
+	s.hint = max(s.hint, s.head)
+	if s.head == len(s.recs) {
+		s.recs, s.head, s.hint = s.recs[:0], 0, 0
+	}
+}
+
+// mark marks what lies in b as selectively acknowledged, calls visit for each record newly so, and returns
+// the octets newly marked.
+func (s *scoreboard) mark(b Block, visit func(r *record)) uint32 {
+	var marked uint32
+	for i := s.find(b.Left); i < len(s.recs) && s.recs[i].seq.LessThan(b.Right); i++ {
+		r := &s.recs[i]
+		if r.flags&recSacked != 0 {
+			continue
+		}
+		if r.seq.LessThan(b.Left) {
+			if s.len() >= maxRecords {
+				continue
+			}
+			s.split(i, b.Left.Distance(r.seq))
+			continue // the second half is next
+		}
+		if b.Right.LessThan(r.end()) {
+			if s.len() >= maxRecords {
+				break
+			}
+			s.split(i, b.Right.Distance(r.seq))
+			r = &s.recs[i]
+		}
+		visit(r)
+		s.forget(r, r.n)
+		r.flags = r.flags&^recLost | recSacked
+		s.sacked += r.n
+		marked += r.n
+	}
+	return marked
+}
+
+// lose marks record i as lost.
+func (s *scoreboard) lose(i int) {
+	r := &s.recs[i]
+	if r.flags&(recLost|recSacked) != 0 {
+		return
+	}
+	r.flags |= recLost
+	s.lost += r.n
+	s.hint = min(s.hint, i)
+}
+
+// loseAll marks all that was not selectively acknowledged as lost. A head that was means that the peer has
+// reneged: its marks are worth nothing (RFC 2018 8, RFC 6675 5.1).
+func (s *scoreboard) loseAll() {
+	if s.head < len(s.recs) && s.recs[s.head].flags&recSacked != 0 {
+		for i := s.head; i < len(s.recs); i++ {
+			s.recs[i].flags &^= recSacked
+		}
+		s.sacked = 0
+	}
+	for i := s.head; i < len(s.recs); i++ {
+		s.lose(i)
+	}
+}
+
+// nextLost returns the index of the first lost record, or -1.
+func (s *scoreboard) nextLost() int {
+	if s.lost == 0 {
+		return -1
+	}
+	for i := max(s.hint, s.head); i < len(s.recs); i++ {
+		if s.recs[i].flags&recLost != 0 {
+			s.hint = i
+			return i
+		}
+	}
+	return -1
+}
+
+// resent notes that record i leaves again.
+func (s *scoreboard) resent(i int, now Time) {
+	r := &s.recs[i]
+	s.forget(r, r.n)
+	r.flags = r.flags&^(recLost|recSacked) | recRetrans
+	r.xmit = now
+}

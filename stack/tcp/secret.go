@@ -1,0 +1,49 @@
+package tcp
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// Secret is the key of everything that a stranger must not guess: initial sequence numbers (RFC 6528),
+// timestamp offsets (RFC 7323 5.4) and SYN cookies (RFC 4987 3.6). It is never shown.
+type Secret [32]byte
+
+// NewSecret returns a random secret.
+func NewSecret() *Secret {
+	s := new(Secret)
+	rand.Read(s[:]) // never fails: crypto/rand
+	return s
+}
+
+const (
+	purposeISN = iota + 1
+	purposeCookie
+)
+
+// isnTick is the period of the clock part of an ISN (RFC 9293 3.4.1).
+const isnTick = 4 * time.Microsecond
+
+// prf returns a keyed pseudo-random value for a tuple and a number.
+func (s *Secret) prf(purpose byte, t Tuple, number uint64) [sha256.Size]byte {
+	var b [32 + 1 + 16 + 2 + 16 + 2 + 8]byte
+	copy(b[:], s[:])
+	b[32] = purpose
+	local, remote := t.Local.Addr().As16(), t.Remote.Addr().As16()
+	copy(b[33:], local[:])
+	binary.BigEndian.PutUint16(b[49:], t.Local.Port())
+	copy(b[51:], remote[:])
+	binary.BigEndian.PutUint16(b[67:], t.Remote.Port())
+	binary.BigEndian.PutUint64(b[69:], number)
+	return sha256.Sum256(b[:])
+}
+
+// initial returns the initial sequence number M + F(tuple, secret) of RFC 6528 3, and the offset of the
+// tuple's timestamp clock.
+func (s *Secret) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
+	h := s.prf(purposeISN, t, 0)
+	m := uint32(int64(now) / int64(isnTick))
+	return Seq(binary.BigEndian.Uint32(h[:]) + m), binary.BigEndian.Uint32(h[4:])
+}

@@ -1,0 +1,199 @@
+package tcp
+
+// chunk is a run of the send queue. Its Data may have room behind its length, which only the last chunk of
+// a queue uses: segments on their way out refer to octets that do not change any more.
+type chunk struct {
+	seq  Seq
+	span Span
+}
+
+// sendQueue holds what was written and is not yet acknowledged, [first, end) of the sequence space.
+type sendQueue struct {
+	first, end Seq
+	chunks     []chunk
+	head       int
+}
+
+// maxChunk is the largest piece of storage that a queue asks for at once.
+const maxChunk = 65536
+
+func (q *sendQueue) len() uint32 { return q.end.Distance(q.first) }
+
+// write copies p, for which the caller has found room, into the queue.
+func (q *sendQueue) write(p []byte, alloc func(int) Span) {
+	for len(p) > 0 {
+		if n := len(q.chunks); n > q.head {
+			last := &q.chunks[n-1].span
+			if room := cap(last.Data) - len(last.Data); room > 0 {
+				take := min(room, len(p))
+				last.Data = append(last.Data, p[:take]...)
+				q.end = q.end.Add(uint32(take))
+				p = p[take:]
+				continue
+			}
+		}
+		// What is already queued says how much more is to be expected.
+		want := min(max(len(p), int(q.len())), maxChunk)
+		s := alloc(want)
+		s.Data = s.Data[:0]
+		q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
+	}
+}
+
+// free drops what stands before una.
+func (q *sendQueue) free(una Seq) {
+	for q.head < len(q.chunks) {
+		ch := &q.chunks[q.head]
+		if una.LessThan(ch.seq.Add(uint32(len(ch.span.Data)))) {
+			break
+		}
+		ch.span.release()
+		*ch = chunk{}
+		q.head++
+	}
+	q.first = una
+	if q.head == len(q.chunks) {
+		q.chunks, q.head = q.chunks[:0], 0
+	} else if q.head > 32 && q.head > len(q.chunks)/2 {
+		n := copy(q.chunks, q.chunks[q.head:])
+		clear(q.chunks[n:])
+		q.chunks, q.head = q.chunks[:n], 0
+	}
+}
+
+// gather appends to dst the runs that hold [seq, seq+n).
+func (q *sendQueue) gather(dst []Span, seq Seq, n uint32) []Span {
+	low, high := q.head, len(q.chunks)
+	for low+1 < high {
+		mid := (low + high) / 2
+		if seq.LessThan(q.chunks[mid].seq) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	for i := low; n > 0 && i < len(q.chunks); i++ {
+		ch := &q.chunks[i]
+		off := seq.Distance(ch.seq)
+		take := min(uint32(len(ch.span.Data))-off, n)
+		if take == 0 {
+			continue
+		}
+		dst = append(dst, Span{Data: ch.span.Data[off : off+take], Owner: ch.span.Owner})
+		seq, n = seq.Add(take), n-take
+	}
+	return dst
+}
+
+// release drops everything.
+func (q *sendQueue) release() {
+	for i := q.head; i < len(q.chunks); i++ {
+		q.chunks[i].span.release()
+		q.chunks[i] = chunk{}
+	}
+	q.chunks, q.head = q.chunks[:0], 0
+	q.first = q.end
+}
+
+func (s *Span) release() {
+	if s.Owner != nil {
+		s.Owner.Release()
+	}
+	*s = Span{}
+}
+
+// sender is what a connection has only while something is queued or in flight.
+type sender struct {
+	q  sendQueue
+	sb scoreboard
+	recovery
+	kind timerKind // what timerRetransmit is running for
+}
+
+// sending returns the connection's sender and makes one where there is none.
+func (c *Conn) sending() *sender {
+	if c.tx != nil {
+		return c.tx
+	}
+	if n := len(c.env.senders); n > 0 {
+		c.tx, c.env.senders[n-1] = c.env.senders[n-1], nil
+		c.env.senders = c.env.senders[:n-1]
+	} else {
+		c.tx = new(sender)
+	}
+	start := c.snd.nxt
+	if c.state == SynSent || c.state == SynReceived {
+		start = c.snd.iss.Add(1)
+	}
+	c.tx.q.first, c.tx.q.end = start, start
+	if c.cc == nil {
+		c.cc = newCongestionControl(c.env.Config.CongestionControl)
+	}
+	return c.tx
+}
+
+// maxFree bounds the lists of spare senders and receivers of an Env.
+const maxFree = 256
+
+// dropSender gives the sender back when nothing is queued, in flight or to be recovered.
+func (c *Conn) dropSender() {
+	tx := c.tx
+	if tx == nil {
+		return
+	}
+	tx.q.release()
+	tx.sb.reset()
+	tx.recovery, tx.kind = recovery{}, kindRTO
+	c.tx = nil
+	if len(c.env.senders) < maxFree {
+		c.env.senders = append(c.env.senders, tx)
+	}
+}
+
+// Send copies as much of p as there is room for into the send queue, transmits what may leave, and returns
+// the number of octets taken: 0 when the buffer is full, when the stream has been ended, or when the
+// connection is not open. In SYN-SENT and SYN-RECEIVED text is queued (RFC 9293 3.10.2).
+func (c *Conn) Send(p []byte, now Time) int {
+	switch c.state {
+	case SynSent, SynReceived, Established, CloseWait:
+	case Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
+		return 0
+	}
+	if c.has(flagFINQueued) {
+		return 0
+	}
+	n := min(len(p), c.SendSpace())
+	if n < len(p) {
+		c.set(flagWantWrite)
+	}
+	if n == 0 {
+		return 0
+	}
+	if c.stalled == 0 {
+		c.stalled = now
+	}
+	c.sending().q.write(p[:n], c.env.Alloc)
+	c.Output(now)
+	return n
+}
+
+// SendSpace returns how many octets Send would take now.
+func (c *Conn) SendSpace() int { return max(int(c.sndBuf)-c.SendQueued(), 0) }
+
+// SendQueued returns the octets that were written and are not acknowledged.
+func (c *Conn) SendQueued() int {
+	if c.tx == nil {
+		return 0
+	}
+	return int(c.tx.q.len())
+}
+
+// Writable says whether a third of the send buffer is free, or writing would fail at once.
+func (c *Conn) Writable() bool {
+	switch c.state {
+	case SynSent, SynReceived:
+		return false
+	case Established, CloseWait, Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
+	}
+	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= int(c.sndBuf)/3
+}

@@ -1,0 +1,275 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+)
+
+// timerKind says what timerRetransmit is running for. Exactly one of them runs at a time (RFC 8985 8).
+type timerKind uint8
+
+const (
+	kindRTO     timerKind = iota // retransmission timeout (RFC 6298)
+	kindProbe                    // tail loss probe (RFC 8985 7)
+	kindReorder                  // end of the reordering window (RFC 8985 6.3)
+	kindPersist                  // zero-window probe (RFC 9293 3.8.6.1)
+)
+
+const (
+	holdTime     = 200 * time.Millisecond // RFC 9293 3.8.6.2.1: 0.1 to 1 s
+	maxACKDelay  = 200 * time.Millisecond // WCDelAckT of RFC 8985 7.2
+	minPTO       = 10 * time.Millisecond
+	orphanR2     = 120 * time.Second // R2 for what nobody waits for, at least 100 s (RFC 9293 3.8.3)
+	defaultIdle  = 7200              // seconds, RFC 9293 3.8.4
+	defaultIntvl = 75
+	defaultCount = 9
+)
+
+// Timeout acts on each deadline that has passed (RFC 9293 3.10.8).
+func (c *Conn) Timeout(now Time) {
+	due := func(i int) bool { return c.timers[i] != 0 && c.timers[i] <= now }
+	if due(timerClose) {
+		c.timers[timerClose] = 0
+		c.end(0)
+		return
+	}
+	if due(timerRetransmit) {
+		c.timers[timerRetransmit] = 0
+		c.retransmitTimeout(now)
+	}
+	if due(timerKeepalive) {
+		c.timers[timerKeepalive] = 0
+		c.keepaliveTimeout(now)
+	}
+	if due(timerHold) {
+		c.timers[timerHold] = 0
+		c.set(flagHoldExpired)
+	}
+	if due(timerACK) {
+		c.timers[timerACK] = 0
+		if c.rcv.nxt != c.rcv.acked {
+			c.set(flagACKNow)
+			c.clear(flagInteractive) // nobody answers: the peer should not have to wait
+		}
+	}
+	c.Output(now)
+}
+
+func (c *Conn) retransmitTimeout(now Time) {
+	if c.state == SynSent || c.state == SynReceived {
+		c.synTimeout(now)
+		return
+	}
+	if c.tx == nil {
+		return
+	}
+	if now >= c.giveUpAt() {
+		c.giveUp()
+		return
+	}
+	switch c.tx.kind {
+	case kindPersist:
+		c.retransmits = min(c.retransmits+1, 200)
+		c.rtoFrom = now
+		c.sendProbe(c.snd.una.Sub(1), now)
+	case kindProbe:
+		c.tailLossProbe(now)
+	case kindReorder:
+		c.detect(now)
+		if c.ca == caOpen && c.tx.sb.lost > 0 {
+			ev := ackEvent{flight: c.flightSize(), sacked: c.tx.sb.sacked}
+			c.enterRecovery(&ev, now)
+			c.prr(0)
+		}
+	case kindRTO:
+		c.env.Counters.Timeouts++
+		c.retransmits = min(c.retransmits+1, 200)
+		c.rtoFrom = now
+		c.timeoutRecovery(now)
+	}
+}
+
+// giveUpAt is when what is outstanding has made no progress for so long that the connection ends: R2 of
+// RFC 9293 3.8.3. A peer that answers probes of its closed window is waited for without limit (MUST-37),
+// but not by an orphan (CVE-2008-4609), and not against an explicit user timeout.
+func (c *Conn) giveUpAt() Time {
+	persist := c.tx.kind == kindPersist
+	switch {
+	case c.opts.UserTimeout > 0:
+		return c.stalled.Add(time.Duration(c.opts.UserTimeout) * time.Millisecond)
+	case c.has(flagClosed) && persist:
+		return c.stalled.Add(c.env.Config.OrphanTimeout)
+	case c.has(flagClosed):
+		return c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
+	case persist:
+		return max(c.lastReceive, c.stalled).Add(c.env.Config.UserTimeout)
+	}
+	return c.stalled.Add(c.env.Config.UserTimeout)
+}
+
+func (c *Conn) giveUp() {
+	c.env.Counters.UserTimeouts++
+	if c.has(flagClosed) {
+		c.sendReset(c.snd.nxt)
+		c.end(0)
+		return
+	}
+	c.end(c.timeoutErrno())
+}
+
+// timeoutErrno is ETIMEDOUT, or what ICMP has said meanwhile (SHLD-25).
+func (c *Conn) timeoutErrno() syscall.Errno {
+	if c.soft != 0 {
+		return c.soft
+	}
+	return syscall.ETIMEDOUT
+}
+
+// armRetransmit sets timerRetransmit to what comes first of all that may have to be done about what is
+// outstanding, and stops it when nothing is (RFC 6298 5.2).
+func (c *Conn) armRetransmit(now Time) {
+	switch c.state {
+	case SynSent, SynReceived:
+		return
+	case Closed, Listen, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
+	}
+	tx := c.tx
+	if tx == nil {
+		c.timers[timerRetransmit] = 0
+		return
+	}
+	flight := c.flightSize()
+	unsent := tx.q.end != c.snd.nxt && !c.has(flagFINSent) || c.finPending()
+	if flight == 0 && !unsent {
+		c.timers[timerRetransmit] = 0
+		return
+	}
+	var at Time
+	switch {
+	case c.snd.wnd == 0:
+		if tx.kind != kindPersist {
+			tx.kind = kindPersist
+			c.rtoFrom = now
+		}
+		at = c.rtoFrom.Add(c.backedOffRTO())
+	case flight == 0:
+		// Held back by Nagle, cork or silly window avoidance, which have a timer of their own.
+		c.timers[timerRetransmit] = 0
+		return
+	default:
+		at = c.lossDeadline()
+	}
+	c.timers[timerRetransmit] = max(min(at, c.giveUpAt()), now+1)
+}
+
+// lossDeadline is when to look after what is in flight.
+func (c *Conn) lossDeadline() Time {
+	tx := c.tx
+	rto := c.rtoFrom.Add(c.backedOffRTO())
+	tx.kind = kindRTO
+	if tx.reoAt != 0 {
+		if tx.reoAt < rto {
+			tx.kind = kindReorder
+			return tx.reoAt
+		}
+		return rto
+	}
+	if !c.has(flagSACK) || c.ca != caOpen || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.retransmits > 0 {
+		return rto
+	}
+	if pto := max(c.lastSend, c.rtoFrom).Add(c.probeTimeout()); pto < rto {
+		tx.kind = kindProbe
+		return pto
+	}
+	return rto
+}
+
+// probeTimeout is PTO of RFC 8985 7.2, with a floor: a path of microseconds is not worth a timer of its own
+// for every request.
+func (c *Conn) probeTimeout() time.Duration {
+	if c.srtt == 0 {
+		return time.Second
+	}
+	pto := 2 * micros(c.srtt)
+	if c.flightSize() <= uint32(c.smss) {
+		pto += maxACKDelay
+	}
+	return max(pto, minPTO)
+}
+
+// tailLossProbe sends new text if it may, else the last segment again, so that the peer's answer shows what
+// is missing (RFC 8985 7.3).
+func (c *Conn) tailLossProbe(now Time) {
+	tx := c.tx
+	c.env.Counters.Probes++
+	tx.force = true
+	fresh := c.sendNew(now)
+	tx.force = false
+	if !fresh {
+		i := len(tx.sb.recs) - 1
+		if i < tx.sb.head {
+			return
+		}
+		if mss := c.segmentSize(); tx.sb.recs[i].n > mss {
+			tx.sb.split(i, tx.sb.recs[i].n-mss)
+			i++
+		}
+		c.resend(i, now)
+		c.set(flagTLPRetrans)
+	}
+	c.set(flagTLPOut)
+	tx.tlpEnd = c.snd.nxt
+	c.rtoFrom = now
+}
+
+// armKeepalive starts the keepalive timer afresh (RFC 9293 3.8.4).
+func (c *Conn) armKeepalive(now Time) {
+	c.probes = 0
+	c.timers[timerKeepalive] = 0
+	if c.opts.KeepAlive && (c.synchronized() || c.state == Established) {
+		c.timers[timerKeepalive] = now.Add(c.keepIdle())
+	}
+}
+
+func (c *Conn) keepIdle() time.Duration {
+	return time.Duration(orDefault(uint32(c.opts.KeepIdle), defaultIdle)) * time.Second
+}
+
+func orDefault(v, def uint32) uint32 {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// keepaliveTimeout probes a peer that has been silent for the idle time while nothing is outstanding, and
+// ends the connection when enough probes went unanswered. A user timeout takes the place of the count.
+func (c *Conn) keepaliveTimeout(now Time) {
+	if !c.opts.KeepAlive || c.state == TimeWaitState {
+		return
+	}
+	interval := time.Duration(orDefault(uint32(c.opts.KeepInterval), defaultIntvl)) * time.Second
+	if c.tx != nil && (c.flightSize() > 0 || c.tx.q.len() > 0) {
+		c.probes = 0
+		c.timers[timerKeepalive] = now.Add(c.keepIdle())
+		return
+	}
+	silent := now.Sub(c.lastReceive)
+	if c.probes == 0 && silent < c.keepIdle() {
+		c.timers[timerKeepalive] = c.lastReceive.Add(c.keepIdle())
+		return
+	}
+	failed := c.probes >= uint8(orDefault(uint32(c.opts.KeepCount), defaultCount))
+	if ut := c.opts.UserTimeout; ut > 0 {
+		failed = c.probes > 0 && silent >= time.Duration(ut)*time.Millisecond
+	}
+	if failed {
+		c.env.Counters.KeepaliveFails++
+		c.sendReset(c.snd.nxt)
+		c.end(c.timeoutErrno())
+		return
+	}
+	c.probes++
+	c.sendProbe(c.snd.nxt.Sub(1), now)
+	c.timers[timerKeepalive] = now.Add(interval)
+}

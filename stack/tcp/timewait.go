@@ -1,0 +1,76 @@
+package tcp
+
+// TimeWait stands for a connection in TIME-WAIT (RFC 9293 3.6.1): what it takes to acknowledge the peer's
+// FIN again, and to tell a new SYN from an old one.
+type TimeWait struct {
+	deadline           Time
+	lastOOW            Time
+	sndNxt, rcvNxt     Seq
+	tsRecent, tsOffset uint32
+	wnd                uint32
+	rcvScale           uint8
+	timestamps         bool
+}
+
+// TimeWait returns the record that takes the connection's place after EnteredTimeWait.
+func (c *Conn) TimeWait(now Time) TimeWait {
+	return TimeWait{
+		deadline: now.Add(2 * c.env.Config.MSL),
+		sndNxt:   c.snd.nxt, rcvNxt: c.rcv.nxt, wnd: c.rcv.wnd(), rcvScale: c.rcvScale,
+		tsRecent: c.tsRecent, tsOffset: c.tsOffset, timestamps: c.has(flagTimestamps),
+	}
+}
+
+// Deadline returns when the record expires: two MSL after the last FIN.
+func (w *TimeWait) Deadline() Time { return w.deadline }
+
+// MinISS returns the number after which the initial sequence number of a new incarnation must stand.
+func (w *TimeWait) MinISS() Seq { return w.sndNxt.Add(65536) }
+
+// SegmentArrives is RFC 9293 3.10.7.4 for TIME-WAIT, with the rules for reuse of RFC 9293 3.6.1 and RFC
+// 6191 2, and without the assassination that RFC 1337 warns of.
+func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdict {
+	env.Counters.SegmentsIn++
+	*reply = Segment{}
+	if seg.Has(RST) {
+		if env.Config.TimeWaitObeysReset && seg.Seq == w.rcvNxt {
+			return Remove
+		}
+		return Drop
+	}
+	if seg.Has(SYN) && !seg.Has(ACK) && w.reopens(seg) {
+		return Reopen
+	}
+	stamped := w.timestamps && seg.Options&OptTimestamps != 0
+	old := stamped && int32(seg.TSVal-w.tsRecent) < 0
+	if !old && seg.Has(FIN) && seg.End() == w.rcvNxt {
+		w.deadline = now.Add(2 * env.Config.MSL)
+		return w.ack(reply, now)
+	}
+	if !old && seg.Seq == w.rcvNxt && seg.Len() == 0 {
+		return Drop // nothing that needs an answer
+	}
+	if seg.TextLen == 0 && !oowAllowed(&w.lastOOW, now) {
+		env.Counters.DroppedChallengeACKs++
+		return Drop
+	}
+	return w.ack(reply, now)
+}
+
+// reopens says whether a SYN is surely newer than all segments of the connection that was.
+func (w *TimeWait) reopens(seg *Segment) bool {
+	if w.timestamps && seg.Options&OptTimestamps != 0 && seg.TSVal != w.tsRecent {
+		return int32(seg.TSVal-w.tsRecent) > 0
+	}
+	return w.rcvNxt.LessThan(seg.Seq)
+}
+
+func (w *TimeWait) ack(reply *Segment, now Time) Verdict {
+	reply.Seq, reply.Ack, reply.Flags = w.sndNxt, w.rcvNxt, ACK
+	reply.Window = uint16(min(w.wnd>>w.rcvScale, 65535))
+	if w.timestamps {
+		reply.Options = OptTimestamps
+		reply.TSVal, reply.TSEcr = tsClock(now)+w.tsOffset, w.tsRecent
+	}
+	return Reply
+}
