@@ -194,8 +194,6 @@ func (s *shard) unknownLocked(in *inbound, now tcp.Time) {
 	}
 	switch tcp.ListenArrives(&in.seg) {
 	case tcp.ListenDrop:
-	case tcp.ListenReply:
-		s.refuseLocked(in)
 	case tcp.ListenSYN:
 		s.synLocked(in, g, 0, false, now)
 	case tcp.ListenACK:
