@@ -8,9 +8,9 @@ import (
 
 // TCPGauges are what TCP holds at one moment, and its counters outside of package tcp.
 type TCPGauges struct {
-	// Connections counts the connections by state, indexed by tcp.State. LISTEN counts listeners,
-	// SYN-RECEIVED half-open records too, TIME-WAIT its records.
-	Connections [11]int
+	// States counts the connections by state, indexed by tcp.State. LISTEN counts listeners, SYN-RECEIVED
+	// half-open records too, TIME-WAIT its records.
+	States [11]int
 	// HalfOpen counts the half-open records, Orphans the connections that their owner has closed and that
 	// are not gone.
 	HalfOpen, Orphans int
@@ -37,6 +37,17 @@ type TCPGauges struct {
 	Dropped uint64
 }
 
+// Connections returns the number of connections, half-open ones included and TIME-WAIT left out.
+func (g *TCPGauges) Connections() int {
+	n := 0
+	for state, count := range g.States {
+		if state != int(tcp.Listen) && state != int(tcp.TimeWaitState) {
+			n += count
+		}
+	}
+	return n
+}
+
 // stats adds the TCP side to s.
 func (l *tcpLayer) stats(s *Stats) {
 	g := &s.TCPGauges
@@ -45,14 +56,14 @@ func (l *tcpLayer) stats(s *Stats) {
 		shard := &l.shards[i]
 		shard.mu.Lock()
 		counters, events, states := shard.env.Counters, shard.events, shard.states
-		g.Connections[tcp.TimeWaitState] += shard.timeWaits.len
+		g.States[tcp.TimeWaitState] += shard.timeWaits.len
 		shard.mu.Unlock()
 		one := reflect.ValueOf(counters)
 		for f := range one.NumField() {
 			sum.Field(f).SetUint(sum.Field(f).Uint() + one.Field(f).Uint())
 		}
 		for state, n := range states {
-			g.Connections[state] += n
+			g.States[state] += n
 		}
 		g.ListenOverflows += events.listenOverflows
 		g.SYNCookies += events.cookies
@@ -62,7 +73,7 @@ func (l *tcpLayer) stats(s *Stats) {
 		g.ResetsHeldBack += events.resetsHeldBack
 	}
 	listeners := l.listen.all()
-	g.Connections[tcp.Listen] = len(listeners)
+	g.States[tcp.Listen] = len(listeners)
 	for _, listener := range listeners {
 		listener.mu.Lock()
 		g.AcceptQueue += listener.count

@@ -179,8 +179,8 @@ func (l *Listener) stopTimer() {
 
 // wakeAll makes all blocked Accepts look again.
 func (l *Listener) wakeAll() {
-	l.mu.Lock()
-	l.mu.Unlock() //nolint:staticcheck // who is between its check and its Wait holds the lock
+	l.mu.Lock() // who is between its check and its Wait holds it
+	defer l.mu.Unlock()
 	l.wake.Broadcast()
 }
 

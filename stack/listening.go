@@ -110,9 +110,8 @@ func (t *listenTable) remove(l *Listener) {
 func (t *listenTable) purge(g *listenGroup) {
 	// Whoever found the group before it left the map is done with it once each lock has been held.
 	for i := range t.layer.shards {
-		s := &t.layer.shards[i]
-		s.mu.Lock()
-		s.mu.Unlock() //nolint:staticcheck // see above
+		t.layer.shards[i].lock()
+		t.layer.shards[i].unlock()
 	}
 	for i := range t.layer.shards {
 		if g.halfOpens.Load() == 0 {

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -232,6 +231,3 @@ func (s *shard) tuple(f *flow) tcp.Tuple {
 	k := s.flows.key(f)
 	return tcp.Tuple{Local: k.local(), Remote: k.remote()}
 }
-
-// remoteAddr returns the peer's address.
-func remoteAddr(f *flow) netip.Addr { return netip.AddrFrom16(f.remote).Unmap() }

@@ -82,6 +82,10 @@ func (b *burst) add(l *tcpLayer, p *packet) {
 			return
 		}
 	}
+	if p.src == p.dst && header.SrcPort == header.DstPort && !p.iface.loopback { // ledger D-LAND-1
+		l.dropped.Add(1)
+		return
+	}
 	n := len(b.in)
 	if n == cap(b.in) {
 		b.in = append(b.in, inbound{})
