@@ -1,0 +1,263 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+const (
+	errInvalid  = unix.EINVAL
+	nameLimited = true // IFNAMSIZ holds 15 octets and a zero
+)
+
+// tunPath is the TUN driver's device node.
+const tunPath = "/dev/net/tun"
+
+// newQueueLen is Config.QueueLen of a new interface. The kernel's own 500 overflow when some thousand
+// connections have something to say at once, and each drop costs its connection a retransmission timeout.
+const newQueueLen = 4096
+
+// shared are the reasons to fail that the portable backend would meet as well.
+var shared = []error{
+	unix.EPERM, unix.EACCES, unix.ENOENT, unix.ENXIO, unix.ENODEV, unix.EBUSY,
+	unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EEXIST, unix.EADDRINUSE, unix.E2BIG,
+}
+
+// open opens the native backend, or the portable one where that is asked for or might do better.
+func open(cfg *Config) (*Device, error) {
+	existed := false
+	if cfg.Name != "" {
+		_, err := interfaceIndex(cfg.Name)
+		existed = err == nil
+	}
+	if cfg.QueueLen == 0 && !existed {
+		cfg.QueueLen = newQueueLen
+	}
+	if cfg.Portable {
+		return openWater(cfg, existed)
+	}
+	d, err := openNative(cfg)
+	if err == nil {
+		return d, nil
+	}
+	if !slices.ContainsFunc(shared, func(e error) bool { return errors.Is(err, e) }) {
+		if d, waterErr := openWater(cfg, existed); waterErr == nil {
+			return d, nil
+		}
+	}
+	return nil, err
+}
+
+// openNative opens all queues of the interface and configures the kernel's side.
+func openNative(cfg *Config) (d *Device, err error) {
+	var fds []int
+	defer func() {
+		if err != nil {
+			closeAll(fds)
+		}
+	}()
+	name, vnet := cfg.Name, 0
+	if !cfg.NoOffload {
+		vnet = vnetLen
+	}
+	for range cfg.Queues {
+		fd, got, err := attach(name, cfg, vnet)
+		if errors.Is(err, unix.EINVAL) && vnet > 0 && len(fds) == 0 {
+			// A driver that knows no virtio header, such as an emulated one.
+			vnet = 0
+			fd, got, err = attach(name, cfg, vnet)
+		}
+		if err != nil {
+			return nil, openError(name, err)
+		}
+		fds, name = append(fds, fd), got
+	}
+	info := link.Info{Name: name, Kind: cfg.kind(), MAC: cfg.MAC}
+	if vnet = offer(fds, vnet, &info); vnet > 0 {
+		info.MaxPacket = maxMTU
+	}
+	if cfg.Persist {
+		if err := unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 1); err != nil {
+			return nil, openError(name, err)
+		}
+	}
+	if info.MTU, err = configure(name, cfg); err != nil {
+		return nil, err
+	}
+	d = &Device{info: info, peers: slices.Clone(cfg.PeerAddrs)}
+	for len(fds) > 0 {
+		file, err := pollable(fds[0], name)
+		fds = fds[1:]
+		if err != nil {
+			d.Close()
+			return nil, err
+		}
+		q, err := newNative(info, file, vnet)
+		if err != nil {
+			file.Close()
+			d.Close()
+			return nil, err
+		}
+		d.queues = append(d.queues, q)
+	}
+	return d, nil
+}
+
+// attach opens the driver and attaches the descriptor to the interface, which it makes if need be. It
+// returns the descriptor and the interface's name.
+func attach(name string, cfg *Config, vnet int) (int, string, error) {
+	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, "", err
+	}
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		unix.Close(fd)
+		return -1, "", err
+	}
+	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if cfg.TUN {
+		flags = unix.IFF_TUN | unix.IFF_NO_PI
+	}
+	if vnet > 0 {
+		flags |= unix.IFF_VNET_HDR
+	}
+	if cfg.Queues > 1 {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	req.SetUint16(flags)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		unix.Close(fd)
+		return -1, "", err
+	}
+	return fd, req.Name(), nil
+}
+
+// offer tells the driver which offloads we take and sets info's accordingly. It returns the length of the
+// virtio header.
+func offer(fds []int, vnet int, info *link.Info) int {
+	if vnet == 0 {
+		// An interface that existed may have offloads from its last life.
+		unix.IoctlSetInt(fds[0], unix.TUNSETOFFLOAD, 0)
+		return 0
+	}
+	for _, fd := range fds {
+		// Ten octets are what the driver begins with, so a refusal changes nothing.
+		unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetLen)
+	}
+	const checksum, segments = unix.TUN_F_CSUM, unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	switch {
+	case unix.IoctlSetInt(fds[0], unix.TUNSETOFFLOAD, checksum|segments) == nil:
+		info.Checksum, info.TSO4, info.TSO6 = true, true, true
+	case unix.IoctlSetInt(fds[0], unix.TUNSETOFFLOAD, checksum) == nil:
+		info.Checksum = true
+	}
+	return vnet
+}
+
+// pollable makes fd, which is non-blocking, a file in the runtime's poller, and takes ownership of it. Only
+// after TUNSETIFF can that be done: the poller sees nothing but an error before.
+func pollable(fd int, name string) (*os.File, error) {
+	file := os.NewFile(uintptr(fd), tunPath)
+	if err := file.SetDeadline(time.Time{}); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("tap: %s: the system cannot poll it: %w", name, err)
+	}
+	return file, nil
+}
+
+// closeAll closes descriptors that became no device.
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// openError says what a failure to attach means and what to do about it.
+func openError(name string, err error) error {
+	if name == "" {
+		name = "a new interface"
+	}
+	what := fmt.Sprintf("tap: open %s", name)
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		exe, exeErr := os.Executable()
+		if exeErr != nil {
+			exe = "BINARY"
+		}
+		return fmt.Errorf("%s: %w: the right CAP_NET_ADMIN is missing: run as root or after "+
+			"`setcap cap_net_admin+ep %s`, or in a user and network namespace such as `unshare -rn` makes", what, err, exe)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return fmt.Errorf("%s: %w: %s or the kernel module behind it is missing: "+
+			"`modprobe tun`, or give the container the device", what, err, tunPath)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%s: %w: another process, or another Device, holds the interface", what, err)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%s: %w: the name belongs to an interface of another kind, or one "+
+			"with another choice of a single or several queues", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// configure gives the kernel's side of the interface its MTU, queue length and addresses and brings it up.
+// It touches nothing that is right already, so that an ordinary user can open an interface that was
+// prepared for him. It returns the MTU in octets.
+func configure(name string, cfg *Config) (mtu int, err error) {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, openError(name, err)
+	}
+	defer unix.Close(s)
+	if mtu, err = setMTU(s, name, cfg.MTU); err != nil {
+		return 0, configError(name, fmt.Sprintf("set MTU %d", cfg.MTU), err)
+	}
+	if cfg.QueueLen > 0 {
+		if err := setQueueLen(s, name, cfg.QueueLen); err != nil {
+			return 0, configError(name, fmt.Sprintf("set queue length %d", cfg.QueueLen), err)
+		}
+	}
+	if err := setUp(s, name); err != nil {
+		return 0, configError(name, "bring up", err)
+	}
+	if err := addAddrs(name, cfg.PeerAddrs); err != nil {
+		return 0, err
+	}
+	return mtu, nil
+}
+
+// addAddrs gives the interface those of the addresses that it does not have.
+func addAddrs(name string, addrs []netip.Prefix) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	index, err := interfaceIndex(name)
+	if err != nil {
+		return configError(name, "find", err)
+	}
+	for _, a := range addrs {
+		if hasAddr(index, a) {
+			continue
+		}
+		if err := addAddr(index, a); err != nil {
+			return configError(name, "add address "+a.String(), err)
+		}
+	}
+	return nil
+}
+
+// configError says which step of the configuration failed.
+func configError(name, step string, err error) error {
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
+		return openError(name, fmt.Errorf("%s: %w", step, err))
+	}
+	return fmt.Errorf("tap: %s: %s: %w", name, step, err)
+}

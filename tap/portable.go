@@ -1,0 +1,140 @@
+//go:build linux || darwin || windows
+
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// overhead is what a frame can have in octets beside the IP packet: an Ethernet header with a VLAN tag, and
+// one octet by which a frame that was cut is told from one that fits.
+const overhead = 14 + 4 + 1
+
+// portable is the one queue of a device that github.com/songgao/water moves frames for: one whole, plain
+// frame at a time.
+type portable struct {
+	info link.Info
+	rw   io.ReadWriteCloser
+	counters
+
+	closing  sync.Once
+	closed   atomic.Bool // before rw is closed
+	closeErr error
+}
+
+// openWater opens the portable backend. existed says that the interface was there before.
+func openWater(cfg *Config, existed bool) (*Device, error) {
+	if cfg.Queues > 1 {
+		return nil, fmt.Errorf("tap: %d queues: %w by the portable backend", cfg.Queues, errors.ErrUnsupported)
+	}
+	ifc, mtu, err := openSystem(cfg, existed)
+	if err != nil {
+		return nil, err
+	}
+	info := link.Info{Name: ifc.Name(), Kind: cfg.kind(), MAC: cfg.MAC, MTU: mtu}
+	d := &Device{info: info, peers: slices.Clone(cfg.PeerAddrs)}
+	d.queues = []queue{&portable{info: info, rw: ifc}}
+	return d, nil
+}
+
+// Info describes the device that the queue belongs to.
+func (q *portable) Info() link.Info { return q.info }
+
+// Read reads one frame, as link.Device says: whether there are more cannot be asked without waiting.
+func (q *portable) Read(frames []link.Frame) (int, error) {
+	if len(frames) == 0 {
+		return 0, nil
+	}
+	b := link.NewBuffer(link.Headroom + q.info.MTU + overhead)
+	room := b.Bytes()[link.Headroom:]
+	for {
+		n, err := q.rw.Read(room)
+		switch {
+		case err != nil:
+			b.Release()
+			return 0, q.gone(err)
+		case n >= len(room):
+			q.in.truncated.Add(1)
+			continue
+		case n <= 0:
+			q.in.malformed.Add(1)
+			continue
+		}
+		frames[0].Set(b, link.Headroom, link.Headroom+n)
+		frames[0].Meta = link.Meta{}
+		q.in.frames.Add(1)
+		q.in.octets.Add(uint64(n))
+		return 1, nil
+	}
+}
+
+// Write writes frames as link.Device says.
+func (q *portable) Write(frames []link.Frame) (int, error) {
+	if q.closed.Load() {
+		return 0, link.ErrClosed
+	}
+	for i := range frames {
+		f := &frames[i]
+		if !metaFits(&f.Meta, &q.info, f.Len()) || f.Len() == 0 {
+			q.out.malformed.Add(1)
+			continue
+		}
+		err := q.send(f)
+		switch {
+		case err == nil:
+			q.out.frames.Add(1)
+			q.out.octets.Add(uint64(f.Len()))
+		case q.closed.Load():
+			return i, link.ErrClosed
+		case errors.Is(err, syscall.EIO):
+			// The kernel's side is not up; it may come up again.
+			q.out.down.Add(1)
+		case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOBUFS):
+			q.out.noMemory.Add(1)
+		case isGone(err):
+			return i, q.gone(err)
+		default:
+			q.out.refused.Add(1)
+		}
+	}
+	return len(frames), nil
+}
+
+// send writes one frame, in one piece because water knows no gathering.
+func (q *portable) send(f *link.Frame) error {
+	if len(f.Payload) == 0 {
+		_, err := q.rw.Write(f.Header)
+		return err
+	}
+	b := link.NewBuffer(f.Len())
+	defer b.Release()
+	n := f.CopyTo(b.Bytes())
+	_, err := q.rw.Write(b.Bytes()[:n])
+	return err
+}
+
+// gone makes the error that ends the queue for its reader or writer.
+func (q *portable) gone(err error) error {
+	if q.closed.Load() || errors.Is(err, os.ErrClosed) {
+		return link.ErrClosed
+	}
+	return fmt.Errorf("tap: interface %s is gone: %w", q.info.Name, err)
+}
+
+// Close closes the queue, as link.Device says.
+func (q *portable) Close() error {
+	q.closing.Do(func() {
+		q.closed.Store(true)
+		q.closeErr = q.rw.Close()
+	})
+	return q.closeErr
+}
