@@ -169,9 +169,10 @@ func (c *Conn) afterRead(n int, now Time) {
 	c.dropReceiver()
 }
 
-// desiredEdge is where the right edge of the window would stand if the buffer's free room were all offered.
+// desiredEdge is where the right edge of the window would stand if the buffer's free room were all offered,
+// as far as the window field can express it.
 func (c *Conn) desiredEdge() Seq {
-	return c.rcv.nxt.Add(uint32(max(int(c.rcvBuf)-c.unread(), 0)))
+	return c.rcv.nxt.Add(uint32(min(max(int(c.rcvBuf)-c.unread(), 0), 65535<<c.rcvScale)))
 }
 
 // unread returns what text charges against the receive buffer: what waits in order, unless nobody will
