@@ -56,13 +56,7 @@ func (s *socket) beginConnect(a netip.AddrPort) (*stack.TCPConn, error, error) {
 		return nil, nil, err
 	}
 	o := s.origin
-	if o.listener != nil { // shut down; its port comes back by rebindLocked
-		if err := o.listener.Close(); err != nil {
-			return nil, nil, err
-		}
-		o.listener = nil
-	}
-	if err := s.rebindLocked(); err != nil {
+	if err := s.anewLocked(); err != nil {
 		return nil, nil, err
 	}
 	c, err := s.host.ConnectTCP(o.binding, remote, o.options)
@@ -106,12 +100,9 @@ func (s *socket) finishConnect(c *stack.TCPConn, result error) error {
 	switch {
 	case s.dying():
 		return syscall.EBADF
-	case s.conn.Load() != c: // shutdown gave it up, or a failure that another call has been told of
-		if err := s.takeKept(); err != nil {
-			return err
-		}
+	case s.conn.Load() != c: // another call has been told why it failed
 		return syscall.ECONNABORTED
-	case s.phase != connecting: // another call was first to see it succeed
+	case s.phase != connecting: // another call has seen it succeed, or shutdown has given it up
 		return result
 	case result == nil:
 		s.phase = connected

@@ -113,14 +113,8 @@ func (t *Table) Shutdown(fd, how int) error {
 		}
 		return nil
 	case connecting:
-		c := s.conn.Load()
-		switch c.State() {
-		case tcp.SynSent, tcp.SynReceived:
-			s.kept.Store(uint32(syscall.ECONNRESET)) // what a blocked Connect returns, or SO_ERROR
-			s.abandonLocked(c)
-			return nil
-		case tcp.Closed, tcp.Listen, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing,
-			tcp.LastAck, tcp.TimeWaitState:
+		if c := s.conn.Load(); c.State() == tcp.SynSent || c.State() == tcp.SynReceived {
+			s.phase = unconnected // the stack gives it up, with ECONNRESET for those who wait
 		}
 	case connected:
 	}

@@ -53,12 +53,28 @@ func (s *socket) bindOptionsLocked() stack.BindOptions {
 	}
 }
 
+// anewLocked prepares an unconnected socket for listen or connect: it drops the listener or connection that
+// shutdown has left, which had the port.
+func (s *socket) anewLocked() error {
+	if l := s.origin.listener; l != nil {
+		s.origin.listener = nil
+		_ = l.Close() // fails only when the host has closed it
+	}
+	if c := s.conn.Swap(nil); c != nil {
+		c.Abort()
+	}
+	return s.rebindLocked()
+}
+
 // rebindLocked reserves the bound address again when an earlier listen or connect has used up its binding.
+// The address was never anybody else's, so what is left of its connections is no obstacle.
 func (s *socket) rebindLocked() error {
 	if s.origin.binding != nil || !s.origin.bound.IsValid() {
 		return nil
 	}
-	b, err := s.host.BindTCP(s.origin.bound, s.bindOptionsLocked())
+	opt := s.bindOptionsLocked()
+	opt.ReuseAddr = true
+	b, err := s.host.BindTCP(s.origin.bound, opt)
 	if err != nil {
 		return err
 	}
@@ -100,13 +116,7 @@ func (t *Table) Listen(fd, backlog int) error {
 
 func (s *socket) listenLocked(backlog int) error {
 	o := s.origin
-	if o.listener != nil { // one that was shut down, and kept the port
-		if err := o.listener.Close(); err != nil {
-			return err
-		}
-		o.listener = nil
-	}
-	if err := s.rebindLocked(); err != nil {
+	if err := s.anewLocked(); err != nil {
 		return err
 	}
 	if o.binding == nil {
@@ -119,7 +129,6 @@ func (s *socket) listenLocked(backlog int) error {
 		return err
 	}
 	o.binding, o.listener, s.phase = nil, l, listening
-	s.conn.Store(nil)
 	return nil
 }
 

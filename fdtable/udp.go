@@ -98,7 +98,7 @@ func (s *socket) receiveDatagram(p []byte, flags int) (n int, from netip.AddrPor
 	var cut bool
 	read := func() (int, error) {
 		if s.origin.ended.Load()&endedRead != 0 {
-			n, from, cut, err = tryReadFrom(u, p)
+			n, from, cut, err = u.TryReadFrom(p)
 		} else {
 			n, from, cut, err = u.ReadFrom(p)
 		}
@@ -107,7 +107,7 @@ func (s *socket) receiveDatagram(p []byte, flags int) (n int, from netip.AddrPor
 	l := s.timeouts.Load()
 	switch {
 	case s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.receive.never():
-		n, from, cut, err = tryReadFrom(u, p)
+		n, from, cut, err = u.TryReadFrom(p)
 	case l == nil:
 		n, err = read()
 		if l = s.timeouts.Load(); err == syscall.EAGAIN && l != nil {
@@ -149,13 +149,4 @@ func (s *socket) shutdownDatagram(how int) error {
 		return u.SetReadDeadline(time.Unix(1, 0)) // wakes those who wait
 	}
 	return nil
-}
-
-func tryReadFrom(u *stack.UDPSocket, p []byte) (int, netip.AddrPort, bool, error) {
-	if t, ok := any(u).(interface {
-		TryReadFrom([]byte) (int, netip.AddrPort, bool, error)
-	}); ok {
-		return t.TryReadFrom(p)
-	}
-	return 0, netip.AddrPort{}, false, syscall.EOPNOTSUPP
 }

@@ -1,0 +1,240 @@
+package fdtable
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is two hosts on a segment, in fake time: a at 10.1.0.1, b at 10.1.0.2.
+type world struct {
+	t            *testing.T
+	segment      *sim.Segment
+	hostA, hostB *stack.Host
+	a, b         *Table
+
+	mu   sync.Mutex
+	sent []segment
+}
+
+// segment is a TCP segment as the wire saw it.
+type segment struct {
+	from  byte   // 'a' or 'b'
+	flags string // of "FSRPA", those set
+	text  int    // octets
+}
+
+var (
+	addrA = netip.MustParseAddr("10.1.0.1")
+	addrB = netip.MustParseAddr("10.1.0.2")
+)
+
+// at is b's address with a port.
+func at(port uint16) netip.AddrPort { return netip.AddrPortFrom(addrB, port) }
+
+// inWorld runs test in a world of its own. What it leaves open is closed with the hosts.
+func inWorld(t *testing.T, name string, cfg sim.Config, test func(t *testing.T, w *world)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{t: t, segment: sim.NewSegment(cfg)}
+			w.segment.Tap(w.record)
+			w.hostA, w.a = w.host("a", addrA)
+			w.hostB, w.b = w.host("b", addrB)
+			defer func() { // after a failure too: the bubble waits for all goroutines
+				if err := errors.Join(w.hostA.Close(), w.hostB.Close(), w.segment.Close()); err != nil {
+					t.Error(err)
+				}
+			}()
+			test(t, w)
+		})
+	})
+}
+
+func (w *world) host(name string, addr netip.Addr) (*stack.Host, *Table) {
+	w.t.Helper()
+	h, err := stack.New(stack.Config{Name: name})
+	w.is(err, nil)
+	dev := w.segment.NewPort(sim.PortConfig{Name: name})
+	w.is(h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, 24)}}), nil)
+	return h, New(h)
+}
+
+// record notes the TCP segments of the wire.
+func (w *world) record(r sim.Record) {
+	f := r.Frame
+	if len(f) < 54 || f[12] != 8 || f[13] != 0 || f[23] != 6 {
+		return
+	}
+	transport := 14 + int(f[14]&15)*4
+	length := 14 + int(f[16])<<8 + int(f[17])
+	s := segment{from: r.From.Name()[0], text: length - transport - int(f[transport+12]>>4)*4}
+	for i, letter := range "FSRPA" {
+		if f[transport+13]>>i&1 != 0 {
+			s.flags += string(letter)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, s)
+}
+
+// take returns the flags of the segments that a host has sent since the last take, separated by blanks.
+func (w *world) take(from byte) string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var flags []string
+	w.sent = slices.DeleteFunc(w.sent, func(s segment) bool {
+		if s.from == from {
+			flags = append(flags, s.flags)
+		}
+		return s.from == from
+	})
+	return strings.Join(flags, " ")
+}
+
+// settle lets what is on its way arrive. A segment without delay needs it too: the hosts run beside the test.
+func (w *world) settle() {
+	time.Sleep(100 * ms)
+	synctest.Wait()
+}
+
+// is demands that err is want.
+func (w *world) is(err, want error) {
+	w.t.Helper()
+	if err != want {
+		w.t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// got demands the result of Read or Write.
+func (w *world) got(n int, err error, want int, wantErr error) {
+	w.t.Helper()
+	if n != want || err != wantErr {
+		w.t.Fatalf("got %d, %v; want %d, %v", n, err, want, wantErr)
+	}
+}
+
+func (w *world) socket(t *Table, flags int) int {
+	w.t.Helper()
+	fd, err := t.Socket(AF_INET, SOCK_STREAM|flags, 0)
+	w.is(err, nil)
+	return fd
+}
+
+// listen makes a listener on a port of b.
+func (w *world) listen(port uint16, backlog int) int {
+	w.t.Helper()
+	fd := w.socket(w.b, 0)
+	w.is(w.b.Bind(fd, at(port)), nil)
+	w.is(w.b.Listen(fd, backlog), nil)
+	return fd
+}
+
+// dial connects a new socket of a to a port of b.
+func (w *world) dial(port uint16) int {
+	w.t.Helper()
+	fd := w.socket(w.a, 0)
+	w.is(w.a.Connect(fd, at(port)), nil)
+	return fd
+}
+
+func (w *world) accept(listener int) int {
+	w.t.Helper()
+	fd, _, err := w.b.Accept(listener)
+	w.is(err, nil)
+	return fd
+}
+
+// connected returns a listener on b's port 80, and both ends of a connection through it.
+func (w *world) connected() (listener, a, b int) {
+	w.t.Helper()
+	listener = w.listen(80, 10)
+	a = w.dial(80)
+	return listener, a, w.accept(listener)
+}
+
+// write writes a short text, which fits.
+func (w *world) write(t *Table, fd int, text string) {
+	w.t.Helper()
+	n, err := t.Write(fd, []byte(text))
+	w.got(n, err, len(text), nil)
+}
+
+// read demands the text that one Read returns.
+func (w *world) read(t *Table, fd int, want string) {
+	w.t.Helper()
+	p := make([]byte, 4096)
+	n, err := t.Read(fd, p)
+	if string(p[:n]) != want || err != nil {
+		w.t.Fatalf("Read: %q, %v; want %q", p[:n], err, want)
+	}
+}
+
+// readFails demands an error of Read.
+func (w *world) readFails(t *Table, fd int, want error) {
+	w.t.Helper()
+	n, err := t.Read(fd, make([]byte, 16))
+	w.got(n, err, 0, want)
+}
+
+func (w *world) writeFails(t *Table, fd int, want error) {
+	w.t.Helper()
+	n, err := t.Write(fd, []byte("x"))
+	w.got(n, err, 0, want)
+}
+
+// option demands the value of an option.
+func (w *world) option(t *Table, fd, level, opt, want int) {
+	w.t.Helper()
+	v, err := t.GetsockoptInt(fd, level, opt)
+	if v != want || err != nil {
+		w.t.Fatalf("option %d of level %d is %d, %v; want %d", opt, level, v, err, want)
+	}
+}
+
+func (w *world) setLinger(t *Table, fd int, on, seconds int32) {
+	w.t.Helper()
+	w.is(t.SetsockoptLinger(fd, SOL_SOCKET, SO_LINGER, &Linger{Onoff: on, Linger: seconds}), nil)
+}
+
+// reset makes the peer's end of a connection reset it.
+func (w *world) reset(t *Table, fd int) {
+	w.t.Helper()
+	w.setLinger(t, fd, 1, 0)
+	w.is(t.Close(fd), nil)
+	synctest.Wait()
+}
+
+// during runs call in a goroutine, lets it block, runs act, and returns call's error when it has come back.
+func (w *world) during(call func() error, act func()) error {
+	w.t.Helper()
+	result := make(chan error, 1)
+	go func() { result <- call() }()
+	synctest.Wait()
+	select {
+	case err := <-result:
+		w.t.Fatalf("did not wait, but returned %v", err)
+	default:
+	}
+	act()
+	return <-result
+}
+
+const (
+	again = syscall.EAGAIN
+	ms    = time.Millisecond
+)
