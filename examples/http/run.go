@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unet-go/unet/examples/internal/hello"
 	"github.com/unet-go/unet/unet"
 )
 
@@ -75,7 +76,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if servers[o.server] == nil {
+	if hello.Servers[o.server] == nil {
 		return nil, fmt.Errorf("-server %q: not nethttp or fasthttp", o.server)
 	}
 	if _, _, err := net.SplitHostPort(o.listen); err != nil {
@@ -146,9 +147,9 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 
 // serve serves on ln until ctx ends, and then o.grace longer at most.
 func (o *options) serve(ctx context.Context, stdout io.Writer, ln net.Listener) error {
-	s := servers[o.server]()
+	s := hello.Servers[o.server]()
 	served := make(chan error, 1)
-	go func() { served <- s.serve(ln) }()
+	go func() { served <- s.Serve(ln) }()
 	fmt.Fprintf(stdout, "%s serves %s\n", o.server, strings.Join(o.urls(ln.Addr()), " "))
 	select {
 	case err := <-served:
@@ -158,7 +159,7 @@ func (o *options) serve(ctx context.Context, stdout io.Writer, ln net.Listener) 
 	fmt.Fprintln(stdout, "shutting down")
 	bounded, cancel := context.WithTimeout(context.Background(), o.grace)
 	defer cancel()
-	if err := s.shutdown(bounded); err != nil {
+	if err := s.Shutdown(bounded); err != nil {
 		return fmt.Errorf("requests were still in progress after %v: %w", o.grace, err)
 	}
 	return <-served

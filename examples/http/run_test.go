@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/unet-go/unet/examples/internal/hello"
 	"github.com/unet-go/unet/unet"
 )
 
@@ -129,7 +130,7 @@ func serveUntilInterrupted(t *testing.T, c *http.Client, open func(unet.Config) 
 }
 
 func TestServesOnTheKernelUntilInterrupted(t *testing.T) {
-	for name := range servers {
+	for name := range hello.Servers {
 		t.Run(name, func(t *testing.T) {
 			c := &http.Client{Transport: &http.Transport{}}
 			serveUntilInterrupted(t, c, noHost(t), "-kernel", "-listen", "127.0.0.1:0", "-server", name)

@@ -1,4 +1,4 @@
-package main
+package hello
 
 import (
 	"context"
@@ -15,37 +15,38 @@ import (
 // idleTimeout is how long a connection may wait for its next request.
 const idleTimeout = 2 * time.Minute
 
-// A server is net/http's or fasthttp's.
-type server interface {
-	// serve returns nil after shutdown.
-	serve(ln net.Listener) error
-	// shutdown stops accepting, and waits for the requests in progress as long as ctx lasts.
-	shutdown(ctx context.Context) error
+// A Server is net/http's or fasthttp's, with the handler in it.
+type Server interface {
+	// Serve serves on ln, and returns nil after Shutdown.
+	Serve(ln net.Listener) error
+	// Shutdown stops accepting, and waits for the requests in progress as long as ctx lasts.
+	Shutdown(ctx context.Context) error
 }
 
-var servers = map[string]func() server{
+// Servers makes a server by its name.
+var Servers = map[string]func() Server{
 	"nethttp":  newNetHTTP,
 	"fasthttp": newFastHTTP,
 }
 
-type netHTTP struct{ http.Server }
+type netHTTP struct{ server http.Server }
 
-func newNetHTTP() server {
+func newNetHTTP() Server {
 	return &netHTTP{http.Server{Handler: http.HandlerFunc(serveNetHTTP), IdleTimeout: idleTimeout,
 		ReadHeaderTimeout: idleTimeout}}
 }
 
-func (s *netHTTP) serve(ln net.Listener) error {
-	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+func (s *netHTTP) Serve(ln net.Listener) error {
+	if err := s.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-func (s *netHTTP) shutdown(ctx context.Context) error {
-	err := s.Shutdown(ctx)
+func (s *netHTTP) Shutdown(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
 	if err != nil {
-		_ = s.Close() // the requests that would not end
+		_ = s.server.Close() // the requests that would not end
 	}
 	return err
 }
@@ -86,16 +87,16 @@ func serveNetHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type fastHTTP struct{ fasthttp.Server }
+type fastHTTP struct{ server fasthttp.Server }
 
-func newFastHTTP() server {
+func newFastHTTP() Server {
 	return &fastHTTP{fasthttp.Server{Handler: serveFastHTTP, IdleTimeout: idleTimeout, StreamRequestBody: true,
 		CloseOnShutdown: true, Name: "unet"}}
 }
 
-func (s *fastHTTP) serve(ln net.Listener) error { return s.Serve(ln) }
+func (s *fastHTTP) Serve(ln net.Listener) error { return s.server.Serve(ln) }
 
-func (s *fastHTTP) shutdown(ctx context.Context) error { return s.ShutdownWithContext(ctx) }
+func (s *fastHTTP) Shutdown(ctx context.Context) error { return s.server.ShutdownWithContext(ctx) }
 
 func serveFastHTTP(ctx *fasthttp.RequestCtx) {
 	length := int64(ctx.Request.Header.ContentLength())

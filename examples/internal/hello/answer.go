@@ -1,4 +1,6 @@
-package main
+// Package hello is the site that the examples serve, the same from net/http and from fasthttp: "Hello, World!" at
+// /, the body of a POST at /echo, and n octets at /bytes?n=1000000.
+package hello
 
 import (
 	"fmt"
@@ -19,7 +21,10 @@ type answer struct {
 
 const plain = "text/plain; charset=utf-8"
 
-var hello = []byte("Hello, World!")
+// Text is the body of the page /.
+const Text = "Hello, World!"
+
+var hello = []byte(Text)
 
 // maxBytes is the most that /bytes gives: 1 TiB.
 const maxBytes = 1 << 40
@@ -64,6 +69,9 @@ func refuse(allow string) answer {
 
 // octets is a stream of size octets that a client can check: octet i is i modulo 256.
 type octets struct{ at, size int64 }
+
+// Octets returns the body of /bytes for the given n.
+func Octets(n int64) io.Reader { return &octets{size: n} }
 
 var pattern = func() (p [64 << 10]byte) {
 	for i := range p {

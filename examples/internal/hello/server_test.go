@@ -1,4 +1,4 @@
-package main
+package hello
 
 import (
 	"bytes"
@@ -22,13 +22,13 @@ func client(t *testing.T, dial func() (net.Conn, error)) *http.Client {
 // start serves on a listener in memory, and stops at the end of the test.
 func start(t *testing.T, name string) *http.Client {
 	ln := fasthttputil.NewInmemoryListener()
-	s := servers[name]()
+	s := Servers[name]()
 	served := make(chan error, 1)
-	go func() { served <- s.serve(ln) }()
+	go func() { served <- s.Serve(ln) }()
 	c := client(t, ln.Dial)
 	t.Cleanup(func() {
 		c.CloseIdleConnections()
-		if err := s.shutdown(context.Background()); err != nil {
+		if err := s.Shutdown(context.Background()); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		if err := <-served; err != nil {
@@ -80,7 +80,7 @@ func TestBothServersAnswerAlike(t *testing.T) {
 		{name: "echo without a body", method: "GET", path: "/echo", status: 405, wantKind: plain, wantAllow: "POST, PUT",
 			want: []byte("use POST, PUT\n")},
 	}
-	for name := range servers {
+	for name := range Servers {
 		c := start(t, name)
 		for _, tc := range cases {
 			t.Run(name+": "+tc.name, func(t *testing.T) {
