@@ -1,0 +1,319 @@
+package stack
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// memDevice is a device that a test feeds and reads.
+type memDevice struct {
+	info   link.Info
+	mu     sync.Mutex
+	ready  sync.Cond
+	in     [][]byte
+	meta   []link.Meta
+	out    [][]byte
+	metas  []link.Meta
+	closed bool
+}
+
+func newMemDevice(info link.Info) *memDevice {
+	d := &memDevice{info: info}
+	d.ready.L = &d.mu
+	return d
+}
+
+func (d *memDevice) Info() link.Info { return d.info }
+
+func (d *memDevice) Read(frames []link.Frame) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.in) == 0 && !d.closed {
+		d.ready.Wait()
+	}
+	if d.closed {
+		return 0, link.ErrClosed
+	}
+	n := min(len(frames), len(d.in))
+	for i := range n {
+		b := link.NewBuffer(link.Headroom + len(d.in[i]))
+		copy(b.Bytes()[link.Headroom:], d.in[i])
+		frames[i].Set(b, link.Headroom, link.Headroom+len(d.in[i]))
+		frames[i].Meta = d.meta[i]
+	}
+	d.in, d.meta = d.in[n:], d.meta[n:]
+	return n, nil
+}
+
+func (d *memDevice) Write(frames []link.Frame) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, link.ErrClosed
+	}
+	for i := range frames {
+		b := make([]byte, frames[i].Len())
+		frames[i].CopyTo(b)
+		d.out = append(d.out, b)
+		d.metas = append(d.metas, frames[i].Meta)
+	}
+	return len(frames), nil
+}
+
+func (d *memDevice) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	d.ready.Broadcast()
+	return nil
+}
+
+// bed is a host on a memDevice, in a synctest bubble.
+type bed struct {
+	*testing.T
+	h   *Host
+	dev *memDevice
+}
+
+var (
+	ourMAC   = link.MAC{2, 0, 0, 0, 0, 2}
+	peerMAC  = link.MAC{2, 0, 0, 0, 0, 1}
+	otherMAC = link.MAC{2, 0, 0, 0, 0, 9}
+	ourIP    = netip.MustParseAddr("10.0.0.2")
+	peerIP   = netip.MustParseAddr("10.0.0.1")
+	otherIP  = netip.MustParseAddr("10.0.0.9")
+	ourNet   = netip.MustParsePrefix("10.0.0.2/24")
+)
+
+// onBed runs f with a fresh host that knows nobody.
+func onBed(t *testing.T, cfg Config, f func(*bed)) {
+	t.Helper()
+	onDevice(t, cfg, link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500}, f)
+}
+
+func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &bed{T: t, h: h, dev: newMemDevice(info)}
+		if err := h.Attach(b.dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		f(b)
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// withPeer is onBed with a peer that has just answered an ARP request of ours.
+func withPeer(t *testing.T, cfg Config, f func(*bed)) {
+	t.Helper()
+	onBed(t, cfg, func(b *bed) {
+		b.h.findNeighbor(b, peerIP)
+		f(b)
+	})
+}
+
+// findNeighbor makes peerIP reachable by an exchange of ARP.
+func (h *Host) findNeighbor(b *bed, a netip.Addr) {
+	b.Helper()
+	s := b.listenUDP("10.0.0.2:9")
+	b.writeTo(s, nil, netip.AddrPortFrom(a, 9))
+	b.inject(arpFrame(ourMAC, peerMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: peerMAC, SenderIP: a.As4(),
+		TargetMAC: ourMAC, TargetIP: ourIP.As4()}))
+	if got := b.take(); len(got) != 2 {
+		b.Fatalf("resolving the peer sent %d frames, want request and datagram", len(got))
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// inject gives frames to the host as one burst and waits until it is done with them.
+func (b *bed) inject(frames ...[]byte) {
+	b.Helper()
+	b.injectMeta(link.Meta{}, frames...)
+}
+
+func (b *bed) injectMeta(m link.Meta, frames ...[]byte) {
+	d := b.dev
+	d.mu.Lock()
+	for _, f := range frames {
+		d.in = append(d.in, f)
+		d.meta = append(d.meta, m)
+	}
+	d.ready.Broadcast()
+	d.mu.Unlock()
+	synctest.Wait()
+}
+
+// take returns the frames that the host has sent since the last call.
+func (b *bed) take() [][]byte {
+	synctest.Wait()
+	d := b.dev
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := d.out
+	d.out, d.metas = nil, nil
+	return out
+}
+
+// want compares all that was sent since the last call with frames.
+func (b *bed) want(frames ...[]byte) {
+	b.Helper()
+	got := b.take()
+	if diff := cmp.Diff(dumps(frames), dumps(got)); diff != "" {
+		b.Errorf("frames sent (-want +got):\n%s", diff)
+	}
+}
+
+func dumps(frames [][]byte) []string {
+	s := []string{}
+	for _, f := range frames {
+		s = append(s, hex.EncodeToString(f))
+	}
+	return s
+}
+
+// wantDrop says that exactly n packets were dropped for the reason so far.
+func (b *bed) wantDrop(reason Drop, n uint64) {
+	b.Helper()
+	if got := b.h.Stats().Dropped[reason]; got != n {
+		b.Errorf("dropped for %q: %d, want %d", reason, got, n)
+	}
+}
+
+func (b *bed) listenUDP(local string) *UDPSocket {
+	b.Helper()
+	s, err := b.h.ListenUDP(netip.MustParseAddrPort(local), BindOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func (b *bed) writeTo(s *UDPSocket, p []byte, to netip.AddrPort) {
+	b.Helper()
+	if n, err := s.WriteTo(p, to); n != len(p) || err != nil {
+		b.Fatalf("WriteTo = %d, %v", n, err)
+	}
+}
+
+// wantDatagram takes the next datagram without waiting.
+func (b *bed) wantDatagram(s *UDPSocket, data []byte) {
+	b.Helper()
+	p := make([]byte, 70000)
+	n, _, truncated, err := s.TryReadFrom(p)
+	if err != nil || truncated || !bytes.Equal(p[:n], data) {
+		b.Fatalf("TryReadFrom = %d octets, truncated %v, %v; want %d octets", n, truncated, err, len(data))
+	}
+}
+
+func (b *bed) wantNoDatagram(s *UDPSocket) {
+	b.Helper()
+	if n, from, _, err := s.TryReadFrom(make([]byte, 1)); err == nil {
+		b.Fatalf("an unexpected datagram of %d octets or more from %v", n, from)
+	}
+}
+
+// Frames.
+
+func arpFrame(dst, src link.MAC, p wire.ARP) []byte {
+	b := make([]byte, wire.ARPLen)
+	p.Marshal(b)
+	return ethFrame(dst, src, wire.EtherTypeARP, b)
+}
+
+func ethFrame(dst, src link.MAC, typ uint16, payload []byte) []byte {
+	b := make([]byte, wire.EthernetLen, wire.EthernetLen+len(payload))
+	(&wire.Ethernet{Dst: dst, Src: src, Type: typ}).Marshal(b)
+	return append(b, payload...)
+}
+
+// in4 frames an IPv4 packet from the peer to the host.
+func in4(packet []byte) []byte { return ethFrame(ourMAC, peerMAC, wire.EtherTypeIPv4, packet) }
+
+// out4 frames one from the host to the peer.
+func out4(packet []byte) []byte { return ethFrame(peerMAC, ourMAC, wire.EtherTypeIPv4, packet) }
+
+// ip4 builds a packet; fields of h that are zero get their usual values.
+func ip4(h wire.IPv4, payload []byte) []byte {
+	if h.TTL == 0 {
+		h.TTL = 64
+	}
+	if h.TotalLen == 0 {
+		h.TotalLen = wire.IPv4Len + (len(h.Options)+3)&^3 + len(payload)
+	}
+	b := make([]byte, wire.IPv4MaxLen)
+	return append(b[:h.Marshal(b)], payload...)
+}
+
+func fromPeer(proto uint8) wire.IPv4 {
+	return wire.IPv4{Protocol: proto, Src: peerIP.As4(), Dst: ourIP.As4()}
+}
+
+func toPeer(proto uint8) wire.IPv4 {
+	return wire.IPv4{Protocol: proto, Src: ourIP.As4(), Dst: peerIP.As4()}
+}
+
+// udp4 builds a datagram with its checksum.
+func udp4(src, dst netip.Addr, srcPort, dstPort uint16, data []byte) []byte {
+	b := make([]byte, wire.UDPLen, wire.UDPLen+len(data))
+	u := wire.UDP{SrcPort: srcPort, DstPort: dstPort, Length: wire.UDPLen + len(data)}
+	u.Marshal(b)
+	b = append(b, data...)
+	c := wire.UDPChecksum(b, wire.PseudoHeader(src, dst, wire.ProtocolUDP, len(b)))
+	b[6], b[7] = byte(c>>8), byte(c)
+	return b
+}
+
+// icmp4 builds an ICMP message with its checksum.
+func icmp4(typ, code uint8, rest [4]byte, body []byte) []byte {
+	b := make([]byte, wire.ICMPLen, wire.ICMPLen+len(body))
+	(&wire.ICMPv4{Type: typ, Code: code, Rest: rest}).Marshal(b)
+	b = append(b, body...)
+	wire.PutICMPv4Checksum(b)
+	return b
+}
+
+// tcp4 builds a segment with its checksum.
+func tcp4(src, dst netip.Addr, h wire.TCP, data []byte) []byte {
+	b := make([]byte, wire.TCPMaxLen)
+	b = append(b[:h.Marshal(b)], data...)
+	c := wire.Checksum(b, wire.PseudoHeader(src, dst, wire.ProtocolTCP, len(b)))
+	b[16], b[17] = byte(c>>8), byte(c)
+	return b
+}
+
+// octets returns n octets that differ from place to place.
+func octets(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	return b
+}
+
+// parsed4 is a sent frame as IPv4 packet.
+func (b *bed) parsed4(f []byte) (ip wire.IPv4, payload []byte) {
+	b.Helper()
+	payload, err := ip.Parse(f[wire.EthernetLen:])
+	if err != nil {
+		b.Fatalf("a sent frame does not parse: %v", err)
+	}
+	return ip, payload
+}

@@ -1,0 +1,408 @@
+package stack
+
+import (
+	"bytes"
+	"net/netip"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+func TestUDPInput(t *testing.T) {
+	udpIn := func(b []byte) []byte { return in4(ip4(fromPeer(wire.ProtocolUDP), b)) }
+	t.Run("B-UDP-1 a checksum of zero is sent as 0xffff", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			// Two octets that make the sum come out as zero.
+			d := udp4(ourIP, peerIP, 7, 9, []byte{0, 0})
+			want := append(d[:6:6], 0xff, 0xff, d[6], d[7])
+			b.writeTo(s, d[6:8], netip.AddrPortFrom(peerIP, 9))
+			out := b.take()
+			if _, p := b.parsed4(out[0]); !bytes.Equal(p, want) {
+				t.Errorf("sent %x, want %x", p, want)
+			}
+		})
+	})
+	t.Run("B-UDP-2 a wrong checksum is dropped, none is accepted", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			good := udp4(peerIP, ourIP, 5, 7, []byte("good"))
+			bad := udp4(peerIP, ourIP, 5, 7, []byte("bad"))
+			bad[7] ^= 1
+			unchecked := udp4(peerIP, ourIP, 5, 7, []byte("none"))
+			unchecked[6], unchecked[7] = 0, 0
+			b.inject(udpIn(bad), udpIn(good), udpIn(unchecked))
+			b.wantDatagram(s, []byte("good"))
+			b.wantDatagram(s, []byte("none"))
+			b.wantNoDatagram(s)
+			b.want()
+			b.wantDrop(DropUDPChecksum, 1)
+		})
+	})
+	t.Run("B-UDP-4 lengths that lie are dropped, trailing octets cut", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			length := func(n byte) []byte {
+				d := udp4(peerIP, ourIP, 5, 7, []byte("abcd"))
+				d[5], d[6], d[7] = n, 0, 0
+				return udpIn(d)
+			}
+			b.inject(length(7), length(0), length(13), udpIn(make([]byte, 7)))
+			b.wantNoDatagram(s)
+			b.wantDrop(DropUDPMalformed, 4)
+			b.inject(length(10))
+			b.wantDatagram(s, []byte("ab"))
+			b.want()
+		})
+	})
+	t.Run("B-UDP-8 an empty datagram is delivered", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			b.inject(udpIn(udp4(peerIP, ourIP, 5, 7, nil)))
+			n, from, truncated, err := s.ReadFrom(make([]byte, 10))
+			if n != 0 || from != netip.AddrPortFrom(peerIP, 5) || truncated || err != nil {
+				t.Errorf("ReadFrom = %d, %v, %v, %v", n, from, truncated, err)
+			}
+		})
+	})
+	t.Run("B-UDP-9 a short buffer loses the rest of its datagram alone", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			b.inject(udpIn(udp4(peerIP, ourIP, 5, 7, []byte("0123456789"))), udpIn(udp4(peerIP, ourIP, 5, 7, []byte("next"))))
+			p := make([]byte, 4)
+			if n, _, truncated, err := s.ReadFrom(p); n != 4 || !truncated || err != nil || string(p) != "0123" {
+				t.Errorf("ReadFrom = %d %q, truncated %v, %v", n, p, truncated, err)
+			}
+			b.wantDatagram(s, []byte("next"))
+		})
+	})
+	t.Run("B-UDP-10 the connected socket comes before the address and the address before the wildcard", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			reuse := BindOptions{ReuseAddr: true}
+			var sockets []*UDPSocket
+			for _, local := range []string{"0.0.0.0:7", "10.0.0.2:7", "10.0.0.2:7"} {
+				s, err := b.h.ListenUDP(netip.MustParseAddrPort(local), reuse)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sockets = append(sockets, s)
+			}
+			if err := sockets[2].Connect(netip.AddrPortFrom(peerIP, 5)); err != nil {
+				t.Fatal(err)
+			}
+			in := func(port uint16) []byte { return udpIn(udp4(peerIP, ourIP, port, 7, []byte{byte(port)})) }
+			b.inject(in(5), in(6))
+			b.wantDatagram(sockets[2], []byte{5})
+			b.wantDatagram(sockets[1], []byte{6})
+			if err := sockets[1].Close(); err != nil {
+				t.Fatal(err)
+			}
+			b.inject(in(6))
+			b.wantDatagram(sockets[0], []byte{6})
+			b.wantNoDatagram(sockets[2])
+		})
+	})
+	t.Run("B-UDP-10 sockets that share a port by ReusePort share its flows", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			var sockets [4]*UDPSocket
+			for i := range sockets {
+				s, err := b.h.ListenUDP(netip.MustParseAddrPort("10.0.0.2:7"), BindOptions{ReusePort: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sockets[i] = s
+			}
+			for round := range 2 {
+				for port := range uint16(1000) {
+					b.inject(udpIn(udp4(peerIP, ourIP, port+1, 7, nil)))
+				}
+				for i, s := range sockets {
+					n := 0
+					for {
+						if _, _, _, err := s.TryReadFrom(nil); err != nil {
+							break
+						}
+						n++
+					}
+					if n < 150 || n > 350 {
+						t.Errorf("round %d: socket %d got %d of 1000 flows", round, i, n)
+					}
+				}
+			}
+		})
+	})
+	t.Run("B-UDP-11 group sources are dropped", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("0.0.0.0:7")
+			for _, src := range []string{"224.0.0.1", "255.255.255.255", "10.0.0.255"} {
+				a := netip.MustParseAddr(src)
+				h := fromPeer(wire.ProtocolUDP)
+				h.Src = a.As4()
+				b.inject(in4(ip4(h, udp4(a, ourIP, 5, 7, nil))))
+			}
+			b.wantNoDatagram(s)
+			b.wantDrop(DropBadSource, 3)
+		})
+	})
+	t.Run("B-UDP-12 the receive queue is bounded and drops the newest", func(t *testing.T) {
+		for _, size := range []int{0, 100, 1400} {
+			withPeer(t, Config{}, func(b *bed) {
+				s := b.listenUDP("10.0.0.2:7")
+				if err := s.SetReadBuffer(64 << 10); err != nil {
+					t.Fatal(err)
+				}
+				d := udpIn(udp4(peerIP, ourIP, 5, 7, octets(size)))
+				for range 1000 {
+					b.inject(d)
+				}
+				s.mu.Lock()
+				charge, queued := s.charge, len(s.queue)-s.head
+				s.mu.Unlock()
+				if charge > 64<<10 || queued == 0 {
+					t.Errorf("%d datagrams of %d octets take %d octets, the limit is 64 KiB", queued, size, charge)
+				}
+				b.wantDrop(DropUDPFull, uint64(1000-queued))
+				for range queued {
+					b.wantDatagram(s, octets(size))
+				}
+				b.inject(d)
+				b.wantDatagram(s, octets(size))
+			})
+		}
+	})
+}
+
+func TestUDPErrors(t *testing.T) {
+	unreachable := in4(ip4(fromPeer(wire.ProtocolICMP),
+		icmp4(3, 3, [4]byte{}, ip4(toPeer(wire.ProtocolUDP), udp4(ourIP, peerIP, 7, 9, nil)))))
+	t.Run("B-UDP-5 port unreachable reaches the connected socket once, and no other", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			b.inject(unreachable)
+			b.wantNoDatagram(s)
+			if err := s.Connect(netip.AddrPortFrom(peerIP, 9)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan error, 2)
+			go func() {
+				for range 2 {
+					_, err := s.Read(make([]byte, 1))
+					got <- err
+				}
+			}()
+			b.inject(unreachable)
+			if err := <-got; err != syscall.ECONNREFUSED {
+				t.Errorf("Read = %v, want ECONNREFUSED", err)
+			}
+			synctest.Wait()
+			select {
+			case err := <-got:
+				t.Errorf("the second Read did not wait: %v", err)
+			default:
+			}
+			b.inject(unreachable)
+			<-got
+			b.inject(unreachable)
+			if _, err := s.Write([]byte("x")); err != syscall.ECONNREFUSED {
+				t.Errorf("Write = %v, want ECONNREFUSED", err)
+			}
+			if _, err := s.Write([]byte("x")); err != nil {
+				t.Errorf("the second Write = %v", err)
+			}
+		})
+	})
+	t.Run("B-UDP-6 broadcasts need SetBroadcast", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			for _, dst := range []string{"255.255.255.255", "10.0.0.255"} {
+				a := netip.MustParseAddr(dst)
+				if _, err := s.WriteTo(nil, netip.AddrPortFrom(a, 9)); err != syscall.EACCES {
+					t.Errorf("WriteTo %s = %v, want EACCES", dst, err)
+				}
+				if err := s.SetBroadcast(true); err != nil {
+					t.Fatal(err)
+				}
+				b.writeTo(s, []byte("all"), netip.AddrPortFrom(a, 9))
+				h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: a.As4(), ID: b.lastID()}
+				b.want(ethFrame(wire.BroadcastMAC, ourMAC, wire.EtherTypeIPv4, ip4(h, udp4(ourIP, a, 7, 9, []byte("all")))))
+				if err := s.SetBroadcast(false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			group := netip.MustParseAddr("239.129.2.3")
+			b.writeTo(s, nil, netip.AddrPortFrom(group, 9))
+			h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: group.As4(), ID: b.lastID(), TTL: 1}
+			b.want(ethFrame(link.MAC{1, 0, 0x5e, 1, 2, 3}, ourMAC, wire.EtherTypeIPv4, ip4(h, udp4(ourIP, group, 7, 9, nil))))
+		})
+	})
+	t.Run("B-UDP-7 the longest datagram", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			b.writeTo(s, octets(65507), netip.AddrPortFrom(peerIP, 9))
+			if n := len(b.take()); n != 45 {
+				t.Errorf("%d fragments, want 45", n)
+			}
+			if _, err := s.WriteTo(octets(65508), netip.AddrPortFrom(peerIP, 9)); err != syscall.EMSGSIZE {
+				t.Errorf("WriteTo = %v, want EMSGSIZE", err)
+			}
+		})
+	})
+	t.Run("binds that clash", func(t *testing.T) {
+		for _, tt := range []struct {
+			first, second string
+			one, two      BindOptions
+			err           error
+		}{
+			{"10.0.0.2:7", "10.0.0.2:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"0.0.0.0:7", "10.0.0.2:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"10.0.0.2:7", "0.0.0.0:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"10.0.0.2:7", "[::]:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"10.0.0.2:7", "[::]:7", BindOptions{}, BindOptions{V6Only: true}, nil},
+			{"0.0.0.0:7", "[::]:7", BindOptions{}, BindOptions{V6Only: true}, nil},
+			{"0.0.0.0:7", "[::]:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"10.0.0.2:7", "127.0.0.1:7", BindOptions{}, BindOptions{}, nil},
+			{"10.0.0.2:7", "10.0.0.2:8", BindOptions{}, BindOptions{}, nil},
+			{"10.0.0.2:7", "10.0.0.2:7", BindOptions{ReusePort: true}, BindOptions{}, syscall.EADDRINUSE},
+			{"10.0.0.2:7", "10.0.0.2:7", BindOptions{ReusePort: true}, BindOptions{ReusePort: true}, nil},
+			{"10.0.0.2:7", "10.0.0.9:7", BindOptions{}, BindOptions{}, syscall.EADDRNOTAVAIL},
+		} {
+			onBed(t, Config{}, func(b *bed) {
+				if _, err := b.h.ListenUDP(netip.MustParseAddrPort(tt.first), tt.one); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := b.h.ListenUDP(netip.MustParseAddrPort(tt.second), tt.two); err != tt.err {
+					t.Errorf("%s after %s: %v, want %v", tt.second, tt.first, err, tt.err)
+				}
+			})
+		}
+	})
+	t.Run("ports are chosen, exhausted and given back", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			var all []*UDPSocket
+			seen := map[uint16]bool{}
+			for range ephemeralPorts {
+				s := b.listenUDP("10.0.0.2:0")
+				if seen[s.Local().Port()] {
+					t.Fatalf("port %d twice", s.Local().Port())
+				}
+				seen[s.Local().Port()] = true
+				all = append(all, s)
+			}
+			if _, err := b.h.ListenUDP(netip.MustParseAddrPort("10.0.0.2:0"), BindOptions{}); err != syscall.EADDRINUSE {
+				t.Errorf("with no port left: %v, want EADDRINUSE", err)
+			}
+			for _, s := range all {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := b.h.Stats().UDPSockets; n != 0 || len(b.h.udp.ports) != 0 {
+				t.Errorf("%d sockets and %d ports left", n, len(b.h.udp.ports))
+			}
+		})
+	})
+}
+
+func TestUDPSocketBlocking(t *testing.T) {
+	t.Run("a read deadline ends a waiting read at its moment, and can be cleared", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			start := time.Now()
+			if err := s.SetReadDeadline(start.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Read(make([]byte, 1)); err != syscall.EAGAIN || time.Since(start) != time.Second {
+				t.Errorf("Read = %v after %v, want EAGAIN after 1s", err, time.Since(start))
+			}
+			if err := s.SetReadDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() {
+				_, err := s.Read(make([]byte, 1))
+				done <- err
+			}()
+			time.Sleep(time.Hour)
+			if err := s.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != syscall.EAGAIN {
+				t.Errorf("Read = %v, want EAGAIN", err)
+			}
+			if err := s.SetWriteDeadline(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.WriteTo(nil, netip.AddrPortFrom(peerIP, 9)); err != syscall.EAGAIN {
+				t.Errorf("WriteTo = %v, want EAGAIN", err)
+			}
+		})
+	})
+	t.Run("Close ends what waits, and all later calls", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			done := make(chan error)
+			for range 3 {
+				go func() {
+					_, err := s.Read(make([]byte, 1))
+					done <- err
+				}()
+			}
+			synctest.Wait()
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := <-done; err != syscall.EBADF {
+					t.Errorf("Read = %v, want EBADF", err)
+				}
+			}
+			_, write := s.WriteTo(nil, netip.AddrPortFrom(peerIP, 9))
+			_, empty := s.Write(nil)
+			for _, err := range []error{s.Close(), s.SetReadDeadline(time.Time{}), s.SetBroadcast(true), write, empty,
+				s.Connect(netip.AddrPortFrom(peerIP, 9))} {
+				if err != syscall.EBADF {
+					t.Errorf("after Close: %v, want EBADF", err)
+				}
+			}
+		})
+	})
+	t.Run("loopback: to own addresses and 127.0.0.1, and a closed port refuses", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			s := b.listenUDP("0.0.0.0:7")
+			for _, to := range []string{"10.0.0.2:7", "127.0.0.1:7", "127.9.9.9:7", "0.0.0.0:7"} {
+				c := b.listenUDP("0.0.0.0:0")
+				if err := c.Connect(netip.MustParseAddrPort(to)); err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range []int{0, 1, 1000, 65507} {
+					if _, err := c.Write(octets(n)); err != nil {
+						t.Fatal(err)
+					}
+					p := make([]byte, 65507)
+					m, from, _, err := s.ReadFrom(p)
+					if m != n || err != nil || from != c.Local() || !bytes.Equal(p[:m], octets(n)) {
+						t.Fatalf("%s: ReadFrom = %d, %v, %v; want %d from %v", to, m, from, err, n, c.Local())
+					}
+				}
+			}
+			c := b.listenUDP("127.0.0.1:0")
+			if err := c.Connect(netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Read(nil); err != syscall.ECONNREFUSED {
+				t.Errorf("Read = %v, want ECONNREFUSED", err)
+			}
+			b.want()
+		})
+	})
+}
