@@ -5,12 +5,12 @@ import (
 	"github.com/unet-go/unet/stack/wheel"
 )
 
-// halfOpen is a passive open whose handshake is not complete: no socket, no goroutine, no timer object.
+// halfOpen is a passive open whose handshake is not complete: no socket, no goroutine, no timer object, and 128
+// octets. Its listener is found by the local address.
 type halfOpen struct {
 	flow
 	timer wheel.Node[flow]
 	tcp   tcp.HalfOpen
-	group *listenGroup
 }
 
 // synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
@@ -31,26 +31,27 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 		return
 	}
 	options := listener.options.Load()
-	if int(g.halfOpens.Load()) >= listener.synLimit() || s.layer.halfOpens.Load() >= int64(s.layer.limits.halfOpen) {
+	pending := s.layer.ports.halfOpens.of(t.Local.Port())
+	if int(pending.Load()) >= listener.synLimit() || s.layer.halfOpens.Load() >= int64(s.layer.limits.halfOpen) {
 		s.events.cookies++
 		g.lastCookie.Store(int64(now))
 		s.cookie.InitCookie(&s.env, t, r.path, options, &in.seg, now)
 		s.cookie.SynAck(&s.env, s.clearReply(), now)
-		s.transmitLocked(r, in.key.ports(), options.TTL, options.TOS, &s.reply)
+		s.sendReplyLocked(r, t, options.TTL, options.TOS)
 		return
 	}
-	half := &halfOpen{group: g}
+	half := &halfOpen{}
 	half.kind = halfOpenFlow
 	half.timer.Owner = &half.flow
 	if !s.insertLocked(&half.flow, &in.key, in.hash) {
 		return
 	}
-	g.halfOpens.Add(1)
+	pending.Add(1)
 	s.layer.halfOpens.Add(1)
 	s.states[tcp.SynReceived]++
 	half.tcp.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
 	half.tcp.SynAck(&s.env, s.clearReply(), now)
-	s.transmitLocked(r, in.key.ports(), options.TTL, options.TOS, &s.reply)
+	s.sendReplyLocked(r, t, options.TTL, options.TOS)
 	s.armHalfOpenLocked(half)
 }
 
@@ -85,6 +86,7 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now tcp.Time) {
 		return
 	}
 	s.events.cookiesOK++
+	s.env.Counters.SegmentsIn-- // the connection counts it
 	s.acceptLocked(c, listener, &s.cookie, in, now)
 }
 
@@ -108,13 +110,14 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now tcp.Time) {
 // completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue
 // is full the ACK is ignored and the record kept: its SYN-ACK, sent again, asks for the next one.
 func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
-	listener := half.group.pick(in.hash)
-	if listener == nil {
+	g := s.layer.listen.find(in.key.local())
+	if g == nil { // closed, and about to reset its half-open connections
 		s.removeHalfOpenLocked(half)
 		s.refuseLocked(in)
 		return
 	}
-	if !listener.reserve() {
+	listener := g.pick(in.hash)
+	if listener == nil || !listener.reserve() {
 		s.events.listenOverflows++
 		s.armHalfOpenLocked(half)
 		return
@@ -171,7 +174,7 @@ func (s *shard) removeHalfOpenLocked(half *halfOpen) {
 // dropHalfOpenLocked forgets a record that is out of the table.
 func (s *shard) dropHalfOpenLocked(half *halfOpen) {
 	s.timers.Disarm(&half.timer)
-	half.group.halfOpens.Add(-1)
+	s.layer.ports.halfOpens.of(half.localPort()).Add(-1)
 	s.layer.halfOpens.Add(-1)
 	s.states[tcp.SynReceived]--
 }

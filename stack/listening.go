@@ -11,7 +11,6 @@ import (
 // listenGroup is who listens at one address and port: one listener, or several that share it by ReusePort.
 type listenGroup struct {
 	listeners  atomic.Pointer[[]*Listener]
-	halfOpens  atomic.Int64
 	lastCookie atomic.Int64 // the tcp.Time of the last SYN cookie sent; 0 for never
 }
 
@@ -87,7 +86,7 @@ func (t *listenTable) remove(l *Listener) {
 	t.changing.Lock()
 	defer t.changing.Unlock()
 	groups := maps.Clone(*t.groups.Load())
-	var empty []*listenGroup
+	empty := false
 	for _, k := range l.keys() {
 		g := groups[k]
 		if g == nil {
@@ -97,30 +96,33 @@ func (t *listenTable) remove(l *Listener) {
 		g.listeners.Store(&list)
 		if len(list) == 0 {
 			delete(groups, k)
-			empty = append(empty, g)
+			empty = true
 		}
 	}
 	t.groups.Store(&groups)
-	for _, g := range empty {
-		t.purge(g)
+	if empty {
+		t.purge(l.binding.local.Port())
 	}
 }
 
-// purge resets the half-open connections of a group that nobody finds any longer.
-func (t *listenTable) purge(g *listenGroup) {
-	// Whoever found the group before it left the map is done with it once each lock has been held.
+// purge resets the half-open connections of a port for which nobody listens any longer.
+func (t *listenTable) purge(port uint16) {
+	// Whoever found a listener before it left the map is done with it once each lock has been held.
 	for i := range t.layer.shards {
 		t.layer.shards[i].lock()
 		t.layer.shards[i].unlock()
 	}
 	for i := range t.layer.shards {
-		if g.halfOpens.Load() == 0 {
+		if t.layer.ports.halfOpens.of(port).Load() == 0 {
 			return
 		}
 		s := &t.layer.shards[i]
 		s.lock()
 		now := t.layer.host.clock.now()
-		for _, f := range s.flows.all(func(f *flow) bool { return f.kind == halfOpenFlow && f.halfOpen().group == g }) {
+		stale := s.flows.all(func(f *flow) bool {
+			return f.kind == halfOpenFlow && f.localPort() == port && t.find(s.tuple(f).Local) == nil
+		})
+		for _, f := range stale {
 			s.resetHalfOpenLocked(f.halfOpen(), now)
 		}
 		s.unlock()

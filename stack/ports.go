@@ -47,7 +47,8 @@ type portTable struct {
 	count    int
 	bound    [1 << 16 / 32]atomic.Uint32 // ports with a binding, a bit each: read without the lock
 
-	flows [256]atomic.Pointer[[256]atomic.Int32] // by port, allocated as needed
+	flows     portCounts // of all kinds
+	halfOpens portCounts // of the flows, the half-open records
 
 	seed   maphash.Seed
 	offset [1024]atomic.Uint32 // where the search of a group of destinations goes on
@@ -61,21 +62,19 @@ func (t *portTable) init() {
 	}
 }
 
-// retain counts a flow in, release out, inUse says whether there is one.
-func (t *portTable) retain(port uint16) {
-	page := t.flows[port>>8].Load()
-	if page == nil {
-		t.flows[port>>8].CompareAndSwap(nil, new([256]atomic.Int32))
-		page = t.flows[port>>8].Load()
-	}
-	page[port&0xff].Add(1)
+// portCounts is a number for each port, in pages that are allocated as needed.
+type portCounts struct {
+	pages [256]atomic.Pointer[[256]atomic.Int32]
 }
 
-func (t *portTable) release(port uint16) { t.flows[port>>8].Load()[port&0xff].Add(-1) }
-
-func (t *portTable) inUse(port uint16) bool {
-	page := t.flows[port>>8].Load()
-	return page != nil && page[port&0xff].Load() > 0
+// of returns the number of a port.
+func (c *portCounts) of(port uint16) *atomic.Int32 {
+	page := c.pages[port>>8].Load()
+	if page == nil {
+		c.pages[port>>8].CompareAndSwap(nil, new([256]atomic.Int32))
+		page = c.pages[port>>8].Load()
+	}
+	return &page[port&0xff]
 }
 
 // isBound says whether somebody has bound the port, whatever the address.
@@ -154,7 +153,7 @@ func (t *portTable) choose() (uint16, bool) {
 	start := rand.Uint32N(ephemeralPorts)
 	for i := range uint32(ephemeralPorts) {
 		port := uint16(firstEphemeral + (start+i)%ephemeralPorts)
-		if len(t.bindings[port]) == 0 && !t.inUse(port) {
+		if len(t.bindings[port]) == 0 && t.flows.of(port).Load() == 0 {
 			return port, true
 		}
 	}
@@ -171,7 +170,7 @@ func (t *portTable) conflicts(b *Binding) bool {
 			return true
 		}
 	}
-	return !b.options.ReuseAddr && !b.options.ReusePort && t.inUse(b.local.Port())
+	return !b.options.ReuseAddr && !b.options.ReusePort && t.flows.of(b.local.Port()).Load() > 0
 }
 
 // overlaps says whether a packet could be for either of two bindings of one port.

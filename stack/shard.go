@@ -216,14 +216,14 @@ func (s *shard) insertLocked(f *flow, k *flowKey, hash uint64) bool {
 	if !s.flows.insert(f, k, hash) {
 		return false
 	}
-	s.layer.ports.retain(f.localPort())
+	s.layer.ports.flows.of(f.localPort()).Add(1)
 	return true
 }
 
 // removeLocked takes f out of the table.
 func (s *shard) removeLocked(f *flow) {
 	s.flows.remove(f)
-	s.layer.ports.release(f.localPort())
+	s.layer.ports.flows.of(f.localPort()).Add(-1)
 }
 
 // tuple returns the four-tuple of f.

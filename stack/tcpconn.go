@@ -126,13 +126,7 @@ func (s *shard) departLocked(c *TCPConn, events tcp.Event, now tcp.Time) {
 		s.layer.orphans.Add(-1)
 	}
 	c.bits &^= inTable | orphan
-	errno := c.tcp.Err()
-	// The peer had said goodbye before it reset: for the reader the stream has ended in order, and the
-	// writer gets what Linux gives in CLOSE-WAIT (ledger E-RW-3).
-	if errno == syscall.ECONNRESET && c.tcp.EOF() && c.bits&writeShut == 0 {
-		errno = syscall.EPIPE
-	}
-	if errno != 0 && c.err == 0 {
+	if errno := c.tcp.Err(); errno != 0 && c.err == 0 {
 		c.setError(errno)
 	}
 }

@@ -191,6 +191,7 @@ func (s *shard) touchLocked(c *TCPConn, now tcp.Time) {
 
 // unknownLocked takes a segment of no known flow to a listener, or refuses it.
 func (s *shard) unknownLocked(in *inbound, now tcp.Time) {
+	s.env.Counters.SegmentsIn++
 	g := s.layer.listen.find(in.key.local())
 	if g == nil {
 		s.refuseLocked(in)

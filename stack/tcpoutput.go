@@ -64,7 +64,13 @@ func (s *shard) replyLocked(t tcp.Tuple) {
 	if err != nil {
 		return
 	}
-	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), 0, 0, &s.reply)
+	s.sendReplyLocked(r, t, 0, 0)
+}
+
+// sendReplyLocked sends s.reply over r.
+func (s *shard) sendReplyLocked(r *route, t tcp.Tuple, ttl, tos uint8) {
+	s.env.Counters.SegmentsOut++
+	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, &s.reply)
 }
 
 // refuseLocked answers a segment that nobody expects (RFC 9293 3.10.7.1), within a limit.

@@ -1,0 +1,181 @@
+package stack
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+var (
+	addrA = netip.MustParseAddr("10.0.0.1")
+	addrB = netip.MustParseAddr("10.0.0.2")
+)
+
+// network is two hosts on a segment, in a bubble's fake time.
+type network struct {
+	*testing.T
+	a, b *Host
+	wire *sim.Segment
+}
+
+// inNetwork runs body in a bubble, and checks that the hosts end with nothing left.
+func inNetwork(t *testing.T, name string, cfg sim.Config, body func(n *network)) {
+	t.Helper()
+	inHosts(t, name, cfg, Config{}, body)
+}
+
+func inHosts(t *testing.T, name string, cfg sim.Config, hosts Config, body func(n *network)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n := &network{T: t, wire: sim.NewSegment(cfg)}
+			n.a, n.b = n.host(hosts, addrA), n.host(hosts, addrB)
+			body(n)
+			for _, h := range []*Host{n.a, n.b} {
+				if err := h.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+				g := h.Stats().TCPGauges
+				if g.Connections() != 0 || g.HalfOpen != 0 || g.Orphans != 0 || g.Bindings != 0 || g.States[tcp.TimeWaitState] != 0 {
+					t.Errorf("left after Close: %+v", g)
+				}
+			}
+			if err := n.wire.Close(); err != nil {
+				t.Errorf("segment: %v", err)
+			}
+		})
+	})
+}
+
+func (n *network) host(cfg Config, addr netip.Addr) *Host {
+	n.Helper()
+	h, err := New(cfg)
+	n.must(err)
+	n.must(h.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, 24)}}))
+	return h
+}
+
+func (n *network) must(err error) {
+	n.Helper()
+	if err != nil {
+		n.Fatal(err)
+	}
+}
+
+// want checks an error against an errno, 0 for none.
+func (n *network) want(what string, err error, errno syscall.Errno) {
+	n.Helper()
+	if errno == 0 && err == nil {
+		return
+	}
+	if !errors.Is(err, errno) || errno == 0 {
+		n.Errorf("%s: error %v, want %v", what, err, errno)
+	}
+}
+
+func (n *network) bind(h *Host, port uint16) *Binding {
+	n.Helper()
+	b, err := h.BindTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), port), BindOptions{ReuseAddr: true})
+	n.must(err)
+	return b
+}
+
+func (n *network) listen(h *Host, port uint16, backlog int) *Listener {
+	n.Helper()
+	l, err := h.ListenTCP(n.bind(h, port), backlog, tcp.DefaultOptions())
+	n.must(err)
+	return l
+}
+
+// dial begins an active open from a to b.
+func (n *network) dial(port uint16) *TCPConn {
+	n.Helper()
+	c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, port), tcp.DefaultOptions())
+	n.must(err)
+	return c
+}
+
+// connect returns the ends of a connection from a to b.
+func (n *network) connect() (client, server *TCPConn) {
+	n.Helper()
+	l := n.listen(n.b, 80, 16)
+	client = n.dial(80)
+	n.must(client.WaitConnect())
+	server, err := l.Accept()
+	n.must(err)
+	n.must(l.Close())
+	return client, server
+}
+
+func (n *network) write(c *TCPConn, text string) {
+	n.Helper()
+	if k, err := c.Write([]byte(text)); err != nil || k != len(text) {
+		n.Fatalf("Write: %d, %v", k, err)
+	}
+}
+
+// read reads once; at the end of the stream it returns "EOF", and the errno's name for an error.
+func (n *network) read(c *TCPConn) string {
+	n.Helper()
+	var b [4096]byte
+	k, err := c.Read(b[:])
+	switch {
+	case err != nil:
+		return err.Error()
+	case k == 0:
+		return "EOF"
+	}
+	return string(b[:k])
+}
+
+// reads checks what the next reads return.
+func (n *network) reads(c *TCPConn, want ...string) {
+	n.Helper()
+	for i, w := range want {
+		if got := n.read(c); got != w {
+			n.Errorf("read %d: %q, want %q", i+1, got, w)
+		}
+	}
+}
+
+func (n *network) state(c *TCPConn, want tcp.State) {
+	n.Helper()
+	if got := c.State(); got != want {
+		n.Errorf("state %v, want %v", got, want)
+	}
+}
+
+func settle() { synctest.Wait() }
+
+func TestConversation(t *testing.T) {
+	inNetwork(t, "C-BASIC open, both ways, close", sim.Config{Delay: time.Millisecond}, func(n *network) {
+		client, server := n.connect()
+		if client.Local() != server.Remote() || client.Remote() != server.Local() {
+			n.Errorf("addresses: %v-%v and %v-%v", client.Local(), client.Remote(), server.Local(), server.Remote())
+		}
+		n.write(client, "ping")
+		n.reads(server, "ping")
+		n.write(server, "pong")
+		n.reads(client, "pong")
+		n.must(client.Close())
+		n.reads(server, "EOF", "EOF", "EOF") // E-RW-1
+		n.must(server.Close())
+		time.Sleep(time.Second)
+		if g := n.b.Stats().TCPGauges; g.Connections() != 0 {
+			n.Errorf("server: %+v", g)
+		}
+		if g := n.a.Stats().TCPGauges; g.Connections() != 0 || g.States[tcp.TimeWaitState] != 1 {
+			n.Errorf("client: %+v", g)
+		}
+		time.Sleep(2 * time.Minute)
+		if g := n.a.Stats().TCPGauges; g.States[tcp.TimeWaitState] != 0 {
+			n.Errorf("after 2MSL: %+v", g)
+		}
+	})
+}
