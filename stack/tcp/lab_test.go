@@ -139,7 +139,7 @@ func (l *lab) raw(s seg) {
 		in.Ack = 0
 	}
 	text := []byte(s.text)
-	if text == nil || len(text) == 0 {
+	if len(text) == 0 {
 		text = make([]byte, s.n)
 		for i := range text {
 			text[i] = byte(s.seq + uint32(i))

@@ -34,21 +34,17 @@ func (c *Conn) ackDue() bool {
 }
 
 func (c *Conn) sendText(now Time) {
-	for c.tx.sb.lost > 0 {
-		if !c.retransmit(now) {
-			return
-		}
+	for c.tx.sb.lost > 0 && c.retransmit(now) {
 	}
-	sent := false
-	for c.sendNew(now) {
-		sent = true
+	for c.tx.sb.lost == 0 && c.sendNew(now) {
 	}
-	if sent || c.flightSize() > 0 {
-		if c.pipe()+uint32(c.smss) > c.cwnd {
-			c.set(flagCWNDLimited)
-		} else {
-			c.clear(flagCWNDLimited)
-		}
+	if c.flightSize() == 0 {
+		return
+	}
+	if c.pipe()+uint32(c.smss) > c.cwnd {
+		c.set(flagCWNDLimited)
+	} else {
+		c.clear(flagCWNDLimited)
 	}
 }
 

@@ -118,6 +118,7 @@ func (c *Conn) detect(now Time) {
 // react is congestion control's answer to an acknowledgment.
 func (c *Conn) react(ev *ackEvent, now Time) {
 	tx := c.tx
+	lost := tx.sb.lost
 	if c.has(flagSACK) {
 		if tx.sb.sacked > 0 || tx.sb.lost > 0 || c.ca != caOpen {
 			c.detect(now)
@@ -130,7 +131,7 @@ func (c *Conn) react(ev *ackEvent, now Time) {
 	case caOpen:
 		if tx.sb.lost > 0 {
 			c.enterRecovery(ev, now)
-			c.prr(ev.delivered)
+			c.prr(ev.delivered, false)
 		} else if ev.acked > 0 {
 			c.grow(ev, now)
 		}
@@ -139,7 +140,8 @@ func (c *Conn) react(ev *ackEvent, now Time) {
 			c.exitRecovery()
 			return
 		}
-		c.prr(ev.delivered)
+		// SafeACK: it makes progress and shows no further loss.
+		c.prr(ev.delivered, ev.acked > 0 && tx.sb.lost <= lost)
 	case caLoss:
 		if c.recover.LessThanEq(c.snd.una) {
 			c.ca = caOpen
@@ -187,15 +189,28 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 		}
 	case ev.dup:
 		c.dupACKs = min(c.dupACKs+1, 200)
-		room := c.flightSize() - min(mss, c.flightSize())
-		if tx.reno+mss <= room {
+		if tx.reno+mss <= c.renoLimit() {
 			tx.reno += mss
+			ev.delivered = mss
 		}
-		ev.delivered = mss
 		if c.dupACKs == 3 && c.ca == caOpen && c.recover.LessThanEq(c.snd.una) {
 			c.loseHead()
 		}
 	}
+}
+
+// renoLimit bounds what duplicate ACKs are believed to stand for: what was in flight when recovery began.
+func (c *Conn) renoLimit() uint32 {
+	flight := c.flightSize()
+	switch c.ca {
+	case caOpen:
+		flight = min(flight, 4*uint32(c.smss))
+	case caRecovery:
+		flight = c.recover.Distance(c.snd.una)
+	case caLoss:
+		flight = 0
+	}
+	return flight - min(uint32(c.smss), flight)
 }
 
 // loseHead marks the first segment in flight as lost.
@@ -231,7 +246,7 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 }
 
 // prr sets cwnd for this acknowledgment by proportional rate reduction (RFC 9937 6.2).
-func (c *Conn) prr(delivered uint32) {
+func (c *Conn) prr(delivered uint32, safe bool) {
 	tx := c.tx
 	if delivered == 0 && !tx.force {
 		c.cwnd = c.pipe()
@@ -245,8 +260,7 @@ func (c *Conn) prr(delivered uint32) {
 		quota = uint32(max(int64(owed)-int64(tx.prrOut), 0))
 	} else {
 		quota = uint32(max(int64(tx.prrDelivered)-int64(tx.prrOut), int64(delivered)))
-		// An acknowledgment that shows no further loss is safe to answer with a segment more.
-		if tx.sb.lost == 0 {
+		if safe {
 			quota += mss
 		}
 		quota = min(quota, c.ssthresh-pipe)

@@ -79,7 +79,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 		if c.ca == caOpen && c.tx.sb.lost > 0 {
 			ev := ackEvent{flight: c.flightSize(), sacked: c.tx.sb.sacked}
 			c.enterRecovery(&ev, now)
-			c.prr(0)
+			c.prr(0, false)
 		}
 	case kindRTO:
 		c.env.Counters.Timeouts++
@@ -177,11 +177,8 @@ func (c *Conn) lossDeadline() Time {
 	if !c.has(flagSACK) || c.ca != caOpen || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.retransmits > 0 {
 		return rto
 	}
-	if pto := max(c.lastSend, c.rtoFrom).Add(c.probeTimeout()); pto < rto {
-		tx.kind = kindProbe
-		return pto
-	}
-	return rto
+	tx.kind = kindProbe
+	return min(max(c.lastSend, c.rtoFrom).Add(c.probeTimeout()), rto)
 }
 
 // probeTimeout is PTO of RFC 8985 7.2, with a floor: a path of microseconds is not worth a timer of its own
