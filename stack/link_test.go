@@ -200,6 +200,52 @@ func TestARPInput(t *testing.T) {
 			b.wantDrop(DropARPSender, 7)
 		})
 	})
+	t.Run("B-ARP-2 only an answer to our request proves that the neighbour hears us", func(t *testing.T) {
+		for _, tt := range []struct {
+			name  string
+			frame []byte
+			want  neighborState
+		}{
+			{"answer", reply(peerIP, peerMAC), reachable},
+			{"request", request(peerIP, peerMAC, ourIP), delay},
+			{"gratuitous", request(peerIP, peerMAC, peerIP), delay},
+		} {
+			onBed(t, Config{}, func(b *bed) {
+				s := b.listenUDP("10.0.0.2:7")
+				b.writeTo(s, []byte("x"), netip.AddrPortFrom(peerIP, 7))
+				b.take()
+				b.inject(tt.frame)
+				sent := 0
+				for _, f := range b.take() {
+					if f[13] == 0 { // IPv4
+						sent++
+					}
+				}
+				if _, state, _ := b.entry(peerIP); state != tt.want || sent != 1 {
+					t.Errorf("%s: state %d and %d datagrams, want state %d and one", tt.name, state, sent, tt.want)
+				}
+			})
+		}
+	})
+	t.Run("B-ARP-10 an entry that was used lately is not evicted while it is stale", func(t *testing.T) {
+		withPeer(t, Config{MaxNeighbors: 64}, func(b *bed) {
+			time.Sleep(46 * time.Second)
+			if _, state, _ := b.entry(peerIP); state != stale {
+				t.Fatalf("state %d, want STALE", state)
+			}
+			for i := range 200 {
+				b.inject(request(netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), otherMAC, ourIP))
+			}
+			if _, _, ok := b.entry(peerIP); !ok {
+				t.Error("the entry is gone")
+			}
+			time.Sleep(time.Minute)
+			b.inject(request(netip.MustParseAddr("10.0.0.250"), otherMAC, ourIP))
+			if _, _, ok := b.entry(peerIP); ok {
+				t.Error("an unused entry keeps its place for ever")
+			}
+		})
+	})
 	t.Run("B-ARP-10 spoofed packets neither grow the cache nor evict a live entry", func(t *testing.T) {
 		withPeer(t, Config{MaxNeighbors: 64}, func(b *bed) {
 			for i := range 1000 {
