@@ -7,13 +7,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/unet-go/unet/examples/internal/hello"
+	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/unet"
 )
 
@@ -149,5 +153,72 @@ func TestBusyPortIsToldAndFails(t *testing.T) {
 	want := "http: listen tcp " + ln.Addr().String() + ": bind: address already in use\n"
 	if code != failed || stderr.String() != want {
 		t.Errorf("exit code %d, stderr %q; want %d, %q", code, stderr.String(), failed, want)
+	}
+}
+
+// TestServesOnUnetUntilInterrupted runs the program on a port of a simulated segment instead of a TAP device.
+func TestServesOnUnetUntilInterrupted(t *testing.T) {
+	for name := range hello.Servers {
+		t.Run(name, func(t *testing.T) {
+			segment := sim.NewSegment(sim.Config{})
+			defer segment.Close()
+			peer, err := unet.Open(unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			open := func(cfg unet.Config) (*unet.Host, error) {
+				cfg.Device, cfg.PeerAddrs, cfg.Link = "", nil, segment.Port()
+				return unet.Open(cfg)
+			}
+			c := &http.Client{Transport: &http.Transport{DialContext: peer.DialContext}}
+			serveUntilInterrupted(t, c, open, "-server", name, "-listen", ":80")
+		})
+	}
+}
+
+// TestGraceIsBounded interrupts the program while a request does not end.
+func TestGraceIsBounded(t *testing.T) {
+	for name := range hello.Servers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				segment := sim.NewSegment(sim.Config{Delay: time.Millisecond})
+				defer segment.Close()
+				peer, err := unet.Open(unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer peer.Close()
+				open := func(cfg unet.Config) (*unet.Host, error) {
+					cfg.Device, cfg.PeerAddrs, cfg.Link = "", nil, segment.Port()
+					return unet.Open(cfg)
+				}
+				ctx, interrupt := context.WithCancel(t.Context())
+				stdout := make(line, 16)
+				var stderr bytes.Buffer
+				code := make(chan int, 1)
+				go func() { code <- run(ctx, []string{"-server", name, "-grace", "3s", "-v"}, stdout, &stderr, open) }()
+				address(t, <-stdout)
+				conn, err := peer.Dial("tcp", "10.0.0.2:8080")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if _, err := io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nand no more"); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				time.Sleep(time.Second) // of the bubble: the request is in progress
+				start := time.Now()
+				interrupt()
+				if got := <-code; got != failed || time.Since(start) != 3*time.Second {
+					t.Errorf("exit code %d after %v, stderr %q", got, time.Since(start), stderr.String())
+				}
+				if want := "http: requests were still in progress after 3s: context deadline exceeded\n"; stderr.String() != want {
+					t.Errorf("stderr %q, want %q", stderr.String(), want)
+				}
+				time.Sleep(time.Minute) // fasthttp's sweeper ends by itself
+			})
+		})
 	}
 }
