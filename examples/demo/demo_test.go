@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/unet-go/unet/examples/internal/hello"
+	"github.com/unet-go/unet/tap/taptest"
+)
+
+func TestMain(m *testing.M) {
+	taptest.Enter()
+	// fasthttp never ends the goroutine that keeps its Date header, and lets the one that sweeps its pool of
+	// workers sleep up to 10 s after Shutdown.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+// shown runs the demo with a load of one request for each client, and demands that it prints what it should.
+func shown(t *testing.T, open func() (*world, error)) {
+	w, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := w.show(t.Context(), load{clients: 8}, &out); err != nil {
+		t.Errorf("%v, after\n%s", err, &out)
+	}
+	said := out.String()
+	for _, site := range []struct{ name, port string }{{"nethttp", "8080"}, {"fasthttp", "8081"}} {
+		_, said, ok := strings.Cut(said, site.name+" serves http://10.0.0.2:"+site.port+"/\n")
+		if !ok {
+			t.Fatalf("%s is missing in\n%s", site.name, out.String())
+		}
+		said, _, _ = strings.Cut(said, " serves ")
+		at := 0
+		for _, want := range []string{
+			"> 10.0.0.2." + site.port + ": Flags [S], seq ",
+			"IP 10.0.0.2." + site.port + " > 10.0.0.1.",
+			": Flags [S.], seq ",
+			"> 10.0.0.2." + site.port + ": Flags [.], ack 1, ",
+			"> 10.0.0.2." + site.port + ": Flags [P.], seq 1:",
+			": Flags [P.], seq 1:",
+			"> 10.0.0.2." + site.port + ": Flags [F.], ",
+			": Flags [F.], ",
+			"\n  GET  /                    200, 13 octets, every one right\n",
+			"\n  GET  /bytes?n=10000000    200, 10,000,000 octets, every one right\n",
+			"\n  POST /echo                200, 1,000,000 octets, every one right\n",
+			"\n  8 clients for ",
+			"s: 8 requests, ",
+			", 0 errors\n",
+		} {
+			next := strings.Index(said[at:], want)
+			if next < 0 {
+				t.Fatalf("%s: %q is missing after %q in\n%s", site.name, want, said[:at], said)
+			}
+			at += next + len(want) - 1
+		}
+	}
+	if !strings.Contains(said, "\nleft over: 0 connections, ") {
+		t.Errorf("no last line in\n%s", said)
+	}
+}
+
+func TestOverSegment(t *testing.T) { shown(t, overSegment) }
+
+func TestOverTAP(t *testing.T) {
+	taptest.Need(t)
+	shown(t, overTAP)
+}
+
+func TestFlags(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"-clients 0", usage, "demo: want at least one client"},
+		{"-time -1s", usage, "demo: want at least one client"},
+		{"serve", usage, "no other arguments"},
+		{"-fast", usage, "flag provided but not defined: -fast"},
+		{"-h", fine, "-clients number"},
+	} {
+		t.Run(tc.args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(strings.Fields(tc.args), &stdout, &stderr)
+			if code != tc.code || !strings.Contains(stderr.String(), tc.says) || stdout.Len() > 0 {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %d and %q", code, &stdout, &stderr, tc.code, tc.says)
+			}
+		})
+	}
+}
+
+// TestWrongAnswers checks that both clients find what is not as it should be.
+func TestWrongAnswers(t *testing.T) {
+	for _, tc := range []struct{ name, body, fetch, load string }{
+		{"another octet", "Hello, Wurld!", "octet 8 is 0x75, not 0x6f", `body "Hello, Wurld!"`},
+		{"too little", "Hello, World", "the stream ends after 12 octets", "length 12, not 13"},
+		{"too much", "Hello, World!!", "octets follow the last one, 13", "length 14, not 13"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			at := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(tc.body)) })
+			if _, err := pages[0].fetch(t.Context(), new(net.Dialer).DialContext, at); err == nil || err.Error() != tc.fetch {
+				t.Errorf("fetch: %v, want %s", err, tc.fetch)
+			}
+			r := load{clients: 2}.run(t.Context(), new(net.Dialer).DialContext, at)
+			want := "2 of 2 clients failed, the first: answer 1: " + tc.load
+			if err := r.err(); err == nil || err.Error() != want {
+				t.Errorf("load: %v, want %s", err, want)
+			}
+		})
+	}
+	t.Run("another status", func(t *testing.T) {
+		at := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, hello.Text, http.StatusTeapot) })
+		if _, err := pages[0].fetch(t.Context(), new(net.Dialer).DialContext, at); err == nil || err.Error() != "418 I'm a teapot" {
+			t.Errorf("fetch: %v", err)
+		}
+		r := load{clients: 1}.run(t.Context(), new(net.Dialer).DialContext, at)
+		if err := r.err(); err == nil || !strings.HasSuffix(err.Error(), `status "HTTP/1.1 418 I'm a teapot"`) {
+			t.Errorf("load: %v", err)
+		}
+	})
+}
+
+// serve serves over the kernel's loopback until the test ends.
+func serve(t *testing.T, handler http.HandlerFunc) netip.AddrPort {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	t.Cleanup(func() {
+		_ = server.Shutdown(context.Background())
+		<-served
+	})
+	return ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 100000: "100,000"} {
+		if got := thousands(n); got != want {
+			t.Errorf("thousands(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/stack/capture"
+	"github.com/unet-go/unet/stack/link"
+)
+
+// recorder is a device that writes down what passes while it is on, as capture.NewText does all the time.
+// Under load it is off, because a line of text takes longer than the frame.
+type recorder struct {
+	link.Device
+	on atomic.Bool
+
+	mu      sync.Mutex
+	printer *capture.Printer
+	lines   []string
+}
+
+func newRecorder(dev link.Device) *recorder {
+	return &recorder{Device: dev, printer: capture.NewPrinter(dev.Info().Kind)}
+}
+
+// Read implements link.Device.
+func (r *recorder) Read(frames []link.Frame) (int, error) {
+	n, err := r.Device.Read(frames)
+	r.record(frames[:n])
+	return n, err
+}
+
+// Write implements link.Device. It writes down a frame first, so that the answer comes after it.
+func (r *recorder) Write(frames []link.Frame) (int, error) {
+	r.record(frames)
+	return r.Device.Write(frames)
+}
+
+func (r *recorder) record(frames []link.Frame) {
+	if !r.on.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range frames {
+		octets := make([]byte, frames[i].Len())
+		frames[i].CopyTo(octets)
+		r.lines = append(r.lines, r.printer.Line(time.Now(), octets))
+	}
+}
+
+// take returns the lines so far about an address and port, and of ARP, and forgets all.
+func (r *recorder) take(at netip.AddrPort) (lines []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	about := fmt.Sprintf(" %v.%d", at.Addr(), at.Port())
+	for _, l := range r.lines {
+		if strings.Contains(l, " ARP, ") || strings.Contains(l, about) {
+			lines = append(lines, l)
+		}
+	}
+	r.lines = nil
+	return lines
+}

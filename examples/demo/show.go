@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/unet-go/unet/examples/internal/hello"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// sites says who serves, and on which port.
+var sites = []struct {
+	server string
+	port   uint16
+}{
+	{"nethttp", 8080},
+	{"fasthttp", 8081},
+}
+
+// show serves with each server in turn, is its client, prints what happens, and ends the world. The error says
+// what was not as it should be.
+func (w *world) show(ctx context.Context, l load, out io.Writer) (err error) {
+	defer func() { err = errors.Join(err, w.close()) }()
+	fmt.Fprintln(out, w.about)
+	for _, s := range sites {
+		if err := w.showSite(ctx, s.server, netip.AddrPortFrom(ours.Addr(), s.port), l, out); err != nil {
+			return fmt.Errorf("%s: %w", s.server, err)
+		}
+	}
+	return w.showRest(ctx, out)
+}
+
+// showSite serves with one server as long as it has clients.
+func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l load, out io.Writer) (err error) {
+	ln, err := w.host.Listen("tcp", at.String())
+	if err != nil {
+		return err
+	}
+	server := hello.Servers[name]()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	defer func() { err = errors.Join(err, server.Shutdown(ctx), <-served) }()
+
+	fmt.Fprintf(out, "\n%s serves http://%v/\n\n", name, at)
+	if err := w.showConnection(ctx, at, out); err != nil {
+		return err
+	}
+	for _, p := range pages {
+		n, err := p.fetch(ctx, w.dial, at)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", p.method, p.path, err)
+		}
+		fmt.Fprintf(out, "  %-4s %-20s 200, %s octets, every one right\n", p.method, p.path, thousands(n))
+	}
+	r := l.run(ctx, w.dial, at)
+	fmt.Fprintf(out, "  %s\n", &r)
+	return r.err()
+}
+
+// showConnection fetches a page over a connection of its own and prints all that passed between the SYN and the
+// acknowledgment of the last FIN.
+func (w *world) showConnection(ctx context.Context, at netip.AddrPort, out io.Writer) error {
+	w.record.on.Store(true)
+	_, err := pages[0].fetch(ctx, w.dial, at)
+	err = errors.Join(err, w.quiet(ctx))
+	w.record.on.Store(false)
+	lines := w.record.take(at)
+	for _, line := range lines {
+		fmt.Fprintln(out, "   ", line)
+	}
+	fmt.Fprintln(out)
+	return err
+}
+
+// showRest says what the servers and their clients have left behind, which must be nothing.
+func (w *world) showRest(ctx context.Context, out io.Writer) error {
+	err := w.quiet(ctx)
+	s := w.host.Stats()
+	fmt.Fprintf(out, "\nleft over: %d connections, %d in TIME-WAIT; retransmitted: %d segments; wrong checksums: %d\n",
+		s.TCPGauges.Connections(), s.TCPGauges.States[tcp.TimeWaitState], s.TCP.Retransmitted, s.TCPGauges.BadChecksum)
+	return err
+}
+
+// quiet waits until the host has no connection.
+func (w *world) quiet(ctx context.Context) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		s := w.host.Stats()
+		n := s.TCPGauges.Connections()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d connections are left over", n)
+		}
+	}
+}
+
+// dialer makes a client's connection.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/tap"
+	"github.com/unet-go/unet/unet"
+)
+
+// The addresses of the two sides.
+var (
+	ours   = netip.MustParsePrefix("10.0.0.2/24")
+	theirs = netip.MustParsePrefix("10.0.0.1/24")
+)
+
+// world is a host to serve on, and a way to be its client.
+type world struct {
+	about  string // one line for people
+	host   *unet.Host
+	record *recorder
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	end    []func() error // what is to be closed, the last first
+}
+
+// overTAP returns a world whose client is the kernel.
+func overTAP() (*world, error) {
+	dev, err := tap.Open(tap.Config{Name: "unet0", PeerAddrs: []netip.Prefix{theirs}})
+	if err != nil {
+		return nil, err
+	}
+	w := &world{about: "TAP device unet0 in a network namespace of its own. unet is 10.0.0.2, the client is the kernel, 10.0.0.1.",
+		dial: new(net.Dialer).DialContext}
+	if err := w.open(dev); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// overSegment returns a world whose client is another host of ours.
+func overSegment() (*world, error) {
+	segment := sim.NewSegment(sim.Config{Offload: true})
+	w := &world{about: "Segment in memory. unet is 10.0.0.2, the client is another host of unet, 10.0.0.1.", end: []func() error{segment.Close}}
+	client, err := unet.Open(unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{theirs}})
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	w.dial, w.end = client.DialContext, append(w.end, client.Close)
+	if err := w.open(segment.Port()); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+// open opens the host to serve on, and takes ownership of dev.
+func (w *world) open(dev link.Device) error {
+	w.record = newRecorder(dev)
+	host, err := unet.Open(unet.Config{Link: w.record, Addrs: []netip.Prefix{ours}})
+	if err != nil {
+		return err
+	}
+	w.host, w.end = host, append(w.end, host.Close)
+	return nil
+}
+
+func (w *world) close() error {
+	var errs []error
+	for i := len(w.end) - 1; i >= 0; i-- {
+		errs = append(errs, w.end[i]())
+	}
+	w.end = nil
+	return errors.Join(errs...)
+}
