@@ -44,6 +44,9 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	}
 	n, err := c.conn.Read(b)
 	if err != nil {
+		if len(b) == 0 && err == syscall.EAGAIN {
+			return 0, nil // package net does not look at the deadline for nothing
+		}
 		return n, c.opError("read", "read", err)
 	}
 	if n == 0 && len(b) > 0 {

@@ -1,0 +1,231 @@
+package unet
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+func TestNetConn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  sim.Config
+	}{
+		{"no loss", sim.Config{}},
+		{"5 % loss", sim.Config{Delay: 200 * time.Microsecond, Loss: 0.05}},
+	} {
+		segment := sim.NewSegment(tt.cfg)
+		t.Cleanup(func() { _ = segment.Close() })
+		client := openHost(t, segment, clientIP+"/24", brisk())
+		server := openHost(t, segment, serverIP+"/24", brisk())
+		l := listen(t, server)
+		ends := func() (c, s net.Conn, err error) {
+			if c, err = client.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err != nil {
+				return nil, nil, err
+			}
+			s, err = l.Accept()
+			return c, s, err
+		}
+		t.Run("E-GO-1 E-GO-12 "+tt.name+", dialled end", func(t *testing.T) {
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				c, s, err := ends()
+				return c, s, func() { _, _ = c.Close(), s.Close() }, err
+			})
+		})
+		t.Run("E-GO-1 E-GO-12 "+tt.name+", accepted end", func(t *testing.T) {
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				c, s, err := ends()
+				return s, c, func() { _, _ = c.Close(), s.Close() }, err
+			})
+		})
+	}
+}
+
+// random returns n octets that a seed makes.
+func random(seed byte, n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{seed}).Read(b)
+	return b
+}
+
+// A proxy in the middle copies from connection to connection, in both ways that io.Copy may take.
+func TestCopies(t *testing.T) {
+	client, server, _ := pair(t, sim.Config{Offload: true})
+	text := random(1, 8<<20)
+	for _, tt := range []struct {
+		name string
+		move func(dst, src *TCPConn) (int64, error)
+	}{
+		{"WriteTo", func(dst, src *TCPConn) (int64, error) { return src.WriteTo(dst) }},
+		{"ReadFrom", func(dst, src *TCPConn) (int64, error) { return dst.ReadFrom(src) }},
+		{"ReadFrom a plain reader", func(dst, src *TCPConn) (int64, error) { return dst.ReadFrom(struct{ io.Reader }{src}) }},
+		{"WriteTo a plain writer", func(dst, src *TCPConn) (int64, error) { return src.WriteTo(struct{ io.Writer }{dst}) }},
+		{"io.Copy", func(dst, src *TCPConn) (int64, error) { return io.Copy(dst, src) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in, inPeer := connection(t, client, server)
+			out, outPeer := connection(t, client, server)
+			go func() {
+				_, _ = in.ReadFrom(bytes.NewReader(text))
+				_ = in.CloseWrite()
+			}()
+			moved := make(chan error, 1)
+			go func() {
+				n, err := tt.move(out, inPeer)
+				if n != int64(len(text)) && err == nil {
+					err = io.ErrShortWrite
+				}
+				_ = out.CloseWrite()
+				moved <- err
+			}()
+			var got bytes.Buffer
+			if _, err := outPeer.WriteTo(&got); err != nil {
+				t.Error(err)
+			}
+			if err := <-moved; err != nil {
+				t.Error(err)
+			}
+			if !bytes.Equal(got.Bytes(), text) {
+				t.Errorf("%d octets of %d came through, or others", got.Len(), len(text))
+			}
+		})
+	}
+}
+
+func TestWritevIsOneStream(t *testing.T) {
+	client, server, _ := pair(t, sim.Config{})
+	c, s := connection(t, client, server)
+	bufs := [][]byte{random(1, 10), nil, random(2, 100_000), random(3, 1)}
+	done := make(chan error, 1)
+	go func() {
+		n, err := c.Writev(bufs)
+		if n != 100_011 && err == nil {
+			err = io.ErrShortWrite
+		}
+		done <- errors.Join(err, c.Close())
+	}()
+	got, err := io.ReadAll(s)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(got, bytes.Join(bufs, nil)) {
+		t.Error("the stream is not the buffers in order")
+	}
+}
+
+func TestLocalhost(t *testing.T) {
+	h, err := Open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l, err := h.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if ip := l.Addr().(*net.TCPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
+		t.Errorf("listens on %v", ip)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	for _, address := range []string{"localhost", "LOCALHOST.", "127.0.0.1", "", "0.0.0.0"} {
+		c, err := h.Dial("tcp", net.JoinHostPort(address, itoa(port)))
+		if err != nil {
+			t.Errorf("dial %q: %v", address, err)
+			continue
+		}
+		if ip := c.RemoteAddr().(*net.TCPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
+			t.Errorf("dial %q reached %v", address, ip)
+		}
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = s.Close(), c.Close()
+	}
+	t.Run("nobody listens: the error is the first address's", func(t *testing.T) {
+		_ = l.Close()
+		c, err := h.Dial("tcp", net.JoinHostPort("localhost", itoa(port)))
+		if want := "dial tcp 127.0.0.1:" + itoa(port) + ": connect: connection refused"; c != nil || err == nil || err.Error() != want {
+			t.Errorf("%v, %v, want %s", c, err, want)
+		}
+	})
+}
+
+func TestWildcardListener(t *testing.T) {
+	client, server, _ := pair(t, sim.Config{})
+	for _, tt := range []struct{ network, address, want string }{
+		{"tcp", ":8080", "[::]:8080"},
+		{"tcp4", ":8081", "0.0.0.0:8081"},
+		{"tcp", "0.0.0.0:8082", "[::]:8082"},
+	} {
+		l, err := server.Listen(tt.network, tt.address)
+		if err != nil {
+			t.Errorf("%s %s: %v", tt.network, tt.address, err)
+			continue
+		}
+		if got := l.Addr().String(); got != tt.want {
+			t.Errorf("%s %s listens on %s, want %s", tt.network, tt.address, got, tt.want)
+		}
+		c, err := client.Dial("tcp", net.JoinHostPort(serverIP, itoa(l.Addr().(*net.TCPAddr).Port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.RemoteAddr().String() != c.LocalAddr().String() || s.LocalAddr().String() != c.RemoteAddr().String() {
+			t.Errorf("ends disagree: %v-%v and %v-%v", c.LocalAddr(), c.RemoteAddr(), s.LocalAddr(), s.RemoteAddr())
+		}
+		_, _, _ = s.Close(), c.Close(), l.Close()
+	}
+}
+
+func TestHostClose(t *testing.T) {
+	segment := sim.NewSegment(sim.Config{})
+	defer segment.Close()
+	h := openHost(t, segment, clientIP+"/24", stack.Config{})
+	l, err := h.Listen("tcp", clientIP+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.Dial("tcp", clientIP+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := make(chan error)
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, err := l.Accept(); blocked <- err }()
+	go func() { _, err := c.Read(make([]byte, 1)); blocked <- err }()
+	go func() { _, err := accepted.Read(make([]byte, 1)); blocked <- err }()
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		if err := <-blocked; err == nil || err == io.EOF {
+			t.Errorf("a blocked call returned %v", err)
+		}
+	}
+	if err := h.Close(); err != net.ErrClosed {
+		t.Errorf("second Close: %v", err)
+	}
+	if _, err := h.Listen("tcp", clientIP+":81"); err == nil {
+		t.Error("Listen on a closed host")
+	}
+	if _, err := h.Dial("tcp", clientIP+":80"); err == nil {
+		t.Error("Dial on a closed host")
+	}
+}

@@ -1,0 +1,144 @@
+package unet
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/unet-go/unet/stack"
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range list {
+		ps = append(ps, netip.MustParsePrefix(s))
+	}
+	return ps
+}
+
+func TestConfigFromEnv(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		want Config
+		err  string
+	}{
+		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
+		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , fd00::7/64", "UNET_PEER": "10.9.9.9/16",
+			"UNET_GATEWAY": "10.9.0.1", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
+			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "fd00::7/64"), PeerAddrs: prefixes("10.9.9.9/16"),
+				Gateway: netip.MustParseAddr("10.9.0.1"), MTU: 9000, Portable: true}},
+		{name: "peer of the network's first address", env: map[string]string{"UNET_ADDR": "10.0.0.1/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24")}},
+		{name: "two addresses of one network have one peer", env: map[string]string{"UNET_ADDR": "10.0.0.1/24,10.0.0.2/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24", "10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.3/24")}},
+		{name: "RFC 3021 pair", env: map[string]string{"UNET_ADDR": "10.0.0.0/31"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.0/31"), PeerAddrs: prefixes("10.0.0.1/31")}},
+		{name: "no room for a peer", env: map[string]string{"UNET_ADDR": "10.0.0.7/32,10.0.1.1/30,10.0.1.2/30"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.7/32", "10.0.1.1/30", "10.0.1.2/30")}},
+		{name: "IPv6", env: map[string]string{"UNET_ADDR": "fd00::1/127,fd01::1/64"},
+			want: Config{Device: "unet0", Addrs: prefixes("fd00::1/127", "fd01::1/64"), PeerAddrs: prefixes("fd00::/127", "fd01::2/64")}},
+		{name: "bad address", env: map[string]string{"UNET_ADDR": "10.0.0.2"},
+			err: `unet: UNET_ADDR="10.0.0.2": want addresses with the length of their networks, such as 10.0.0.2/24`},
+		{name: "multicast address", env: map[string]string{"UNET_ADDR": "224.0.0.1/4"},
+			err: `unet: UNET_ADDR="224.0.0.1/4": want addresses with the length of their networks, such as 10.0.0.2/24`},
+		{name: "bad peer", env: map[string]string{"UNET_PEER": "x"},
+			err: `unet: UNET_PEER="x": want addresses with the length of their networks, such as 10.0.0.2/24`},
+		{name: "bad gateway", env: map[string]string{"UNET_GATEWAY": "router"},
+			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1`},
+		{name: "bad MTU", env: map[string]string{"UNET_MTU": "67"},
+			err: `unet: UNET_MTU="67": want a number of octets from 68 to 65535`},
+		{name: "bad switch", env: map[string]string{"UNET_PORTABLE": "maybe"},
+			err: `unet: UNET_PORTABLE="maybe": want 0 or 1`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if runtime.GOOS != "linux" && tt.env["UNET_PEER"] == "" {
+				tt.want.PeerAddrs = nil
+			}
+			got, err := configFromEnv(func(k string) string { return tt.env[k] })
+			if text := errorText(err); text != tt.err {
+				t.Fatalf("error %q, want %q", text, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(stack.Config{})); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// Every function of the package reports why there is no default host, as package net would report it, and
+// none returns a typed nil.
+func TestNoDefaultHost(t *testing.T) {
+	t.Setenv("UNET_ADDR", "nonsense")
+	const why = `unet: UNET_ADDR="nonsense": want addresses with the length of their networks, such as 10.0.0.2/24`
+	tcpAt, udpAt := &net.TCPAddr{IP: net.IP{10, 0, 0, 1}, Port: 1}, &net.UDPAddr{IP: net.IP{10, 0, 0, 1}, Port: 1}
+	calls := []struct {
+		name, want string
+		call       func() (any, error)
+	}{
+		{"Listen", "listen tcp: ", func() (any, error) { l, err := Listen("tcp", ":80"); return orNil(l == nil, l), err }},
+		{"ListenTCP", "listen tcp 10.0.0.1:1: ", func() (any, error) { l, err := ListenTCP("tcp", tcpAt); return orNil(l == nil, l), err }},
+		{"ListenPacket", "listen udp: ", func() (any, error) { c, err := ListenPacket("udp", ":53"); return orNil(c == nil, c), err }},
+		{"ListenUDP", "listen udp 10.0.0.1:1: ", func() (any, error) { c, err := ListenUDP("udp", udpAt); return orNil(c == nil, c), err }},
+		{"Dial", "dial tcp: ", func() (any, error) { c, err := Dial("tcp", "10.0.0.1:1"); return orNil(c == nil, c), err }},
+		{"DialTimeout", "dial tcp: ", func() (any, error) { c, err := DialTimeout("tcp", "10.0.0.1:1", 1e9); return orNil(c == nil, c), err }},
+		{"DialContext", "dial udp: ", func() (any, error) {
+			c, err := DialContext(context.Background(), "udp", "10.0.0.1:1")
+			return orNil(c == nil, c), err
+		}},
+		{"DialTCP", "dial tcp 10.0.0.1:1: ", func() (any, error) { c, err := DialTCP("tcp", nil, tcpAt); return orNil(c == nil, c), err }},
+		{"DialUDP", "dial udp 10.0.0.1:1: ", func() (any, error) { c, err := DialUDP("udp", nil, udpAt); return orNil(c == nil, c), err }},
+	}
+	for _, tt := range calls {
+		v, err := tt.call()
+		if v != nil {
+			t.Errorf("%s returned %T with an error", tt.name, v)
+		}
+		if _, ok := err.(*net.OpError); !ok || err.Error() != tt.want+why {
+			t.Errorf("%s: %T %v, want *net.OpError %s", tt.name, err, err, tt.want+why)
+		}
+	}
+	if _, err := Default(); err == nil || err.Error() != why {
+		t.Errorf("Default: %v", err)
+	}
+}
+
+func orNil(isNil bool, v any) any {
+	if isNil {
+		return nil
+	}
+	return v
+}
+
+func TestOpenRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"addresses without a device", Config{Addrs: prefixes("10.0.0.2/24")}, "neither Device nor Link"},
+		{"peers without a device", Config{PeerAddrs: prefixes("10.0.0.2/24")}, "PeerAddrs without Device"},
+		{"MTU", Config{Device: "tap0", MTU: 70000}, "MTU is 70000"},
+		{"unspecified address", Config{Device: "tap0", Addrs: prefixes("0.0.0.0/0")}, "0.0.0.0/0, which no host can have"},
+	}
+	for _, tt := range tests {
+		if h, err := Open(tt.cfg); h != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, %v", tt.name, h, err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package unet
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The two hosts of a test's network.
+const (
+	clientIP = "10.0.0.1"
+	serverIP = "10.0.0.2"
+)
+
+// pair opens a client and a server host on a segment of their own, and closes all when the test ends.
+func pair(tb testing.TB, cfg sim.Config) (client, server *Host, segment *sim.Segment) {
+	tb.Helper()
+	segment = sim.NewSegment(cfg)
+	tb.Cleanup(func() { _ = segment.Close() })
+	client = openHost(tb, segment, clientIP+"/24", stack.Config{})
+	server = openHost(tb, segment, serverIP+"/24", stack.Config{})
+	return client, server, segment
+}
+
+func openHost(tb testing.TB, segment *sim.Segment, addr string, cfg stack.Config) *Host {
+	tb.Helper()
+	h, err := Open(Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}, Stack: cfg})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+// connection dials the server and returns both ends.
+func connection(tb testing.TB, client, server *Host) (c, s *TCPConn) {
+	tb.Helper()
+	l := listen(tb, server)
+	c = dial(tb, client, l)
+	s, err := l.AcceptTCP()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return c, s
+}
+
+func listen(tb testing.TB, server *Host) *TCPListener {
+	tb.Helper()
+	l, err := server.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(serverIP)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func dial(tb testing.TB, client *Host, l *TCPListener) *TCPConn {
+	tb.Helper()
+	c, err := client.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// brisk shortens the timers that would make a test in real time wait.
+func brisk() stack.Config {
+	return stack.Config{TCP: tcp.Config{MSL: 50 * time.Millisecond, MinRTO: 5 * time.Millisecond}}
+}

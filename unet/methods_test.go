@@ -1,0 +1,73 @@
+package unet
+
+import (
+	"net"
+	"reflect"
+	"testing"
+
+	"github.com/unet-go/unet/stack"
+)
+
+// A program that is moved from package net must find every method, with its signature.
+func TestMethodSets(t *testing.T) {
+	same := map[reflect.Type]reflect.Type{ // where we have a type of our own
+		reflect.TypeFor[*net.TCPConn]():      reflect.TypeFor[*TCPConn](),
+		reflect.TypeFor[*net.TCPListener]():  reflect.TypeFor[*TCPListener](),
+		reflect.TypeFor[*net.UDPConn]():      reflect.TypeFor[*UDPConn](),
+		reflect.TypeFor[*net.Dialer]():       reflect.TypeFor[*Dialer](),
+		reflect.TypeFor[*net.ListenConfig](): reflect.TypeFor[*ListenConfig](),
+	}
+	absent := map[string]bool{"*net.Dialer.DialIP": true, "*net.Dialer.DialUnix": true}
+	translate := func(m reflect.Method) (in, out []reflect.Type) {
+		swap := func(t reflect.Type) reflect.Type {
+			if s, ok := same[t]; ok {
+				return s
+			}
+			return t
+		}
+		for i := 1; i < m.Type.NumIn(); i++ {
+			in = append(in, swap(m.Type.In(i)))
+		}
+		for i := range m.Type.NumOut() {
+			out = append(out, swap(m.Type.Out(i)))
+		}
+		return in, out
+	}
+	t.Run("E-GO-10 every method of package net's types exists with its signature", func(t *testing.T) {
+		for theirs, ours := range same {
+			for i := range theirs.NumMethod() {
+				want := theirs.Method(i)
+				if absent[theirs.String()+"."+want.Name] {
+					continue
+				}
+				got, ok := ours.MethodByName(want.Name)
+				if !ok {
+					t.Errorf("%v has no %s", ours, want.Name)
+					continue
+				}
+				wantIn, wantOut := translate(want)
+				gotIn, gotOut := translate(got)
+				if !reflect.DeepEqual(wantIn, gotIn) || !reflect.DeepEqual(wantOut, gotOut) {
+					t.Errorf("%v.%s is %v, want %v", ours, want.Name, got.Type, want.Type)
+				}
+			}
+		}
+	})
+	t.Run("fields of the options", func(t *testing.T) {
+		for theirs, ours := range map[reflect.Type]reflect.Type{
+			reflect.TypeFor[net.Dialer]():       reflect.TypeFor[Dialer](),
+			reflect.TypeFor[net.ListenConfig](): reflect.TypeFor[ListenConfig](),
+		} {
+			for _, want := range reflect.VisibleFields(theirs) {
+				if got, ok := ours.FieldByName(want.Name); want.IsExported() && (!ok || got.Type != want.Type) {
+					t.Errorf("%v.%s is %v, want %v", ours, want.Name, got.Type, want.Type)
+				}
+			}
+		}
+	})
+	t.Run("a connection is 16 octets", func(t *testing.T) {
+		if n := reflect.TypeFor[TCPConn]().Size(); n > 16 {
+			t.Errorf("TCPConn has %d octets beside %v", n, reflect.TypeFor[stack.TCPConn]())
+		}
+	})
+}
