@@ -107,15 +107,17 @@ func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { // also when f gives up: a bubble must not end before its goroutines
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 		b := &bed{T: t, h: h, dev: newMemDevice(info)}
 		if err := h.Attach(b.dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		f(b)
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 }
 

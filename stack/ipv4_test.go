@@ -95,6 +95,30 @@ func TestIPv4Input(t *testing.T) {
 			b.wantDrop(DropBadSource, 1)
 		})
 	})
+	t.Run("D-LAND-1 a connection to oneself within the host still works", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			self := netip.AddrPortFrom(ourIP, 5000)
+			bound, err := b.h.BindTCP(self, BindOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := b.h.ConnectTCP(bound, self, tcp.DefaultOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.WaitConnect(); err != nil {
+				t.Fatalf("WaitConnect = %v", err)
+			}
+			p := make([]byte, 4)
+			if _, err := c.Write([]byte("self")); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := c.Read(p); n != 4 || err != nil || string(p) != "self" {
+				t.Errorf("Read = %q, %v", p[:n], err)
+			}
+			b.want()
+		})
+	})
 	t.Run("B-IP4-6 127.0.0.1 from the wire is dropped", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
 			h := fromPeer(wire.ProtocolICMP)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
 
@@ -323,6 +324,38 @@ func TestNeighborResolution(t *testing.T) {
 			b.want(ask(wire.BroadcastMAC), ask(wire.BroadcastMAC), ask(wire.BroadcastMAC))
 			if _, held := b.h.topology.Load().ifaces[1].neighbors.size(); held != 0 {
 				t.Errorf("%d packets still held", held)
+			}
+		})
+	})
+	t.Run("B-ARP-8 a dial to a dead neighbour fails with EHOSTUNREACH after three seconds", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			start := time.Now()
+			c, err := b.h.ConnectTCP(nil, netip.AddrPortFrom(peerIP, 80), tcp.DefaultOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.WaitConnect(); err != syscall.EHOSTUNREACH || time.Since(start) != 3*time.Second {
+				t.Errorf("WaitConnect = %v after %v, want EHOSTUNREACH after 3s", err, time.Since(start))
+			}
+			b.want(ask(wire.BroadcastMAC), ask(wire.BroadcastMAC), ask(wire.BroadcastMAC))
+		})
+	})
+	t.Run("B-ARP-7 the first SYN to a new host is not lost", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			if _, err := b.h.ConnectTCP(nil, netip.AddrPortFrom(peerIP, 80), tcp.DefaultOptions()); err != nil {
+				t.Fatal(err)
+			}
+			b.want(ask(wire.BroadcastMAC))
+			b.inject(reply(peerIP, peerMAC))
+			out := b.take()
+			if len(out) != 1 {
+				t.Fatalf("%d frames after the reply, want the SYN", len(out))
+			}
+			var h wire.TCP
+			if _, p := b.parsed4(out[0]); len(p) < wire.TCPLen {
+				t.Errorf("sent %x", p)
+			} else if _, err := h.Parse(p); err != nil || h.Flags&wire.TCPSyn == 0 || h.DstPort != 80 {
+				t.Errorf("sent %+v, %v", h, err)
 			}
 		})
 	})

@@ -20,6 +20,7 @@ type UDPSocket struct {
 	host *Host
 	opt  BindOptions
 	pair atomic.Pointer[udpPair]
+	bind netip.Addr // what ListenUDP was given
 
 	mu        sync.Mutex
 	arrived   sync.Cond // readers wait here
@@ -73,7 +74,7 @@ func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, err
 		h.topology.Load().class(a) != broadcast && a != limitedBroadcast && !a.IsMulticast() {
 		return nil, syscall.EADDRNOTAVAIL
 	}
-	s := &UDPSocket{host: h, opt: opt, limit: h.config.UDPBuffer}
+	s := &UDPSocket{host: h, opt: opt, bind: a, limit: h.config.UDPBuffer}
 	s.arrived.L = &s.mu
 	if err := h.udp.bind(s, netip.AddrPortFrom(a, local.Port())); err != nil {
 		return nil, err
@@ -185,10 +186,10 @@ func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
 func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 	local := s.Local()
 	if !remote.IsValid() {
-		s.setPair(local, netip.AddrPort{})
+		s.setPair(netip.AddrPortFrom(s.bind, local.Port()), netip.AddrPort{})
 		return nil
 	}
-	r, err := s.host.findRoute(local.Addr(), remote.Addr())
+	r, err := s.host.findRoute(s.bind, remote.Addr())
 	if err != nil {
 		return err
 	}
