@@ -1,0 +1,205 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// passive makes a record of a SYN, and returns the SYN-ACK that answers it.
+func passive(env *Env, syn Segment, now Time) (*HalfOpen, Segment) {
+	h := new(HalfOpen)
+	o := DefaultOptions()
+	h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, now)
+	var reply Segment
+	h.SynAck(env, &reply, now)
+	return h, reply
+}
+
+func TestHalfOpen(t *testing.T) {
+	now := Time(time.Hour)
+	syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS, MSS: 1460}
+	t.Run("C-WS-1 the SYN-ACK offers what the SYN offered", func(t *testing.T) {
+		for _, opts := range []OptionSet{OptMSS, OptMSS | OptWindowScale, OptMSS | OptSACKPermitted, OptMSS | OptTimestamps | OptWindowScale | OptSACKPermitted} {
+			s := syn
+			s.Options = opts
+			if _, reply := passive(newEnv(Config{}), s, now); reply.Options != opts {
+				t.Errorf("SYN with %x, SYN-ACK with %x", opts, reply.Options)
+			}
+		}
+	})
+	t.Run("A-SM-19 the same SYN again is answered again", func(t *testing.T) {
+		env := newEnv(Config{})
+		h, first := passive(env, syn, now)
+		var reply Segment
+		if v := h.SegmentArrives(env, &syn, &reply, now); v != Reply || reply.Flags != SYN|ACK || reply.Seq != first.Seq || reply.Ack != 5001 {
+			t.Errorf("verdict %d, reply %+v", v, reply)
+		}
+	})
+	t.Run("A-SM-17 a RST takes the record away quietly", func(t *testing.T) {
+		env := newEnv(Config{})
+		h, _ := passive(env, syn, now)
+		var reply Segment
+		if v := h.SegmentArrives(env, &Segment{Flags: RST, Seq: 5001}, &reply, now); v != Remove || reply.Flags != 0 {
+			t.Errorf("verdict %d, reply %+v", v, reply)
+		}
+		if v := h.SegmentArrives(env, &Segment{Flags: RST, Seq: 5000}, &reply, now); v != Drop {
+			t.Errorf("RST outside the window: verdict %d", v)
+		}
+		if v := h.SegmentArrives(env, &Segment{Flags: RST, Seq: 5002}, &reply, now); v != Reply || reply.Flags != ACK {
+			t.Errorf("RST inside the window: verdict %d, reply %+v", v, reply)
+		}
+	})
+	t.Run("an ACK that is not ours earns a RST and the record stays", func(t *testing.T) {
+		env := newEnv(Config{})
+		h, sa := passive(env, syn, now)
+		var reply Segment
+		if v := h.SegmentArrives(env, &Segment{Flags: ACK, Seq: 5001, Ack: sa.Seq.Add(2)}, &reply, now); v != Reply || reply.Flags != RST || reply.Seq != sa.Seq.Add(2) {
+			t.Errorf("verdict %d, reply %+v", v, reply)
+		}
+		if v := h.SegmentArrives(env, &Segment{Flags: ACK, Seq: 5001, Ack: sa.Seq.Add(1)}, &reply, now); v != Complete {
+			t.Errorf("verdict %d", v)
+		}
+	})
+	t.Run("D-SYN-4 the SYN-ACK is sent again five times at most", func(t *testing.T) {
+		env := newEnv(Config{})
+		h, _ := passive(env, syn, now)
+		var at []time.Duration
+		for {
+			var reply Segment
+			d := h.Deadline()
+			v := h.Timeout(env, &reply, d)
+			if v == Remove {
+				if d.Sub(now) != 63*time.Second {
+					t.Errorf("given up after %v", d.Sub(now))
+				}
+				break
+			}
+			if v != Reply || reply.Flags != SYN|ACK {
+				t.Fatalf("verdict %d, reply %+v", v, reply)
+			}
+			at = append(at, d.Sub(now))
+		}
+		if len(at) != 5 || at[0] != time.Second || at[4] != 31*time.Second {
+			t.Errorf("sent again at %v", at)
+		}
+	})
+	t.Run("A-SM-29 an old duplicate SYN is recovered from", func(t *testing.T) {
+		w := newWire(t, Config{}, DefaultOptions(), impairment{delay: 10 * time.Millisecond}, 1)
+		w.b.lis = true
+		w.put(w.b, Segment{Flags: SYN, Seq: 90, Window: 1000})
+		w.now = w.now.Add(time.Microsecond)
+		w.a.conn.Connect(w.a.env, w.a, w.a.tup, path, &w.a.opts, 0, false, w.now)
+		w.run(time.Minute, func() bool { return w.a.conn.State() == Established && w.b.conn.State() == Established })
+		if w.a.conn.snd.iss != w.b.conn.rcv.irs {
+			t.Error("the ends do not agree")
+		}
+	})
+}
+
+func TestCookies(t *testing.T) {
+	now := Time(10 * time.Hour)
+	tuple := Tuple{addrA, addrB}
+	o := DefaultOptions()
+	syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS | OptTimestamps | OptWindowScale | OptSACKPermitted,
+		MSS: 1460, WindowScale: 7, TSVal: 77}
+	env := newEnv(Config{})
+	env.Secret = NewSecret()
+	var h HalfOpen
+	h.InitCookie(env, tuple, path, &o, &syn, now)
+	var sa Segment
+	h.SynAck(env, &sa, now)
+	ack := Segment{Flags: ACK, Seq: 5001, Ack: sa.Seq.Add(1), Window: 500, Options: OptTimestamps, TSVal: 78, TSEcr: sa.TSVal}
+	t.Run("D-SYN-2 a cookie gives the options back, a forged or old one does not", func(t *testing.T) {
+		var back HalfOpen
+		if !back.FromCookie(env, tuple, path, &o, &ack, now.Add(59*time.Second)) {
+			t.Fatal("a good cookie was refused")
+		}
+		if back.mss != 1460 || back.sndScale != 7 || back.flags&(halfSACK|halfScaled|halfTimestamps) != halfSACK|halfScaled|halfTimestamps ||
+			back.iss != sa.Seq || back.irs != 5000 {
+			t.Errorf("record %+v", back)
+		}
+		if back.FromCookie(env, tuple, path, &o, &ack, now.Add(2*time.Minute)) {
+			t.Error("a cookie of two minutes was taken")
+		}
+		other := Tuple{addrA, netip.MustParseAddrPort("10.0.0.3:2000")}
+		if back.FromCookie(env, other, path, &o, &ack, now) {
+			t.Error("a cookie for somebody else was taken")
+		}
+		r := rand.New(rand.NewPCG(1, 1))
+		taken := 0
+		for range 200_000 {
+			forged := Segment{Flags: ACK, Seq: Seq(r.Uint32()), Ack: Seq(r.Uint32())}
+			if back.FromCookie(env, tuple, path, &o, &forged, now) {
+				taken++
+			}
+		}
+		if taken > 0 {
+			t.Errorf("%d forged cookies were taken", taken)
+		}
+	})
+	t.Run("without timestamps a cookie carries the MSS alone", func(t *testing.T) {
+		plain := syn
+		plain.Options = OptMSS | OptSACKPermitted | OptWindowScale
+		var c HalfOpen
+		c.InitCookie(env, tuple, path, &o, &plain, now)
+		var reply Segment
+		c.SynAck(env, &reply, now)
+		if reply.Options != OptMSS {
+			t.Errorf("options %x", reply.Options)
+		}
+	})
+	t.Run("the stamp never runs ahead of the clock", func(t *testing.T) {
+		for i := range 1000 {
+			at := now.Add(time.Duration(i) * time.Millisecond)
+			h.SynAck(env, &sa, at)
+			if int32(sa.TSVal-(tsClock(at)+h.tsOffset)) > 0 {
+				t.Fatalf("stamp ahead at %v", at)
+			}
+		}
+	})
+}
+
+func TestInitialSequenceNumber(t *testing.T) {
+	t.Run("MUST-8 the clock moves it every 4 us", func(t *testing.T) {
+		s := NewSecret()
+		a, _ := s.initial(Tuple{addrA, addrB}, Time(time.Hour))
+		b, _ := s.initial(Tuple{addrA, addrB}, Time(time.Hour+time.Second))
+		if b.Distance(a) != 250_000 {
+			t.Errorf("%d in a second", b.Distance(a))
+		}
+	})
+	t.Run("SHLD-1 tuples and stacks have numbers of their own", func(t *testing.T) {
+		s1, s2 := NewSecret(), NewSecret()
+		seen := map[Seq]bool{}
+		var buckets [16]int
+		for i := range 10_000 {
+			tup := Tuple{netip.AddrPortFrom(addrA.Addr(), uint16(i)), addrB}
+			a, _ := s1.initial(tup, 1)
+			b, _ := s2.initial(tup, 1)
+			if a == b {
+				t.Errorf("port %d: two stacks agree", i)
+			}
+			seen[a] = true
+			buckets[a>>28]++
+		}
+		if len(seen) < 9_990 {
+			t.Errorf("%d different numbers of 10000", len(seen))
+		}
+		for i, n := range buckets {
+			if n < 450 || n > 800 {
+				t.Errorf("bucket %d has %d of 10000", i, n)
+			}
+		}
+	})
+	t.Run("C-TS-5 timestamp clocks start anywhere", func(t *testing.T) {
+		s := NewSecret()
+		_, a := s.initial(Tuple{addrA, addrB}, 1)
+		_, again := s.initial(Tuple{addrA, addrB}, Time(time.Hour))
+		_, b := s.initial(Tuple{addrB, addrA}, 1)
+		if a == b || a != again {
+			t.Errorf("offsets %d %d %d", a, again, b)
+		}
+	})
+}
