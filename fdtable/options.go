@@ -53,7 +53,7 @@ func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	return syscall.ENOPROTOOPT
 }
 
-// update changes the TCP options where they live at the moment, and for what the socket becomes next.
+// updateLocked changes the TCP options where they live at the moment, and for what the socket becomes next.
 func (s *socket) updateLocked(change func(*tcp.Options)) error {
 	if s.dying() {
 		return syscall.EBADF
@@ -130,7 +130,8 @@ func (s *socket) setSocketLocked(opt, value int) error {
 // hostDefaults are the sizes of buffers that nobody has set, and the caps on those that somebody does.
 var hostDefaults = tcp.Config{}.WithDefaults()
 
-// bufferSize is how Linux reads SO_RCVBUF and SO_SNDBUF: a size that is too great, or negative, means the greatest; the rest is doubled.
+// bufferSize is how Linux reads SO_RCVBUF and SO_SNDBUF: a size that is too great, or negative, means the
+// greatest; the rest is doubled.
 func bufferSize(value, low, high int) int {
 	if value < 0 || value > high/2 {
 		return high

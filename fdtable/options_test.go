@@ -71,7 +71,7 @@ func TestBind(t *testing.T) {
 		w.is(w.b.Bind(reuse, at(80)), nil)
 		w.is(w.b.Listen(reuse, 1), nil)
 	})
-	inWorld(t, "bind to port 0 reserves a port until close", sim.Config{}, func(t *testing.T, w *world) {
+	inWorld(t, "E-PORT-2 bind to port 0 reserves a port until close", sim.Config{}, func(t *testing.T, w *world) {
 		first, second := w.socket(w.b, 0), w.socket(w.b, 0)
 		w.is(w.b.Bind(first, at(0)), nil)
 		name, err := w.b.Getsockname(first)
@@ -84,6 +84,32 @@ func TestBind(t *testing.T) {
 		w.is(w.b.Close(second), nil)
 		if n := w.hostB.Stats().TCPGauges.Bindings; n != 0 {
 			t.Errorf("%d addresses are bound", n)
+		}
+	})
+}
+
+func TestConnectBinds(t *testing.T) {
+	inWorld(t, "E-PORT-2 connect chooses the port, close gives it back, and another's TIME-WAIT stays", slow, func(t *testing.T, w *world) {
+		l := w.listen(80, 5)
+		c := w.socket(w.a, 0)
+		if name, err := w.a.Getsockname(c); err != nil || name.Port() != 0 {
+			t.Fatalf("before connect the name is %v, %v", name, err)
+		}
+		w.is(w.a.Connect(c, at(80)), nil)
+		name, err := w.a.Getsockname(c)
+		if err != nil || name.Port() == 0 || name.Addr() != addrA {
+			t.Fatalf("after connect the name is %v, %v", name, err)
+		}
+		other := w.socket(w.a, 0)
+		w.is(w.a.Bind(other, name), syscall.EADDRINUSE)
+		s := w.accept(l)
+		w.is(w.b.Close(s), nil) // TIME-WAIT is b's
+		w.read(w.a, c, "")
+		w.is(w.a.Close(c), nil)
+		w.settle()
+		w.is(w.a.Bind(other, name), nil)
+		if n := w.hostB.Stats().TCPGauges.States[tcp.TimeWaitState]; n != 1 {
+			t.Errorf("b holds %d connections in TIME-WAIT", n)
 		}
 	})
 }

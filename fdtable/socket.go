@@ -105,7 +105,8 @@ func (s *socket) release() {
 // since Close gathers what there is to end under mu.
 func (s *socket) dying() bool { return s.refs.Load()&closing != 0 }
 
-// close ends the socket and returns when all calls on it have left. It returns false when another close was first.
+// close ends the socket and returns when all calls on it have left. It returns false when another close was
+// first.
 func (s *socket) close() bool {
 	for {
 		n := s.refs.Load()

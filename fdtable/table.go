@@ -141,8 +141,9 @@ func (t *Table) Socket(domain, typ, proto int) (int, error) {
 }
 
 // Close ends the descriptor: calls that are blocked on it return EBADF, a listener's queued connections are
-// reset, and a connection is closed as close(2) does it: in the background, unless SO_LINGER is set. When Close returns, no call on the descriptor is left and its number is
-// free. A second Close, also one at the same time, gets EBADF.
+// reset, and a connection is closed as close(2) does it: in the background, unless SO_LINGER is set. When
+// Close returns, no call on the descriptor is left and its number is free. A second Close, also one at the
+// same time, gets EBADF.
 func (t *Table) Close(fd int) error {
 	s := t.at(fd)
 	if s == nil || !s.close() {

@@ -2,7 +2,9 @@ package fdtable
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,10 +16,20 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain fails when a goroutine is left over or, in a build with the tag unetdebug, a buffer.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if n := link.Outstanding(); n > 0 {
+			fmt.Fprintf(os.Stderr, "%d buffers were not given back\n", n)
+			code = max(code, 1)
+		}
+		os.Exit(code)
+	}))
+}
 
 // world is two hosts on a segment, in fake time: a at 10.1.0.1, b at 10.1.0.2.
 type world struct {
@@ -45,7 +57,7 @@ var (
 // at is b's address with a port.
 func at(port uint16) netip.AddrPort { return netip.AddrPortFrom(addrB, port) }
 
-// inWorld runs test in a world of its own. What it leaves open is closed with the hosts.
+// inWorld runs test in a world of its own. What it leaves open is closed.
 func inWorld(t *testing.T, name string, cfg sim.Config, test func(t *testing.T, w *world)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -54,6 +66,9 @@ func inWorld(t *testing.T, name string, cfg sim.Config, test func(t *testing.T, 
 			w.hostA, w.a = w.host("a", addrA)
 			w.hostB, w.b = w.host("b", addrB)
 			defer func() { // after a failure too: the bubble waits for all goroutines
+				for fd := range 200 {
+					_, _ = w.a.Close(fd), w.b.Close(fd) // what the test has left open
+				}
 				if err := errors.Join(w.hostA.Close(), w.hostB.Close(), w.segment.Close()); err != nil {
 					t.Error(err)
 				}
