@@ -89,18 +89,24 @@ func (h *Host) isLocal(a netip.Addr) bool {
 	return a.IsLoopback() || h.topology.Load().class(a) == own
 }
 
-// routeSlots is the size of the route cache. A slot remembers one route; the cache is bounded by that.
-const routeSlots = 1024
+// The route cache has sets of a few slots each; a slot remembers one route, and the cache is bounded by that.
+// Connections hold on to their routes, so a cache that forgets too easily costs memory, not only time.
+const (
+	routeSets = 512
+	routeWays = 4
+)
 
 // routeCache finds the shared route of a pair of addresses without a lock.
 type routeCache struct {
 	seed  maphash.Seed
-	slots [routeSlots]atomic.Pointer[route]
+	slots [routeSets][routeWays]atomic.Pointer[route]
 }
 
-func (c *routeCache) slot(local, remote netip.Addr) *atomic.Pointer[route] {
+// set returns the slots for a pair, and the one that a new route replaces when none is free.
+func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Pointer[route], victim int) {
 	type pair struct{ local, remote netip.Addr }
-	return &c.slots[maphash.Comparable(c.seed, pair{local, remote})%routeSlots]
+	hash := maphash.Comparable(c.seed, pair{local, remote})
+	return &c.slots[hash%routeSets], int(hash >> 32 % routeWays)
 }
 
 // routeTo finds the way to remote, which must be one host's address. Where local is not valid or
@@ -123,16 +129,22 @@ func (h *Host) findRoute(local, remote netip.Addr) (*route, error) {
 	if remote.IsUnspecified() { // of either family: IPv6 has no loopback yet
 		remote = loopback4
 	}
-	slot := h.routes.slot(local, remote)
-	if r := slot.Load(); r != nil && r.topology == t && r.remote == remote && (r.local == local || !local.IsValid() && h.chosen(r)) {
-		return r, nil
+	slots, victim := h.routes.set(local, remote)
+	for i := range slots {
+		r := slots[i].Load()
+		if r == nil || r.topology != t {
+			victim = i
+			continue
+		}
+		if r.remote == remote && (r.local == local || !local.IsValid() && h.chosen(r)) {
+			return r, nil
+		}
 	}
 	r, err := h.makeRoute(t, local, remote)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		slots[victim].Store(r)
 	}
-	slot.Store(r)
-	return r, nil
+	return r, err
 }
 
 // chosen says whether r's local address is the one that is chosen when nobody names one.

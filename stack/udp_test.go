@@ -43,6 +43,22 @@ func TestUDPInput(t *testing.T) {
 			b.wantDrop(DropUDPChecksum, 1)
 		})
 	})
+	t.Run("B-UDP-3 over IPv6 a datagram without checksum is dropped", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s, err := b.h.ListenUDP(netip.MustParseAddrPort("[::]:7"), BindOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, dst := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
+			d := udp4(src, dst, 5, 7, []byte("x"))
+			b.h.udpInput(&packet{src: src, dst: dst, payload: d})
+			b.wantDatagram(s, []byte("x"))
+			d[6], d[7] = 0, 0
+			b.h.udpInput(&packet{src: src, dst: dst, payload: d})
+			b.wantNoDatagram(s)
+			b.wantDrop(DropUDPChecksum, 1)
+		})
+	})
 	t.Run("B-UDP-4 lengths that lie are dropped, trailing octets cut", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
 			s := b.listenUDP("10.0.0.2:7")
@@ -369,6 +385,45 @@ func TestUDPSocketBlocking(t *testing.T) {
 				s.Connect(netip.AddrPortFrom(peerIP, 9))} {
 				if err != syscall.EBADF {
 					t.Errorf("after Close: %v, want EBADF", err)
+				}
+			}
+		})
+	})
+	t.Run("Connect chooses the source, filters, and can be dissolved", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("0.0.0.0:7")
+			if _, err := s.Write(nil); err != syscall.EDESTADDRREQ {
+				t.Errorf("Write = %v, want EDESTADDRREQ", err)
+			}
+			if err := s.Connect(netip.AddrPortFrom(peerIP, 9)); err != nil {
+				t.Fatal(err)
+			}
+			if s.Local() != netip.AddrPortFrom(ourIP, 7) || s.Remote() != netip.AddrPortFrom(peerIP, 9) {
+				t.Errorf("connected %v to %v", s.Local(), s.Remote())
+			}
+			from := func(port uint16) []byte {
+				return in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, port, 7, nil)))
+			}
+			b.inject(from(8))
+			b.wantNoDatagram(s)
+			b.inject(from(9))
+			b.wantDatagram(s, nil)
+			if err := s.Connect(netip.AddrPort{}); err != nil {
+				t.Fatal(err)
+			}
+			if s.Local() != netip.MustParseAddrPort("0.0.0.0:7") || s.Remote().IsValid() {
+				t.Errorf("dissolved: %v to %v", s.Local(), s.Remote())
+			}
+			b.inject(from(8))
+			b.wantDatagram(s, nil)
+			for to, want := range map[string]error{"8.8.8.8:1": syscall.ENETUNREACH, "10.0.0.255:1": syscall.EACCES} {
+				if err := s.Connect(netip.MustParseAddrPort(to)); err != want {
+					t.Errorf("Connect(%s) = %v, want %v", to, err, want)
+				}
+			}
+			for _, to := range []netip.AddrPort{{}, netip.AddrPortFrom(peerIP, 0)} {
+				if _, err := s.WriteTo(nil, to); err != syscall.EINVAL {
+					t.Errorf("WriteTo(%v) = %v, want EINVAL", to, err)
 				}
 			}
 		})
