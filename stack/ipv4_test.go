@@ -221,12 +221,14 @@ func TestIPv4Input(t *testing.T) {
 	t.Run("B-IP4-22 broadcasts reach UDP, and move neither TCP nor ICMP errors", func(t *testing.T) {
 		for _, dst := range []string{"255.255.255.255", "10.0.0.255"} {
 			broadcastOnly(t, netip.MustParseAddr(dst), wire.BroadcastMAC)
+			broadcastOnly(t, netip.MustParseAddr(dst), ourMAC)
 		}
 	})
 	t.Run("MUST-57 segments to broadcast and multicast addresses are dropped", func(t *testing.T) {
 		for _, dst := range []string{"255.255.255.255", "10.0.0.255", "224.0.0.1"} {
 			a := netip.MustParseAddr(dst)
 			broadcastOnly(t, a, groupMAC(a))
+			broadcastOnly(t, a, ourMAC)
 		}
 		withPeer(t, Config{}, func(b *bed) { // unicast IP in a broadcast frame
 			syn := tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn}, nil)

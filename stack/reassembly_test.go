@@ -87,6 +87,21 @@ func TestReassembly(t *testing.T) {
 			run(t, [][]byte{f[0], f[1], bad, f[2], f[3], f[4]}, 0)
 			run(t, [][]byte{f[4], f[1], bad, f[0], f[2], f[3], f[1], bad}, 0)
 		}
+		for _, pair := range [][2][]byte{
+			{f[0], piece(header, whole, 16, 16)}, // into what follows
+			{f[1], piece(header, whole, 16, 16)}, // into what is before
+			{f[1], piece(header, whole, 24, 16)},
+			{f[1], piece(header, whole, 32, 16)},
+			{f[1], piece(header, whole, 24, 32)},
+		} {
+			withPeer(t, Config{}, func(b *bed) {
+				b.inject(pair[0], pair[1])
+				b.wantDrop(DropFragmentOverlap, 1)
+				if n := b.h.Stats().ReassemblyBytes; n != datagramCost {
+					t.Errorf("%d octets held after an overlap, want the record alone, %d", n, datagramCost)
+				}
+			})
+		}
 		// Two ends that disagree.
 		run(t, [][]byte{f[0], f[4], piece(header, whole[:96], 72, 24), f[1], f[2], f[3]}, 0)
 		run(t, [][]byte{f[0], f[4], piece(header, octets(200), 120, 24), f[1], f[2], f[3]}, 0)
