@@ -233,6 +233,31 @@ func TestICMPErrorsSent(t *testing.T) {
 			}
 		})
 	})
+	t.Run("D-SIDE-2 the global limit is jittered, so its state cannot be read off", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			// The attack of CVE-2020-25705 fills the bucket, spends a known number and counts what is left.
+			left := map[int]int{}
+			for range 50 {
+				time.Sleep(2 * time.Second)
+				n := 0
+				for i := range 1000 {
+					peer := netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})
+					if b.h.errorLimit.allow(b.h.clock.now(), peer, false) {
+						n++
+					}
+				}
+				left[n]++
+			}
+			for n, times := range left {
+				if times > 40 {
+					t.Errorf("a full bucket gave %d errors %d times of 50", n, times)
+				}
+				if n > 100 {
+					t.Errorf("a burst of %d errors, the bucket holds 100", n)
+				}
+			}
+		})
+	})
 	t.Run("B-IC4-11 the bound is Config's, or none", func(t *testing.T) {
 		for rate, want := range map[int]int{1: 2, 20: 30, -1: 1000} {
 			onBed(t, Config{ICMPRate: rate}, func(b *bed) {

@@ -103,6 +103,7 @@ func onBed(t *testing.T, cfg Config, f func(*bed)) {
 func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		buffers := link.Outstanding() // -1 unless built with unetdebug
 		h, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -110,6 +111,9 @@ func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
 		defer func() { // also when f gives up: a bubble must not end before its goroutines
 			if err := h.Close(); err != nil {
 				t.Error(err)
+			}
+			if n := link.Outstanding(); n != buffers {
+				t.Errorf("%d buffers in use after Close, %d before", n, buffers)
 			}
 		}()
 		b := &bed{T: t, h: h, dev: newMemDevice(info)}
