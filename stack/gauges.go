@@ -38,7 +38,7 @@ type TCPGauges struct {
 }
 
 // Connections returns the number of connections, half-open ones included and TIME-WAIT left out.
-func (g *TCPGauges) Connections() int {
+func (g TCPGauges) Connections() int {
 	n := 0
 	for state, count := range g.States {
 		if state != int(tcp.Listen) && state != int(tcp.TimeWaitState) {

@@ -141,6 +141,7 @@ func (s *shard) endLocked(f *flow, now tcp.Time) {
 			c.setError(errAborted)
 		}
 		s.afterLocked(c, now)
+		c.releaseBinding()
 	case halfOpenFlow:
 		s.resetHalfOpenLocked(f.halfOpen(), now)
 	case timeWaitFlow:

@@ -112,14 +112,18 @@ func (c *TCPConn) Close() error {
 func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
 	c.bits |= closed | writeShut
 	s.wakeLocked(c, true, true)
-	if c.extra != nil {
-		if b := c.extra.binding; b != nil {
-			b.release()
-		}
-		c.extra = nil
-	}
+	c.releaseBinding()
+	c.extra = nil
 	if c.bits&inTable == 0 {
 		s.afterLocked(c, now)
+	}
+}
+
+// releaseBinding gives the local address back, if the connection was bound to one.
+func (c *TCPConn) releaseBinding() {
+	if c.extra != nil && c.extra.binding != nil {
+		c.extra.binding.release()
+		c.extra.binding = nil
 	}
 }
 

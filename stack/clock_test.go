@@ -1,0 +1,99 @@
+package stack
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// alarms is a timerSource of fixed moments.
+type alarms struct {
+	clock *clock
+	mu    sync.Mutex
+	at    []tcp.Time
+	rang  []tcp.Time
+}
+
+func (a *alarms) nextDeadline() (tcp.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.at) == 0 {
+		return 0, false
+	}
+	return slices.Min(a.at), true
+}
+
+func (a *alarms) advance(now tcp.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = slices.DeleteFunc(a.at, func(at tcp.Time) bool {
+		if at <= now {
+			a.rang = append(a.rang, now)
+		}
+		return at <= now
+	})
+}
+
+func (a *alarms) set(at tcp.Time) {
+	a.mu.Lock()
+	a.at = append(a.at, at)
+	a.mu.Unlock()
+	a.clock.armed(at)
+}
+
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c clock
+		c.init()
+		start := c.now()
+		if start != tcp.Time(time.Second) {
+			t.Errorf("the clock starts at %d", start)
+		}
+		first, second := &alarms{clock: &c}, &alarms{clock: &c}
+		c.add(first)
+		go c.run()
+		first.set(start.Add(time.Hour))
+		second.at = []tcp.Time{start.Add(3)}
+		c.add(second) // its deadline is there before it is
+		synctest.Wait()
+		first.set(start.Add(7))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		second.set(c.now()) // passed already
+		synctest.Wait()
+		c.stop()
+		if want := []tcp.Time{start.Add(7), start.Add(time.Hour)}; !slices.Equal(first.rang, want) {
+			t.Errorf("first rang at %v, want %v", first.rang, want)
+		}
+		if want := []tcp.Time{start.Add(3), start.Add(2 * time.Hour)}; !slices.Equal(second.rang, want) {
+			t.Errorf("second rang at %v, want %v", second.rang, want)
+		}
+	})
+}
+
+func TestDeadlineMoments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c clock
+		c.init()
+		for _, x := range []struct {
+			t    time.Time
+			want tcp.Time
+		}{
+			{time.Time{}, 0},
+			{time.Now(), c.now()},
+			{time.Now().Add(time.Minute), c.now().Add(time.Minute)},
+			{time.Unix(1, 0), 1},
+		} {
+			if got := c.deadline(x.t); got != x.want {
+				t.Errorf("%v: %d, want %d", x.t, got, x.want)
+			}
+		}
+		if got := c.deadline(time.Unix(1<<50, 0)); got <= c.now().Add(24*time.Hour) {
+			t.Errorf("the far future is %d", got)
+		}
+	})
+}
