@@ -18,21 +18,23 @@ const token = int64(1e9)
 // bucket holds tokens.
 type bucket struct {
 	tokens int64
+	cost   int64 // of the next message; drawn once, or whoever asks often enough always gets the lowest
 	filled tcp.Time
 }
 
-// take fills the bucket at rate tokens a second and takes cost out of it if it is there.
-func (b *bucket) take(now tcp.Time, rate, depth, cost int64) bool {
+// take fills the bucket at rate tokens a second and takes a message's cost out of it if it is there.
+func (b *bucket) take(now tcp.Time, rate, depth int64) bool {
 	if b.filled == 0 {
-		b.tokens, b.filled = depth, now
+		b.tokens, b.cost, b.filled = depth*token, token, now
 	}
 	passed := min(int64(now.Sub(b.filled)), 1e9) // a second fills any bucket of ours by most of its depth
-	b.tokens = min(b.tokens+passed*rate, depth)
+	b.tokens = min(b.tokens+passed*rate, depth*token)
 	b.filled = now
-	if b.tokens < cost {
+	if b.tokens < b.cost {
 		return false
 	}
-	b.tokens -= cost
+	b.tokens -= b.cost
+	b.cost = token + rand.Int64N(token)
 	return true
 }
 
@@ -55,21 +57,20 @@ func (l *rateLimit) init(rate int, share int64) {
 
 // allow says whether a message may go to peer. Nothing is bounded that stays within the host.
 //
-// In any second at most rate messages leave: the buckets fill at nine tenths of it and hold the last tenth,
-// and a message costs one token at least.
+// In any second at most rate messages leave: the bucket fills at nine tenths of it and holds the last tenth,
+// and a message costs from one to two tokens. Under a flood about two thirds of rate leave.
 func (l *rateLimit) allow(now tcp.Time, peer netip.Addr, loopback bool) bool {
 	if l.rate < 0 || loopback {
 		return true
 	}
-	cost := token + rand.Int64N(token/5)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &l.peers[maphash.Comparable(l.seed, peer)%peerSlots]
 	own := max(l.rate/l.share, 1)
-	if !p.take(now, own, max(own/10, 6)*token, cost) {
+	if !p.take(now, own, max(own/10, 6)) {
 		return false
 	}
-	return l.all.take(now, max(l.rate*9/10, 1), max(l.rate/10, 2)*token, cost)
+	return l.all.take(now, max(l.rate*9/10, 1), max(l.rate/10, 2))
 }
 
 // allowReset says whether a reset for no connection may be sent to remote now, within Config.ICMPRate.
