@@ -3,9 +3,11 @@ package unet
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +101,49 @@ func TestCopies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cycle reads n octets of block again and again, each time from another place in it.
+type cycle struct {
+	block []byte
+	at, n int
+}
+
+func (r *cycle) Read(p []byte) (int, error) {
+	if r.n == 0 {
+		return 0, io.EOF
+	}
+	m := copy(p[:min(len(p), r.n)], r.block[r.at:])
+	r.n -= m
+	if r.at += m; r.at == len(r.block) {
+		r.at = 0
+	}
+	return m, nil
+}
+
+func TestGigabyte(t *testing.T) {
+	t.Run("E-GO-15 io.Copy of 1 GB", func(t *testing.T) {
+		client, server, _ := pair(t, sim.Config{Offload: true})
+		c, s := connection(t, client, server)
+		const size = 1 << 30
+		block := random(9, 1<<20-1) // of a length that no buffer has
+		sent := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(c, &cycle{block: block, n: size})
+			sent <- errors.Join(err, c.CloseWrite())
+		}()
+		seed := maphash.MakeSeed()
+		var got, want maphash.Hash
+		got.SetSeed(seed)
+		want.SetSeed(seed)
+		n, err := io.Copy(&got, s)
+		if err := errors.Join(err, <-sent); err != nil || n != size {
+			t.Fatalf("%d octets, %v", n, err)
+		}
+		if _, err := io.Copy(&want, &cycle{block: block, n: size}); err != nil || got.Sum64() != want.Sum64() {
+			t.Errorf("other octets than were sent, %v", err)
+		}
+	})
 }
 
 func TestWritevIsOneStream(t *testing.T) {
@@ -203,21 +248,28 @@ func TestHostClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocked := make(chan error)
 	accepted, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, err := l.Accept(); blocked <- err }()
-	go func() { _, err := c.Read(make([]byte, 1)); blocked <- err }()
-	go func() { _, err := accepted.Read(make([]byte, 1)); blocked <- err }()
+	accept, read := make(chan error), make(chan error)
+	go func() { _, err := l.Accept(); accept <- err }()
+	for _, end := range []net.Conn{c, accepted} {
+		go func() { _, err := end.Read(make([]byte, 1)); read <- err }()
+	}
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
-	for range 3 {
-		if err := <-blocked; err == nil || err == io.EOF {
-			t.Errorf("a blocked call returned %v", err)
+	if err := <-accept; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v", err)
+	}
+	for range 2 {
+		if err := <-read; !errors.Is(err, syscall.ECONNABORTED) {
+			t.Errorf("Read: %v", err)
 		}
+	}
+	if _, err := c.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("Write: %v", err)
 	}
 	if err := h.Close(); err != net.ErrClosed {
 		t.Errorf("second Close: %v", err)

@@ -131,8 +131,8 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	return s, nil
 }
 
-// Close ends the host: connections are reset, calls that are blocked return net.ErrClosed or what the reset
-// means, the device is closed. It returns when the last goroutine of the host has ended; the second Close
+// Close ends the host: connections are reset and have ECONNABORTED as their error, listeners and UDP sockets
+// are closed, the device too. It returns when the last goroutine of the host has ended; the second Close
 // returns net.ErrClosed.
 func (h *Host) Close() error {
 	if h.closed.Swap(true) {

@@ -77,9 +77,9 @@ func TestNetHTTP(t *testing.T) {
 		proto string
 		cfg   sim.Config
 	}{
-		{"HTTP", false, "HTTP/1.1", sim.Config{}},
-		{"HTTP, 1 % loss", false, "HTTP/1.1", sim.Config{Delay: 100 * time.Microsecond, Loss: 0.01}},
-		{"TLS and HTTP/2", true, "HTTP/2.0", sim.Config{}},
+		{"E-GO-15 HTTP", false, "HTTP/1.1", sim.Config{}},
+		{"E-GO-15 HTTP, 1 % loss", false, "HTTP/1.1", sim.Config{Delay: 100 * time.Microsecond, Loss: 0.01}},
+		{"E-GO-15 TLS and HTTP/2", true, "HTTP/2.0", sim.Config{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, server, _ := pair(t, tt.cfg)

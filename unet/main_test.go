@@ -33,7 +33,12 @@ func pair(tb testing.TB, cfg sim.Config) (client, server *Host, segment *sim.Seg
 
 func openHost(tb testing.TB, segment *sim.Segment, addr string, cfg stack.Config) *Host {
 	tb.Helper()
-	h, err := Open(Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}, Stack: cfg})
+	return openPort(tb, segment.Port(), addr, cfg)
+}
+
+func openPort(tb testing.TB, port *sim.Port, addr string, cfg stack.Config) *Host {
+	tb.Helper()
+	h, err := Open(Config{Link: port, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}, Stack: cfg})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,92 @@
+package unet
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+func TestIdleConnections(t *testing.T) {
+	count := 100_000
+	if testing.Short() || raceEnabled {
+		count = 5000
+	}
+	t.Run("E-GO-16 idle connections cost no goroutine, and leave nothing", func(t *testing.T) {
+		segment := sim.NewSegment(sim.Config{})
+		t.Cleanup(func() { _ = segment.Close() })
+		deep := sim.PortConfig{Queue: 1 << 20} // loses nothing when all close at once
+		client, server := openPort(t, segment.NewPort(deep), clientIP+"/24", stack.Config{}), openPort(t, segment.NewPort(deep), serverIP+"/24", stack.Config{})
+		var listeners []*TCPListener
+		for range (count + 19_999) / 20_000 { // four-tuples for all from one address
+			listeners = append(listeners, listen(t, server))
+		}
+		conns := make([]net.Conn, 0, 2*count)
+		before := runtime.NumGoroutine()
+		heap := heapNow()
+		for i := range count {
+			l := listeners[i%len(listeners)]
+			c, err := client.DialTCP("tcp", nil, l.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c, s)
+		}
+		if after := runtime.NumGoroutine(); after > before {
+			t.Errorf("%d goroutines with %d connections, %d before", after, count, before)
+		}
+		t.Logf("%d octets of heap for each end", (heapNow()-heap)/uint64(len(conns)))
+		for _, c := range conns {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, h := range []*Host{client, server} {
+			for g := h.Stats().TCPGauges; g.Connections() != 0; g = h.Stats().TCPGauges {
+				runtime.Gosched()
+			}
+		}
+	})
+}
+
+func heapNow() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func BenchmarkRequest(b *testing.B) {
+	client, server, _ := pair(b, sim.Config{Offload: true})
+	c, s := connection(b, client, server)
+	go func() { _, _ = io.Copy(struct{ io.Writer }{s}, struct{ io.Reader }{s}) }()
+	p := make([]byte, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = c.Write(p)
+		if _, err := io.ReadFull(c, p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkStream(b *testing.B) {
+	client, server, _ := pair(b, sim.Config{Offload: true})
+	c, s := connection(b, client, server)
+	go func() { _, _ = io.Copy(io.Discard, s) }()
+	p := make([]byte, 64<<10)
+	b.SetBytes(int64(len(p)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
