@@ -33,10 +33,10 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 		return nil, syscall.EBADF
 	}
 	key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
-	c := l.connect(r, &key, b, &o)
-	if c == nil {
+	c, err := l.connect(r, &key, b, &o)
+	if err != nil {
 		b.giveBack()
-		return nil, syscall.EADDRINUSE
+		return nil, err
 	}
 	return c, nil
 }
@@ -84,26 +84,35 @@ func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Opti
 			continue
 		}
 		key.setLocalPort(port)
-		if c := l.connect(r, &key, nil, o); c != nil {
+		c, err := l.connect(r, &key, nil, o)
+		switch err {
+		case nil:
 			scan.found()
 			return c, nil
+		case syscall.EADDRINUSE:
+			continue
 		}
+		return nil, err
 	}
 }
 
-// connect opens a connection with the four-tuple key, or returns nil when that is in use.
-func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) *TCPConn {
+// connect opens a connection with the four-tuple key. EADDRINUSE: it is in use. EADDRNOTAVAIL: the host has
+// had too many local addresses. ENETDOWN: it is closed.
+func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) (*TCPConn, error) {
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
 	s.mu.Lock()
 	if s.flows.find(key, hash) != nil {
 		s.mu.Unlock()
-		return nil
+		return nil, syscall.EADDRINUSE
 	}
 	defer s.unlock()
+	if l.closed.Load() {
+		return nil, syscall.ENETDOWN
+	}
 	c := newConn(s, r)
 	if !s.insertLocked(&c.flow, key, hash) {
-		return nil
+		return nil, syscall.EADDRNOTAVAIL
 	}
 	if b != nil {
 		c.extra = &extra{binding: b}
@@ -115,7 +124,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) *
 	c.state = tcp.SynSent
 	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)
 	s.afterLocked(c, now)
-	return c
+	return c, nil
 }
 
 // Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it

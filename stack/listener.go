@@ -41,11 +41,8 @@ type Listener struct {
 
 // ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
 // Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
-// listens there already, EBADF when b is closed or taken over.
+// listens there already, EBADF when b is closed or taken over, ENETDOWN when the host is closed.
 func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
-	if h.tcp.closed.Load() {
-		return nil, syscall.ENETDOWN
-	}
 	if err := b.takeToListen(); err != nil {
 		return nil, err
 	}
@@ -53,7 +50,10 @@ func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, err
 	l.wake.L = &l.mu
 	l.options.Store(&o)
 	l.SetBacklog(backlog)
-	h.tcp.listen.add(l)
+	if !h.tcp.listen.add(l) {
+		b.giveBack()
+		return nil, syscall.ENETDOWN
+	}
 	return l, nil
 }
 

@@ -61,9 +61,13 @@ func (l *Listener) keys() []netip.AddrPort {
 	return keys
 }
 
-func (t *listenTable) add(l *Listener) {
+// add enters l. It is false when the host has been closed.
+func (t *listenTable) add(l *Listener) bool {
 	t.changing.Lock()
 	defer t.changing.Unlock()
+	if t.layer.closed.Load() {
+		return false
+	}
 	groups := maps.Clone(*t.groups.Load())
 	if groups == nil {
 		groups = make(map[netip.AddrPort]*listenGroup)
@@ -79,6 +83,7 @@ func (t *listenTable) add(l *Listener) {
 		g.listeners.Store(&list)
 	}
 	t.groups.Store(&groups)
+	return true
 }
 
 // remove takes l out. The half-open connections of an address where nobody is left are reset.
@@ -131,6 +136,8 @@ func (t *listenTable) purge(port uint16) {
 
 // all returns the listeners.
 func (t *listenTable) all() []*Listener {
+	t.changing.Lock()
+	defer t.changing.Unlock()
 	var list []*Listener
 	for _, g := range *t.groups.Load() {
 		for _, l := range *g.listeners.Load() {

@@ -142,6 +142,10 @@ func (b *burst) clear() {
 // connection that got one. It returns the shard's next deadline.
 func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 	s.mu.Lock()
+	if s.layer.closed.Load() { // nothing may come into the table any longer
+		s.mu.Unlock()
+		return 0
+	}
 	s.wakes = &b.wakes
 	for i := first; i >= 0; i = b.in[i].next {
 		s.segmentLocked(&b.in[i], now)
