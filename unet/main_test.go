@@ -11,9 +11,13 @@ import (
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/tap/taptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	taptest.Enter()
+	goleak.VerifyTestMain(m)
+}
 
 // The two hosts of a test's network.
 const (
