@@ -47,24 +47,6 @@ type datagramIn struct {
 	charge int
 }
 
-// deadline is a moment after which a call gives up.
-type deadline struct {
-	at    time.Time
-	timer *time.Timer
-}
-
-func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
-
-func (d *deadline) set(t time.Time, wake func()) {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-	if d.at = t; !t.IsZero() && !d.passed() {
-		d.timer = time.AfterFunc(time.Until(t), wake)
-	}
-}
-
 // ListenUDP binds a UDP socket; port 0 chooses a free one. An address that is not valid or unspecified means
 // all of ours. EADDRINUSE when another socket has the address, unless both set ReusePort or ReuseAddr;
 // EADDRNOTAVAIL when it is not ours; EADDRINUSE as well when no port is free.
@@ -326,63 +308,6 @@ func (s *UDPSocket) mayWrite() error {
 		return err
 	}
 	return nil
-}
-
-// SetReadDeadline sets when reads give up with EAGAIN; zero for never. It wakes a waiting call.
-func (s *UDPSocket) SetReadDeadline(t time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return syscall.EBADF
-	}
-	s.read.set(t, s.arrived.Broadcast)
-	s.arrived.Broadcast()
-	return nil
-}
-
-// SetWriteDeadline sets when writes give up with EAGAIN; zero for never. No write waits.
-func (s *UDPSocket) SetWriteDeadline(t time.Time) error {
-	return s.set(func() { s.write.at = t })
-}
-
-// SetReadBuffer bounds the memory of the receive queue in octets.
-func (s *UDPSocket) SetReadBuffer(octets int) error {
-	if octets < 0 {
-		return syscall.EINVAL
-	}
-	return s.set(func() { s.limit = max(octets, 2304) })
-}
-
-// SetBroadcast allows sending to broadcast addresses. Default off.
-func (s *UDPSocket) SetBroadcast(on bool) error {
-	return s.set(func() { s.broadcast = on })
-}
-
-// SetDontFragment makes datagrams over the MTU fail instead of leaving in fragments. Default off.
-func (s *UDPSocket) SetDontFragment(on bool) error {
-	return s.set(func() { s.df = on })
-}
-
-func (s *UDPSocket) set(change func()) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return syscall.EBADF
-	}
-	change()
-	return nil
-}
-
-// TakeError returns the pending error and clears it; nil where there is none.
-func (s *UDPSocket) TakeError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.errno == 0 {
-		return nil
-	}
-	err := s.errno
-	s.errno = 0
-	return err
 }
 
 // Local returns the address that the socket is bound to.
