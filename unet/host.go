@@ -66,7 +66,7 @@ func Open(cfg Config) (*Host, error) {
 		d, err := tap.Open(tap.Config{Name: cfg.Device, MTU: cfg.MTU, PeerAddrs: cfg.PeerAddrs, Queues: cfg.Queues,
 			Portable: cfg.Portable, NoOffload: cfg.NoOffload})
 		if err != nil {
-			return nil, fmt.Errorf("unet: open %s: %w", cfg.Device, err)
+			return nil, fmt.Errorf("unet: %w", err) // tap says which device
 		}
 		dev = d
 	}
