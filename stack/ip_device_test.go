@@ -323,3 +323,17 @@ func (b *bed) parsed4(f []byte) (ip wire.IPv4, payload []byte) {
 	}
 	return ip, payload
 }
+
+// segment takes the one frame that was sent and returns its TCP header.
+func (b *bed) segment() (h wire.TCP) {
+	b.Helper()
+	out := b.take()
+	if len(out) != 1 {
+		b.Fatalf("%d frames sent, want one segment", len(out))
+	}
+	_, p := b.parsed4(out[0])
+	if _, err := h.Parse(p); err != nil {
+		b.Fatalf("the segment %x does not parse: %v", p, err)
+	}
+	return h
+}

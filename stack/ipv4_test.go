@@ -180,13 +180,27 @@ func TestIPv4Input(t *testing.T) {
 			})
 		})
 	}
-	t.Run("MUST-50 a SYN with an unknown IP option is taken", func(t *testing.T) {
+	t.Run("MUST-50 a handshake works with an IP option that nobody knows", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
+			bound, err := b.h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := b.h.ListenTCP(bound, 1, tcp.DefaultOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
 			h := fromPeer(wire.ProtocolTCP)
 			h.Options = []byte{0x9e, 4, 1, 2}
-			b.inject(in4(ip4(h, tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn}, nil))))
-			if n := len(b.take()); n != 1 { // the reset of a closed port
-				t.Errorf("%d answers, want 1", n)
+			b.inject(in4(ip4(h, tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Seq: 99, Flags: wire.TCPSyn, Window: 9000}, nil))))
+			synAck := b.segment()
+			if synAck.Flags != wire.TCPSyn|wire.TCPAck || synAck.Ack != 100 {
+				t.Fatalf("answer %+v, want a SYN-ACK", synAck)
+			}
+			b.inject(in4(ip4(h, tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Seq: 100, Ack: synAck.Seq + 1,
+				Flags: wire.TCPAck, Window: 9000}, nil))))
+			if _, err := l.TryAccept(); err != nil {
+				t.Errorf("TryAccept = %v", err)
 			}
 		})
 	})
@@ -304,6 +318,36 @@ func TestIPv4Output(t *testing.T) {
 					t.Errorf("packet %d has TTL %d, want %d", i, ip.TTL, want)
 				}
 			}
+		})
+	})
+	t.Run("MUST-49 a connection's own TTL is in its SYN and its text", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			o := tcp.DefaultOptions()
+			o.TTL = 3
+			c, err := b.h.ConnectTCP(nil, netip.AddrPortFrom(peerIP, 80), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var syn wire.TCP
+			check := func(want uint16) {
+				t.Helper()
+				out := b.take()
+				if len(out) != 1 {
+					t.Fatalf("%d frames, want 1", len(out))
+				}
+				ip, p := b.parsed4(out[0])
+				if _, err := syn.Parse(p); err != nil || ip.TTL != 3 || syn.Flags&want != want {
+					t.Errorf("TTL %d, segment %+v, %v", ip.TTL, syn, err)
+				}
+			}
+			check(wire.TCPSyn)
+			b.inject(in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, wire.TCP{SrcPort: 80, DstPort: syn.SrcPort,
+				Seq: 99, Ack: syn.Seq + 1, Flags: wire.TCPSyn | wire.TCPAck, Window: 9000}, nil))))
+			check(wire.TCPAck)
+			if _, err := c.Write([]byte("text")); err != nil {
+				t.Fatal(err)
+			}
+			check(wire.TCPPsh)
 		})
 	})
 	t.Run("B-IP4-9 identifications do not come again and are not counted", func(t *testing.T) {
