@@ -154,7 +154,7 @@ func (n *network) state(c *TCPConn, want tcp.State) {
 func settle() { synctest.Wait() }
 
 func TestConversation(t *testing.T) {
-	inNetwork(t, "C-BASIC open, both ways, close", sim.Config{Delay: time.Millisecond}, func(n *network) {
+	inNetwork(t, "open, both ways, close", sim.Config{Delay: time.Millisecond}, func(n *network) {
 		client, server := n.connect()
 		if client.Local() != server.Remote() || client.Remote() != server.Local() {
 			n.Errorf("addresses: %v-%v and %v-%v", client.Local(), client.Remote(), server.Local(), server.Remote())

@@ -1,12 +1,14 @@
 package stack
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
@@ -179,25 +181,61 @@ func TestNoConnection(t *testing.T) {
 			b.Errorf("%d half-open", n)
 		}
 	})
-	on("MUST-3 a wrong checksum is dropped and counted", func(b *bed) {
+	on("MUST-3 a flipped bit anywhere under the checksum is dropped and counted", func(b *bed) {
 		b.listenTCP(80, 1)
-		f := seg{flags: "S", seq: 100}.frame()
-		f[len(f)-1] ^= 1
-		b.inject(f)
-		b.expect("corrupt SYN", b.sent())
-		if n := b.h.Stats().TCPGauges.BadChecksum; n != 1 {
-			b.Errorf("BadChecksum %d, want 1", n)
+		bits := uint64(0)
+		good := seg{flags: "S", seq: 100, text: "text"}.frame()
+		const ip = wire.EthernetLen
+		for at := ip + 12; at < len(good); at++ { // from the IP source address on
+			for bit := range 8 {
+				if at == ip+16 || at == ip+17 || at == ip+18 || at == ip+19 {
+					continue // for another host
+				}
+				f := bytes.Clone(good)
+				f[at] ^= 1 << bit
+				if at < ip+wire.IPv4Len { // the pseudo-header's source: mend IP's own checksum
+					f[ip+10], f[ip+11] = 0, 0
+					c := wire.Checksum(f[ip:ip+wire.IPv4Len], 0)
+					f[ip+10], f[ip+11] = byte(c>>8), byte(c)
+				}
+				b.inject(f)
+				bits++
+			}
+		}
+		b.expect("corrupt SYNs", b.sent())
+		g := b.h.Stats().TCPGauges
+		if g.BadChecksum+g.Malformed+uint64(unroutable(b)) != bits || g.BadChecksum < bits-100 || g.HalfOpen != 0 {
+			b.Errorf("%d bits: %+v", bits, g)
 		}
 	})
 	on("MUST-57 a SYN to many hosts is dropped", func(b *bed) {
 		b.listenTCP(80, 1)
-		header := fromPeer(wire.ProtocolTCP)
-		dst := netip.MustParseAddr("10.0.0.255")
-		header.Dst = dst.As4()
-		syn := tcp4(peerIP, dst, wire.TCP{SrcPort: 1000, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
-		b.inject(ethFrame(ourMAC, peerMAC, wire.EtherTypeIPv4, ip4(header, syn)))
-		b.expect("broadcast", b.sent())
+		for _, x := range []struct {
+			dst string
+			mac link.MAC
+		}{
+			{"10.0.0.255", ourMAC}, {"10.0.0.255", link.MAC{255, 255, 255, 255, 255, 255}}, {"224.0.0.1", ourMAC},
+			{"255.255.255.255", ourMAC}, {"10.0.0.2", link.MAC{255, 255, 255, 255, 255, 255}},
+			{"10.0.0.2", link.MAC{1, 0, 0x5e, 0, 0, 1}},
+		} {
+			header, dst := fromPeer(wire.ProtocolTCP), netip.MustParseAddr(x.dst)
+			header.Dst = dst.As4()
+			syn := tcp4(peerIP, dst, wire.TCP{SrcPort: 1000, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
+			b.inject(ethFrame(x.mac, peerMAC, wire.EtherTypeIPv4, ip4(header, syn)))
+			b.expect(x.dst, b.sent())
+		}
+		if n := b.h.Stats().TCPGauges.HalfOpen; n != 0 {
+			b.Errorf("%d half-open", n)
+		}
 	})
+}
+
+// unroutable counts what IP itself has dropped.
+func unroutable(b *bed) (n int) {
+	for _, dropped := range b.h.Stats().Dropped {
+		n += int(dropped)
+	}
+	return n
 }
 
 func TestListenSegments(t *testing.T) {
@@ -393,7 +431,7 @@ func TestTimeWait(t *testing.T) {
 	}
 	records := func(b *bed) int { return b.h.Stats().TCPGauges.States[tcp.TimeWaitState] }
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{}, f) })
+		t.Run(name, func(t *testing.T) { withPeer(t, Config{NeighborReachable: time.Hour}, f) })
 	}
 	on("A-SM-23 a FIN again is acknowledged and restarts 2MSL", func(b *bed) {
 		nxt := inTimeWait(b)
@@ -409,7 +447,24 @@ func TestTimeWait(t *testing.T) {
 			b.Errorf("%d records after 2MSL", n)
 		}
 	})
-	on("MAY-2 a newer SYN reopens the connection", func(b *bed) {
+	on("C-TW-1 a reset does not end it", func(b *bed) {
+		inTimeWait(b)
+		for _, seq := range []uint32{101, 102, 103} {
+			b.expect("RST", b.send(seg{flags: "R", seq: seq}))
+		}
+		if n := records(b); n != 1 {
+			b.Errorf("%d records", n)
+		}
+	})
+	on("MUST-13 it lasts 2MSL, and then there is no connection", func(b *bed) {
+		nxt := inTimeWait(b)
+		time.Sleep(59 * time.Second)
+		fin := seg{flags: "FA", seq: 101, ack: nxt}
+		b.expect("FIN", b.send(fin), seg{flags: "A", seq: nxt, ack: 102})
+		time.Sleep(60 * time.Second)
+		b.expect("FIN after", b.send(fin), seg{flags: "R", seq: nxt})
+	})
+	on("C-TW-2 a newer SYN reopens the connection", func(b *bed) {
 		nxt := inTimeWait(b)
 		l := b.listenTCP(80, 1)
 		out := b.send(seg{flags: "S", seq: 1000})
@@ -421,7 +476,7 @@ func TestTimeWait(t *testing.T) {
 			b.Error(err)
 		}
 	})
-	on("C-TW-1 an older SYN does not reopen it", func(b *bed) {
+	on("C-TW-2 an older SYN does not", func(b *bed) {
 		nxt := inTimeWait(b)
 		b.listenTCP(80, 1)
 		b.expect("old SYN", b.send(seg{flags: "S", seq: 50}), seg{flags: "A", seq: nxt, ack: 102})
