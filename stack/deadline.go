@@ -56,7 +56,10 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
 	var at tcp.Time
 	if c.bits&inTable != 0 {
-		at = c.tcp.Deadline()
+		// A deadline that has passed already waits a moment, so that nothing can make the clock spin.
+		if at = c.tcp.Deadline(); passed(at, now) {
+			at = now.Add(time.Millisecond)
+		}
 	}
 	if w := c.waiters; w != nil {
 		if d := c.readDeadline; w.readers > 0 && d > now && (at == 0 || d < at) {
