@@ -462,6 +462,7 @@ func TestTimeWait(t *testing.T) {
 		fin := seg{flags: "FA", seq: 101, ack: nxt}
 		b.expect("FIN", b.send(fin), seg{flags: "A", seq: nxt, ack: 102})
 		time.Sleep(60 * time.Second)
+		settle() // the record's timer is due at this very moment
 		b.expect("FIN after", b.send(fin), seg{flags: "R", seq: nxt})
 	})
 	on("C-TW-2 a newer SYN reopens the connection", func(b *bed) {
