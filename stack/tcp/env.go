@@ -22,6 +22,7 @@ type Env struct {
 	Counters Counters
 
 	challenge challengeLimit
+	window    Window
 	scratch   Segment
 	gather    []Span
 	senders   []*sender

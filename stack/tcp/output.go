@@ -234,7 +234,7 @@ func (c *Conn) restartAfterIdle(now Time) {
 		return
 	}
 	w := c.window()
-	c.cc.OnIdle(&w, idle, now)
+	c.cc.OnIdle(w, idle, now)
 	c.setCwnd(w)
 	c.cwnd = min(c.cwnd, initialWindow(c.smss))
 	c.lastSend = now

@@ -156,7 +156,7 @@ func (c *Conn) react(ev *ackEvent, now Time) {
 // grow lets the controller raise cwnd, and the send buffer with it.
 func (c *Conn) grow(ev *ackEvent, now Time) {
 	w := c.window()
-	c.cc.OnAck(&w, ev.acked, c.has(flagCWNDLimited), ev.rtt, now)
+	c.cc.OnAck(w, ev.acked, c.has(flagCWNDLimited), ev.rtt, now)
 	c.setCwnd(w)
 	if !c.has(flagSendFixed) {
 		want := min(int64(w.Cwnd)*2, int64(c.env.Config.MaxSendBuffer))
@@ -164,11 +164,15 @@ func (c *Conn) grow(ev *ackEvent, now Time) {
 	}
 }
 
-func (c *Conn) window() Window {
-	return Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), SRTT: micros(c.srtt), MinRTT: micros(c.minRTT)}
+// window returns the Env's scratch window with what the controller is to see: one on the stack would escape
+// through the interface, an allocation for each ACK.
+func (c *Conn) window() *Window {
+	w := &c.env.window
+	*w = Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), SRTT: micros(c.srtt), MinRTT: micros(c.minRTT)}
+	return w
 }
 
-func (c *Conn) setCwnd(w Window) {
+func (c *Conn) setCwnd(w *Window) {
 	c.cwnd = min(max(w.Cwnd, uint32(c.smss)), maxWindow)
 	c.ssthresh = w.Ssthresh
 }
@@ -234,7 +238,7 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	c.ca = caRecovery
 	c.recover = c.snd.nxt
 	w := c.window()
-	c.ssthresh = c.cc.OnLoss(&w, max(ev.flight, c.flightSize()), now)
+	c.ssthresh = c.cc.OnLoss(w, max(ev.flight, c.flightSize()), now)
 	tx.prrDelivered, tx.prrOut = 0, 0
 	tx.recoverFS = max(ev.flight-min(ev.sacked, ev.flight), uint32(c.smss))
 	tx.force = true
@@ -283,9 +287,9 @@ func (c *Conn) timeoutRecovery(now Time) {
 	tx := c.tx
 	w := c.window()
 	if c.ca != caLoss || tx.lossUna != c.snd.una {
-		w.Ssthresh = c.cc.OnLoss(&w, c.flightSize(), now)
+		w.Ssthresh = c.cc.OnLoss(w, c.flightSize(), now)
 	}
-	c.cc.OnTimeout(&w, now)
+	c.cc.OnTimeout(w, now)
 	c.ssthresh = w.Ssthresh
 	c.cwnd = uint32(c.smss)
 	tx.lossUna = c.snd.una
@@ -306,7 +310,7 @@ func (c *Conn) endTLP(ev *ackEvent, now Time) {
 	}
 	if c.has(flagTLPRetrans) && !ev.dsack && c.ca == caOpen && ev.acked > 0 && c.tx.sb.lost == 0 {
 		w := c.window()
-		c.ssthresh = c.cc.OnLoss(&w, max(ev.flight, uint32(c.smss)), now)
+		c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
 		c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
 	}
 	c.clear(flagTLPOut | flagTLPRetrans)

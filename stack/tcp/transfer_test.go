@@ -68,3 +68,43 @@ func TestTransfer(t *testing.T) {
 		}
 	}
 }
+
+// A steady stream of segments and acknowledgments costs no allocation.
+func TestNoAllocation(t *testing.T) {
+	l := sacking(t)
+	request, answer := make([]byte, 100), make([]byte, 100)
+	sink := make([]byte, 200)
+	l.conn.out = discardSink{}
+	l.env.Alloc = reusing()
+	step := func() {
+		l.now = l.now.Add(time.Millisecond)
+		in := Segment{Flags: ACK | PSH, Seq: l.conn.rcv.nxt, Ack: l.conn.snd.nxt, Window: 65535, Options: OptTimestamps,
+			TSVal: 5000, TSEcr: l.conn.tsNow(l.now), Text: Span{Data: request}, TextLen: uint32(len(request))}
+		l.conn.SegmentArrives(&in, l.now)
+		l.conn.Output(l.now)
+		l.conn.Receive(sink, l.now)
+		l.conn.Send(answer, l.now)
+		l.conn.TakeEvents()
+	}
+	step()
+	if n := testing.AllocsPerRun(1000, step); n != 0 {
+		t.Errorf("%v allocations per request", n)
+	}
+}
+
+type discardSink struct{}
+
+func (discardSink) Transmit(*Segment) {}
+
+// reusing returns an allocator that hands out the same few buffers in turn.
+func reusing() func(int) Span {
+	var bufs [8]Span
+	for i := range bufs {
+		bufs[i] = allocPlain(65536)
+	}
+	i := 0
+	return func(int) Span {
+		i++
+		return bufs[i%len(bufs)]
+	}
+}
