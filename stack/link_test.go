@@ -395,7 +395,7 @@ func TestNeighborResolution(t *testing.T) {
 				b.h.flush()
 			}
 			send() // the route learns its neighbour
-			r.confirm()
+			r.confirm(b.h.clock.now())
 			state := func() neighborState { _, s, _ := b.entry(peerIP); return s }
 			time.Sleep(14 * time.Second)
 			if got := state(); got != reachable {
@@ -404,7 +404,7 @@ func TestNeighborResolution(t *testing.T) {
 			for range 40 { // a confirmed neighbour stays reachable
 				time.Sleep(4 * time.Second)
 				send()
-				r.confirm()
+				r.confirm(b.h.clock.now())
 			}
 			if got := state(); got != reachable {
 				t.Fatalf("state %d although confirmed, want REACHABLE", got)

@@ -236,9 +236,9 @@ func (r *route) chooseHop(t *topology) error {
 // confirm tells that something we sent over this route has arrived, as an acknowledgment of new data shows,
 // so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear
 // nothing of us. Cheap; callable under a shard's lock.
-func (r *route) confirm() {
+func (r *route) confirm(now tcp.Time) {
 	if n := r.neighbor.Load(); n != nil {
-		n.confirmed.Store(int64(r.iface.host.clock.now()))
+		n.confirmed.Store(int64(now))
 	}
 }
 

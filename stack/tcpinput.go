@@ -153,7 +153,6 @@ func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 	for i, c := range s.touched {
 		c.bits &^= touched
 		c.tcp.Output(now)
-		c.route.confirm()
 		s.afterLocked(c, now)
 		s.touched[i] = nil
 	}

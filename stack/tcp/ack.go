@@ -56,6 +56,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	c.snd.una = seg.Ack
 	c.rtoFrom = now
 	c.stalled = now
+	c.events |= Progress
 	tx := c.tx
 	if tx == nil {
 		return

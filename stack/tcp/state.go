@@ -50,4 +50,6 @@ const (
 	Gone
 	// Drained: all that was written, and the FIN if there is one, has been acknowledged.
 	Drained
+	// Progress: something new was acknowledged, so that the peer hears us.
+	Progress
 )
