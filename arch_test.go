@@ -33,6 +33,7 @@ const (
 	xsys     = "golang.org/x/sys"
 	water    = "github.com/songgao/water"
 	gopacket = "github.com/gopacket/gopacket"
+	xnet     = "golang.org/x/net" // pcapgo's, for its filters
 )
 
 var stackRooms = []string{"stack", "stack/tcp", "stack/wire", "stack/wheel", "stack/link"}
@@ -44,7 +45,7 @@ var rooms = map[string]room{
 	"stack/link":    {noNet: true},
 	"stack":         {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":     {rooms: []string{"stack/link"}, modules: []string{xsys}},
-	"stack/capture": {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket}},
+	"stack/capture": {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
 	"tap":           {rooms: []string{"stack/link"}, modules: []string{xsys, water}},
 	"tap/taptest":   {rooms: []string{"stack/link", "tap"}, modules: []string{xsys, water}},
 	"unet":          {rooms: append([]string{"tap"}, stackRooms...), modules: []string{xsys}},

@@ -194,6 +194,8 @@ func TestBind(t *testing.T) {
 			n.must(err)
 			all = append(all, l)
 		}
+		n.dial(80) // so that the neighbour is known: few packets wait while it is not (B-ARP-7)
+		settle()
 		for range dials {
 			n.dial(80)
 		}
