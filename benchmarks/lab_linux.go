@@ -69,7 +69,7 @@ func newLab(o *options) (*lab, error) {
 		if err != nil {
 			return nil, err
 		}
-		build := exec.Command("go", "build", "-o", dir+"/", "github.com/unet-go/unet/examples/http")
+		build := exec.Command("go", "build", "-buildvcs=auto", "-o", dir+"/", "github.com/unet-go/unet/examples/http")
 		build.Stderr = os.Stderr
 		if err = build.Run(); err == nil {
 			if err = os.Setenv(dirVariable, dir); err == nil {
