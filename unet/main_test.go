@@ -16,7 +16,8 @@ import (
 
 func TestMain(m *testing.M) {
 	taptest.Enter()
-	goleak.VerifyTestMain(m)
+	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
 }
 
 // The two hosts of a test's network.
