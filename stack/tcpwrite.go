@@ -15,6 +15,40 @@ func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false) }
 // TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none.
 func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true) }
 
+// WriteSpan is Write of a span that the caller has filled and gives away, without a copy: on success the
+// connection owns its reference, on an error the caller still does.
+func (c *TCPConn) WriteSpan(span tcp.Span) error {
+	if len(span.Data) == 0 {
+		_, err := c.write(nil, false)
+		if err == nil && span.Owner != nil {
+			span.Owner.Release()
+		}
+		return err
+	}
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	for {
+		now := s.layer.host.clock.now()
+		if err := c.writeErrorLocked(false, now); err != nil {
+			return err
+		}
+		if c.bits&(connected|writing) == connected && c.tcp.SendSpan(span, now) {
+			s.afterLocked(c, now)
+			return nil
+		}
+		s.waitWriteLocked(c, now)
+	}
+}
+
+// WriteSize returns how many octets fill the largest segment that leaves in one piece, which is the best size
+// of a span.
+func (c *TCPConn) WriteSize() int {
+	c.shard.lock()
+	defer c.shard.unlock()
+	return c.tcp.SendSize()
+}
+
 func (c *TCPConn) write(p []byte, try bool) (n int, err error) {
 	s := c.shard
 	s.lock()

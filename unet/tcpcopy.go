@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
 )
 
 const (
@@ -33,14 +34,16 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// copyFrom copies from r, and returns nil where r ended. A source that fills the small buffer gets a large one.
+// copyFrom copies from r, and returns nil where r ended. A source that fills the small buffer gets a large
+// one, of the size of the largest segment, and what it fills is given to the send queue without a copy.
 func (c *TCPConn) copyFrom(r io.Reader) (total int64, err error) {
-	b := link.NewBuffer(smallCopy)
+	size := smallCopy
+	b := link.NewBuffer(size)
 	defer func() { b.Release() }()
 	for {
-		n, rerr := r.Read(b.Bytes())
+		n, rerr := r.Read(b.Bytes()[:size])
 		if n > 0 {
-			m, werr := c.Write(b.Bytes()[:n])
+			m, werr := c.give(&b, n)
 			total += int64(m)
 			if werr != nil {
 				return total, werr
@@ -52,11 +55,25 @@ func (c *TCPConn) copyFrom(r io.Reader) (total int64, err error) {
 		if rerr != nil {
 			return total, rerr
 		}
-		if n == b.Cap() && n < largeCopy {
+		if n == smallCopy && size == smallCopy {
+			size = min(max(c.conn.WriteSize(), smallCopy), largeCopy)
 			b.Release()
-			b = link.NewBuffer(largeCopy)
+			b = link.NewBuffer(size)
 		}
 	}
+}
+
+// give writes the first n octets of *b, and replaces *b where the send queue keeps it: when it is full enough
+// to be worth its memory.
+func (c *TCPConn) give(b **link.Buffer, n int) (int, error) {
+	if 2*n < (*b).Cap() {
+		return c.Write((*b).Bytes()[:n])
+	}
+	if err := c.conn.WriteSpan(tcp.Span{Data: (*b).Bytes()[:n], Owner: *b}); err != nil {
+		return 0, c.opError("write", "write", err)
+	}
+	*b = link.NewBuffer((*b).Cap())
+	return n, nil
 }
 
 // WriteTo copies from the connection to w until the end of the stream or an error, and returns how many

@@ -95,6 +95,33 @@ func TestSegmentSize(t *testing.T) {
 	})
 }
 
+func TestSendSpan(t *testing.T) {
+	l := established(t)
+	l.conn.SetPath(Path{MTU: 1500, MaxSuper: 65535}, l.now)
+	l.conn.cwnd = 1 << 20
+	n := l.conn.SendSize()
+	if n%1460 != 0 || n < 60000 {
+		t.Fatalf("SendSize %d", n)
+	}
+	span := allocPlain(n)
+	if !l.conn.SendSpan(span, l.now) {
+		t.Fatal("refused with an empty queue")
+	}
+	if len(l.out) != 1 || l.out[0].TextLen != uint32(n) || l.out[0].GSOSize != 1460 {
+		t.Fatalf("%d segments", len(l.out))
+	}
+	for l.conn.SendSpace() > 0 {
+		l.conn.Send(make([]byte, l.conn.SendSpace()), l.now)
+	}
+	if l.conn.SendSpan(span, l.now) {
+		t.Error("taken by a full queue")
+	}
+	l.in(seg{flags: ACK, seq: 1, ack: 1 + uint32(n)})
+	if l.conn.TakeEvents()&Writable == 0 || !l.conn.SendSpan(span, l.now) {
+		t.Error("refused although there is room again")
+	}
+}
+
 func TestNagle(t *testing.T) {
 	nagle := func(t *testing.T) *lab { return newLab(t, Config{}, DefaultOptions(), nil) }
 	t.Run("SHLD-7 the second small write waits for the ACK", func(t *testing.T) {

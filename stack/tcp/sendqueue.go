@@ -40,6 +40,13 @@ func (q *sendQueue) write(p []byte, alloc func(int) Span) {
 	}
 }
 
+// append takes over a span that the caller has filled.
+func (q *sendQueue) append(s Span) {
+	s.Data = s.Data[:len(s.Data):len(s.Data)]
+	q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
+	q.end = q.end.Add(uint32(len(s.Data)))
+}
+
 // free drops what stands before una.
 func (q *sendQueue) free(una Seq) {
 	for q.head < len(q.chunks) {
@@ -154,6 +161,28 @@ func (c *Conn) dropSender() {
 // the number of octets taken: 0 when the buffer is full, when the stream has been ended, or when the
 // connection is not open. In SYN-SENT and SYN-RECEIVED text is queued (RFC 9293 3.10.2).
 func (c *Conn) Send(p []byte, now Time) int {
+	n := c.admit(len(p), now)
+	if n == 0 {
+		return 0
+	}
+	c.sending().q.write(p[:n], c.env.Alloc)
+	c.Output(now)
+	return n
+}
+
+// SendSpan is Send of a span that the caller has filled and gives away, without a copy. It takes all of it
+// as soon as there is any room, and nothing, the span included, while there is none.
+func (c *Conn) SendSpan(s Span, now Time) bool {
+	if c.admit(len(s.Data), now) == 0 {
+		return false
+	}
+	c.sending().q.append(s)
+	c.Output(now)
+	return true
+}
+
+// admit returns how many of n octets may be queued, and notes who came up short.
+func (c *Conn) admit(n int, now Time) int {
 	switch c.state {
 	case SynSent, SynReceived, Established, CloseWait:
 	case Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
@@ -162,19 +191,26 @@ func (c *Conn) Send(p []byte, now Time) int {
 	if c.has(flagFINQueued) {
 		return 0
 	}
-	n := min(len(p), c.SendSpace())
-	if n < len(p) {
+	room := c.SendSpace()
+	if room < n {
 		c.set(flagWantWrite)
 	}
-	if n == 0 {
-		return 0
-	}
-	if c.stalled == 0 {
+	if room > 0 && n > 0 && c.stalled == 0 {
 		c.stalled = now
 	}
-	c.sending().q.write(p[:n], c.env.Alloc)
-	c.Output(now)
-	return n
+	return min(n, room)
+}
+
+// SendSize returns how many octets fill the largest segment that leaves in one piece: writes of so many leave
+// no remainder behind.
+func (c *Conn) SendSize() int {
+	if c.smss == 0 {
+		return minMSS
+	}
+	if mss := c.segmentSize(); c.superSize(mss) == mss {
+		return int(maxChunk / mss * mss)
+	}
+	return int(c.superSize(c.segmentSize()))
 }
 
 // SendSpace returns how many octets Send would take now.
