@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,9 +19,9 @@ import (
 	"github.com/unet-go/unet/tap"
 )
 
-// stage is where a script about the ends of connections is played: the server is package net on the kernel's
-// loopback, or unet on a TAP; the client is the kernel's in both. A script whose log is the same on both
-// says that a server cannot tell one from the other.
+// stage is where a script about the ends of connections is played: server and client on the kernel's
+// loopback, or one of them on unet and the other one on the kernel at the other end of a TAP. A script whose
+// log is the same on all of them says that nobody can tell one from the other.
 type stage struct {
 	*testing.T
 	face
@@ -72,8 +73,8 @@ func control(c net.Conn, change func(fd int) error) error {
 	return errors.Join(raw.Control(func(fd uintptr) { refused = change(int(fd)) }), refused)
 }
 
-// unetStage plays on a TAP of its own. A client vanishes with its frames.
-func unetStage(t *testing.T) *stage {
+// serverStage has the server on unet, behind a TAP of its own. A client vanishes with its frames.
+func serverStage(t *testing.T) *stage {
 	h := openTAP(t, 0, tap.Config{})
 	return &stage{T: t, face: h.accepting(),
 		keepAlive: func(cfg net.KeepAliveConfig) (net.Listener, error) {
@@ -84,30 +85,36 @@ func unetStage(t *testing.T) *stage {
 	}
 }
 
-// compare plays a script on both stages and compares the logs. Where want is not nil the log must equal it
-// too, so that a mistake that both runs share does not go unseen.
+// clientStage has the client on unet, behind a TAP of its own.
+func clientStage(t *testing.T) *stage {
+	h := openTAP(t, 0, tap.Config{})
+	s := kernelStage(t)
+	s.face, s.vanish = h.dialling(), func(net.Conn) { h.link.dead.Store(true) }
+	s.keepAlive = func(cfg net.KeepAliveConfig) (net.Listener, error) {
+		return (&net.ListenConfig{KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", h.kernels+":0")
+	}
+	return s
+}
+
+// compare plays a script on all stages and compares the logs with the kernel's. What want says must be in
+// them too, so that a mistake in the script does not go unseen.
 func compare(t *testing.T, name string, want []string, script func(s *stage)) {
 	t.Run(name, func(t *testing.T) {
-		var logs [2][]string
+		stages := []*stage{kernelStage(t), serverStage(t), clientStage(t)}
 		var group sync.WaitGroup
-		for i, s := range []*stage{kernelStage(t), unetStage(t)} {
-			group.Go(func() {
-				script(s)
-				logs[i] = s.lines
-			})
+		for _, s := range stages {
+			group.Go(func() { script(s) })
 		}
 		group.Wait()
-		kernels, ours := logs[0], logs[1]
-		for i := range max(len(kernels), len(ours)) {
-			if i >= len(kernels) || i >= len(ours) || kernels[i] != ours[i] {
-				t.Errorf("kernel and unet differ from line %d on:\nkernel: %s\nunet:   %s", i+1,
-					strings.Join(kernels[min(i, len(kernels)):], "\n        "), strings.Join(ours[min(i, len(ours)):], "\n        "))
-				break
+		kernels := strings.Join(stages[0].lines, "\n")
+		for i, what := range []string{"kernel alone", "server on unet", "client on unet"} {
+			if ours := strings.Join(stages[i].lines, "\n"); ours != kernels {
+				t.Errorf("%s\n%s\n\nthe kernel's own\n%s", what, ours, kernels)
 			}
 		}
 		for _, line := range want {
-			if !strings.Contains(strings.Join(ours, "\n"), line) {
-				t.Errorf("%q is missing in\n%s", line, strings.Join(ours, "\n"))
+			if !strings.Contains(kernels, line) {
+				t.Errorf("%q is missing in\n%s", line, kernels)
 			}
 		}
 	})
@@ -118,7 +125,7 @@ func (s *stage) must(err error) {
 	s.Helper()
 	if err != nil {
 		s.Error(err)
-		panic(err)
+		runtime.Goexit()
 	}
 }
 
