@@ -105,6 +105,10 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
 	case ev.rtt > 0 && !ev.retrans:
 		// Text that waited behind a hole at the peer would count the wait.
 		c.sampleRTT(ev.rtt)
+	case ev.dsack:
+		// It answers a duplicate, and echoes what came before that, the acknowledgment of which was lost: no
+		// sample (RFC 7323 4.3 step 2 keeps TS.Recent), but the progress ends the backoff all the same. Against
+		// a path that loses a third each way RTO would else grow to what the stream has waited so far.
 	case ev.acked > 0 && c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0:
 		d := c.echoRTT(seg.TSEcr, now)
 		if d == 0 {
