@@ -27,8 +27,9 @@ const (
 
 // native is a queue of the Linux TUN driver: a non-blocking descriptor in the runtime's poller.
 //
-// One frame is one read(2), write(2) or writev(2), the virtio header included. A goroutine waits only when
-// there is nothing at all, and then without holding a thread.
+// Frames cross in batches by io_uring where the system allows it; elsewhere one frame is one read(2), write(2)
+// or writev(2), the virtio header included. A goroutine waits only when there is nothing at all, and then
+// without holding a thread.
 type native struct {
 	info link.Info
 	file *os.File
@@ -55,6 +56,7 @@ type nativeReader struct {
 	spare  *link.Buffer // what the next read goes to, kept from call to call
 	start  int          // where the frame begins in spare
 	colour int
+	ring   *ringReader // nil where there is no io_uring
 }
 
 // nativeWriter is what a Write works with, under its lock.
@@ -68,10 +70,12 @@ type nativeWriter struct {
 	err    error
 	iov    []unix.Iovec
 	vnet   [vnetLen]byte // for frames without headroom
+	ring   *ringWriter   // nil where there is no io_uring
 }
 
-// newNative returns a queue on file, which is non-blocking and in the poller, and takes ownership of it.
-func newNative(info link.Info, file *os.File, vnet int) (*native, error) {
+// newNative returns a queue on file, which is non-blocking and in the poller, and takes ownership of it. With
+// rings it uses io_uring where the system allows that.
+func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, error) {
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -79,6 +83,9 @@ func newNative(info link.Info, file *os.File, vnet int) (*native, error) {
 	q := &native{info: info, file: file, conn: conn, vnet: vnet}
 	q.reader.ready = q.readReady
 	q.writer.ready = q.writeReady
+	if rings {
+		q.useRings()
+	}
 	return q, nil
 }
 
@@ -113,6 +120,9 @@ func (q *native) Read(frames []link.Frame) (int, error) {
 // there was no frame at all.
 func (q *native) readReady(fd uintptr) bool {
 	r := &q.reader
+	if r.ring != nil {
+		return q.readRing(fd)
+	}
 	for r.n < len(r.frames) {
 		if r.spare == nil {
 			r.spare = link.NewBuffer(link.MaxBuffer)
@@ -123,7 +133,9 @@ func (q *native) readReady(fd uintptr) bool {
 		n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
 		switch errno {
 		case 0:
-			q.receive(room, int(n))
+			if q.receive(r.spare, r.start, int(n)) {
+				r.spare = nil
+			}
 		case unix.EAGAIN:
 			return r.n > 0
 		case unix.EINTR:
@@ -135,38 +147,40 @@ func (q *native) readReady(fd uintptr) bool {
 	return true
 }
 
-// receive makes the n octets that were read into room the next frame of the batch, or drops them.
-func (q *native) receive(room []byte, n int) {
+// receive makes the n octets that were read into b, virtio header first and the frame at start, the next
+// frame of the batch, or drops them. It says whether the frame took b over.
+func (q *native) receive(b *link.Buffer, start, n int) (taken bool) {
 	r := &q.reader
+	room := b.Bytes()[start-q.vnet:]
 	size := n - q.vnet
 	switch {
 	case n == len(room):
 		// The kernel cuts without a word what does not fit.
 		q.in.truncated.Add(1)
-		return
+		return false
 	case size <= 0:
 		q.in.malformed.Add(1)
-		return
+		return false
 	}
 	f := &r.frames[r.n]
 	if q.vnet == 0 {
 		f.Meta = link.Meta{}
 	} else if !getVnet(room, room[q.vnet:n], &f.Meta) {
 		q.in.malformed.Add(1)
-		return
+		return false
 	}
 	r.colour = (r.colour + 1) % colours
-	if link.Headroom+size <= copyBelow {
-		b := link.NewBuffer(link.Headroom + size)
-		start := link.Headroom + min(r.colour*colourStep, b.Cap()-link.Headroom-size)
-		copy(b.Bytes()[start:], room[q.vnet:n])
+	if taken = link.Headroom+size > copyBelow; taken {
 		f.Set(b, start, start+size)
 	} else {
-		f.Set(r.spare, r.start, r.start+size)
-		r.spare = nil
+		small := link.NewBuffer(link.Headroom + size)
+		at := link.Headroom + min(r.colour*colourStep, small.Cap()-link.Headroom-size)
+		copy(small.Bytes()[at:], room[q.vnet:n])
+		f.Set(small, at, at+size)
 	}
 	r.n++
 	r.octets += uint64(size)
+	return taken
 }
 
 // Write writes frames as link.Device says.
@@ -194,9 +208,13 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 // has no room.
 func (q *native) writeReady(fd uintptr) bool {
 	w := &q.writer
+	if w.ring != nil && len(w.frames)-w.n > 1 {
+		return q.writeRing(fd)
+	}
 	for ; w.n < len(w.frames); w.n++ {
 		f := &w.frames[w.n]
-		if !q.gather(f) {
+		w.iov = w.iov[:0]
+		if !q.gather(f, w.vnet[:]) {
 			q.out.malformed.Add(1)
 			continue
 		}
@@ -204,43 +222,50 @@ func (q *native) writeReady(fd uintptr) bool {
 		for errno == unix.EINTR {
 			errno = q.send(fd)
 		}
-		switch errno {
-		case 0:
-			w.sent++
-			w.octets += uint64(f.Len())
-		case unix.EAGAIN:
+		if errno == unix.EAGAIN {
 			return false
-		case unix.EIO:
-			// The kernel's side is not up; it may come up again.
-			q.out.down.Add(1)
-		case unix.ENOMEM, unix.ENOBUFS:
-			q.out.noMemory.Add(1)
-		case unix.EBADF, unix.EBADFD, unix.ENODEV, unix.ENXIO, unix.ENETDOWN:
-			w.err = errno
+		}
+		if q.wrote(f, errno); w.err != nil {
 			return true
-		default:
-			q.out.refused.Add(1)
 		}
 	}
 	return true
 }
 
-// gather makes the frame, with its virtio header, the content of the writer's vector. The virtio header
-// stands in the frame's headroom if there is any. It reports false for a frame that must not be sent.
-func (q *native) gather(f *link.Frame) bool {
+// wrote counts what became of a frame, and notes the error that ends the queue.
+func (q *native) wrote(f *link.Frame, errno syscall.Errno) {
 	w := &q.writer
-	w.iov = w.iov[:0]
-	switch {
-	case q.vnet == 0:
+	switch errno {
+	case 0:
+		w.sent++
+		w.octets += uint64(f.Len())
+	case unix.EIO:
+		// The kernel's side is not up; it may come up again.
+		q.out.down.Add(1)
+	case unix.ENOMEM, unix.ENOBUFS:
+		q.out.noMemory.Add(1)
+	case unix.EBADF, unix.EBADFD, unix.ENODEV, unix.ENXIO, unix.ENETDOWN:
+		w.err = errno
+	default:
+		q.out.refused.Add(1)
+	}
+}
+
+// gather appends the frame, with its virtio header, to the writer's vector. The virtio header stands in the
+// frame's headroom if there is any, else in spare. It reports false for a frame that must not be sent.
+func (q *native) gather(f *link.Frame, spare []byte) bool {
+	w := &q.writer
+	before := len(w.iov)
+	if q.vnet == 0 {
 		if !metaFits(&f.Meta, &q.info, f.Len()) {
 			return false
 		}
 		w.add(f.Header)
-	default:
+	} else {
 		whole := f.Prepend(q.vnet)
 		head := whole
 		if whole == nil {
-			head = w.vnet[:]
+			head = spare
 		}
 		if !putVnet(head, &f.Meta, &q.info, f.Len()) {
 			return false
@@ -253,7 +278,7 @@ func (q *native) gather(f *link.Frame) bool {
 	for i := range f.Payload {
 		w.add(f.Payload[i].Data)
 	}
-	return len(w.iov) > 0
+	return len(w.iov) > before
 }
 
 // send writes the vector as one frame.
@@ -308,6 +333,7 @@ func (q *native) Close() error {
 			q.reader.spare.Release()
 			q.reader.spare = nil
 		}
+		q.closeRings()
 	})
 	return q.closeErr
 }

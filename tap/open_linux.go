@@ -101,7 +101,7 @@ func openNative(cfg *Config) (d *Device, err error) {
 			d.Close()
 			return nil, err
 		}
-		q, err := newNative(info, file, vnet)
+		q, err := newNative(info, file, vnet, !cfg.NoIOUring)
 		if err != nil {
 			file.Close()
 			d.Close()

@@ -46,6 +46,9 @@ type Config struct {
 	QueueLen int
 	// NoOffload asks for plain frames: whole checksums, and nothing above the MTU.
 	NoOffload bool
+	// NoIOUring keeps io_uring out: each frame is a system call of its own. Without it io_uring is used where
+	// the system has it and allows it.
+	NoIOUring bool
 	// Portable asks for the songgao/water backend where there would be a better one.
 	Portable bool
 	// Persist keeps the interface after Close. Linux only.

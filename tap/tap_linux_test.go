@@ -23,6 +23,7 @@ var backends = []struct {
 }{
 	{"native", tap.Config{}},
 	{"native without offload", tap.Config{NoOffload: true}},
+	{"native without io_uring", tap.Config{NoIOUring: true}},
 	{"native TUN", tap.Config{TUN: true}},
 	{"native TUN without offload", tap.Config{TUN: true, NoOffload: true}},
 	{"portable", tap.Config{Portable: true}},

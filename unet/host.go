@@ -24,6 +24,8 @@ type Config struct {
 	// Portable opens Device in the way that works on every system, one frame at a time, and NoOffload
 	// without checksum and segmentation offload. Both are for comparison.
 	Portable, NoOffload bool
+	// NoIOUring keeps io_uring out of the device: each frame is a system call of its own.
+	NoIOUring bool
 	// Queues is the number of queues of Device. Default 1.
 	Queues int
 
@@ -64,7 +66,8 @@ func Open(cfg Config) (*Host, error) {
 	}
 	if cfg.Device != "" {
 		d, err := tap.Open(tap.Config{Name: cfg.Device, MTU: cfg.MTU, PeerAddrs: cfg.PeerAddrs, Queues: cfg.Queues,
-			Portable: cfg.Portable, NoOffload: cfg.NoOffload})
+			Portable: cfg.Portable, NoOffload: cfg.NoOffload,
+			NoIOUring: cfg.NoIOUring})
 		if err != nil {
 			return nil, fmt.Errorf("unet: %w", err) // tap says which device
 		}

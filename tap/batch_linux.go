@@ -1,0 +1,193 @@
+package tap
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// ringReader is what reading by io_uring needs beside nativeReader.
+type ringReader struct {
+	*ring
+	bufs  [ringEntries]*link.Buffer // what the reads of a batch go to, kept from call to call
+	start [ringEntries]int          // where the frame begins in each
+	res   [ringEntries]int32
+	// ahead is how many frames the next batch asks for: twice what the last one found. A read that finds
+	// none is cheap, but not free.
+	ahead int
+	done  func(i int, res int32)
+}
+
+// ringWriter is what writing by io_uring needs beside nativeWriter.
+type ringWriter struct {
+	*ring
+	index [ringEntries]int // of the frame of each operation
+	res   [ringEntries]int32
+	// settled says of the frames from nativeWriter.n on, by their index modulo the batch, which are done with.
+	settled [ringEntries]bool
+	vnet    [ringEntries][vnetLen]byte // for frames without headroom
+	done    func(i int, res int32)
+}
+
+// useRings makes the queue use io_uring where the system allows it: containers often do not.
+func (q *native) useRings() {
+	in, err := newRing()
+	if err != nil {
+		return
+	}
+	out, err := newRing()
+	if err != nil {
+		in.close()
+		return
+	}
+	r := &ringReader{ring: in, ahead: 2}
+	r.done = func(i int, res int32) { r.res[i] = res }
+	w := &ringWriter{ring: out}
+	w.done = func(i int, res int32) { w.res[i] = res }
+	q.reader.ring, q.writer.ring = r, w
+}
+
+// closeRings gives the rings back, under the locks of both sides.
+func (q *native) closeRings() {
+	if q.reader.ring != nil {
+		q.dropReadRing()
+	}
+	if w := q.writer.ring; w != nil {
+		w.close()
+		q.writer.ring = nil
+	}
+}
+
+// dropReadRing gives the ring of the reading side back: the queue is closed, or the driver of this kernel (before
+// 6.4) cannot be asked not to wait.
+func (q *native) dropReadRing() {
+	for _, b := range q.reader.ring.bufs {
+		if b != nil {
+			b.Release()
+		}
+	}
+	q.reader.ring.close()
+	q.reader.ring = nil
+}
+
+// readRing is readReady by io_uring: a system call reads as many frames as there probably are.
+func (q *native) readRing(fd uintptr) bool {
+	r := &q.reader
+	ring := r.ring
+	for r.n < len(r.frames) {
+		ask := min(ring.ahead, len(r.frames)-r.n, ringEntries)
+		for i := range ask {
+			if ring.bufs[i] == nil {
+				ring.bufs[i] = link.NewBuffer(link.MaxBuffer)
+				ring.start[i] = link.Headroom + i%colours*colourStep
+			}
+			room := ring.bufs[i].Bytes()[ring.start[i]-q.vnet:]
+			ring.queue(ringOpRead, fd, unsafe.Pointer(&room[0]), len(room))
+		}
+		if err := ring.submit(ring.done); err != nil {
+			r.err = err
+			return true
+		}
+		runtime.KeepAlive(&ring.bufs)
+		got := 0
+		for i := range ask {
+			switch errno := errnoOf(ring.res[i]); errno {
+			case 0:
+				got++
+				if q.receive(ring.bufs[i], ring.start[i], int(ring.res[i])) {
+					ring.bufs[i] = nil
+				}
+			case unix.EAGAIN, unix.EINTR:
+			case unix.EOPNOTSUPP:
+				q.dropReadRing()
+				return q.readReady(fd)
+			default:
+				r.err = errno
+				return true
+			}
+		}
+		ring.ahead = min(max(2*got, 2), ringEntries)
+		if got < ask {
+			return r.n > 0
+		}
+	}
+	return true
+}
+
+// writeRing is writeReady by io_uring: a system call writes up to ringEntries frames, in their order. Should the
+// kernel have no room for one and then room for those behind it, the one follows late, which a network may do
+// to a frame, rather than never.
+func (q *native) writeRing(fd uintptr) bool {
+	w := &q.writer
+	for w.n < len(w.frames) {
+		end := min(w.n+ringEntries, len(w.frames))
+		ops := q.queueWrites(fd, end)
+		if err := w.ring.submit(w.ring.done); err != nil {
+			w.err = err
+			return true
+		}
+		runtime.KeepAlive(w.frames)
+		clear(w.iov) // the frames are borrowed: keep no pointer into them
+		if ops > 0 && errnoOf(w.ring.res[0]) == unix.EOPNOTSUPP {
+			w.ring.close()
+			w.ring = nil
+			return q.writeReady(fd)
+		}
+		for i := range ops {
+			errno := errnoOf(w.ring.res[i])
+			if errno == unix.EAGAIN || errno == unix.EINTR {
+				continue
+			}
+			at := w.ring.index[i]
+			w.ring.settled[at%ringEntries] = true
+			if q.wrote(&w.frames[at], errno); w.err != nil {
+				w.ring.settled = [ringEntries]bool{}
+				return true
+			}
+		}
+		for ; w.n < end && w.ring.settled[w.n%ringEntries]; w.n++ {
+			w.ring.settled[w.n%ringEntries] = false
+		}
+		if w.n < end {
+			return false
+		}
+	}
+	return true
+}
+
+// queueWrites queues a write for each frame before end that may be sent and returns their number.
+func (q *native) queueWrites(fd uintptr, end int) int {
+	w := &q.writer
+	vectors := 0
+	for i := w.n; i < end; i++ {
+		vectors += 2 + len(w.frames[i].Payload)
+	}
+	if cap(w.iov) < vectors {
+		w.iov = make([]unix.Iovec, 0, 2*vectors)
+	}
+	w.iov = w.iov[:0] // it does not move any more: the kernel reads it
+	ops := 0
+	for i := w.n; i < end; i++ {
+		if w.ring.settled[i%ringEntries] {
+			continue
+		}
+		from := len(w.iov)
+		if !q.gather(&w.frames[i], w.ring.vnet[ops][:]) {
+			w.iov = w.iov[:from]
+			q.out.malformed.Add(1)
+			w.ring.settled[i%ringEntries] = true
+			continue
+		}
+		w.ring.index[ops] = i
+		ops++
+		if v := w.iov[from:]; len(v) == 1 {
+			w.ring.queue(ringOpWrite, fd, unsafe.Pointer(v[0].Base), int(v[0].Len))
+		} else {
+			w.ring.queue(ringOpWritev, fd, unsafe.Pointer(&v[0]), len(v))
+		}
+	}
+	return ops
+}
