@@ -9,6 +9,10 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
+// burstOctets ends a batch of large frames: what the stack and the application work on next should still be in
+// the processor's cache.
+const burstOctets = 256 << 10
+
 // ringReader is what reading by io_uring needs beside nativeReader.
 type ringReader struct {
 	*ring
@@ -77,7 +81,7 @@ func (q *native) dropReadRing() {
 func (q *native) readRing(fd uintptr) bool {
 	r := &q.reader
 	ring := r.ring
-	for r.n < len(r.frames) {
+	for r.n < len(r.frames) && r.octets < burstOctets {
 		ask := min(ring.ahead, len(r.frames)-r.n, ringEntries)
 		for i := range ask {
 			if ring.bufs[i] == nil {
@@ -110,6 +114,9 @@ func (q *native) readRing(fd uintptr) bool {
 			}
 		}
 		ring.ahead = min(max(2*got, 2), ringEntries)
+		if r.octets >= burstOctets/2 {
+			ring.ahead = min(ring.ahead, 4)
+		}
 		if got < ask {
 			return r.n > 0
 		}

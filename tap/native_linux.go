@@ -123,7 +123,7 @@ func (q *native) readReady(fd uintptr) bool {
 	if r.ring != nil {
 		return q.readRing(fd)
 	}
-	for r.n < len(r.frames) {
+	for r.n < len(r.frames) && r.octets < burstOctets {
 		if r.spare == nil {
 			r.spare = link.NewBuffer(link.MaxBuffer)
 			r.start = link.Headroom + r.colour*colourStep
