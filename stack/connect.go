@@ -32,6 +32,13 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 	if !b.take() {
 		return nil, syscall.EBADF
 	}
+	if b.local.Port() == 0 {
+		c, err := l.connectEphemeral(r, remote, &o)
+		if err != nil {
+			b.giveBack()
+		}
+		return c, err
+	}
 	key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
 	c, err := l.connect(r, &key, b, &o)
 	if err != nil {
@@ -119,7 +126,6 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) (
 	}
 	now := l.host.clock.now()
 	c.bits |= inTable
-	c.ttl, c.tos = o.TTL, o.TOS
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
 	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)

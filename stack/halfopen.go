@@ -139,7 +139,6 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
 // a place is reserved.
 func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now tcp.Time) {
 	options := listener.options.Load()
-	c.ttl, c.tos = options.TTL, options.TOS
 	c.bits |= inTable | connected
 	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), c.route.path, options, now)
 	s.states[tcp.Established]++

@@ -39,6 +39,16 @@ type Config struct {
 	ICMPRate int
 	// UDPBuffer is the receive buffer of a UDP socket in octets. Default 208 KiB.
 	UDPBuffer int
+	// MaxHalfOpen caps the half-open TCP connections of the host, all listeners together; a SYN beyond is
+	// answered with a SYN cookie. Default 65,536 records of 128 octets. Each listener has a bound of its own:
+	// its backlog, at least 128 and at most 4096.
+	MaxHalfOpen int
+	// MaxTimeWait caps the TIME-WAIT records; beyond, the oldest goes (ledger D-TW-1). Default 262,144
+	// records of 96 octets. The cap is divided evenly among the shards.
+	MaxTimeWait int
+	// MaxOrphans caps the TCP connections that their owner has closed and whose end the peer has not yet
+	// acknowledged; beyond, one that is closed is reset instead. Default 65,536.
+	MaxOrphans int
 }
 
 func (c Config) withDefaults() Config {
@@ -63,6 +73,14 @@ func (c Config) withDefaults() Config {
 	duration(&c.ReassemblyTimeout, 30*time.Second)
 	number(&c.ICMPRate, 1000)
 	number(&c.UDPBuffer, 208<<10)
+	limit := func(n *int, def int) {
+		if *n <= 0 {
+			*n = def
+		}
+	}
+	limit(&c.MaxHalfOpen, 1<<16)
+	limit(&c.MaxTimeWait, 1<<18)
+	limit(&c.MaxOrphans, 1<<16)
 	c.TCP = c.TCP.WithDefaults()
 	return c
 }
@@ -97,9 +115,13 @@ type Host struct {
 	loops    sync.WaitGroup
 }
 
-// New returns a host that has only its loopback interface. Close ends it.
+// New returns a host that has only its loopback interface. Close ends it. ENOENT: there is no congestion
+// control of the name in cfg.TCP.
 func New(cfg Config) (*Host, error) {
 	h := &Host{config: cfg.withDefaults()}
+	if !tcp.HasCongestionControl(h.config.TCP.CongestionControl) {
+		return nil, syscall.ENOENT
+	}
 	h.clock.init()
 	h.routes.seed = maphash.MakeSeed()
 	h.ids.init()

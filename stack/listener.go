@@ -41,7 +41,8 @@ type Listener struct {
 
 // ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
 // Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
-// listens there already, EBADF when b is closed or taken over, ENETDOWN when the host is closed.
+// listens there already, EBADF when b is closed or taken over, EINVAL when it has no port yet, ENETDOWN when
+// the host is closed.
 func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
 	if err := b.takeToListen(); err != nil {
 		return nil, err

@@ -26,6 +26,10 @@ type BindOptions struct {
 	ReusePort bool
 	// V6Only keeps a socket that is bound to the IPv6 wildcard from IPv4 traffic.
 	V6Only bool
+	// LatePort leaves the choice of a port to ConnectTCP where the port is 0. It then need be unique for the
+	// four-tuple only, so that one address has more connections than ports: Linux's IP_BIND_ADDRESS_NO_PORT.
+	// Nobody can listen on such a binding.
+	LatePort bool
 }
 
 // Binding is a reserved local address.
@@ -122,6 +126,9 @@ func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) 
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	b := &Binding{host: h, local: netip.AddrPortFrom(addr, local.Port()), options: opt}
+	if opt.LatePort && local.Port() == 0 {
+		return b, nil
+	}
 	if !h.tcp.ports.bind(b) {
 		return nil, syscall.EADDRINUSE
 	}
@@ -184,7 +191,7 @@ func (b *Binding) takes(a netip.Addr) bool {
 	return mine == a || mine.IsUnspecified() && (mine.Is6() == a.Is6() || mine.Is6() && !b.options.V6Only)
 }
 
-// Local returns the bound address with the port that was chosen.
+// Local returns the bound address with the port that was chosen; 0 as long as LatePort leaves it open.
 func (b *Binding) Local() netip.AddrPort { return b.local }
 
 // Close gives the address back; a binding that a listener or connection took over is theirs. EBADF when it
@@ -214,8 +221,11 @@ func (b *Binding) takeToListen() error {
 	t := &b.host.tcp.ports
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b.taken || b.gone {
+	switch {
+	case b.taken || b.gone:
 		return syscall.EBADF
+	case b.local.Port() == 0:
+		return syscall.EINVAL
 	}
 	for _, other := range t.bindings[b.local.Port()] {
 		if other.listening && b.overlaps(other) && !(b.options.ReusePort && other.options.ReusePort) {
@@ -252,6 +262,9 @@ func (b *Binding) release() {
 	}
 	b.gone = true
 	port := b.local.Port()
+	if port == 0 { // never entered
+		return
+	}
 	rest := slices.DeleteFunc(t.bindings[port], func(other *Binding) bool { return other == b })
 	t.count--
 	if len(rest) > 0 {

@@ -82,7 +82,7 @@ type shardEvents struct {
 // init makes the layer ready for packets; h.clock and h.config are.
 func (l *tcpLayer) init(h *Host) {
 	l.host, l.config = h, h.config.TCP.WithDefaults()
-	l.limits = tcpLimits{halfOpen: 1 << 16, timeWait: 1 << 18, orphans: 1 << 16}
+	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans}
 	l.seed = maphash.MakeSeed()
 	l.book.init()
 	l.ports.init()

@@ -11,7 +11,7 @@ func TestSizes(t *testing.T) {
 		name     string
 		got, max uintptr
 	}{
-		{"TCPConn", unsafe.Sizeof(TCPConn{}), 480},
+		{"TCPConn", unsafe.Sizeof(TCPConn{}), 416},
 		{"D-SYN-1 halfOpen", unsafe.Sizeof(halfOpen{}), 128},
 		{"D-TW-1 timeWait", unsafe.Sizeof(timeWait{}), 96},
 		{"flow", unsafe.Sizeof(flow{}), 32},

@@ -21,10 +21,9 @@ type TCPConn struct {
 
 	readDeadline, writeDeadline tcp.Time
 
-	err      uint32 // the pending error, a syscall.Errno
-	bits     connBits
-	state    tcp.State // as the gauges count it
-	ttl, tos uint8
+	err   uint32 // the pending error, a syscall.Errno
+	bits  connBits
+	state tcp.State // as the gauges count it
 }
 
 // extra is what few connections have.
@@ -176,7 +175,6 @@ func (c *TCPConn) Update(change func(o *tcp.Options)) error {
 	}
 	o := c.tcp.Options()
 	change(&o)
-	c.ttl, c.tos = o.TTL, o.TOS
 	now := s.layer.host.clock.now()
 	c.tcp.SetOptions(&o, now)
 	s.afterLocked(c, now)

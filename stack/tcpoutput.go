@@ -11,7 +11,8 @@ type connSink TCPConn
 // Transmit sends one segment. The shard's lock is held, since the TCB is called under it.
 func (k *connSink) Transmit(seg *tcp.Segment) {
 	c := (*TCPConn)(k)
-	c.shard.transmitLocked(c.route, c.ports, c.ttl, c.tos, seg)
+	ttl, tos := c.tcp.TTL()
+	c.shard.transmitLocked(c.route, c.ports, ttl, tos, seg)
 }
 
 // ecnMask is the part of the traffic class that is TCP's own, ect0 the codepoint ECT(0) (RFC 3168 5).

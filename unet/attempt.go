@@ -152,7 +152,7 @@ func (a *attempt) tcpOnce(ctx context.Context, from endpoint, raddr net.Addr) (*
 		if err != nil {
 			return nil, err
 		}
-		if b, err = a.host.stack.BindTCP(local, stack.BindOptions{}); err != nil {
+		if b, err = a.host.stack.BindTCP(local, stack.BindOptions{LatePort: true}); err != nil {
 			return nil, syscallError("bind", err)
 		}
 	}

@@ -256,7 +256,7 @@ func (c *Conn) end(why syscall.Errno) {
 		return
 	}
 	c.state = Closed
-	c.err = why
+	c.err = errno(why)
 	c.timers = [numTimers]Time{}
 	c.flags &^= flagACKNow
 	c.dropSender()

@@ -105,8 +105,11 @@ func (c *Conn) Release() {
 
 // SetOptions replaces the options and acts on what has changed.
 func (c *Conn) SetOptions(o *Options, now Time) {
-	old := c.opts
-	c.opts = *o
+	old := c.Options()
+	if c.env == nil {
+		return
+	}
+	c.opts = c.env.share(o)
 	if c.state == Closed || c.state == TimeWaitState {
 		return
 	}
@@ -164,9 +167,9 @@ func (c *Conn) ICMPError(e ICMPError, now Time) {
 			c.end(e.Errno)
 			return
 		}
-		c.soft = e.Errno
+		c.soft = errno(e.Errno)
 	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
-		c.soft = e.Errno
+		c.soft = errno(e.Errno)
 	case Closed, Listen, TimeWaitState:
 	}
 }
@@ -210,7 +213,7 @@ func (c *Conn) Info() Info {
 		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
 		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
-		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), SoftError: c.soft,
+		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), SoftError: syscall.Errno(c.soft),
 	}
 	if c.env != nil {
 		info.RTO = c.backedOffRTO()

@@ -37,6 +37,24 @@ type CongestionControl interface {
 	OnUndo(w *Window, now Time)
 }
 
+// controller is a connection's CongestionControl.
+type controller struct{ CongestionControl }
+
+// blank says whether the controller knows no more than a new one would, as most do that never met a loss: then
+// an idle connection goes without.
+func (c *controller) blank() bool {
+	switch cc := c.CongestionControl.(type) {
+	case *cubic:
+		return cc.blank()
+	case *newReno:
+		return cc.blank()
+	}
+	return false
+}
+
+// HasCongestionControl says whether there is a controller of that name, as Config.CongestionControl takes it.
+func HasCongestionControl(name string) bool { return newCongestionControl(name) != nil }
+
 // newCongestionControl returns a controller of the given name ("cubic" or "reno") in its initial state, or
 // nil where the name is unknown.
 func newCongestionControl(name string) CongestionControl {

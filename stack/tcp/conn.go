@@ -74,8 +74,8 @@ type Conn struct {
 	state  State
 	events Event
 	ca     caState
-	err    syscall.Errno
-	soft   syscall.Errno
+	err    errno
+	soft   errno
 	flags  connFlag
 
 	snd sendVars
@@ -94,31 +94,31 @@ type Conn struct {
 	probes      uint8 // keepalive probes in a row without an answer
 	dupACKs     uint8
 
-	tsRecent    uint32
-	tsOffset    uint32
+	tsRecent, tsOffset        uint32
+	srtt, rttvar, minRTT, rto int32 // microseconds
+	cwnd, ssthresh            uint32
+	recover                   Seq
+	totalRetrans              uint32
+	rcvBuf, sndBuf            int32
+	drsCopied                 uint32 // octets read since drsSince, for receive buffer tuning
+
+	drsSince    Time
 	tsRecentAt  Time
 	lastOOWACK  Time // the last acknowledgment of an unacceptable segment
 	lastReceive Time
 	lastSend    Time
 	stalled     Time // since when what is outstanding has made no progress
 	rtoFrom     Time // when the retransmission timer was last started
+	timers      [numTimers]Time
 
-	srtt, rttvar, minRTT, rto int32 // microseconds
-	cwnd, ssthresh            uint32
-	recover                   Seq
-	totalRetrans              uint32
-	cc                        CongestionControl
-
-	rcvBuf, sndBuf int32
-	drsCopied      uint32 // octets read since drsSince, for receive buffer tuning
-	drsSince       Time
-
-	tx *sender
-	rx *receiver
-
-	timers [numTimers]Time
-	opts   Options
+	cc   *controller // nil while it would know nothing
+	tx   *sender
+	rx   *receiver
+	opts *Options // shared with others, never written to
 }
+
+// errno is a syscall.Errno in half the space. All systems' numbers fit.
+type errno uint32
 
 func (c *Conn) has(f connFlag) bool { return c.flags&f != 0 }
 func (c *Conn) set(f connFlag)      { c.flags |= f }
@@ -129,7 +129,7 @@ func (c *Conn) State() State { return c.state }
 
 // Err returns why the connection ended before its time, and zero while it has not: ECONNREFUSED,
 // ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH.
-func (c *Conn) Err() syscall.Errno { return c.err }
+func (c *Conn) Err() syscall.Errno { return syscall.Errno(c.err) }
 
 // TakeEvents returns what has changed since it was last called.
 func (c *Conn) TakeEvents() Event {
@@ -139,7 +139,15 @@ func (c *Conn) TakeEvents() Event {
 }
 
 // Options returns the connection's options.
-func (c *Conn) Options() Options { return c.opts }
+func (c *Conn) Options() Options {
+	if c.opts == nil {
+		return Options{}
+	}
+	return *c.opts
+}
+
+// TTL returns the TTL and the traffic class of Options.
+func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
 // Deadline returns the earliest moment at which Timeout has something to do, zero for never.
 func (c *Conn) Deadline() Time {
@@ -184,7 +192,7 @@ func (c *Conn) canReceive() bool {
 
 // init fills in what connections of either origin have in common.
 func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now Time) {
-	*c = Conn{env: env, out: out, opts: *o}
+	*c = Conn{env: env, out: out, opts: env.share(o)}
 	c.applyPath(p)
 	c.rto = int32(initialRTO / time.Microsecond)
 	c.rcvBuf, c.sndBuf = int32(env.Config.RecvBuffer), int32(env.Config.SendBuffer)

@@ -36,6 +36,11 @@ type cubicEpoch struct {
 	cwndPrior uint32
 }
 
+// blank says whether there is nothing to remember; last counts only beside a plateau.
+func (c *cubic) blank() bool {
+	return c.cubicEpoch == cubicEpoch{} && c.undo == cubicEpoch{} && c.fraction == 0
+}
+
 // Name returns "cubic".
 func (c *cubic) Name() string { return "cubic" }
 

@@ -27,6 +27,22 @@ type Env struct {
 	gather    []Span
 	senders   []*sender
 	receivers []*receiver
+	options   [4]*Options // that connections were last given, from newOption on in a ring
+	newOption int
+}
+
+// share returns a copy of o that all connections with the same options share, as long as not too many
+// different ones come in between: most have their listener's.
+func (e *Env) share(o *Options) *Options {
+	for _, known := range e.options {
+		if known != nil && *known == *o {
+			return known
+		}
+	}
+	fresh := *o
+	e.options[e.newOption] = &fresh
+	e.newOption = (e.newOption + 1) % len(e.options)
+	return &fresh
 }
 
 // segment returns the Env's scratch segment, emptied.

@@ -9,6 +9,9 @@ type newReno struct {
 	counted uint32
 }
 
+// blank says whether there is nothing to remember.
+func (r *newReno) blank() bool { return r.counted == 0 }
+
 // Name returns "reno", as Linux calls it.
 func (r *newReno) Name() string { return "reno" }
 

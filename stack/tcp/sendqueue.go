@@ -114,7 +114,8 @@ type sender struct {
 	q  sendQueue
 	sb scoreboard
 	recovery
-	kind timerKind // what timerRetransmit is running for
+	kind  timerKind   // what timerRetransmit is running for
+	spare *controller // for a connection that has none
 }
 
 // sending returns the connection's sender and makes one where there is none.
@@ -134,7 +135,9 @@ func (c *Conn) sending() *sender {
 	}
 	c.tx.q.first, c.tx.q.end = start, start
 	if c.cc == nil {
-		c.cc = newCongestionControl(c.env.Config.CongestionControl)
+		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil {
+			c.cc = &controller{newCongestionControl(c.env.Config.CongestionControl)}
+		}
 	}
 	return c.tx
 }
@@ -152,6 +155,9 @@ func (c *Conn) dropSender() {
 	tx.sb.reset()
 	tx.recovery, tx.kind = recovery{}, kindRTO
 	c.tx = nil
+	if c.cc != nil && c.cc.blank() {
+		c.cc, tx.spare = nil, c.cc
+	}
 	if len(c.env.senders) < maxFree {
 		c.env.senders = append(c.env.senders, tx)
 	}

@@ -11,7 +11,7 @@ func TestSizes(t *testing.T) {
 		name     string
 		got, max uintptr
 	}{
-		{"Conn", unsafe.Sizeof(Conn{}), 368},
+		{"Conn", unsafe.Sizeof(Conn{}), 288},
 		{"HalfOpen", unsafe.Sizeof(HalfOpen{}), 56},
 		{"TimeWait", unsafe.Sizeof(TimeWait{}), 48},
 	} {

@@ -120,7 +120,7 @@ func (c *Conn) giveUp() {
 // timeoutErrno is ETIMEDOUT, or what ICMP has said meanwhile (SHLD-25).
 func (c *Conn) timeoutErrno() syscall.Errno {
 	if c.soft != 0 {
-		return c.soft
+		return syscall.Errno(c.soft)
 	}
 	return syscall.ETIMEDOUT
 }
