@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestFiveThousand(t *testing.T) {
+	var out, errs strings.Builder
+	code := run(context.Background(), []string{"-conns", "5000", "-busy", "8", "-load", "100ms", "-msl", "100ms"}, &out, &errs)
+	if code != fine || errs.Len() > 0 {
+		t.Fatalf("exit code %d, %s\n%s", code, &errs, &out)
+	}
+	for _, line := range []string{
+		`^5,000 connections from 1 address to 10\.255\.0\.1:80, `,
+		`^established in .* s, `,
+		`^a message and its answer on each in .* s, `,
+		`^8 busy connections beside 5,000 idle ones: .* requests/s`,
+		`^closed in .* s, `,
+		`^nothing left in the hosts after `,
+		`^in the end: \d+ goroutines, `,
+	} {
+		if !regexp.MustCompile("(?m)" + line).MatchString(out.String()) {
+			t.Errorf("no line like %s in\n%s", line, &out)
+		}
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var errs strings.Builder
+	if code := run(ctx, []string{"-conns", "100", "-msl", "100ms", "-load", "0"}, io.Discard, &errs); code != failed {
+		t.Errorf("exit code %d", code)
+	}
+	if got := errs.String(); !strings.Contains(got, context.Canceled.Error()) {
+		t.Errorf("said %q", got)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for args, want := range map[string]int{"-h": fine, "-conns 0": usage, "-conns 1000000000": usage, "-workers 0": usage,
+		"-busy -1": usage, "more": usage, "-load x": usage} {
+		var errs strings.Builder
+		if code := run(context.Background(), strings.Fields(args), io.Discard, &errs); code != want || errs.Len() == 0 {
+			t.Errorf("%s: exit code %d, said %q", args, code, errs.String())
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// reading is what the process has at one moment. Octets.
+type reading struct {
+	live     int64 // of the objects on the heap that are reachable
+	inUse    int64 // of the heap's spans that hold objects, with what is unused in them
+	resident int64 // of the process in memory; 0 where the system does not say
+}
+
+// read collects garbage, gives unused memory back to the system and looks.
+func read() reading {
+	runtime.GC() // the second collection sweeps what the first one found
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return reading{int64(m.HeapAlloc), int64(m.HeapInuse), status("VmRSS:")}
+}
+
+// per returns how much more r is than before for each of n.
+func (r reading) per(before reading, n int) string {
+	s := fmt.Sprintf("%d octets of heap, %d in use", (r.live-before.live)/int64(n), (r.inUse-before.inUse)/int64(n))
+	if r.resident != 0 {
+		s += fmt.Sprintf(", %d resident", (r.resident-before.resident)/int64(n))
+	}
+	return s
+}
+
+// status returns a line of Linux's /proc/self/status in octets, 0 where there is none.
+func status(line string) int64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(b, []byte("\n"+line))
+	fields := strings.Fields(string(rest[:min(len(rest), 80)]))
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(fields[0], 10, 64)
+	return n << 10
+}
+
+// collector is what the garbage collector has done so far.
+type collector struct {
+	cpu    float64 // seconds, on any number of cores
+	cycles uint64
+}
+
+func collected() collector {
+	s := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(s)
+	return collector{s[0].Value.Float64(), s[1].Value.Uint64()}
+}
+
+// since returns the share of one core that the collector took since before.
+func (c collector) since(before collector, length time.Duration) string {
+	return fmt.Sprintf("%.1f %% of a core for %d garbage collections", 100*(c.cpu-before.cpu)/length.Seconds(), c.cycles-before.cycles)
+}
+
+// sampleEvery is how many octets are allocated for each one that the heap profile knows: few enough to tell
+// the ends of a million connections apart.
+const sampleEvery = 64 << 10
+
+// apart estimates from the heap profile the live octets that dialling has allocated, those that accepting
+// has, and the rest.
+func apart() (dialled, accepted, rest int64) {
+	var records []runtime.MemProfileRecord
+	for n, ok := runtime.MemProfile(nil, false); !ok; {
+		records = make([]runtime.MemProfileRecord, n+64)
+		n, ok = runtime.MemProfile(records, false)
+		records = records[:min(n, len(records))]
+	}
+	for i := range records {
+		r := &records[i]
+		if r.InUseObjects() == 0 {
+			continue
+		}
+		// A profile holds a sample of the objects, by their size, as package pprof undoes it.
+		average := float64(r.InUseBytes()) / float64(r.InUseObjects())
+		octets := int64(float64(r.InUseBytes()) / (1 - math.Exp(-average/sampleEvery)))
+		switch side(r.Stack()) {
+		case "dialled":
+			dialled += octets
+		case "accepted":
+			accepted += octets
+		default:
+			rest += octets
+		}
+	}
+	return dialled, accepted, rest
+}
+
+// side says which end of a connection a call stack works for.
+func side(stack []uintptr) string {
+	for frames := runtime.CallersFrames(stack); ; {
+		f, more := frames.Next()
+		switch {
+		case strings.Contains(f.Function, "unet.(*Dialer)"):
+			return "dialled"
+		case strings.Contains(f.Function, "stack.(*receiver)"), strings.Contains(f.Function, "unet.(*TCPListener)"):
+			return "accepted"
+		case !more:
+			return ""
+		}
+	}
+}
+
+// writeProfile writes the heap profile for go tool pprof.
+func writeProfile(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := pprof.WriteHeapProfile(f); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/unet"
+)
+
+// plan is what the flags say.
+type plan struct {
+	conns, workers, busy int
+	load, msl            time.Duration
+	keepAlive            bool
+	profile              string
+}
+
+// The ephemeral ports of one address, of which a connection to one server has each but once.
+const (
+	firstPort = 32768
+	ports     = 60999 - firstPort + 1
+	// perAddress leaves some free, so that no dial has to look for the last one.
+	perAddress = ports - 232
+)
+
+// maxConns is what addresses there are for. Memory ends sooner.
+const maxConns = 2000 * perAddress
+
+var server = netip.MustParseAddrPort("10.255.0.1:80")
+
+// world is the network: a segment with two hosts.
+type world struct {
+	segment *sim.Segment
+	client  *unet.Host
+	server  *unet.Host
+	addrs   []netip.Addr // the client's
+	ln      *unet.TCPListener
+	dialer  unet.Dialer
+}
+
+// open makes the world of a plan.
+func (p *plan) open() (w *world, err error) {
+	w = &world{segment: sim.NewSegment(sim.Config{Offload: true})}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	total := p.conns + p.busy
+	var prefixes []netip.Prefix
+	a := netip.MustParseAddr("10.0.0.1")
+	for range (total + perAddress - 1) / perAddress {
+		w.addrs = append(w.addrs, a)
+		prefixes = append(prefixes, netip.PrefixFrom(a, 8))
+		a = a.Next()
+	}
+	// The limits leave room for all connections at once, so that nothing is cut short which the program counts.
+	cfg := stack.Config{MaxTimeWait: 2 * total, MaxOrphans: total, TCP: tcp.Config{MSL: p.msl}}
+	// And the ports for all that the workers can have under way.
+	port := sim.PortConfig{Queue: 64 * p.workers * turn}
+	if w.client, err = unet.Open(unet.Config{Link: w.segment.NewPort(port), Addrs: prefixes, Stack: cfg}); err != nil {
+		return nil, err
+	}
+	at := netip.PrefixFrom(server.Addr(), 8)
+	if w.server, err = unet.Open(unet.Config{Link: w.segment.NewPort(port), Addrs: []netip.Prefix{at}, Stack: cfg}); err != nil {
+		return nil, err
+	}
+	keepAlive := time.Duration(-1)
+	if p.keepAlive {
+		keepAlive = 15 * time.Second
+	}
+	lc := unet.ListenConfig{Host: w.server, KeepAlive: keepAlive}
+	ln, err := lc.Listen(context.Background(), "tcp", server.String())
+	if err != nil {
+		return nil, err
+	}
+	w.ln = ln.(*unet.TCPListener)
+	w.dialer = unet.Dialer{Host: w.client, KeepAlive: keepAlive}
+	return w, nil
+}
+
+// close ends the world.
+func (w *world) close() {
+	if w.ln != nil {
+		_ = w.ln.Close()
+	}
+	for _, h := range []*unet.Host{w.client, w.server} {
+		if h != nil {
+			_ = h.Close()
+		}
+	}
+	_ = w.segment.Close()
+}
+
+// left says what is left in the two hosts, nothing if all is as it should be.
+func (w *world) left() (found []string) {
+	for _, h := range []struct {
+		name string
+		host *unet.Host
+	}{{"client", w.client}, {"server", w.server}} {
+		g := h.host.Stats().TCPGauges
+		for _, x := range []struct {
+			name string
+			n    int
+		}{
+			{"connections", g.Connections()}, {"half-open records", g.HalfOpen}, {"orphans", g.Orphans},
+			{"TIME-WAIT records", g.States[tcp.TimeWaitState]}, {"connections to accept", g.AcceptQueue},
+			{"bindings", g.Bindings},
+		} {
+			if x.n != 0 {
+				found = append(found, fmt.Sprintf("%d %s of the %s", x.n, x.name, h.name))
+			}
+		}
+	}
+	return found
+}
