@@ -1,30 +1,35 @@
+//go:build linux
+
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFlags(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
-		{"-parts latency", `-parts "latency": not one of requests,bulk`},
-		{"-conns 1,none", `-conns "none": not a number of connections`},
-		{"-conns 0", `-conns "0": not a number of connections`},
-		{"-rounds 0", "want at least one round of at least 1ms, and -procs of at least 0"},
-		{"-server apache", `-server "apache": not fasthttp or nethttp`},
+		{"-parts latency", `-parts "latency": not one of ` + partNames()},
+		{"-contestants lwip", `-contestants "lwip": not one of unet,kernel,gvisor,gvisor-gso`},
+		{"-conns 1,none", `-conns "none": not a number from 1 on`},
+		{"-conns 0", `-conns "0": not a number from 1 on`},
+		{"-ends -1", `-ends "-1": not a number from 0 on`},
+		{"-procs all", `-procs "all": not a number from 0 on`},
+		{"-rounds 0", "want at least one round of at least 1ms"},
+		{"-client ab", `-client "ab": not auto, wrk or builtin`},
 		{"now", `unexpected argument "now"`},
 	} {
 		if _, err := parse(strings.Fields(tc.args), io.Discard); err == nil || err.Error() != tc.want {
@@ -39,9 +44,14 @@ func TestFlags(t *testing.T) {
 		args     string
 		rounds   int
 		duration time.Duration
-	}{{"", 5, 2 * time.Second}, {"-short", 3, 400 * time.Millisecond}, {"-short -rounds 5", 5, 400 * time.Millisecond}} {
+		procs    []int
+	}{
+		{"", 5, 2 * time.Second, []int{0, 1}},
+		{"-short", 3, 500 * time.Millisecond, []int{0}},
+		{"-short -rounds 5 -procs 1,default,2", 5, 500 * time.Millisecond, []int{1, 0, 2}},
+	} {
 		o, err := parse(strings.Fields(tc.args), io.Discard)
-		if err != nil || o.Rounds != tc.rounds || o.Duration != tc.duration || !slices.Equal(o.Conns, []int{1, 64, 256}) {
+		if err != nil || o.Rounds != tc.rounds || o.Duration != tc.duration || !slices.Equal(o.Procs, tc.procs) || len(o.Parts) != len(parts) {
 			t.Errorf("%q: %+v, %v", tc.args, o, err)
 		}
 	}
@@ -80,6 +90,21 @@ func TestSeries(t *testing.T) {
 	s.Samples = s.Samples[:2]
 	if s.median(rate) != 100 {
 		t.Errorf("median of two %v", s.median(rate))
+	}
+}
+
+func TestSum(t *testing.T) {
+	begin := time.Now()
+	late := []asker{{requests: 2}, {requests: 1, err: errStatus}}
+	if r := sum(late, begin.Add(-time.Second), time.Millisecond); r.Counted != 3 || r.Took < time.Second || r.Errors != 1 || r.First != errStatus.Error() {
+		t.Errorf("%+v", r)
+	}
+	var inTime asker
+	inTime.count(begin, begin.Add(8), begin, begin.Add(time.Second))
+	inTime.count(begin, begin.Add(time.Second), begin, begin.Add(time.Second))
+	want := requestResult{Requests: 2, Counted: 1, Took: time.Second, P50: 8, P99: 8, P999: 8}
+	if r := sum([]asker{inTime}, begin, time.Second); *r != want {
+		t.Errorf("%+v, want %+v", r, want)
 	}
 }
 
@@ -148,8 +173,8 @@ func answerEach(answer string) func(net.Conn) {
 
 func TestAsk(t *testing.T) {
 	const good = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-	r, err := ask(t.Context(), listen(t, answerEach(good)), 3, 20*time.Millisecond)
-	if err != nil || r.Errors != 0 || r.Counted == 0 || r.Requests < r.Counted || r.P50 <= 0 || r.P99 < r.P50 {
+	r, err := ask(t.Context(), new(net.Dialer).DialContext, listen(t, answerEach(good)), 3, 20*time.Millisecond)
+	if err != nil || r.Errors != 0 || r.Counted == 0 || r.Requests < r.Counted || r.Took <= 0 || r.P99 < r.P50 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for answer, want := range map[string]error{
@@ -157,9 +182,30 @@ func TestAsk(t *testing.T) {
 		"HTTP/1.1 200 OK\r\n\r\n":                             errLength,
 		good + "!":                                            errMore,
 	} {
-		r, err := ask(t.Context(), listen(t, answerEach(answer)), 2, time.Millisecond)
+		r, err := ask(t.Context(), new(net.Dialer).DialContext, listen(t, answerEach(answer)), 2, time.Millisecond)
 		if err != nil || r.Requests != 0 || r.Errors != 2 || r.First != want.Error() {
 			t.Errorf("%q: %+v, %v; want two errors, %v", answer, r, err, want)
+		}
+	}
+}
+
+func TestConnect(t *testing.T) {
+	once := func(more string) func(net.Conn) {
+		return func(c net.Conn) {
+			defer c.Close()
+			if _, err := c.Read(make([]byte, 1024)); err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"+more)
+			}
+		}
+	}
+	for more, want := range map[string]string{"": "", "!": errMore.Error()} {
+		var out strings.Builder
+		if err := connectClient(t.Context(), []string{"-target", listen(t, once(more)), "-conns", "2", "-duration", "20ms"}, &out); err != nil {
+			t.Fatal(err)
+		}
+		var r requestResult
+		if err := json.Unmarshal([]byte(out.String()), &r); err != nil || r.First != want || (r.Counted == 0) == (want == "") {
+			t.Errorf("%q: %+v, %v", more, r, err)
 		}
 	}
 }
@@ -167,50 +213,157 @@ func TestAsk(t *testing.T) {
 func TestBulk(t *testing.T) {
 	target := listen(t, serveStream)
 	for _, mode := range []string{"down", "up"} {
-		var out strings.Builder
-		if err := bulkClient(t.Context(), []string{"-target", target, "-mode", mode, "-duration", "10ms"}, &out); err != nil {
-			t.Errorf("%s: %v", mode, err)
-			continue
-		}
-		var r bulkResult
-		if err := json.Unmarshal([]byte(out.String()), &r); err != nil || r.Octets < chunk || r.Took < 10*time.Millisecond {
-			t.Errorf("%s: %+v, %v", mode, r, err)
+		for _, streams := range []int{1, 3} {
+			var out strings.Builder
+			args := []string{"-target", target, "-mode", mode, "-streams", strconv.Itoa(streams), "-duration", "10ms"}
+			if err := bulkClient(t.Context(), args, &out); err != nil {
+				t.Errorf("%s: %v", mode, err)
+				continue
+			}
+			var r bulkResult
+			if err := json.Unmarshal([]byte(out.String()), &r); err != nil || r.Octets < int64(streams) || r.Took < 10*time.Millisecond {
+				t.Errorf("%s, %d streams: %+v, %v", mode, streams, r, err)
+			}
 		}
 	}
 }
 
-func TestReport(t *testing.T) {
-	defer func(real []contestant) { contestants = real }(contestants)
-	contestants = []contestant{{name: "ours", about: "this"}, {name: "theirs", about: "that"}}
-	r := &report{Command: "go run ./benchmarks", Options: &options{Rounds: 1, Duration: time.Second, Server: "fasthttp"}, Series: []Series{
-		{Part: "requests", Point: "64", Contestant: "ours", Samples: []Sample{{Rate: 150e3, CPU: 4 * time.Microsecond, P50: 300 * time.Microsecond, P99: 2 * time.Millisecond}}},
-		{Part: "requests", Point: "64", Contestant: "theirs", Samples: []Sample{{Rate: 100e3, P50: 1, Errors: 3}}},
-		{Part: "bulk", Point: "server to client", Contestant: "ours", Samples: []Sample{{Rate: 4e9}, {Rate: 2e9}}},
-		{Part: "bulk", Point: "server to client", Contestant: "theirs", Samples: []Sample{{Rate: 6e9, CPU: time.Second}}},
+func TestInOneProcess(t *testing.T) {
+	for _, stack := range []string{unetName, kernelName} {
+		r, err := inOneProcess(t.Context(), stack, 3, 20*time.Millisecond)
+		if err != nil || r.Errors != 0 || r.Counted == 0 || r.P99 < r.P50 || r.CPU <= 0 {
+			t.Errorf("%s: %+v, %v", stack, r, err)
+		}
+	}
+	if _, err := newWire("lwip"); err == nil {
+		t.Error("a stack that is not there is taken")
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	r, err := weighUnet(t.Context(), 500)
+	if err != nil || r.Heap < 500*2*100 || r.Heap > 500*2*10_000 || r.Setup <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestWrk(t *testing.T) {
+	const said = "Running 1s test @ http://10.0.0.2/\n  2 threads\nRequests/sec: 4\n" +
+		`{"requests":40,"took":1000123,"p50":12,"p99":345,"p999":6789,"connect":1,"read":2,"write":0,"status":3,"timeout":4}` + "\n"
+	want := requestResult{Requests: 40, Counted: 40, Took: 1000123 * time.Microsecond, P50: 12 * time.Microsecond, P99: 345 * time.Microsecond,
+		P999: 6789 * time.Microsecond, Errors: 10, First: "wrk: connect 1, read 2, write 0, status 3, timeout 4"}
+	if r, err := parseWrk([]byte(said)); err != nil || *r != want {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, bad := range []string{"", "unable to connect to 10.0.0.2", `{"requests":nan}`} {
+		if r, err := parseWrk([]byte(bad)); !errors.Is(err, errWrk) {
+			t.Errorf("%q: %+v, %v", bad, r, err)
+		}
+	}
+}
+
+// twoContestants is a run that was not made.
+func twoContestants() *report {
+	o := &options{Rounds: 1, Duration: time.Second, Procs: []int{0}}
+	three := 3.0
+	return &report{Command: "go run ./benchmarks", Options: o, CongestionOfKernels: "reno", Missing: []string{"gVisor's is not there"}, Series: []Series{
+		{Part: "requests", Point: "64", Contestant: "unet", Samples: []Sample{{Rate: 150e3, CPU: 4 * time.Microsecond, P50: 300 * time.Microsecond,
+			P99: 2 * time.Millisecond}}},
+		{Part: "requests", Point: "64", Contestant: "kernel", Samples: []Sample{{Rate: 100e3, P50: 1, P99: 4 * time.Millisecond, Errors: 3}}},
+		{Part: "requests", Point: "256", Contestant: "unet", Failures: []string{"it fell over"}},
+		{Part: "bulk", Point: "server to client, 1 stream", Contestant: "unet", Samples: []Sample{{Rate: 4e9}, {Rate: 2e9}}},
+		{Part: "bulk", Point: "server to client, 1 stream", Contestant: "kernel", Samples: []Sample{{Rate: 6e9, CPU: time.Second}}},
+		{Part: "process", Point: "64", Contestant: "unet", Procs: 1, Samples: []Sample{{Rate: 1e5, Allocs: new(float64)}, {Rate: 1e5, Allocs: &three}}},
+		{Part: "memory", Point: "1000000", Contestant: "unet", Samples: []Sample{{Rate: 471, Heap: 471, Resident: 2000}}},
+		{Part: "memory", Point: "1000000", Contestant: "kernel", Note: errNotHere.Error() + ": too many"},
+		{Part: "size", Point: "stripped", Contestant: "unet", Samples: []Sample{{Rate: 6.5e6}}},
+		{Part: "size", Point: "stripped", Contestant: "kernel", Samples: []Sample{{Rate: 6e6}}},
 	}}
-	text := r.markdown()
+}
+
+func TestReport(t *testing.T) {
+	r := twoContestants()
+	text := r.markdown(r.plots())
 	for _, want := range []string{
-		"| 64 | ours | 150000 | 0 % | 1.50 | 4.00 us | 300 us | 2.00 ms |\n",
-		"| 64 | theirs | 100000 | 0 % | 1.00 |",
-		"| server to client | ours | 3.00 | 67 % | 0.50 |",
-		"| server to client | theirs | 6.00 | 0 % | 1.00 | 1.00 s |\n",
-		"- requests, 64, theirs: 3 connections failed.\n",
-		"- bulk, server to client, ours: the rounds lie 67 % apart.\n",
+		"**gVisor's is not there**\n",
+		"| connections | GOMAXPROCS | contestant | requests/s | to kernel | server's time per request | p50 | p99 |\n",
+		"| 64 | - | unet | 150000 | 1.50 | 4.00 us | 300 us | 2.00 ms |\n",
+		"| 64 | - | kernel | 100000 | 1.00 |",
+		"| server to client, 1 stream | - | unet | 3.00 | 67 % | 0.50 |  |\n",
+		"| server to client, 1 stream | - | kernel (reno) | 6.00 |  | 1.00 | 1.00 s |\n",
+		"| 64 | 1 | unet | 100000 | 0 % | 1.500 |\n",
+		"| 1000000 | kernel | too many |",
+		"- requests, 64, kernel: 3 connections failed.\n",
+		"- requests, 256, unet: a round failed: it fell over\n",
+		"- bulk, server to client, 1 stream, unet: the rounds lie 67 % apart.\n",
+		"| requests/s, 64 connections | - | kernel | ≥ 1.3 | 1.50 | holds |\n",
+		"| p99 of requests, 64 connections | - | kernel | ≤ 1 | 0.50 | holds |\n",
+		"| bulk, server to client, 1 stream | - | kernel | ≥ 1 | 0.50 | **misses** |\n",
+		"| octets of heap for an idle connection's end at 1,000,000 | - |  | ≤ 512 | 471 | holds |\n",
+		"| octets resident for an idle connection's end at 1,000,000 | - |  | ≤ 1024 | 2000 | **misses** |\n",
+		"| MB more than the minimal server of | - | kernel | ≤ 1 | 0.50 | holds |\n",
+		"](plots/bulk.svg)\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	dir := t.TempDir()
-	o := options{json: dir + "/r.json", md: dir + "/r.md"}
+	if strings.Contains(text, "to gvisor") {
+		t.Error("a column for a contestant that was not there")
+	}
+}
+
+func TestWrite(t *testing.T) {
+	r, o := twoContestants(), options{out: t.TempDir()}
+	stale := filepath.Join(o.out, plotsDir, "growth.svg")
+	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stale, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.write(&o, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(o.md); err != nil || string(got) != text {
-		t.Errorf("%v, %q", err, got)
-	}
 	var again report
-	if got, err := os.ReadFile(o.json); err != nil || json.Unmarshal(got, &again) != nil || len(again.Series) != 4 {
+	if got, err := os.ReadFile(filepath.Join(o.out, dataFile)); err != nil || json.Unmarshal(got, &again) != nil || len(again.Series) != len(r.Series) {
 		t.Errorf("%v, %s", err, got)
+	}
+	page, err := os.ReadFile(filepath.Join(o.out, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plots, err := filepath.Glob(filepath.Join(o.out, plotsDir, "*.svg"))
+	if err != nil || len(plots) == 0 || slices.Contains(plots, stale) {
+		t.Errorf("plots %q, %v", plots, err)
+	}
+	for _, file := range plots {
+		if !strings.Contains(string(page), filepath.Base(file)) {
+			t.Errorf("the page does not show %s", file)
+		}
+		svg, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+		if strings.Contains(string(svg), "NaN") {
+			t.Errorf("%s draws what is not there", file)
+		}
+	}
+}
+
+func TestScale(t *testing.T) {
+	for _, tc := range []struct{ highest, top, step float64 }{
+		{0, 1, 0.25}, {1, 1, 0.25}, {1.4, 1.5, 0.25}, {2.2, 2.5, 0.5}, {3, 3, 1}, {6.6, 7, 1}, {9, 10, 2}, {148588, 150000, 25000},
+	} {
+		if top, step := scaleOf(tc.highest); top != tc.top || step != tc.step {
+			t.Errorf("%v: up to %v in steps of %v; want %v, %v", tc.highest, top, step, tc.top, tc.step)
+		}
 	}
 }

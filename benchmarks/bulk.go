@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -10,25 +12,29 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/unet-go/unet/unet"
 )
 
-// bulk is one stream as fast as it goes.
+// bulk is streams as fast as they go.
 var bulk = part{
-	name: "bulk", title: "Bulk, one stream", rows: "direction", unit: "GB/s", scale: 1e-9, per: "GB",
-	server: streamServer,
+	name: "bulk", title: "Bulk", rows: "direction", unit: "GB/s", scale: 1e-9, per: "GB", procs: true, server: &streamServer,
 	points: func(*options) []point {
 		return []point{
-			{Name: "server to client", Conns: 1, mode: "down"},
-			{Name: "client to server", Conns: 1, mode: "up"},
+			{Name: "server to client, 1 stream", Conns: 1, mode: "down"},
+			{Name: "client to server, 1 stream", Conns: 1, mode: "up"},
+			{Name: "server to client, 8 streams", Conns: 8, mode: "down"},
+			{Name: "client to server, 8 streams", Conns: 8, mode: "up"},
 		}
 	},
-	measure: func(ctx context.Context, l *lab, s *server, p point, o *options) (Sample, error) {
+	measure: func(ctx context.Context, t *turn) (Sample, error) {
 		var r bulkResult
-		used, err := s.busy(func() error {
-			return l.client(ctx, &r, "bulk-client", "-target", s.target, "-mode", p.mode, "-duration", o.Duration.String())
+		used, err := t.server.busy(func() error {
+			return t.lab.client(ctx, 0, &r, "bulk-client", "-target", t.server.target, "-mode", t.at.mode,
+				"-streams", strconv.Itoa(t.at.Conns), "-duration", t.options.Duration.String())
 		})
 		if err != nil {
 			return Sample{}, err
@@ -36,7 +42,9 @@ var bulk = part{
 		if r.Octets == 0 {
 			return Sample{}, errors.New("nothing arrived")
 		}
-		return Sample{Rate: float64(r.Octets) / r.Took.Seconds(), CPU: time.Duration(float64(used) / (float64(r.Octets) * 1e-9))}, nil
+		gigabytes := float64(r.Octets) * 1e-9
+		return Sample{Rate: float64(r.Octets) / r.Took.Seconds(), CPU: time.Duration(float64(used.process) / gigabytes),
+			Machine: time.Duration(float64(used.machine) / gigabytes)}, nil
 	},
 }
 
@@ -59,27 +67,53 @@ func bulkClient(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bulk-client", flag.ContinueOnError)
 	target := flags.String("target", "", "host:port")
 	mode := flags.String("mode", "down", "down or up")
+	streams := flags.Int("streams", 1, "number of connections")
 	duration := flags.Duration("duration", time.Second, "how long")
 	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", *target)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(*duration + patience)); err != nil {
 		return err
 	}
 	transfer := download
 	if *mode == "up" {
 		transfer = upload
 	}
-	r, err := transfer(c.(*net.TCPConn), *duration)
+	conns := make([]*net.TCPConn, *streams)
+	for i := range conns {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", *target)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(*duration + patience)); err != nil {
+			return err
+		}
+		conns[i] = c.(*net.TCPConn)
+	}
+	r, err := transferAll(conns, transfer, *duration)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(stdout).Encode(r)
+}
+
+// transferAll transfers over all connections at once.
+func transferAll(conns []*net.TCPConn, transfer func(*net.TCPConn, time.Duration) (*bulkResult, error), duration time.Duration) (*bulkResult, error) {
+	results, errs := make([]bulkResult, len(conns)), make([]error, len(conns))
+	var all sync.WaitGroup
+	for i, c := range conns {
+		all.Go(func() {
+			r, err := transfer(c, duration)
+			if errs[i] = err; err == nil {
+				results[i] = *r
+			}
+		})
+	}
+	all.Wait()
+	var total bulkResult
+	for _, r := range results {
+		total.Octets += r.Octets
+		total.Took = max(total.Took, r.Took)
+	}
+	return &total, errors.Join(errs...)
 }
 
 func download(c *net.TCPConn, duration time.Duration) (*bulkResult, error) {

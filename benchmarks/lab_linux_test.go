@@ -17,3 +17,15 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 }
+
+func TestParseMachine(t *testing.T) {
+	got, err := parseMachine("cpu  100 20 3 99999 88888 4 5 7777 6666 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+	if want := 1320 * time.Millisecond; err != nil || got != want {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	for _, bad := range []string{"", "cpu0 1 2 3 4 5 6 7", "cpu 1 2 3", "cpu x 2 3 4 5 6 7"} {
+		if _, err := parseMachine(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -13,11 +15,18 @@ type part struct {
 	rows        string  // what tells the points apart
 	unit        string  // of Sample.Rate after scale
 	scale       float64 // what a Sample.Rate is multiplied with
-	per         string  // what Sample.CPU is per
-	server      serverKind
+	per         string  // what Sample.CPU is per; empty for none
+	less        bool    // less is better
+	procs       bool    // measured with each GOMAXPROCS that was asked for, not with Go's own choice alone
+	about       string  // a sentence below the table
+	// contestants are the names of those who take part; nil for all.
+	contestants []string
+	server      *serverKind // nil for none
 	points      func(o *options) []point
-	// measure takes one sample of a running server.
-	measure func(ctx context.Context, l *lab, s *server, p point, o *options) (Sample, error)
+	// rounds bounds the rounds of a point; nil for as many as were asked for.
+	rounds func(o *options, at point) int
+	// measure takes one sample.
+	measure func(ctx context.Context, t *turn) (Sample, error)
 }
 
 // A point is one row of a part's table.
@@ -27,7 +36,17 @@ type point struct {
 	mode  string // bulk's direction
 }
 
-var parts = []*part{&requests, &bulk}
+// A turn is what one sample is taken of.
+type turn struct {
+	lab        *lab
+	options    *options
+	contestant *contestant
+	server     *server // nil where the part has none
+	at         point
+	procs      int
+}
+
+var parts = []*part{&requests, &netHTTP, &connects, &bulk, &idle, &inProcess, &grown, &memories, &sizes}
 
 func partNamed(name string) *part {
 	i := slices.IndexFunc(parts, func(p *part) bool { return p.name == name })
@@ -47,20 +66,32 @@ func partNames() string {
 
 // Sample is what one measurement gave.
 type Sample struct {
-	// Rate is requests or octets for a second, CPU the server's processor time for what the part says.
+	// Rate is what the part says: requests, connections or octets for a second, or octets.
 	Rate float64
-	CPU  time.Duration
+	// CPU is the server's processor time for what the part says, Machine that of the whole machine.
+	CPU, Machine time.Duration `json:",omitzero"`
 	// P50, P99 and P999 are the latency's quantiles, of parts that have them.
 	P50, P99, P999 time.Duration `json:",omitzero"`
+	// Allocs are allocations for each request, of both ends together, in the parts that count them.
+	Allocs *float64 `json:",omitzero"`
+	// Heap, Resident and Kernel are octets for each end of a connection.
+	Heap, Resident, Kernel float64 `json:",omitzero"`
+	// Setup is what it took to make a connection.
+	Setup time.Duration `json:",omitzero"`
 	// Errors counts the connections that failed.
-	Errors int
+	Errors int `json:",omitzero"`
 }
 
 // Series are the samples of one contestant on one point, a sample for each round.
 type Series struct {
 	Part, Point, Contestant string
 	Conns                   int
+	Procs                   int // GOMAXPROCS of the server, 0 for Go's own choice
 	Samples                 []Sample
+	// Note says why there are no samples.
+	Note string `json:",omitzero"`
+	// Failures are the rounds that gave none.
+	Failures []string `json:",omitzero"`
 }
 
 // median returns the middle of a property of the samples.
@@ -98,7 +129,20 @@ func (s *Series) errors() (n int) {
 	return n
 }
 
-func rate(s *Sample) float64 { return s.Rate }
-func cpu(s *Sample) float64  { return float64(s.CPU) }
-func p50(s *Sample) float64  { return float64(s.P50) }
-func p99(s *Sample) float64  { return float64(s.P99) }
+func rate(s *Sample) float64     { return s.Rate }
+func cpu(s *Sample) float64      { return float64(s.CPU) }
+func machine(s *Sample) float64  { return float64(s.Machine) }
+func p50(s *Sample) float64      { return float64(s.P50) }
+func p99(s *Sample) float64      { return float64(s.P99) }
+func p999(s *Sample) float64     { return float64(s.P999) }
+func heap(s *Sample) float64     { return s.Heap }
+func resident(s *Sample) float64 { return s.Resident }
+func inKernel(s *Sample) float64 { return s.Kernel }
+func setup(s *Sample) float64    { return float64(s.Setup) }
+
+func allocs(s *Sample) float64 {
+	if s.Allocs == nil {
+		return 0
+	}
+	return *s.Allocs
+}

@@ -1,7 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,8 +26,11 @@ type report struct {
 	CPU, Kernel         string
 	CPUs                int
 	Memory              string
+	Load                string // before the run
 	Go, FastHTTP        string
+	Client              string
 	Revision            string
+	Missing             []string
 	Options             *options
 	CongestionOfKernels string
 	Series              []Series
@@ -32,7 +38,11 @@ type report struct {
 
 func newReport(o *options, l *lab) *report {
 	r := &report{Time: time.Now().UTC().Truncate(time.Second), Command: o.command, CPUs: runtime.NumCPU(), Go: runtime.Version(),
-		Options: o, CongestionOfKernels: l.control, FastHTTP: l.fasthttp, Revision: l.revision}
+		Options: o, CongestionOfKernels: l.control, FastHTTP: l.fasthttp, Revision: l.Revision, Missing: l.Missing}
+	r.Client = "built-in"
+	if l.Wrk != "" {
+		r.Client = l.WrkVersion
+	}
 	r.CPU = lineOf("/proc/cpuinfo", "model name")
 	r.Memory = lineOf("/proc/meminfo", "MemTotal")
 	if kib, err := strconv.Atoi(strings.TrimSuffix(r.Memory, " kB")); err == nil {
@@ -40,6 +50,9 @@ func newReport(o *options, l *lab) *report {
 	}
 	if version, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		r.Kernel = strings.TrimSpace(string(version))
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		r.Load, _, _ = strings.Cut(string(load), " ")
 	}
 	return r
 }
@@ -58,117 +71,144 @@ func lineOf(file, name string) string {
 	return "unknown"
 }
 
-// write prints the tables, and writes the files that were asked for.
+// The names of what is written, in the folder of -out.
+const (
+	pageFile = "RESULTS.md"
+	dataFile = "results.json"
+	plotsDir = "plots"
+)
+
+// write prints the tables, and writes the files into the folder that was asked for.
 func (r *report) write(o *options, out io.Writer) error {
-	text := r.markdown()
-	fmt.Fprintf(out, "\n%s", text)
-	if o.json != "" {
-		data, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(o.json, append(data, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	if o.md == "" {
+	plots := r.plots()
+	fmt.Fprintf(out, "\n%s", r.markdown(nil))
+	if o.out == "" {
 		return nil
 	}
-	if err := os.WriteFile(o.md, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("%w (run it at the top of the repository, or name the file with -md)", err)
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "\nwritten to %s\n", filepath.ToSlash(o.md))
+	dir := filepath.Join(o.out, plotsDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range pictures { // no plot of an earlier run stays beside those of this one
+		if err := os.Remove(filepath.Join(dir, pictures[i].file+".svg")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	for _, p := range plots {
+		if err := os.WriteFile(filepath.Join(dir, p.file), []byte(p.svg()), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(o.out, dataFile), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(o.out, pageFile), []byte(r.markdown(plots)), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nwritten to %s, %s and %s in %s\n", pageFile, dataFile, plotsDir, filepath.ToSlash(o.out))
 	return nil
 }
 
-// markdown is the report as a page.
-func (r *report) markdown() string {
+// markdown is the report as a page that shows plots.
+func (r *report) markdown(plots []plot) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "# Results\n\nWritten by `%s` on %s.\n\n", r.Command, r.Time.Format(time.RFC3339))
-	fmt.Fprintf(&s, "| machine | |\n|---|---|\n| processor | %s, %d of them, shared by server and client |\n", r.CPU, r.CPUs)
-	fmt.Fprintf(&s, "| memory | %s |\n| kernel | Linux %s, congestion control %s |\n", r.Memory, r.Kernel, r.CongestionOfKernels)
-	procs := "Go's own choice"
-	if r.Options.Procs > 0 {
-		procs = fmt.Sprint(r.Options.Procs)
-	}
-	fmt.Fprintf(&s, "| Go | %s, GOMAXPROCS of servers %s |\n| server | examples/http on %s", r.Go, procs, r.Options.Server)
-	if r.Options.Server == "fasthttp" {
-		fmt.Fprintf(&s, " %s", r.FastHTTP)
-	}
-	fmt.Fprintf(&s, " |\n| unet | %s, congestion control cubic |\n\n", r.Revision)
-	for _, c := range contestants {
-		fmt.Fprintf(&s, "- **%s**: %s.\n", c.name, c.about)
-	}
-	fmt.Fprintf(&s, `
-Client and server are processes of their own; the client is the kernel's TCP in both cases. Each figure is the median of
-%d rounds of %v, in which the contestants take turns. The spread is the distance from the lowest to the highest round,
-as a part of the median. Processor time is the server process's own as /proc/PID/stat has it, to a hundredth of a
-second. It is a hint and no more: the kernel charges the work of its TCP to whichever process it interrupts.
-`, r.Options.Rounds, r.Options.Duration)
-	if r.Options.Short {
-		s.WriteString("\n**A short run: not for comparison.**\n")
-	}
+	r.head(&s)
+	r.targets(&s)
 	for _, p := range parts {
-		if slices.ContainsFunc(r.Series, func(s Series) bool { return s.Part == p.name }) {
-			r.table(&s, p)
+		if !slices.ContainsFunc(r.Series, func(s Series) bool { return s.Part == p.name }) {
+			continue
+		}
+		r.table(&s, p)
+		for _, plot := range plots {
+			if plot.part == p.name {
+				fmt.Fprintf(&s, "\n![%s](%s/%s)\n", plot.title, plotsDir, plot.file)
+			}
 		}
 	}
 	r.warn(&s)
 	return s.String()
 }
 
-// table writes one part.
-func (r *report) table(w *strings.Builder, p *part) {
-	latency := slices.ContainsFunc(r.Series, func(s Series) bool { return s.Part == p.name && s.median(p50) > 0 })
-	fmt.Fprintf(w, "\n## %s\n\n| %s | contestant | %s | spread | ratio | processor time per %s |", p.title, p.rows, p.unit, p.per)
-	rule := "|---|---|---:|---:|---:|---:|"
-	if latency {
-		w.WriteString(" p50 | p99 |")
-		rule += "---:|---:|"
-	}
-	w.WriteString("\n" + rule + "\n")
-	for i := range r.Series {
-		s := &r.Series[i]
-		if s.Part != p.name {
-			continue
-		}
-		fmt.Fprintf(w, "| %s | %s | %s | %.0f %% | %.2f | %s |", s.Point, s.Contestant, figure(s.median(rate)*p.scale), s.spread()*100,
-			r.ratio(s), timeFigure(s.median(cpu)))
-		if latency {
-			fmt.Fprintf(w, " %s | %s |", timeFigure(s.median(p50)), timeFigure(s.median(p99)))
-		}
-		w.WriteString("\n")
-	}
-	fmt.Fprintf(w, "\nThe ratio is that of the medians, to %s.\n", contestants[len(contestants)-1].name)
-}
-
-// ratio returns the series' median rate over that of the last contestant on the same point.
-func (r *report) ratio(s *Series) float64 {
-	for i := range r.Series {
-		o := &r.Series[i]
-		if o.Part == s.Part && o.Point == s.Point && o.Contestant == contestants[len(contestants)-1].name {
-			return s.median(rate) / o.median(rate)
+// head says what was measured, where and how.
+func (r *report) head(w io.Writer) {
+	fmt.Fprintf(w, "# Results\n\nWritten by `%s` on %s.\n\n", r.Command, r.Time.Format(time.RFC3339))
+	fmt.Fprintf(w, "| machine | |\n|---|---|\n| processor | %s, %d of them, shared by server and client |\n", r.CPU, r.CPUs)
+	fmt.Fprintf(w, "| memory | %s |\n| kernel | Linux %s, congestion control %s |\n", r.Memory, r.Kernel, r.CongestionOfKernels)
+	fmt.Fprintf(w, "| load before the run | %s |\n| Go | %s |\n| servers | examples/http, fasthttp %s |\n", r.Load, r.Go, r.FastHTTP)
+	fmt.Fprintf(w, "| client | %s for requests and connections, built-in for the rest |\n| unet | %s, congestion control cubic |\n\n", r.Client, r.Revision)
+	for _, c := range contestants {
+		if slices.ContainsFunc(r.Series, func(s Series) bool { return s.Contestant == c.name }) {
+			fmt.Fprintf(w, "- **%s**: %s.\n", c.name, c.about)
 		}
 	}
-	return 0
+	for _, line := range r.Missing {
+		fmt.Fprintf(w, "\n**%s**\n", line)
+	}
+	fmt.Fprintf(w, `
+Client and server are processes of their own where a part does not say otherwise; the client is the kernel's TCP.
+Each figure is the median of %d rounds of %v, in which the contestants take turns (wrk takes whole seconds). The
+spread is the distance from the lowest to the highest round, as a part of the median. GOMAXPROCS is the server's; a
+dash is Go's own choice. The server's processor time is its process's own as /proc/PID/stat has it, to a hundredth of
+a second: a hint, since the kernel charges the work of its TCP to whichever process it interrupts. That of the machine
+is all that was not idle, the client's included.
+`, r.Options.Rounds, r.Options.Duration)
+	if r.Options.Short {
+		fmt.Fprint(w, "\n**A short run: not for comparison.**\n")
+	}
 }
 
 // warn says what is not to be relied on.
-func (r *report) warn(w *strings.Builder) {
+func (r *report) warn(w io.Writer) {
 	var lines []string
 	for i := range r.Series {
 		s := &r.Series[i]
 		if s.spread() > noisy {
-			lines = append(lines, fmt.Sprintf("- %s, %s, %s: the rounds lie %.0f %% apart.", s.Part, s.Point, s.Contestant, s.spread()*100))
+			lines = append(lines, fmt.Sprintf("- %s: the rounds lie %.0f %% apart.", s.name(), s.spread()*100))
 		}
 		if n := s.errors(); n > 0 {
-			lines = append(lines, fmt.Sprintf("- %s, %s, %s: %d connections failed.", s.Part, s.Point, s.Contestant, n))
+			lines = append(lines, fmt.Sprintf("- %s: %d connections failed.", s.name(), n))
+		}
+		for _, f := range s.Failures {
+			lines = append(lines, fmt.Sprintf("- %s: a round failed: %s", s.name(), f))
 		}
 	}
 	if len(lines) > 0 {
 		fmt.Fprintf(w, "\n## Warnings\n\nA spread above %.0f %% means that something else kept the machine busy, or that the contestant is not steady.\n\n%s\n",
 			noisy*100, strings.Join(lines, "\n"))
 	}
+}
+
+// name is the series' for people.
+func (s *Series) name() string {
+	name := s.Part + ", " + s.Point + ", " + s.Contestant
+	if s.Procs > 0 {
+		name += fmt.Sprintf(", GOMAXPROCS %d", s.Procs)
+	}
+	return name
+}
+
+// find returns the series of a part's point, nil if there is none with samples.
+func (r *report) find(part, at, contestant string, procs int) *Series {
+	for i := range r.Series {
+		s := &r.Series[i]
+		if s.Part == part && s.Point == at && s.Contestant == contestant && s.Procs == procs && len(s.Samples) > 0 {
+			return s
+		}
+	}
+	return nil
+}
+
+// ratio returns the series' median over that of a contestant in the same place, 0 where there is none.
+func (r *report) ratio(s *Series, contestant string, of func(*Sample) float64) float64 {
+	o := r.find(s.Part, s.Point, contestant, s.Procs)
+	if o == nil || o.median(of) == 0 {
+		return 0
+	}
+	return s.median(of) / o.median(of)
 }
 
 // timeFigure writes nanoseconds for people.

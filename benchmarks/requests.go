@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -16,34 +18,62 @@ import (
 
 // requests is HTTP over connections that stay, one request at a time on each.
 var requests = part{
-	name: "requests", title: "Requests, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s", scale: 1, per: "request",
-	server: httpServer,
-	points: func(o *options) (points []point) {
-		for _, n := range o.Conns {
-			points = append(points, point{Name: strconv.Itoa(n), Conns: n})
+	name: "requests", title: "Requests, fasthttp, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s",
+	scale: 1, per: "request", procs: true, server: &httpServer, points: byConns,
+	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.requests(ctx) },
+}
+
+// netHTTP is the same with the standard library's server.
+var netHTTP = part{
+	name: "nethttp", title: "Requests, net/http, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s",
+	scale: 1, per: "request", procs: true, server: &netHTTPServer,
+	points:  func(*options) []point { return []point{{Name: "64", Conns: 64}} },
+	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.requests(ctx) },
+}
+
+func byConns(o *options) (points []point) {
+	for _, n := range o.Conns {
+		points = append(points, point{Name: strconv.Itoa(n), Conns: n})
+	}
+	return points
+}
+
+// requests measures requests over t.at.Conns connections.
+func (t *turn) requests(ctx context.Context) (Sample, error) {
+	return t.answered(func() (*requestResult, error) {
+		if t.lab.Wrk != "" {
+			return t.lab.wrk(ctx, t.server.target, t.at.Conns, t.options.Duration)
 		}
-		return points
-	},
-	measure: func(ctx context.Context, l *lab, s *server, p point, o *options) (Sample, error) {
 		var r requestResult
-		used, err := s.busy(func() error {
-			return l.client(ctx, &r, "request-client", "-target", s.target, "-conns", strconv.Itoa(p.Conns), "-duration", o.Duration.String())
-		})
-		if err != nil {
-			return Sample{}, err
-		}
-		if r.Requests == 0 {
-			return Sample{}, fmt.Errorf("no request was answered: %s", r.First)
-		}
-		return Sample{Rate: float64(r.Counted) / o.Duration.Seconds(), CPU: used / time.Duration(r.Requests),
-			P50: r.P50, P99: r.P99, P999: r.P999, Errors: r.Errors}, nil
-	},
+		err := t.lab.client(ctx, 0, &r, "request-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns),
+			"-duration", t.options.Duration.String())
+		return &r, err
+	})
+}
+
+// answered turns what a client counted into a sample.
+func (t *turn) answered(load func() (*requestResult, error)) (Sample, error) {
+	var r *requestResult
+	used, err := t.server.busy(func() (err error) {
+		r, err = load()
+		return err
+	})
+	if err != nil {
+		return Sample{}, err
+	}
+	if r.Requests == 0 {
+		return Sample{}, fmt.Errorf("no request was answered, %d connections failed: %s", r.Errors, r.First)
+	}
+	each := time.Duration(r.Requests)
+	return Sample{Rate: float64(r.Counted) / r.Took.Seconds(), CPU: used.process / each, Machine: used.machine / each,
+		P50: r.P50, P99: r.P99, P999: r.P999, Errors: r.Errors}, nil
 }
 
 // requestResult is what the client prints.
 type requestResult struct {
 	// Requests counts all answers, Counted those of the time that counts.
 	Requests, Counted int
+	Took              time.Duration // the time that counts
 	P50, P99, P999    time.Duration
 	Errors            int
 	First             string // error
@@ -61,33 +91,65 @@ func requestClient(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	r, err := ask(ctx, *target, *conns, *duration)
+	r, err := ask(ctx, new(net.Dialer).DialContext, *target, *conns, *duration)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(stdout).Encode(r)
 }
 
-func ask(ctx context.Context, target string, conns int, duration time.Duration) (*requestResult, error) {
-	askers := make([]asker, conns)
-	for i := range askers {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", target)
-		if err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		askers[i].conn = c
+// dialer is what a net.Dialer and a unet.Host have in common.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// ask asks target over conns connections.
+func ask(ctx context.Context, dial dialer, target string, conns int, duration time.Duration) (*requestResult, error) {
+	askers, hangUp, err := callUp(ctx, dial, target, conns)
+	if err != nil {
+		return nil, err
 	}
+	defer hangUp()
+	return askAll(ctx, askers, target, duration)
+}
+
+// callUp opens conns connections. The caller hangs up.
+func callUp(ctx context.Context, dial dialer, target string, conns int) (askers []asker, hangUp func(), err error) {
+	askers = make([]asker, 0, conns)
+	hangUp = func() {
+		for i := range askers {
+			_ = askers[i].conn.Close()
+		}
+	}
+	for range conns {
+		c, err := dial(ctx, "tcp", target)
+		if err != nil {
+			hangUp()
+			return nil, nil, err
+		}
+		askers = append(askers, asker{conn: c})
+	}
+	return askers, hangUp, nil
+}
+
+// askAll has all askers ask at once for a while.
+func askAll(ctx context.Context, askers []asker, target string, duration time.Duration) (*requestResult, error) {
 	request := []byte("GET / HTTP/1.1\r\nHost: " + target + "\r\n\r\n")
 	begin := time.Now()
 	from := begin.Add(time.Duration(warmup * float64(duration)))
 	until := from.Add(duration)
 	var all sync.WaitGroup
 	for i := range askers {
-		all.Go(func() { askers[i].ask(request, begin, from, until) })
+		a := &askers[i]
+		*a = asker{conn: a.conn}
+		all.Go(func() { a.ask(request, begin, from, until) })
 	}
 	all.Wait()
-	var r requestResult
+	return sum(askers, begin, duration), ctx.Err()
+}
+
+// sum adds up what askers counted in a time. Where that is nothing, since the server or the machine was slower than
+// the time is short, all answers count for all the time that passed since begin.
+func sum(askers []asker, begin time.Time, took time.Duration) *requestResult {
+	r := requestResult{Took: took}
 	var times histogram
 	for i := range askers {
 		a := &askers[i]
@@ -102,7 +164,10 @@ func ask(ctx context.Context, target string, conns int, duration time.Duration) 
 		}
 	}
 	r.P50, r.P99, r.P999 = times.quantile(0.5), times.quantile(0.99), times.quantile(0.999)
-	return &r, ctx.Err()
+	if r.Counted == 0 {
+		r.Counted, r.Took = r.Requests, time.Since(begin)
+	}
+	return &r
 }
 
 // asker is one connection of the client.
@@ -130,12 +195,17 @@ func (a *asker) ask(request []byte, begin, from, until time.Time) {
 			return
 		}
 		now := time.Now()
-		a.requests++
-		if !sent.Before(from) && now.Before(until) {
-			a.counted++
-			a.times.add(now.Sub(sent))
-		}
+		a.count(sent, now, from, until)
 		sent = now
+	}
+}
+
+// count counts an answer.
+func (a *asker) count(sent, now, from, until time.Time) {
+	a.requests++
+	if !sent.Before(from) && now.Before(until) {
+		a.counted++
+		a.times.add(now.Sub(sent))
 	}
 }
 

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A contestant is a way to serve.
+type contestant struct {
+	name, about string
+	peer        bool // stands in a module of its own, which not everybody can fetch
+	start       func(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error)
+}
+
+// The names of contestants.
+const (
+	unetName      = "unet"
+	kernelName    = "kernel"
+	gvisorName    = "gvisor"
+	gvisorGSOName = "gvisor-gso"
+)
+
+var contestants = []*contestant{
+	{name: unetName, about: "unet in the server's process, over a TAP device whose other side is the client's kernel", start: startUnet},
+	{name: kernelName, about: "the kernel's TCP in a network namespace of the server's, joined to the client's by veth", start: startKernel},
+	{name: gvisorName, about: "gVisor's netstack in the server's process, over a TAP device and its own fdbased endpoint, with its own defaults",
+		peer: true, start: startGvisor("fdbased")},
+	{name: gvisorGSOName, about: "the same over an endpoint of ours that lets super-segments through in both directions, with SACK, RACK, CUBIC " +
+		"and buffers of up to 8 and 6 MiB, as its big users set them", peer: true, start: startGvisor("vnet")},
+}
+
+func contestantNames() (names []string) {
+	for _, c := range contestants {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+const port = "8080"
+
+func startUnet(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
+	client, at := l.network()
+	args := slices.Concat(kind.args, kind.onUnet, []string{"-listen", at.Addr().String() + ":" + port,
+		"-dev", fmt.Sprintf("unet%d", l.nets), "-addr", at.String(), "-peer", client.String()})
+	return l.start(ctx, &launch{program: kind.program, args: args, procs: procs, at: at})
+}
+
+func startKernel(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
+	client, at := l.network()
+	name := fmt.Sprintf("veth%d", l.nets)
+	args := slices.Concat(kind.args, kind.onKern, []string{"-listen", at.Addr().String() + ":" + port})
+	return l.start(ctx, &launch{program: kind.program, args: args, procs: procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = name
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "veth", PeerNamespace: netlink.NsPid(cmd.Process.Pid)}
+		if err := netlink.LinkAdd(veth); err != nil {
+			return fmt.Errorf("make veth: %w", err)
+		}
+		if err := configure(name, client); err != nil {
+			return err
+		}
+		_, err := io.WriteString(gate, "go\n")
+		return err
+	}})
+}
+
+// startGvisor returns what starts the peer's program with one of its endpoints. The program makes the device and
+// leaves the kernel's side of it to us.
+func startGvisor(endpoint string) func(context.Context, *lab, *serverKind, int) (*server, error) {
+	return func(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
+		client, at := l.network()
+		name := fmt.Sprintf("gvisor%d", l.nets)
+		args := slices.Concat(kind.onPeer, []string{"-endpoint", endpoint, "-dev", name, "-addr", at.String(), "-port", port})
+		s, err := l.start(ctx, &launch{program: gvisorProgram, args: args, procs: procs, at: at})
+		if err != nil {
+			return nil, err
+		}
+		if err := configure(name, client); err != nil {
+			return nil, fmt.Errorf("%w (the server: %v)", err, s.stop())
+		}
+		return s, nil
+	}
+}
+
+// configure gives an interface its address and brings it up.
+func configure(name string, at netip.Prefix) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	addr, err := netlink.ParseAddr(at.String())
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, addr); err != nil {
+		return fmt.Errorf("give %s %v: %w", name, at, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("bring %s up: %w", name, err)
+	}
+	return nil
+}
+
+// enter is what runs first in a server's own namespace: it waits for the gate to open, sets the namespace up,
+// and becomes the server.
+func enter(_ context.Context, args []string, _ io.Writer) error {
+	var gate [1]byte
+	if _, err := io.ReadFull(os.Stdin, gate[:]); err != nil {
+		return fmt.Errorf("the gate stays closed: %w", err)
+	}
+	at, err := netip.ParsePrefix(args[0])
+	if err != nil {
+		return err
+	}
+	if err := configure("veth", at); err != nil {
+		return err
+	}
+	if _, err := chooseControl(); err != nil {
+		return err
+	}
+	return unix.Exec(args[1], args[1:], os.Environ())
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The names of programs and files in the lab's folder.
+const (
+	httpProgram   = "http"
+	gvisorProgram = "gvisor"
+	preparedFile  = "prepared.json"
+	module        = "github.com/unet-go/unet/"
+)
+
+// building is how long one program may take, fetching modules included.
+const building = 5 * time.Minute
+
+// prepare builds the programs into dir, and writes there what it found out.
+func prepare(ctx context.Context, o *options, dir string) error {
+	var p prepared
+	if err := goBuild(ctx, "", "-o", filepath.Join(dir, httpProgram), module+"examples/http"); err != nil {
+		return err
+	}
+	if slices.Contains(o.Parts, sizes.name) {
+		for _, name := range []string{"unet", "kernel"} {
+			if err := goBuild(ctx, "", append(stripped, "-o", minimal(dir, name), module+"benchmarks/internal/minimal/"+name)...); err != nil {
+				return err
+			}
+		}
+	}
+	if slices.ContainsFunc(contestants, func(c *contestant) bool { return c.peer && slices.Contains(o.Contestants, c.name) }) {
+		if err := buildPeers(ctx, o, dir); err != nil {
+			p.Missing = append(p.Missing, fmt.Sprintf("gVisor's netstack is not compared: %v", err))
+		}
+	}
+	if err := p.findWrk(ctx, o); err != nil {
+		return err
+	}
+	p.Revision = revision(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, preparedFile), text, 0o600)
+}
+
+// stripped are the flags of a binary whose size counts.
+var stripped = []string{"-trimpath", "-ldflags=-s -w"}
+
+// minimal returns the path of the smallest server of a contestant.
+func minimal(dir, contestant string) string { return filepath.Join(dir, "minimal-"+contestant) }
+
+// buildPeers builds what stands in a module of its own. Its go.mod is copied, since the sums of what is fetched
+// are added to it and a run should leave the sources as they are.
+func buildPeers(ctx context.Context, o *options, dir string) error {
+	root, err := command(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("its folder: %w", err)
+	}
+	from := filepath.Join(strings.TrimSpace(string(root)), "benchmarks", "peers")
+	mod := filepath.Join(dir, "peers.mod")
+	for _, ext := range []string{".mod", ".sum"} {
+		text, err := os.ReadFile(filepath.Join(from, "go"+ext))
+		if errors.Is(err, os.ErrNotExist) && ext == ".sum" {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(strings.TrimSuffix(mod, ".mod")+ext, text, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := goBuild(ctx, from, "-mod=mod", "-modfile="+mod, "-o", filepath.Join(dir, gvisorProgram), "./gvisor"); err != nil {
+		return err
+	}
+	if !slices.Contains(o.Parts, sizes.name) {
+		return nil
+	}
+	return goBuild(ctx, from, append(stripped, "-mod=mod", "-modfile="+mod, "-o", minimal(dir, gvisorName), "./minimal")...)
+}
+
+// goBuild runs go build in a folder, empty for the one we are in. Its error ends with the last line that go says.
+func goBuild(ctx context.Context, in string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, building)
+	defer cancel()
+	cmd := command(ctx, "go", append([]string{"build"}, args...)...)
+	cmd.Dir = in
+	said, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	said = bytes.TrimSpace(said)
+	if len(said) == 0 {
+		return fmt.Errorf("go build %s: %w", args[len(args)-1], err)
+	}
+	return fmt.Errorf("go build %s: %w: %s", args[len(args)-1], err, bytes.ReplaceAll(said, []byte("\n"), []byte("; ")))
+}
+
+// findWrk looks for wrk as the flags have it.
+func (p *prepared) findWrk(ctx context.Context, o *options) error {
+	if o.Client == "builtin" {
+		return nil
+	}
+	path, err := exec.LookPath("wrk")
+	if err != nil && o.install {
+		install := command(ctx, "apt-get", "install", "-y", "--no-install-recommends", "wrk")
+		install.Stdout, install.Stderr = os.Stderr, os.Stderr
+		if err := install.Run(); err != nil {
+			return fmt.Errorf("install wrk: %w", err)
+		}
+		path, err = exec.LookPath("wrk")
+	}
+	switch {
+	case err != nil && o.Client == "wrk":
+		return fmt.Errorf("%w: try -install or -client builtin", err)
+	case err != nil:
+		return nil
+	}
+	p.Wrk = path
+	said, _ := command(ctx, path, "-v").CombinedOutput() // exits with 1
+	p.WrkVersion, _, _ = strings.Cut(string(said), "[")
+	p.WrkVersion = strings.TrimSpace(p.WrkVersion)
+	return nil
+}
+
+// revision names the source, without regard to the results of earlier runs.
+func revision(ctx context.Context) string {
+	head, err := command(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	changed, err := command(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "*.go", "go.mod").Output()
+	name := strings.TrimSpace(string(head))
+	if err == nil && len(changed) > 0 {
+		name += " with changes"
+	}
+	return name
+}

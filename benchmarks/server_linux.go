@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// self is the running program.
+const self = "/proc/self/exe"
+
+// command is exec.CommandContext for a child that never outlives us: it has a process group of its own, all of
+// which is killed when ctx ends, and is killed itself when we are.
+func command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	cmd.WaitDelay = patience
+	keepThread()
+	return cmd
+}
+
+// keepThread keeps the thread of the main goroutine, since Pdeathsig means the death of a child's thread.
+var keepThread = sync.OnceFunc(runtime.LockOSThread)
+
+// killGroup ends a child and the children of it that stayed in its group.
+func killGroup(cmd *exec.Cmd) error {
+	err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// environment is our own with GOMAXPROCS, unless that is 0.
+func environment(procs int) []string {
+	if procs == 0 {
+		return os.Environ()
+	}
+	return append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
+}
+
+// serverKind is a program that serves.
+type serverKind struct {
+	program string // of the lab's folder; empty for ourselves
+	args    []string
+	onUnet  []string // further arguments on unet
+	onKern  []string // on the kernel's TCP
+	onPeer  []string // what a peer's program is told instead of all of the above
+}
+
+var (
+	httpServer = serverKind{program: httpProgram, args: []string{"-server", "fasthttp"}, onKern: []string{"-kernel"},
+		onPeer: []string{"-mode", "fasthttp"}}
+	netHTTPServer = serverKind{program: httpProgram, args: []string{"-server", "nethttp"}, onKern: []string{"-kernel"},
+		onPeer: []string{"-mode", "nethttp"}}
+	streamServer = serverKind{args: []string{"bulk-server"}, onPeer: []string{"-mode", "bulk"}}
+)
+
+// server is a running server. A nil server does not run.
+type server struct {
+	target string
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed after err is set
+	err    error
+}
+
+// launch is what start needs to know.
+type launch struct {
+	program string // of the lab's folder; empty for ourselves
+	args    []string
+	procs   int
+	at      netip.Prefix
+	// join, if not nil, connects the server, which gets a namespace of its own and waits at the gate.
+	join func(cmd *exec.Cmd, gate io.Writer) error
+}
+
+// start starts a server and returns when it serves.
+func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
+	program := self
+	if how.program != "" {
+		program = filepath.Join(l.dir, how.program)
+	}
+	cmd := command(ctx, program, how.args...)
+	if how.join != nil {
+		cmd = command(ctx, self, slices.Concat([]string{"enter", how.at.String(), program}, how.args)...)
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
+	}
+	cmd.Stderr = os.Stderr
+	cmd.Env = environment(how.procs)
+	gate, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{target: how.at.Addr().String() + ":" + port, cmd: cmd, ended: make(chan struct{})}
+	if how.join != nil {
+		if err := how.join(cmd, gate); err != nil {
+			return nil, errors.Join(err, killGroup(cmd), s.wait(nil))
+		}
+	}
+	lines := bufio.NewScanner(said)
+	serves := false
+	for !serves && lines.Scan() {
+		serves = strings.Contains(lines.Text(), "serves")
+	}
+	if !serves {
+		return nil, fmt.Errorf("the server has ended before it served: %v", s.wait(lines))
+	}
+	go func() { _ = s.wait(lines) }()
+	return s, nil
+}
+
+// wait reads what the server goes on to say, so that it can, and waits for its end.
+func (s *server) wait(lines *bufio.Scanner) error {
+	for lines != nil && lines.Scan() {
+	}
+	s.err = s.cmd.Wait()
+	close(s.ended)
+	return s.err
+}
+
+func (s *server) runs() bool {
+	if s == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop interrupts the server and waits for its end.
+func (s *server) stop() error {
+	if s == nil {
+		return nil
+	}
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-s.ended:
+		return s.err
+	case <-time.After(patience):
+		err := fmt.Errorf("the server went on for %v after the interrupt", patience)
+		err = errors.Join(err, killGroup(s.cmd))
+		<-s.ended
+		return err
+	}
+}
+
+// client runs a role of ours in a process of its own and decodes what it prints.
+func (l *lab) client(ctx context.Context, procs int, result any, args ...string) error {
+	cmd := command(ctx, self, args...)
+	cmd.Stderr = os.Stderr
+	cmd.Env = environment(procs)
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return json.Unmarshal(out, result)
+}
+
+// session is a role of ours that runs on: it says when it is ready, and answers each line with one.
+type session struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	stdin io.WriteCloser
+}
+
+// session returns the session of that name, which it starts if there is none.
+func (l *lab) session(ctx context.Context, name, program string, procs int, args ...string) (*session, error) {
+	if s := l.sessions[name]; s != nil {
+		return s, nil
+	}
+	cmd := command(ctx, program, args...)
+	cmd.Stderr = os.Stderr
+	cmd.Env = environment(procs)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &session{cmd: cmd, lines: bufio.NewScanner(stdout), stdin: stdin}
+	if !s.lines.Scan() {
+		return nil, fmt.Errorf("%s has ended before it was ready: %w", args[0], errors.Join(stdin.Close(), cmd.Wait()))
+	}
+	l.sessions[name] = s
+	return s, nil
+}
+
+// ask has the session answer once.
+func (s *session) ask(result any) error {
+	if _, err := io.WriteString(s.stdin, "go\n"); err != nil {
+		return err
+	}
+	if !s.lines.Scan() {
+		return fmt.Errorf("no answer: %w", errors.Join(s.lines.Err(), io.ErrUnexpectedEOF))
+	}
+	return json.Unmarshal(s.lines.Bytes(), result)
+}
+
+// endSessions ends all sessions. They are not asked to tidy up, since what they hold is memory of their own.
+func (l *lab) endSessions() error {
+	var all []error
+	for name, s := range l.sessions {
+		delete(l.sessions, name)
+		if err := killGroup(s.cmd); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			all = append(all, err)
+		}
+		_ = s.cmd.Wait() // says that it was killed
+	}
+	return errors.Join(all...)
+}
