@@ -2,7 +2,6 @@ package stack
 
 import (
 	"net/netip"
-	"runtime"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/wire"
@@ -38,6 +37,7 @@ type receiver struct {
 
 	frames [burstFrames]link.Frame
 	batch  []packet       // TCP's packets of the burst
+	woken  int            // goroutines that the burst woke
 	owned  []*link.Buffer // reassembled ones among them, to be released after the burst
 }
 
@@ -51,8 +51,10 @@ func (rc *receiver) run() {
 			return
 		}
 		rc.queue.beginBurst()
+		parked := rc.host.tcp.beginBurst()
 		rc.burst(rc.frames[:n])
-		runtime.Gosched()
+		rc.host.tcp.letAnswer(parked, rc.woken)
+		rc.host.tcp.endBurst()
 		rc.queue.endBurst()
 		rc.host.flush()
 	}
@@ -61,13 +63,14 @@ func (rc *receiver) run() {
 // burst takes one burst of frames and releases them.
 func (rc *receiver) burst(frames []link.Frame) {
 	rc.topology = rc.host.topology.Load()
+	rc.woken = 0
 	var octets int
 	for i := range frames {
 		octets += len(frames[i].Header)
 		rc.frame(&frames[i])
 	}
 	if len(rc.batch) > 0 {
-		rc.host.tcpInput(rc.batch)
+		rc.woken = rc.host.tcpInput(rc.batch)
 		clear(rc.batch)
 		rc.batch = rc.batch[:0]
 	}

@@ -34,6 +34,8 @@ type tcpLayer struct {
 	listen listenTable
 
 	halfOpens, orphans atomic.Int64
+	inBurst            atomic.Int32  // receive bursts in progress
+	parked             atomic.Uint32 // how often a reader has begun to wait
 	closed             atomic.Bool
 	malformed          atomic.Uint64
 	badChecksum        atomic.Uint64
@@ -55,6 +57,9 @@ type shard struct {
 
 	// touched are the connections that a burst has brought a segment.
 	touched []*TCPConn
+	// held are the connections whose Output waits for the end of the burst; heldAny says that there are some.
+	held    []*TCPConn
+	heldAny atomic.Bool
 	// wakes collects what to do after unlock.
 	wakes *wakeList
 	// idle are waiters for the next who waits.

@@ -46,6 +46,7 @@ const (
 	touched                        // on the list of the burst
 	drained                        // all that was written is acknowledged, the FIN too
 	released                       // the TCB's queues are given back
+	held                           // what it has to send waits for the end of the burst
 )
 
 const errAborted = syscall.ECONNABORTED

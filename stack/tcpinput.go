@@ -36,11 +36,11 @@ func newBurst(shards int) *burst {
 }
 
 // tcpInput takes the TCP packets of one burst in their order of arrival. It takes each shard's lock once, and
-// wakes the goroutines concerned before it returns. It does not flush.
-func (h *Host) tcpInput(batch []packet) {
+// wakes the goroutines concerned before it returns, and returns how many it woke. It does not flush.
+func (h *Host) tcpInput(batch []packet) (woken int) {
 	l := &h.tcp
 	if l.closed.Load() {
-		return
+		return 0
 	}
 	b := l.bursts.Get().(*burst)
 	for i := range batch {
@@ -56,11 +56,13 @@ func (h *Host) tcpInput(batch []packet) {
 		b.head[i] = -1
 	}
 	b.wakes.run()
+	woken = len(b.wakes.conds)
 	if earliest != 0 {
 		h.clock.armed(earliest)
 	}
 	b.clear()
 	l.bursts.Put(b)
+	return woken
 }
 
 // add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
@@ -152,7 +154,11 @@ func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 	}
 	for i, c := range s.touched {
 		c.bits &^= touched
-		c.tcp.Output(now)
+		if s.layer.inBurst.Load() == 0 {
+			c.tcp.Output(now)
+		} else if c.tcp.OutputEarly(now) {
+			s.holdLocked(c)
+		}
 		s.afterLocked(c, now)
 		s.touched[i] = nil
 	}

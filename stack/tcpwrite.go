@@ -60,7 +60,7 @@ func (c *TCPConn) write(p []byte, try bool) (n int, err error) {
 			break
 		}
 		if mine || c.bits&(connected|writing) == connected {
-			n += c.tcp.Send(p[n:], now)
+			n += s.sendLocked(c, p[n:], now)
 			s.afterLocked(c, now)
 			if n == len(p) {
 				break

@@ -55,6 +55,7 @@ func (s *shard) waitReadLocked(c *TCPConn, now tcp.Time) {
 	w.readers++
 	w.readWoken = false
 	s.armLocked(c, now)
+	s.layer.parked.Add(1)
 	w.read.Wait()
 	w.readers--
 	s.leaveLocked(c)

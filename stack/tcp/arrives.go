@@ -258,7 +258,7 @@ func (c *Conn) end(why syscall.Errno) {
 	c.state = Closed
 	c.err = errno(why)
 	c.timers = [numTimers]Time{}
-	c.flags &^= flagACKNow
+	c.flags &^= flagACKNow | flagACKSoon
 	c.dropSender()
 	if c.rx != nil {
 		c.rx.ooo = c.rx.ooo.emptied()

@@ -20,6 +20,7 @@ const (
 	flagReadShut                         // the user reads no more: text is acknowledged and dropped
 	flagClosed                           // the user has closed: nobody is there to read (an orphan)
 	flagACKNow                           // the next Output acknowledges
+	flagACKSoon                          // an acknowledgment is wanted at once, but may wait for the burst's end
 	flagWantWrite                        // Send came up short: tell when there is room
 	flagCWNDLimited                      // the flight filled cwnd at the last Output
 	flagHoldExpired                      // the override timer has released a held partial segment

@@ -68,7 +68,7 @@ func (c *Conn) fill(seg *Segment, now Time) {
 	}
 	c.fillSACK(seg)
 	c.rcv.acked = c.rcv.nxt
-	c.clear(flagACKNow)
+	c.clear(flagACKNow | flagACKSoon)
 	c.timers[timerACK] = 0
 }
 

@@ -34,7 +34,7 @@ func (c *Conn) sendSYN(now Time) {
 		seg.Flags |= ACK
 		seg.Ack = c.rcv.nxt
 		c.rcv.acked = c.rcv.nxt
-		c.clear(flagACKNow)
+		c.clear(flagACKNow | flagACKSoon)
 	}
 	// The window of a SYN is never scaled (RFC 7323 2.2).
 	seg.Window = uint16(min(c.rcvBuf, 65535))

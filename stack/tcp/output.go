@@ -3,7 +3,17 @@ package tcp
 // Output transmits what may leave: what is lost, new text and the FIN as far as the windows allow, and an
 // acknowledgment that is due and found nothing to ride on. The caller calls it once for each connection
 // that a burst has touched.
-func (c *Conn) Output(now Time) {
+func (c *Conn) Output(now Time) { c.output(now, false) }
+
+// OutputEarly is Output in the midst of a burst: an acknowledgment that is wanted at once, but that no loss
+// asks for, is held back for the answer of the application, which is about to run. It says whether one is
+// held; the caller then calls Output when the burst is over.
+func (c *Conn) OutputEarly(now Time) (held bool) {
+	c.output(now, true)
+	return c.has(flagACKSoon)
+}
+
+func (c *Conn) output(now Time, early bool) {
 	switch c.state {
 	case Closed, Listen, SynSent, SynReceived:
 		return
@@ -12,7 +22,7 @@ func (c *Conn) Output(now Time) {
 	if c.tx != nil && c.canSend() {
 		c.sendText(now)
 	}
-	if c.ackDue() {
+	if c.ackDue(early) {
 		c.sendACK(now)
 	}
 	c.armRetransmit(now)
@@ -26,8 +36,8 @@ func (c *Conn) finPending() bool { return c.has(flagFINQueued) && !c.has(flagFIN
 
 // ackDue says whether an acknowledgment must leave now: one is asked for, or two full segments' worth of
 // text is unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2).
-func (c *Conn) ackDue() bool {
-	if c.has(flagACKNow) {
+func (c *Conn) ackDue(early bool) bool {
+	if c.has(flagACKNow) || !early && c.has(flagACKSoon) {
 		return true
 	}
 	return c.rcv.nxt.Distance(c.rcv.acked) >= 2*uint32(c.rmss) && c.rcv.nxt != c.rcv.acked

@@ -330,6 +330,29 @@ func TestAcknowledgments(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an eager ACK waits for the end of the burst, one that a gap asks for does not", func(t *testing.T) {
+		l := established(t)
+		l.raw(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 10})
+		if !l.conn.OutputEarly(l.now) {
+			t.Error("no ACK is held")
+		}
+		l.want()
+		l.conn.Queue(make([]byte, 5), l.now)
+		l.want()
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK | PSH, seq: 1, ack: 11, n: 5})
+		l = established(t)
+		l.raw(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 20})
+		l.conn.OutputEarly(l.now)
+		l.want()
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK, seq: 1, ack: 21})
+		l.raw(seg{flags: ACK | PSH, seq: 31, ack: 1, n: 10})
+		if l.conn.OutputEarly(l.now) {
+			t.Error("an ACK is held although there is a gap")
+		}
+		l.want(seg{flags: ACK, seq: 1, ack: 21})
+	})
 	t.Run("MUST-58 a batch is acknowledged together", func(t *testing.T) {
 		l := quiet(t)
 		for i := range uint32(8) {

@@ -167,12 +167,19 @@ func (c *Conn) dropSender() {
 // the number of octets taken: 0 when the buffer is full, when the stream has been ended, or when the
 // connection is not open. In SYN-SENT and SYN-RECEIVED text is queued (RFC 9293 3.10.2).
 func (c *Conn) Send(p []byte, now Time) int {
-	n := c.admit(len(p), now)
-	if n == 0 {
-		return 0
+	n := c.Queue(p, now)
+	if n > 0 {
+		c.Output(now)
 	}
-	c.sending().q.write(p[:n], c.env.Alloc)
-	c.Output(now)
+	return n
+}
+
+// Queue is Send that transmits nothing: the caller calls Output soon.
+func (c *Conn) Queue(p []byte, now Time) int {
+	n := c.admit(len(p), now)
+	if n > 0 {
+		c.sending().q.write(p[:n], c.env.Alloc)
+	}
 	return n
 }
 

@@ -79,7 +79,7 @@ func (c *Conn) takeText(seg *Segment, now Time) {
 	}
 	if c.quick > 0 && !c.has(flagInteractive) {
 		c.quick--
-		c.set(flagACKNow)
+		c.set(flagACKSoon)
 	}
 	if c.opts.QuickACK {
 		c.set(flagACKNow)
@@ -119,6 +119,11 @@ func (c *Conn) checkFIN(now Time) {
 		return
 	}
 	c.set(flagFINReceived | flagACKNow)
+	if c.state == Established {
+		// The user may be about to close, and our FIN to carry the acknowledgment.
+		c.clear(flagACKNow)
+		c.set(flagACKSoon)
+	}
 	c.rcv.nxt = c.rcv.nxt.Add(1)
 	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt)
 	c.events |= Readable

@@ -1,0 +1,86 @@
+package stack
+
+import (
+	"runtime"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// While a receive burst is in progress, the goroutines that it has woken answer. What they write, if it is
+// little, and the acknowledgments that only eagerness asks for are held until they have had their turn: so one
+// segment carries several small writes, the acknowledgment of the request, and the FIN of a connection that is
+// closed behind its answer.
+
+// maxHeld is how many octets of a connection may wait for the end of a burst. More is worth a segment of its own.
+const maxHeld = 16384
+
+// holdLocked puts c on the list of those whose Output waits for the end of the burst. A burst must be in
+// progress: its end comes after, because beginning to end it and emptying the lists are two steps, and the
+// second takes the shard's lock.
+func (s *shard) holdLocked(c *TCPConn) {
+	if c.bits&held != 0 {
+		return
+	}
+	c.bits |= held
+	s.held = append(s.held, c)
+	s.heldAny.Store(true)
+}
+
+// sendLocked puts p into c's send queue and transmits what may leave, now or at the end of the burst. It
+// returns how much it took.
+func (s *shard) sendLocked(c *TCPConn, p []byte, now tcp.Time) int {
+	if s.layer.inBurst.Load() == 0 || c.tcp.SendQueued()+len(p) > maxHeld {
+		return c.tcp.Send(p, now)
+	}
+	n := c.tcp.Queue(p, now)
+	if n > 0 {
+		s.holdLocked(c)
+	}
+	return n
+}
+
+// beginBurst lets Output wait for endBurst. It returns what letAnswer wants to know.
+func (l *tcpLayer) beginBurst() (parked uint32) {
+	l.inBurst.Add(1)
+	return l.parked.Load()
+}
+
+// maxYields bounds how often a receive loop gives way to those who answer.
+const maxYields = 16
+
+// letAnswer lets the goroutines run that a burst has woken, until each has answered and waits again, as those
+// of a server do between requests, or for as long as giving way costs little. One turn is not enough where
+// another processor has taken one of them over.
+func (l *tcpLayer) letAnswer(parked uint32, woken int) {
+	for range maxYields {
+		runtime.Gosched()
+		if l.parked.Load()-parked >= uint32(woken) {
+			return
+		}
+	}
+}
+
+// endBurst transmits all that was held. The caller flushes.
+func (l *tcpLayer) endBurst() {
+	l.inBurst.Add(-1)
+	now := l.host.clock.now()
+	for i := range l.shards {
+		if s := &l.shards[i]; s.heldAny.Load() {
+			s.releaseHeld(now)
+		}
+	}
+}
+
+// releaseHeld calls Output for the connections that waited for it.
+func (s *shard) releaseHeld(now tcp.Time) {
+	s.lock()
+	s.heldAny.Store(false)
+	for i, c := range s.held {
+		s.held[i] = nil
+		c.bits &^= held
+		c.tcp.Output(now)
+		s.afterLocked(c, now)
+	}
+	s.held = s.held[:0]
+	s.unlock()
+}
