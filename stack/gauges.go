@@ -14,6 +14,8 @@ type TCPGauges struct {
 	// HalfOpen counts the half-open records, Orphans the connections that their owner has closed and that
 	// are not gone.
 	HalfOpen, Orphans int
+	// Buffered is the storage in octets that the queues of all connections hold, each buffer counted whole.
+	Buffered int64
 	// AcceptQueue counts the connections that wait for Accept.
 	AcceptQueue int
 	// Bindings counts the local addresses that BindTCP has reserved: listeners and bound sockets.
@@ -57,6 +59,7 @@ func (l *tcpLayer) stats(s *Stats) {
 		shard.mu.Lock()
 		counters, events, states := shard.env.Counters, shard.events, shard.states
 		g.States[tcp.TimeWaitState] += shard.timeWaits.len
+		g.Buffered += shard.env.Buffered
 		shard.mu.Unlock()
 		one := reflect.ValueOf(counters)
 		for f := range one.NumField() {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -49,6 +50,12 @@ type Config struct {
 	// MaxOrphans caps the TCP connections that their owner has closed and whose end the peer has not yet
 	// acknowledged; beyond, one that is closed is reset instead. Default 65,536.
 	MaxOrphans int
+	// MaxBuffered is the storage in octets that the queues of all TCP connections may hold together before
+	// they must save: until it is less again no buffer grows, a connection queues 4608 octets to send at
+	// most, and offers its peer windows of four segments. What was offered before may still come, so that
+	// the sum can pass the mark; what one connection holds is bounded by TCP.MaxRecvBuffer and
+	// TCP.MaxSendBuffer. Default 1 GiB, but no more than half of Go's memory limit.
+	MaxBuffered int64
 }
 
 func (c Config) withDefaults() Config {
@@ -81,6 +88,9 @@ func (c Config) withDefaults() Config {
 	limit(&c.MaxHalfOpen, 1<<16)
 	limit(&c.MaxTimeWait, 1<<18)
 	limit(&c.MaxOrphans, 1<<16)
+	if c.MaxBuffered <= 0 {
+		c.MaxBuffered = min(1<<30, debug.SetMemoryLimit(-1)/2)
+	}
 	c.TCP = c.TCP.WithDefaults()
 	return c
 }

@@ -39,7 +39,7 @@ func TestLimits(t *testing.T) {
 				if err := c.Close(); err != nil {
 					b.Fatal(err)
 				}
-				b.sent() // FIN, or the reset
+				b.sent()   // FIN, or the reset
 				if i < 6 { // the others' FIN never comes
 					b.send(seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer})
 				}

@@ -16,9 +16,10 @@ import (
 
 // tcpLimits bound what others can make a host hold.
 type tcpLimits struct {
-	halfOpen int // records of the host; beyond, SYN cookies
-	timeWait int // records of the host; beyond, the oldest goes
-	orphans  int // connections without an owner; beyond, the one that loses its owner is reset
+	halfOpen int   // records of the host; beyond, SYN cookies
+	timeWait int   // records of the host; beyond, the oldest goes
+	orphans  int   // connections without an owner; beyond, the one that loses its owner is reset
+	buffered int64 // octets of storage in all queues; beyond, connections save
 }
 
 // tcpLayer is the TCP side of a host.
@@ -34,6 +35,8 @@ type tcpLayer struct {
 	listen listenTable
 
 	halfOpens, orphans atomic.Int64
+	buffered           atomic.Int64  // sum of the shards' env.Buffered, as far as they have told
+	step               int64         // by how much env.Buffered must have changed to be told
 	inBurst            atomic.Int32  // receive bursts in progress
 	parked             atomic.Uint32 // how often a reader has begun to wait
 	closed             atomic.Bool
@@ -68,6 +71,7 @@ type shard struct {
 
 	states [11]int
 	events shardEvents
+	told   int64 // of env.Buffered, what layer.buffered has
 
 	// Scratch for what leaves.
 	reply  tcp.Segment
@@ -87,7 +91,8 @@ type shardEvents struct {
 // init makes the layer ready for packets; h.clock and h.config are.
 func (l *tcpLayer) init(h *Host) {
 	l.host, l.config = h, h.config.TCP.WithDefaults()
-	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans}
+	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans,
+		buffered: h.config.MaxBuffered}
 	l.seed = maphash.MakeSeed()
 	l.book.init()
 	l.ports.init()
@@ -99,6 +104,7 @@ func (l *tcpLayer) init(h *Host) {
 	log := bits.Len(uint(min(n, 1<<12) - 1))
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
+	l.step = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
 	l.bursts.New = func() any { return newBurst(len(l.shards)) }
 	secret := tcp.NewSecret()
 	for i := range l.shards {
@@ -160,6 +166,7 @@ func (s *shard) lock() { s.mu.Lock() }
 // unlock gives the lock back, and then does what must not be done under it: wakes who waits, tells the clock
 // of a nearer deadline, and writes out what was sent.
 func (s *shard) unlock() {
+	s.accountLocked()
 	at := s.deadlineLocked()
 	wakes := s.wakes
 	s.wakes = nil
@@ -172,6 +179,17 @@ func (s *shard) unlock() {
 		s.layer.host.clock.armed(at)
 	}
 	s.layer.host.flush()
+}
+
+// accountLocked adds what the shard's queues hold to the host's sum, in steps that make that rare, and takes
+// over whether the host's connections must save.
+func (s *shard) accountLocked() {
+	l := s.layer
+	if d := s.env.Buffered - s.told; d > l.step || d < -l.step {
+		l.buffered.Add(d)
+		s.told += d
+	}
+	s.env.Pressure = l.buffered.Load() > l.limits.buffered
 }
 
 // shardLocker is the Locker of those who wait: a sync.Cond gives the lock back as everybody else does.

@@ -164,6 +164,7 @@ func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 	}
 	s.touched = s.touched[:0]
 	s.wakes = nil
+	s.accountLocked()
 	at := s.deadlineLocked()
 	s.mu.Unlock()
 	return at

@@ -68,10 +68,11 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 		}
 	})
 	tx.q.free(minSeq(seg.Ack, tx.q.end))
+	c.chargeSend()
 	if c.snd.una == c.snd.nxt && tx.q.len() == 0 {
 		c.stalled = 0
 	}
-	if c.has(flagWantWrite) && c.SendSpace() >= int(c.sndBuf)/3 {
+	if c.has(flagWantWrite) && c.SendSpace() >= c.sendLimit()/3 {
 		c.clear(flagWantWrite)
 		c.events |= Writable
 	}

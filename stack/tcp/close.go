@@ -75,8 +75,10 @@ func (c *Conn) discard() {
 		return
 	}
 	for rx.head < len(rx.spans) {
-		rx.spans[rx.head].release()
-		rx.next()
+		s := &rx.spans[rx.head]
+		storage := s.storage()
+		s.release()
+		rx.next(storage)
 	}
 	rx.bytes = 0
 	rx.ooo = rx.ooo.emptied()

@@ -20,6 +20,12 @@ type Env struct {
 	Rand func() uint64
 	// Counters counts what happened in this shard.
 	Counters Counters
+	// Buffered is the storage in octets that the queues of the connections hold, counted as their buffers
+	// are large.
+	Buffered int64
+	// Pressure is the caller's word that the host's connections hold too much: while it is set none grows
+	// its buffers, and each keeps to the least that lets it go on.
+	Pressure bool
 
 	challenge challengeLimit
 	window    Window

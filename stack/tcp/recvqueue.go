@@ -7,6 +7,9 @@ type receiver struct {
 	off   int // octets of spans[head] already read
 	bytes int // octets waiting
 	ooo   reassembly
+
+	storage int // octets that the spans pin
+	charged int // of that and of ooo, what Env.Buffered counts
 }
 
 func (c *Conn) receiving() *receiver {
@@ -25,13 +28,19 @@ func (c *Conn) receiving() *receiver {
 // dropReceiver gives the receiver back when it is empty.
 func (c *Conn) dropReceiver() {
 	rx := c.rx
-	if rx == nil || rx.bytes > 0 || !rx.ooo.idle() {
+	if rx == nil {
 		return
 	}
-	c.rx = nil
+	c.chargeReceive()
+	if rx.bytes > 0 || !rx.ooo.idle() {
+		return
+	}
 	for i := rx.head; i < len(rx.spans); i++ {
+		rx.storage -= rx.spans[i].storage()
 		rx.spans[i].release()
 	}
+	c.chargeReceive()
+	c.rx = nil
 	*rx = receiver{spans: rx.spans[:0], ooo: rx.ooo.emptied()}
 	if cap(rx.spans) <= 1024 && len(c.env.receivers) < maxFree {
 		c.env.receivers = append(c.env.receivers, rx)
@@ -64,18 +73,22 @@ func (r *receiver) push(t Span, alloc func(int) Span) {
 		t.Data = t.Data[take:]
 	}
 	if len(t.Data) > 0 {
-		r.spans = append(r.spans, hold(t, r.bytes, alloc))
+		s := hold(t, r.bytes, alloc)
+		r.storage += s.storage()
+		r.spans = append(r.spans, s)
 	}
 }
 
 // pushOwned appends a span and takes ownership of its reference.
 func (r *receiver) pushOwned(s Span) {
 	r.bytes += len(s.Data)
+	r.storage += s.storage()
 	r.spans = append(r.spans, s)
 }
 
-// next drops the first span once it has been read.
-func (r *receiver) next() {
+// next drops the first span, which pinned so many octets, once it has been read.
+func (r *receiver) next(storage int) {
+	r.storage -= storage
 	r.spans[r.head] = Span{}
 	r.head++
 	r.off = 0
@@ -101,8 +114,9 @@ func (r *receiver) read(p []byte, consume bool) int {
 			i, off = i+1, 0
 			continue
 		}
+		storage := s.storage()
 		s.release()
-		r.next()
+		r.next(storage)
 		i, off = r.head, 0
 	}
 	if consume {
@@ -152,7 +166,7 @@ func (c *Conn) ReceiveSpan(now Time) Span {
 	s := r.spans[r.head]
 	s.Data = s.Data[r.off:len(s.Data):len(s.Data)]
 	r.bytes -= len(s.Data)
-	r.next()
+	r.next(s.storage())
 	c.afterRead(len(s.Data), now)
 	return s
 }
@@ -172,7 +186,7 @@ func (c *Conn) afterRead(n int, now Time) {
 // desiredEdge is where the right edge of the window would stand if the buffer's free room were all offered,
 // as far as the window field can express it.
 func (c *Conn) desiredEdge() Seq {
-	return c.rcv.nxt.Add(uint32(min(max(int(c.rcvBuf)-c.unread(), 0), 65535<<c.rcvScale)))
+	return c.rcv.nxt.Add(uint32(min(max(c.receiveLimit()-c.unread(), 0), 65535<<c.rcvScale)))
 }
 
 // unread returns what text charges against the receive buffer: what waits in order, unless nobody will
@@ -199,7 +213,7 @@ func (c *Conn) windowUpdateDue() bool {
 // tuneReceive grows the receive buffer to twice what the reader takes in a round trip.
 func (c *Conn) tuneReceive(n uint32, now Time) {
 	c.drsCopied += n
-	if c.has(flagRecvFixed) || c.srtt == 0 {
+	if c.has(flagRecvFixed) || c.env.Pressure || c.srtt == 0 {
 		return
 	}
 	if now.Sub(c.drsSince) < micros(c.srtt) {

@@ -12,6 +12,7 @@ type sendQueue struct {
 	first, end Seq
 	chunks     []chunk
 	head       int
+	storage    int // octets that the chunks pin
 }
 
 // maxChunk is the largest piece of storage that a queue asks for at once.
@@ -36,6 +37,7 @@ func (q *sendQueue) write(p []byte, alloc func(int) Span) {
 		want := min(max(len(p), int(q.len())), maxChunk)
 		s := alloc(want)
 		s.Data = s.Data[:0]
+		q.storage += s.storage()
 		q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
 	}
 }
@@ -43,6 +45,7 @@ func (q *sendQueue) write(p []byte, alloc func(int) Span) {
 // append takes over a span that the caller has filled.
 func (q *sendQueue) append(s Span) {
 	s.Data = s.Data[:len(s.Data):len(s.Data)]
+	q.storage += s.storage()
 	q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
 	q.end = q.end.Add(uint32(len(s.Data)))
 }
@@ -54,6 +57,7 @@ func (q *sendQueue) free(una Seq) {
 		if una.LessThan(ch.seq.Add(uint32(len(ch.span.Data)))) {
 			break
 		}
+		q.storage -= ch.span.storage()
 		ch.span.release()
 		*ch = chunk{}
 		q.head++
@@ -98,7 +102,7 @@ func (q *sendQueue) release() {
 		q.chunks[i].span.release()
 		q.chunks[i] = chunk{}
 	}
-	q.chunks, q.head = q.chunks[:0], 0
+	q.chunks, q.head, q.storage = q.chunks[:0], 0, 0
 	q.first = q.end
 }
 
@@ -114,8 +118,9 @@ type sender struct {
 	q  sendQueue
 	sb scoreboard
 	recovery
-	kind  timerKind   // what timerRetransmit is running for
-	spare *controller // for a connection that has none
+	kind    timerKind   // what timerRetransmit is running for
+	spare   *controller // for a connection that has none
+	charged int         // of q.storage, what Env.Buffered counts
 }
 
 // sending returns the connection's sender and makes one where there is none.
@@ -152,6 +157,7 @@ func (c *Conn) dropSender() {
 		return
 	}
 	tx.q.release()
+	c.chargeSend()
 	tx.sb.reset()
 	tx.recovery, tx.kind = recovery{}, kindRTO
 	c.tx = nil
@@ -179,6 +185,7 @@ func (c *Conn) Queue(p []byte, now Time) int {
 	n := c.admit(len(p), now)
 	if n > 0 {
 		c.sending().q.write(p[:n], c.env.Alloc)
+		c.chargeSend()
 	}
 	return n
 }
@@ -190,6 +197,7 @@ func (c *Conn) SendSpan(s Span, now Time) bool {
 		return false
 	}
 	c.sending().q.append(s)
+	c.chargeSend()
 	c.Output(now)
 	return true
 }
@@ -227,7 +235,7 @@ func (c *Conn) SendSize() int {
 }
 
 // SendSpace returns how many octets Send would take now.
-func (c *Conn) SendSpace() int { return max(int(c.sndBuf)-c.SendQueued(), 0) }
+func (c *Conn) SendSpace() int { return max(c.sendLimit()-c.SendQueued(), 0) }
 
 // SendQueued returns the octets that were written and are not acknowledged.
 func (c *Conn) SendQueued() int {
@@ -244,5 +252,5 @@ func (c *Conn) Writable() bool {
 		return false
 	case Established, CloseWait, Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
 	}
-	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= int(c.sndBuf)/3
+	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= c.sendLimit()/3
 }

@@ -98,7 +98,7 @@ func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 	}
 	rx := c.receiving()
 	if seg.TextLen > 0 {
-		pruned := rx.ooo.insert(seg.Seq, seg.Text, int(c.rcvBuf), c.env.Alloc)
+		pruned := rx.ooo.insert(seg.Seq, seg.Text, c.receiveLimit(), c.env.Alloc)
 		c.env.Counters.DroppedPruned += uint64(pruned)
 		if c.has(flagSACK) {
 			rx.ooo.report(seg.Seq)
