@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,6 +83,12 @@ func buildPeers(ctx context.Context, o *options, dir string) error {
 			return err
 		}
 	}
+	// On its own, since go build says what is missing once for each file that wants it.
+	fetch := command(ctx, "go", "mod", "download", "-modfile="+mod, "gvisor.dev/gvisor")
+	fetch.Dir = from
+	if said, err := fetch.CombinedOutput(); err != nil {
+		return fmt.Errorf("gvisor.dev/gvisor: %w: %s", err, oneLine(said))
+	}
 	if err := goBuild(ctx, from, "-mod=mod", "-modfile="+mod, "-o", filepath.Join(dir, gvisorProgram), "./gvisor"); err != nil {
 		return err
 	}
@@ -93,7 +98,7 @@ func buildPeers(ctx context.Context, o *options, dir string) error {
 	return goBuild(ctx, from, append(stripped, "-mod=mod", "-modfile="+mod, "-o", minimal(dir, gvisorName), "./minimal")...)
 }
 
-// goBuild runs go build in a folder, empty for the one we are in. Its error ends with the last line that go says.
+// goBuild runs go build in a folder, empty for the one we are in. Its error has what go says.
 func goBuild(ctx context.Context, in string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, building)
 	defer cancel()
@@ -103,11 +108,12 @@ func goBuild(ctx context.Context, in string, args ...string) error {
 	if err == nil {
 		return nil
 	}
-	said = bytes.TrimSpace(said)
-	if len(said) == 0 {
-		return fmt.Errorf("go build %s: %w", args[len(args)-1], err)
-	}
-	return fmt.Errorf("go build %s: %w: %s", args[len(args)-1], err, bytes.ReplaceAll(said, []byte("\n"), []byte("; ")))
+	return fmt.Errorf("go build %s: %w: %s", args[len(args)-1], err, oneLine(said))
+}
+
+// oneLine joins what a program said.
+func oneLine(said []byte) string {
+	return strings.Join(strings.FieldsFunc(string(said), func(r rune) bool { return r == '\n' }), "; ")
 }
 
 // findWrk looks for wrk as the flags have it.
