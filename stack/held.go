@@ -45,14 +45,14 @@ func (l *tcpLayer) beginBurst() (parked uint32) {
 	return l.parked.Load()
 }
 
-// maxYields bounds how often a receive loop gives way to those who answer.
+// maxYields bounds how often a receive loop gives way to those who answer: twice for each, up to so often.
 const maxYields = 16
 
 // letAnswer lets the goroutines run that a burst has woken, until each has answered and waits again, as those
 // of a server do between requests, or for as long as giving way costs little. One turn is not enough where
 // another processor has taken one of them over.
 func (l *tcpLayer) letAnswer(parked uint32, woken int) {
-	for range maxYields {
+	for range max(1, min(2*woken, maxYields)) {
 		runtime.Gosched()
 		if l.parked.Load()-parked >= uint32(woken) {
 			return
