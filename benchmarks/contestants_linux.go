@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -124,6 +125,12 @@ func enter(_ context.Context, args []string, _ io.Writer) error {
 		return err
 	}
 	if _, err := chooseControl(); err != nil {
+		return err
+	}
+	// The signal that a child gets when we die belongs to its first thread, and this need not be that one; the
+	// thread that calls exec is the one that stays.
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return err
 	}
 	return unix.Exec(args[1], args[1:], os.Environ())

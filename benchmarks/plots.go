@@ -78,6 +78,9 @@ func (r *report) plot(of *picture) plot {
 	}
 	for _, k := range keys {
 		c := curve{name: k.contestant, colour: colours[k.contestant], dashed: k.procs > 0}
+		if k.contestant == kernelName && of.of == &bulk {
+			c.name += " (" + r.CongestionOfKernels + ")"
+		}
 		if k.procs > 0 {
 			c.name += fmt.Sprintf(", GOMAXPROCS=%d", k.procs)
 		}

@@ -49,7 +49,9 @@ func (p *plot) svg() string {
 		text(&s, left-8, y+4, "end", axisFigure(v), "")
 	}
 	for i, label := range p.labels {
-		text(&s, p.x(i), plotHeight-below+18, "middle", label, "")
+		for line, words := range strings.SplitN(label, ", ", 2) { // long ones have two parts
+			text(&s, p.x(i), float64(plotHeight-below+18+15*line), "middle", words, "")
+		}
 	}
 	for i, c := range p.curves {
 		y := float64(above + 10 + 20*i)
