@@ -48,13 +48,14 @@ type Config struct {
 	// records of 96 octets. The cap is divided evenly among the shards.
 	MaxTimeWait int
 	// MaxOrphans caps the TCP connections that their owner has closed and whose end the peer has not yet
-	// acknowledged; beyond, one that is closed is reset instead. Default 65,536.
+	// acknowledged; beyond, one that is closed is reset instead. Default 262,144 of 416 octets; what they have
+	// still to send counts in MaxBuffered.
 	MaxOrphans int
-	// MaxBuffered is the storage in octets that the queues of all TCP connections may hold together before
-	// they must save: until it is less again no buffer grows, a connection queues 4608 octets to send at
-	// most, and offers its peer windows of four segments. What was offered before may still come, so that
-	// the sum can pass the mark; what one connection holds is bounded by TCP.MaxRecvBuffer and
-	// TCP.MaxSendBuffer. Default 1 GiB, but no more than half of Go's memory limit.
+	// MaxBuffered is the storage in octets that the queues of all TCP connections may hold together. From
+	// three quarters of it on connections save: no buffer grows, each queues 4608 octets to send at most and
+	// offers its peer a window of four segments. Beyond MaxBuffered text that waits in excess of these four is
+	// refused, and comes again. So much each connection may always hold; the most it may is bounded by
+	// TCP.MaxRecvBuffer and TCP.MaxSendBuffer. Default 1 GiB, but no more than half of Go's memory limit.
 	MaxBuffered int64
 }
 
@@ -87,7 +88,7 @@ func (c Config) withDefaults() Config {
 	}
 	limit(&c.MaxHalfOpen, 1<<16)
 	limit(&c.MaxTimeWait, 1<<18)
-	limit(&c.MaxOrphans, 1<<16)
+	limit(&c.MaxOrphans, 1<<18)
 	if c.MaxBuffered <= 0 {
 		c.MaxBuffered = min(1<<30, debug.SetMemoryLimit(-1)/2)
 	}

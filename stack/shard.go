@@ -19,7 +19,7 @@ type tcpLimits struct {
 	halfOpen int   // records of the host; beyond, SYN cookies
 	timeWait int   // records of the host; beyond, the oldest goes
 	orphans  int   // connections without an owner; beyond, the one that loses its owner is reset
-	buffered int64 // octets of storage in all queues; beyond, connections save
+	buffered int64 // octets of storage in all queues; near it connections save, beyond it text is dropped
 }
 
 // tcpLayer is the TCP side of a host.
@@ -182,14 +182,21 @@ func (s *shard) unlock() {
 }
 
 // accountLocked adds what the shard's queues hold to the host's sum, in steps that make that rare, and takes
-// over whether the host's connections must save.
+// over how short of memory the host is.
 func (s *shard) accountLocked() {
 	l := s.layer
 	if d := s.env.Buffered - s.told; d > l.step || d < -l.step {
 		l.buffered.Add(d)
 		s.told += d
 	}
-	s.env.Pressure = l.buffered.Load() > l.limits.buffered
+	switch held := l.buffered.Load(); {
+	case held > l.limits.buffered:
+		s.env.Pressure = tcp.Exhausted
+	case held > l.limits.buffered/4*3:
+		s.env.Pressure = tcp.Saving
+	default:
+		s.env.Pressure = tcp.Ample
+	}
 }
 
 // shardLocker is the Locker of those who wait: a sync.Cond gives the lock back as everybody else does.

@@ -23,9 +23,8 @@ type Env struct {
 	// Buffered is the storage in octets that the queues of the connections hold, counted as their buffers
 	// are large.
 	Buffered int64
-	// Pressure is the caller's word that the host's connections hold too much: while it is set none grows
-	// its buffers, and each keeps to the least that lets it go on.
-	Pressure bool
+	// Pressure is the caller's word on how much all connections of the host hold.
+	Pressure Pressure
 
 	challenge challengeLimit
 	window    Window
@@ -75,6 +74,7 @@ type Counters struct {
 	DroppedNoACK                 uint64 // segments without ACK in a synchronized state
 	DroppedPruned                uint64 // octets of out-of-order text given up for memory
 	DroppedReceiveFull           uint64 // octets of text beyond the receive window
+	DroppedMemory                uint64 // octets of text that a host without memory could not keep
 	ActiveOpens, PassiveOpens    uint64 // connections that became ESTABLISHED by connect and by accept
 	UserTimeouts, KeepaliveFails uint64 // connections ended by R2 and by unanswered keepalive probes
 }

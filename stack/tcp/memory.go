@@ -1,7 +1,20 @@
 package tcp
 
-// Under Env.Pressure a connection buffers only what it takes to go on: leastSend octets to send, and text of
-// leastSegments full segments to read. What a window has already offered stays offered.
+// Pressure says how short of memory a host is.
+type Pressure uint8
+
+const (
+	// Ample memory: buffers grow as the paths ask for it.
+	Ample Pressure = iota
+	// Saving: no buffer grows, and each connection buffers only what it takes to go on. What a window has
+	// already offered stays offered and is kept.
+	Saving
+	// Exhausted: what was offered beyond that is dropped too, and the peer will have to send it again.
+	Exhausted
+)
+
+// What a connection may always buffer: leastSend octets to send, and text of leastSegments full segments to
+// read.
 const (
 	leastSend     = 4608
 	leastSegments = 4
@@ -31,9 +44,14 @@ func (c *Conn) chargeReceive() {
 	rx.charged = held
 }
 
+// noRoom says whether text that arrives in order must be dropped for want of memory.
+func (c *Conn) noRoom() bool {
+	return c.env.Pressure == Exhausted && c.rx != nil && c.rx.bytes >= c.receiveLimit()
+}
+
 // sendLimit is the size of the send buffer now.
 func (c *Conn) sendLimit() int {
-	if c.env != nil && c.env.Pressure {
+	if c.env != nil && c.env.Pressure != Ample {
 		return min(int(c.sndBuf), leastSend)
 	}
 	return int(c.sndBuf)
@@ -41,7 +59,7 @@ func (c *Conn) sendLimit() int {
 
 // receiveLimit is the size of the receive buffer now.
 func (c *Conn) receiveLimit() int {
-	if c.env.Pressure {
+	if c.env.Pressure != Ample {
 		return min(int(c.rcvBuf), leastSegments*int(c.rmss))
 	}
 	return int(c.rcvBuf)

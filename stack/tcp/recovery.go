@@ -158,7 +158,7 @@ func (c *Conn) grow(ev *ackEvent, now Time) {
 	w := c.window()
 	c.cc.OnAck(w, ev.acked, c.has(flagCWNDLimited), ev.rtt, now)
 	c.setCwnd(w)
-	if !c.has(flagSendFixed) && !c.env.Pressure {
+	if !c.has(flagSendFixed) && c.env.Pressure == Ample {
 		want := min(int64(w.Cwnd)*2, int64(c.env.Config.MaxSendBuffer))
 		c.sndBuf = max(c.sndBuf, int32(want))
 	}

@@ -213,7 +213,7 @@ func (c *Conn) windowUpdateDue() bool {
 // tuneReceive grows the receive buffer to twice what the reader takes in a round trip.
 func (c *Conn) tuneReceive(n uint32, now Time) {
 	c.drsCopied += n
-	if c.has(flagRecvFixed) || c.env.Pressure || c.srtt == 0 {
+	if c.has(flagRecvFixed) || c.env.Pressure != Ample || c.srtt == 0 {
 		return
 	}
 	if now.Sub(c.drsSince) < micros(c.srtt) {

@@ -18,6 +18,11 @@ func (c *Conn) segmentText(seg *Segment, now Time) {
 		return
 	}
 	fin := c.trim(seg)
+	if seg.TextLen > 0 && c.noRoom() {
+		c.env.Counters.DroppedMemory += uint64(seg.TextLen)
+		c.set(flagACKNow)
+		return
+	}
 	switch {
 	case seg.Seq != c.rcv.nxt:
 		c.keepOutOfOrder(seg, fin)
