@@ -12,6 +12,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"time"
@@ -169,8 +171,20 @@ func bulkServer(ctx context.Context, args []string, stdout io.Writer) error {
 	device := flags.String("dev", "", "TAP device")
 	addr := flags.String("addr", "", "own address with prefix length")
 	peer := flags.String("peer", "", "the kernel's")
+	profile := flags.String("cpuprofile", "", "file")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	listener := net.Listen
 	if *device != "" {

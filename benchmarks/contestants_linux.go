@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -51,6 +52,9 @@ func startUnet(ctx context.Context, l *lab, kind *serverKind, procs int) (*serve
 	client, at := l.network()
 	args := slices.Concat(kind.args, kind.onUnet, []string{"-listen", at.Addr().String() + ":" + port,
 		"-dev", fmt.Sprintf("unet%d", l.nets), "-addr", at.String(), "-peer", client.String()})
+	if dir := l.options.profiles; dir != "" {
+		args = append(args, "-cpuprofile", filepath.Join(dir, fmt.Sprintf("%s-%d.prof", kind.name, procs)))
+	}
 	return l.start(ctx, &launch{program: kind.program, args: args, procs: procs, at: at})
 }
 

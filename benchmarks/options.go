@@ -25,6 +25,7 @@ type options struct {
 	Client      string // auto, wrk or builtin
 	Short       bool
 	install     bool
+	profiles    string // folder; empty for none
 	out         string // folder; empty for none
 	command     string
 }
@@ -46,6 +47,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.Client, "client", "auto", "`client` for requests: wrk, builtin, or auto for wrk where it is on PATH")
 	flags.BoolVar(&o.install, "install", false, "install wrk with apt-get where it is not on PATH")
 	flags.BoolVar(&o.Short, "short", false, "two minutes: fewer rounds, values and points, unless the flags say otherwise")
+	flags.StringVar(&o.profiles, "profiles", "", "write CPU profiles of unet's servers to `folder`, which costs them some speed")
 	flags.StringVar(&o.out, "out", "benchmarks", "write RESULTS.md, results.json and plots to `folder`; empty for none")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -41,7 +41,10 @@ func newReport(o *options, l *lab) *report {
 		Options: o, CongestionOfKernels: l.control, FastHTTP: l.fasthttp, Revision: l.Revision, Missing: l.Missing}
 	r.Client = "built-in"
 	if l.Wrk != "" {
-		r.Client = l.WrkVersion
+		r.Client = l.WrkVersion + " for requests and connections, built-in for the rest"
+		if o.Client == "auto" {
+			r.Client += fmt.Sprintf(" and for more than %d connections, whose opening wrk counts", wrkMost)
+		}
 	}
 	r.CPU = lineOf("/proc/cpuinfo", "model name")
 	r.Memory = lineOf("/proc/meminfo", "MemTotal")
@@ -139,7 +142,7 @@ func (r *report) head(w io.Writer) {
 	fmt.Fprintf(w, "| machine | |\n|---|---|\n| processor | %s, %d of them, shared by server and client |\n", r.CPU, r.CPUs)
 	fmt.Fprintf(w, "| memory | %s |\n| kernel | Linux %s, congestion control %s |\n", r.Memory, r.Kernel, r.CongestionOfKernels)
 	fmt.Fprintf(w, "| load before the run | %s |\n| Go | %s |\n| servers | examples/http, fasthttp %s |\n", r.Load, r.Go, r.FastHTTP)
-	fmt.Fprintf(w, "| client | %s for requests and connections, built-in for the rest |\n| unet | %s, congestion control cubic |\n\n", r.Client, r.Revision)
+	fmt.Fprintf(w, "| client | %s |\n| unet | %s, congestion control cubic |\n\n", r.Client, r.Revision)
 	for _, c := range contestants {
 		if slices.ContainsFunc(r.Series, func(s Series) bool { return s.Contestant == c.name }) {
 			fmt.Fprintf(w, "- **%s**: %s.\n", c.name, c.about)

@@ -55,6 +55,7 @@ func environment(procs int) []string {
 
 // serverKind is a program that serves.
 type serverKind struct {
+	name    string // of its profile
 	program string // of the lab's folder; empty for ourselves
 	args    []string
 	onUnet  []string // further arguments on unet
@@ -63,11 +64,11 @@ type serverKind struct {
 }
 
 var (
-	httpServer = serverKind{program: httpProgram, args: []string{"-server", "fasthttp"}, onKern: []string{"-kernel"},
+	httpServer = serverKind{name: "fasthttp", program: httpProgram, args: []string{"-server", "fasthttp"}, onKern: []string{"-kernel"},
 		onPeer: []string{"-mode", "fasthttp"}}
-	netHTTPServer = serverKind{program: httpProgram, args: []string{"-server", "nethttp"}, onKern: []string{"-kernel"},
+	netHTTPServer = serverKind{name: "nethttp", program: httpProgram, args: []string{"-server", "nethttp"}, onKern: []string{"-kernel"},
 		onPeer: []string{"-mode", "nethttp"}}
-	streamServer = serverKind{args: []string{"bulk-server"}, onPeer: []string{"-mode", "bulk"}}
+	streamServer = serverKind{name: "bulk", args: []string{"bulk-server"}, onPeer: []string{"-mode", "bulk"}}
 )
 
 // server is a running server. A nil server does not run.

@@ -31,6 +31,10 @@ type wrkResult struct {
 	Connect, Read, Write, Status, Timeout int
 }
 
+// wrkMost is the number of connections from which on the built-in client takes over, unless the flags say otherwise:
+// wrk counts the time in which it connects, and of ten thousand connections that is all there is.
+const wrkMost = 1000
+
 // wrk runs wrk for whole seconds, at least as long as duration. It takes a thread for each processor, but for a
 // single connection, which fits in one.
 func (l *lab) wrk(ctx context.Context, target string, conns int, duration time.Duration, headers ...string) (*requestResult, error) {
