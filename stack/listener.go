@@ -204,8 +204,7 @@ func (l *Listener) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
-	l.end()
-	l.binding.release()
+	l.end(l.binding.release)
 	return nil
 }
 
@@ -219,13 +218,15 @@ func (l *Listener) Shutdown() error {
 	}
 	l.down = true
 	l.mu.Unlock()
-	l.end()
-	l.binding.stopListening()
+	l.end(l.binding.stopListening)
 	return nil
 }
 
-// end takes the listener off the network and resets what it holds.
-func (l *Listener) end() {
+// end takes the listener off the network, gives its address free, and resets what it holds. Who waits wakes
+// last: when Accept has returned nobody can connect any more.
+func (l *Listener) end(free func()) {
+	l.host.tcp.listen.remove(l)
+	free()
 	l.mu.Lock()
 	l.stopTimer()
 	var waiting []*TCPConn
@@ -238,7 +239,6 @@ func (l *Listener) end() {
 	if fn := l.watch.Load(); fn != nil {
 		(*fn)(ReadyIn | ReadyHup)
 	}
-	l.host.tcp.listen.remove(l)
 	for _, c := range waiting {
 		c.Abort()
 	}
