@@ -111,9 +111,11 @@ type table struct {
 
 const (
 	minBuckets = 16
-	// moveBuckets is how many old buckets each insert and remove empties: with a factor of two in size
-	// the move ends long before the next one begins.
-	moveBuckets = 8
+	// moveBuckets is how many old buckets each insert and remove empties. A table that grows has moved long
+	// before it must grow again; one that shrinks, from an eighth on, has moved when it is at a sixteenth.
+	moveBuckets = 16
+	// keepBuckets are not given back when a table becomes empty.
+	keepBuckets = 1024
 )
 
 func (t *table) hash(k *flowKey) uint64 { return maphash.Bytes(t.seed, k[:]) }
@@ -167,6 +169,9 @@ func (t *table) insert(f *flow, k *flowKey, hash uint64) bool {
 
 // remove takes f out.
 func (t *table) remove(f *flow) {
+	if t.len == 0 {
+		return
+	}
 	k := t.key(f)
 	for at := t.bucket(t.hash(&k)); *at != nil; at = &(*at).next {
 		if *at == f {
@@ -194,6 +199,10 @@ func (t *table) replace(old, f *flow) {
 
 // resize begins a move to a better size for n flows, or goes on with the one under way.
 func (t *table) resize(n int) {
+	if n == 0 && len(t.buckets) > keepBuckets {
+		t.buckets, t.old = nil, nil
+		return
+	}
 	if t.old == nil {
 		switch {
 		case t.buckets == nil:

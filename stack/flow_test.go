@@ -79,6 +79,28 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A table gives memory back as it empties.
+func TestTableShrinks(t *testing.T) {
+	tab := newTable()
+	local := netip.MustParseAddrPort("10.0.0.1:80")
+	flows := make([]flow, 1<<17)
+	for i := range flows {
+		remote := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(i&0xff))
+		k := makeKey(local, remote)
+		tab.insert(&flows[i], &k, tab.hash(&k))
+	}
+	for i := range flows {
+		tab.remove(&flows[i])
+		if got, most := len(tab.buckets)+len(tab.old), max(25*tab.len, 2*keepBuckets); tab.len < len(flows)/8 && got > most {
+			t.Fatalf("%d buckets for %d flows", got, tab.len)
+		}
+	}
+	tab.remove(&flows[0]) // does nothing
+	if got := len(tab.buckets) + len(tab.old); got > keepBuckets || tab.len != 0 {
+		t.Errorf("%d buckets for %d flows", got, tab.len)
+	}
+}
+
 func TestFlowKey(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"10.0.0.1:80", "192.0.2.1:65535"}, {"[fd00::1]:1", "[2001:db8::ffff]:2"},
