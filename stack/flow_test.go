@@ -91,7 +91,7 @@ func TestTableShrinks(t *testing.T) {
 	}
 	for i := range flows {
 		tab.remove(&flows[i])
-		if got, most := len(tab.buckets)+len(tab.old), max(25*tab.len, 2*keepBuckets); tab.len < len(flows)/8 && got > most {
+		if got, most := len(tab.buckets)+len(tab.old), max(25*tab.len, 4*keepBuckets); tab.len < len(flows)/8 && got > most {
 			t.Fatalf("%d buckets for %d flows", got, tab.len)
 		}
 	}
