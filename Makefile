@@ -36,7 +36,7 @@ fuzz-short:
 		list=$$($(GO) test -list '^Fuzz' $$package) || { echo "$$list"; exit 1; }; \
 		for fuzzer in $$(echo "$$list" | grep '^Fuzz' || true); do \
 			echo "$$package $$fuzzer"; \
-			$(GO) test -run '^$$' -fuzz "^$$fuzzer$$" -fuzztime $(FUZZTIME) $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$fuzzer$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
 
