@@ -14,9 +14,8 @@ import (
 // maxHeld is how many octets of a connection may wait for the end of a burst. More is worth a segment of its own.
 const maxHeld = 16384
 
-// holdLocked puts c on the list of those whose Output waits for the end of the burst. A burst must be in
-// progress: its end comes after, because beginning to end it and emptying the lists are two steps, and the
-// second takes the shard's lock.
+// holdLocked puts c on the list of those whose Output waits for the end of the burst. The caller has found a
+// burst in progress.
 func (s *shard) holdLocked(c *TCPConn) {
 	if c.bits&held != 0 {
 		return
@@ -33,8 +32,14 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, now tcp.Time) int {
 		return c.tcp.Send(p, now)
 	}
 	n := c.tcp.Queue(p, now)
-	if n > 0 {
-		s.holdLocked(c)
+	if n == 0 {
+		return 0
+	}
+	s.holdLocked(c)
+	// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us two
+	// sees the other.
+	if s.layer.inBurst.Load() == 0 {
+		s.releaseLocked(now)
 	}
 	return n
 }
@@ -66,14 +71,15 @@ func (l *tcpLayer) endBurst() {
 	now := l.host.clock.now()
 	for i := range l.shards {
 		if s := &l.shards[i]; s.heldAny.Load() {
-			s.releaseHeld(now)
+			s.lock()
+			s.releaseLocked(now)
+			s.unlock()
 		}
 	}
 }
 
-// releaseHeld calls Output for the connections that waited for it.
-func (s *shard) releaseHeld(now tcp.Time) {
-	s.lock()
+// releaseLocked calls Output for the connections that waited for it.
+func (s *shard) releaseLocked(now tcp.Time) {
 	s.heldAny.Store(false)
 	for i, c := range s.held {
 		s.held[i] = nil
@@ -82,5 +88,4 @@ func (s *shard) releaseHeld(now tcp.Time) {
 		s.afterLocked(c, now)
 	}
 	s.held = s.held[:0]
-	s.unlock()
 }

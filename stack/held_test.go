@@ -98,3 +98,32 @@ func TestHeld(t *testing.T) {
 		n.must(server.Close())
 	})
 }
+
+// TestHeldIsReleased answers requests while bursts begin and end. An answer that the end of a burst missed would
+// wait for a timer, and fake time would show it.
+func TestHeldIsReleased(t *testing.T) {
+	inNetwork(t, "no answer waits for a timer", sim.Config{}, func(n *network) {
+		client, server := n.connect()
+		start := time.Now()
+		go func() {
+			var b [64]byte
+			for {
+				k, err := server.Read(b[:])
+				if k == 0 || err != nil {
+					_ = server.Close()
+					return
+				}
+				_, _ = server.Write(b[:k])
+			}
+		}()
+		for range 20_000 {
+			n.write(client, "ping")
+			n.reads(client, "ping")
+		}
+		if d := time.Since(start); d != 0 {
+			n.Errorf("20,000 round trips took %v of fake time, want none", d)
+		}
+		n.must(client.Close())
+		settle()
+	})
+}
