@@ -58,6 +58,7 @@ func (n *network) wantFrames(got []string, want ...string) {
 func TestHeld(t *testing.T) {
 	inNetwork(t, "small writes and the FIN leave as one segment at the burst's end", sim.Config{}, func(n *network) {
 		client, server := n.connect()
+		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
 		n.b.tcp.beginBurst()
 		n.write(server, "one ")
@@ -72,6 +73,7 @@ func TestHeld(t *testing.T) {
 	})
 	inNetwork(t, "a request without an answer is acknowledged at the burst's end", sim.Config{}, func(n *network) {
 		client, server := n.connect()
+		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
 		before := time.Now()
 		n.write(client, "request")
@@ -85,6 +87,7 @@ func TestHeld(t *testing.T) {
 	})
 	inNetwork(t, "what is much leaves at once", sim.Config{}, func(n *network) {
 		client, server := n.connect()
+		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
 		n.b.tcp.beginBurst()
 		n.write(server, strings.Repeat("x", maxHeld+1))
