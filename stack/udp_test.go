@@ -360,6 +360,22 @@ func TestUDPSocketBlocking(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a passed deadline does not hide what is queued from who would not wait", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, []byte("here")))))
+			if err := s.SetReadDeadline(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			p := make([]byte, 8)
+			if _, _, _, err := s.ReadFrom(p); err != syscall.EAGAIN {
+				t.Errorf("ReadFrom = %v, want EAGAIN", err)
+			}
+			if n, _, _, err := s.TryReadFrom(p); err != nil || string(p[:n]) != "here" {
+				t.Errorf("TryReadFrom = %q, %v", p[:n], err)
+			}
+		})
+	})
 	t.Run("Close ends what waits, and all later calls", func(t *testing.T) {
 		onBed(t, Config{}, func(b *bed) {
 			s := b.listenUDP("10.0.0.2:7")

@@ -193,7 +193,7 @@ func (s *UDPSocket) ReadFrom(p []byte) (n int, from netip.AddrPort, truncated bo
 	return s.receive(p, true)
 }
 
-// TryReadFrom is ReadFrom, but EAGAIN where it would wait.
+// TryReadFrom is ReadFrom, but EAGAIN where it would wait. The read deadline is for those who wait.
 func (s *UDPSocket) TryReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
 	return s.receive(p, false)
 }
@@ -210,7 +210,7 @@ func (s *UDPSocket) receive(p []byte, wait bool) (n int, from netip.AddrPort, tr
 		switch {
 		case s.closed:
 			err = syscall.EBADF
-		case s.read.passed():
+		case wait && s.read.passed():
 			err = syscall.EAGAIN
 		case s.errno != 0:
 			err, s.errno = s.errno, 0
