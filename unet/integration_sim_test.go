@@ -234,7 +234,9 @@ func TestIntegrationManyConnections(t *testing.T) {
 			}
 			grown := int64(liveHeap()) - int64(heap)
 			t.Logf("the heap has grown by %d octets", grown)
-			if grown > 8*connections {
+			// The lists of spare records go on filling, by about an octet for each connection after many
+			// rounds; the smallest thing that a connection could leave, a TIME-WAIT record, is 88.
+			if grown > 40*connections {
 				t.Errorf("the heap has grown by %d octets: something is left of each connection", grown)
 			}
 			if opened := server.Stats().TCP.PassiveOpens; opened != 2*connections {
