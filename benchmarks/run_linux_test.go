@@ -59,7 +59,12 @@ func TestRun(t *testing.T) {
 	for i := range r.Series {
 		s := &r.Series[i]
 		seen[s.Part]++
-		if len(s.Samples) != 1 || s.median(rate) <= 0 || s.errors() != 0 {
+		if len(s.Samples) != 1 || s.errors() != 0 {
+			t.Errorf("%s: %+v", s.name(), s)
+			continue
+		}
+		// Of the kernel's memory the whole machine's slabs are read, in which 20 connections drown.
+		if s.median(rate) <= 0 && !(s.Part == "memory" && s.Contestant == "kernel") {
 			t.Errorf("%s: %+v", s.name(), s)
 		}
 	}
