@@ -18,26 +18,25 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin bool, now Time) {
 	if mss := c.segmentSize(); n > mss {
 		seg.GSOSize = uint16(mss)
 	}
-	c.transmit(seg, now)
+	c.transmit(seg)
 	clear(c.env.gather)
 }
 
 // sendACK transmits <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
-func (c *Conn) sendACK(now Time) {
+func (c *Conn) sendACK(now Time) { c.sendACKAt(c.snd.nxt, now) }
+
+func (c *Conn) sendACKAt(seq Seq, now Time) {
 	seg := c.env.segment()
-	seg.Seq, seg.Flags = c.snd.nxt, ACK
+	seg.Seq, seg.Flags = seq, ACK
 	c.fill(seg, now)
-	c.transmit(seg, now)
+	c.transmit(seg)
 }
 
 // sendProbe transmits a segment without text at seq, which stands before what the peer expects, so that it
 // answers (ledger Z-15; RFC 9293 3.8.4).
 func (c *Conn) sendProbe(seq Seq, now Time) {
 	c.env.Counters.Probes++
-	seg := c.env.segment()
-	seg.Seq, seg.Flags = seq, ACK
-	c.fill(seg, now)
-	c.transmit(seg, now)
+	c.sendACKAt(seq, now)
 }
 
 // sendReset transmits a RST at seq, with the acknowledgment where there is one to give.
@@ -53,8 +52,7 @@ func (c *Conn) sendReset(seq Seq) {
 		seg.TSVal, seg.TSEcr = c.tsNow(c.lastSend), c.tsRecent
 	}
 	c.env.Counters.ResetsOut++
-	c.env.Counters.SegmentsOut++
-	c.out.Transmit(seg)
+	c.transmit(seg)
 }
 
 // fill completes a segment that carries ACK: acknowledgment, window, timestamps and SACK blocks. All that
@@ -72,7 +70,7 @@ func (c *Conn) fill(seg *Segment, now Time) {
 	c.timers[timerACK] = 0
 }
 
-func (c *Conn) transmit(seg *Segment, now Time) {
+func (c *Conn) transmit(seg *Segment) {
 	c.env.Counters.SegmentsOut++
 	c.out.Transmit(seg)
 }

@@ -52,24 +52,24 @@ func (c *Conn) sendSYN(now Time) {
 			seg.TSEcr = c.tsRecent
 		}
 	}
-	c.transmit(seg, now)
+	c.transmit(seg)
 }
 
 // armSYN starts the timer for a SYN: the backed-off RTO, cut short by the time that connect may take.
 func (c *Conn) armSYN() {
-	limit := c.env.Config.SYNTimeout
+	c.timers[timerRetransmit] = min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(c.connectLimit()))
+}
+
+// connectLimit is how long connect goes on: R2 for SYNs (RFC 9293 3.8.3).
+func (c *Conn) connectLimit() time.Duration {
 	if c.opts.UserTimeout > 0 {
-		limit = time.Duration(c.opts.UserTimeout) * time.Millisecond
+		return time.Duration(c.opts.UserTimeout) * time.Millisecond
 	}
-	c.timers[timerRetransmit] = min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(limit))
+	return c.env.Config.SYNTimeout
 }
 
 func (c *Conn) synTimeout(now Time) {
-	limit := c.env.Config.SYNTimeout
-	if c.opts.UserTimeout > 0 {
-		limit = time.Duration(c.opts.UserTimeout) * time.Millisecond
-	}
-	if now.Sub(c.stalled) >= limit {
+	if now.Sub(c.stalled) >= c.connectLimit() {
 		c.env.Counters.UserTimeouts++
 		c.end(c.timeoutErrno())
 		return
@@ -180,7 +180,7 @@ func (c *Conn) establish(now Time) {
 	if c.has(flagSYNRetrans) && c.totalRetrans > 1 {
 		c.cwnd = uint32(c.smss)
 	}
-	c.ssthresh = maxWindow
+	c.ssthresh = maxCwnd
 	c.recover = c.snd.una
 	c.armKeepalive(now)
 	if c.has(flagActive) {

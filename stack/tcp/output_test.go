@@ -352,6 +352,14 @@ func TestAcknowledgments(t *testing.T) {
 			t.Error("an ACK is held although there is a gap")
 		}
 		l.want(seg{flags: ACK, seq: 1, ack: 21})
+		l.raw(seg{flags: FIN | ACK, seq: 41, ack: 1})
+		l.conn.OutputEarly(l.now)
+		l.out = nil
+		l.raw(seg{flags: ACK | PSH, seq: 21, ack: 1, n: 10})
+		if l.conn.OutputEarly(l.now) {
+			t.Error("an ACK is held although a gap was filled, up to the FIN")
+		}
+		l.want(seg{flags: ACK, seq: 1, ack: 42})
 	})
 	t.Run("MUST-58 a batch is acknowledged together", func(t *testing.T) {
 		l := quiet(t)

@@ -173,7 +173,7 @@ func (c *Conn) window() *Window {
 }
 
 func (c *Conn) setCwnd(w *Window) {
-	c.cwnd = min(max(w.Cwnd, uint32(c.smss)), maxWindow)
+	c.cwnd = min(max(w.Cwnd, uint32(c.smss)), maxCwnd)
 	c.ssthresh = w.Ssthresh
 }
 

@@ -133,7 +133,7 @@ func TestSACKSender(t *testing.T) {
 			if l.env.Counters.Timeouts != 0 {
 				t.Error("it took a timeout")
 			}
-			if l.conn.ssthresh >= maxWindow {
+			if l.conn.ssthresh >= maxCwnd {
 				t.Error("C-TLP-3: the loss did not cut the window")
 			}
 		}

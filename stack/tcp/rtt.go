@@ -5,7 +5,6 @@ import "time"
 const (
 	initialRTO          = time.Second     // RFC 6298 2.1
 	retransmittedSYNRTO = 3 * time.Second // RFC 6298 5.7
-	maxWindow           = 1 << 30         // no congestion window grows past it
 	tsTick              = time.Millisecond
 	pawsIdle            = 24 * 24 * time.Hour // RFC 7323 5.5
 )

@@ -30,11 +30,9 @@ func (c *Conn) segmentText(seg *Segment, now Time) {
 	case seg.TextLen > 0:
 		c.takeText(seg, now)
 	}
-	if fin {
-		if c.rcv.nxt == seg.Seq.Add(seg.TextLen) {
-			c.checkFIN(now)
-			return
-		}
+	if fin && c.rcv.nxt == seg.Seq.Add(seg.TextLen) {
+		c.checkFIN(now)
+		return
 	}
 	if c.rx != nil && c.rx.ooo.fin && c.rx.ooo.finSeq == c.rcv.nxt {
 		c.checkFIN(now)
@@ -123,11 +121,12 @@ func (c *Conn) checkFIN(now Time) {
 	if c.has(flagFINReceived) {
 		return
 	}
-	c.set(flagFINReceived | flagACKNow)
+	c.set(flagFINReceived)
 	if c.state == Established {
 		// The user may be about to close, and our FIN to carry the acknowledgment.
-		c.clear(flagACKNow)
 		c.set(flagACKSoon)
+	} else {
+		c.set(flagACKNow)
 	}
 	c.rcv.nxt = c.rcv.nxt.Add(1)
 	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt)
