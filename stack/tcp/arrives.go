@@ -221,20 +221,6 @@ func (c *Conn) afterACK(now Time) verdict {
 	return accept
 }
 
-// checkURG is the sixth check: the urgent pointer names the octet after the urgent text (MUST-62) and only
-// moves on.
-func (c *Conn) checkURG(seg *Segment) {
-	if !seg.Has(URG) || !c.canReceive() || seg.Urgent == 0 {
-		return
-	}
-	up := seg.Seq.Add(uint32(seg.Urgent))
-	if c.rcv.up.LessThan(up) {
-		c.rcv.up = up
-		c.set(flagUrgent)
-		c.events |= Urgent
-	}
-}
-
 // setWindow takes SND.WND from a segment.
 func (c *Conn) setWindow(seg *Segment) {
 	c.snd.wnd = uint32(seg.Window) << c.sndScale

@@ -31,6 +31,7 @@ func (c *Conn) CloseWrite(now Time) {
 // CloseRead ends reading: what waits is still to be read, what comes is acknowledged and dropped.
 func (c *Conn) CloseRead(now Time) {
 	c.set(flagReadShut)
+	c.dropMark()
 	c.events |= Readable
 }
 
@@ -42,7 +43,7 @@ func (c *Conn) Close(now Time) {
 		return
 	}
 	c.set(flagClosed)
-	unread := c.Readable() > 0
+	unread := c.unread() > 0 && !c.onlyTaken()
 	c.discard()
 	switch c.state {
 	case Closed:
@@ -81,6 +82,7 @@ func (c *Conn) discard() {
 		rx.next(storage)
 	}
 	rx.bytes = 0
+	c.dropMark()
 	rx.ooo = rx.ooo.emptied()
 	c.dropReceiver()
 }

@@ -82,6 +82,9 @@ type Options struct {
 	NoDelay bool
 	// Cork holds back partial segments until it is cleared, at most 200 ms.
 	Cork bool
+	// OutOfBand takes the octet before the urgent pointer out of the stream, for ReceiveUrgent: what a POSIX
+	// socket does without SO_OOBINLINE. Off, urgent data is text with a mark (RFC 6093 6).
+	OutOfBand bool
 	// QuickACK turns delayed acknowledgments off.
 	QuickACK bool
 	// KeepAlive turns keepalive on (RFC 9293 3.8.4). KeepIdle is the idle time in seconds before the first
@@ -104,8 +107,9 @@ type Options struct {
 	TTL, TOS uint8
 }
 
-// DefaultOptions returns the options of a fresh POSIX socket: Nagle on, keepalive off, no linger.
-func DefaultOptions() Options { return Options{Linger: -1} }
+// DefaultOptions returns the options of a fresh POSIX socket: Nagle on, keepalive off, no linger, the urgent
+// octet out of band.
+func DefaultOptions() Options { return Options{Linger: -1, OutOfBand: true} }
 
 // Tuple is a connection's four-tuple as this host sees it.
 type Tuple struct{ Local, Remote netip.AddrPort }

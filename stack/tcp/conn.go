@@ -26,7 +26,6 @@ const (
 	flagHoldExpired                      // the override timer has released a held partial segment
 	flagTLPOut                           // a tail loss probe is out
 	flagTLPRetrans                       // and it was a retransmission
-	flagUrgent                           // urgent data lies ahead of the reader
 	flagRecvFixed                        // the user fixed the receive buffer
 	flagSendFixed                        // the user fixed the send buffer
 	flagSYNRetrans                       // our SYN or SYN-ACK was sent again
@@ -61,7 +60,7 @@ type sendVars struct {
 // recvVars are the receive sequence variables. edge is the right edge of the window, RCV.NXT+RCV.WND, which
 // never retreats (RFC 9293 3.8.6); acked is Last.ACK.sent (RFC 7323 4.3).
 type recvVars struct {
-	nxt, edge, acked, irs, up Seq
+	nxt, edge, acked, irs Seq
 }
 
 func (r *recvVars) wnd() uint32 { return r.edge.Distance(r.nxt) }

@@ -65,6 +65,7 @@ func (c *Conn) fill(seg *Segment, now Time) {
 		seg.TSVal, seg.TSEcr = c.tsNow(now), c.tsRecent
 	}
 	c.fillSACK(seg)
+	c.fillUrgent(seg)
 	c.rcv.acked = c.rcv.nxt
 	c.clear(flagACKNow | flagACKSoon)
 	c.timers[timerACK] = 0

@@ -59,6 +59,9 @@ func (s seg) String() string {
 	if s.win != anyWindow {
 		fmt.Fprintf(&b, " win=%d", s.win)
 	}
+	if s.urg != 0 {
+		fmt.Fprintf(&b, " urg=%d", s.urg)
+	}
 	if len(s.sack) > 0 {
 		fmt.Fprintf(&b, " sack=%v", s.sack)
 	}
@@ -166,7 +169,7 @@ func (l *lab) want(segs ...seg) *lab {
 	l.t.Helper()
 	var got, exp []string
 	for i, o := range l.out {
-		s := seg{flags: o.Flags, seq: o.Seq.Distance(l.iss), n: int(o.TextLen), win: anyWindow, gso: o.GSOSize}
+		s := seg{flags: o.Flags, seq: o.Seq.Distance(l.iss), n: int(o.TextLen), win: anyWindow, urg: o.Urgent, gso: o.GSOSize}
 		if o.Flags&ACK != 0 {
 			s.ack = o.Ack.Distance(l.irs)
 		}

@@ -131,7 +131,6 @@ func (c *Conn) takeSYN(seg *Segment, now Time) {
 	c.rcv.irs = seg.Seq
 	c.rcv.nxt = seg.Seq.Add(1)
 	c.rcv.acked = c.rcv.nxt
-	c.rcv.up = c.rcv.nxt
 	c.rcv.edge = c.rcv.nxt.Add(uint32(min(c.rcvBuf, 65535)))
 	c.snd.wnd = uint32(seg.Window) // never scaled in a SYN
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
@@ -215,7 +214,7 @@ func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Optio
 		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd)}
 	c.rcv.irs = h.irs
 	c.rcv.nxt = h.irs.Add(1)
-	c.rcv.acked, c.rcv.up = c.rcv.nxt, c.rcv.nxt
+	c.rcv.acked = c.rcv.nxt
 	c.rcv.edge = c.rcv.nxt.Add(uint32(h.rcvWnd))
 	c.peerMSS = h.mss
 	c.rcvScale, c.sndScale = h.rcvScale, h.sndScale

@@ -80,10 +80,11 @@ func (c *Conn) segmentSize() uint32 {
 	return uint32(c.smss) - min(uint32(c.sackLen()), uint32(c.smss)-minMSS/2)
 }
 
-// superSize returns the largest payload that one trip to the device may carry, a multiple of mss.
+// superSize returns the largest payload that one trip to the device may carry, a multiple of mss. An urgent
+// pointer counts from its own segment, so that it cannot be in one that the device cuts.
 func (c *Conn) superSize(mss uint32) uint32 {
 	overhead := uint32(40 + headerLen + 40) // of either family, with all options
-	if uint32(c.maxSuper) < overhead+2*mss {
+	if uint32(c.maxSuper) < overhead+2*mss || c.urgentMode() {
 		return mss
 	}
 	return (uint32(c.maxSuper) - overhead) / mss * mss
@@ -179,7 +180,7 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32
 	switch {
 	case n == unsent:
 		idle := c.snd.nxt == c.snd.una && whole == 0
-		if c.has(flagFINQueued|flagHoldExpired) || !c.opts.Cork && (c.opts.NoDelay || idle) {
+		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || !c.opts.Cork && (c.opts.NoDelay || idle) {
 			return n
 		}
 		if c.opts.Cork {

@@ -8,6 +8,7 @@ type receiver struct {
 	bytes int // octets waiting
 	ooo   reassembly
 
+	urgent  urgentMark
 	storage int // octets that the spans pin
 	charged int // of that and of ooo, what Env.Buffered counts
 }
@@ -32,7 +33,7 @@ func (c *Conn) dropReceiver() {
 		return
 	}
 	c.chargeReceive()
-	if rx.bytes > 0 || !rx.ooo.idle() {
+	if rx.bytes > 0 || !rx.ooo.idle() || rx.urgent.state != urgentNone {
 		return
 	}
 	for i := rx.head; i < len(rx.spans); i++ {
@@ -101,10 +102,19 @@ func (r *receiver) next(storage int) {
 	}
 }
 
-func (r *receiver) read(p []byte, consume bool) int {
+// read passes over the first skip octets and copies what follows to p; with consume it takes both. It returns
+// how many it has copied.
+func (r *receiver) read(p []byte, skip int, consume bool) int {
 	n, i, off := 0, r.head, r.off
-	for n < len(p) && i < len(r.spans) {
+	if consume {
+		r.bytes -= skip
+	}
+	for (skip > 0 || n < len(p)) && i < len(r.spans) {
 		s := &r.spans[i]
+		if skip > 0 {
+			k := min(skip, len(s.Data)-off)
+			skip, off = skip-k, off+k
+		}
 		k := copy(p[n:], s.Data[off:])
 		n, off = n+k, off+k
 		if off < len(s.Data) {
@@ -126,12 +136,14 @@ func (r *receiver) read(p []byte, consume bool) int {
 	return n
 }
 
-// Readable returns the octets that Receive would return now.
+// Readable returns the octets that Receive would return now. An urgent octet that is not part of the stream
+// does not count, and neither does what stands behind the mark while the reader is before it.
 func (c *Conn) Readable() int {
 	if c.rx == nil {
 		return 0
 	}
-	return c.rx.bytes
+	_, n := c.toMark()
+	return n
 }
 
 // EOF says whether the peer's FIN has been reached; text before it may still be unread.
@@ -142,16 +154,23 @@ func (c *Conn) Peek(p []byte) int {
 	if c.rx == nil {
 		return 0
 	}
-	return c.rx.read(p, false)
+	skip, n := c.toMark()
+	return c.rx.read(p[:min(len(p), n)], skip, false)
 }
 
-// Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. Where that opens the
-// window by enough, it tells the peer.
+// Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. It stops at the mark of
+// urgent data. Where it opens the window by enough, it tells the peer.
 func (c *Conn) Receive(p []byte, now Time) int {
 	if c.rx == nil {
 		return 0
 	}
-	n := c.rx.read(p, true)
+	skip, n := c.toMark()
+	if n = min(n, len(p)); n == 0 {
+		return 0
+	}
+	atMark := c.AtMark()
+	c.rx.read(p[:n], skip, true)
+	c.passMark(atMark)
 	c.afterRead(n, now)
 	return n
 }
@@ -160,13 +179,27 @@ func (c *Conn) Receive(p []byte, now Time) int {
 // when none waits.
 func (c *Conn) ReceiveSpan(now Time) Span {
 	r := c.rx
-	if r == nil || r.bytes == 0 {
+	if r == nil {
 		return Span{}
 	}
+	skip, n := c.toMark()
+	if n == 0 {
+		return Span{}
+	}
+	atMark := c.AtMark()
+	r.read(nil, skip, true)
 	s := r.spans[r.head]
-	s.Data = s.Data[r.off:len(s.Data):len(s.Data)]
+	end := len(s.Data)
+	s.Data = s.Data[r.off:end:end]
+	if n < len(s.Data) {
+		s.Data = s.Data[:n:n]
+		s.Owner.Retain()
+		r.off += n
+	} else {
+		r.next(s.storage())
+	}
 	r.bytes -= len(s.Data)
-	r.next(s.storage())
+	c.passMark(atMark)
 	c.afterRead(len(s.Data), now)
 	return s
 }

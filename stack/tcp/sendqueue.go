@@ -121,6 +121,8 @@ type sender struct {
 	kind    timerKind   // what timerRetransmit is running for
 	spare   *controller // for a connection that has none
 	charged int         // of q.storage, what Env.Buffered counts
+	up      Seq         // SND.UP
+	urgent  bool        // SND.UP is ahead of SND.UNA
 }
 
 // sending returns the connection's sender and makes one where there is none.
@@ -159,7 +161,7 @@ func (c *Conn) dropSender() {
 	tx.q.release()
 	c.chargeSend()
 	tx.sb.reset()
-	tx.recovery, tx.kind = recovery{}, kindRTO
+	tx.recovery, tx.kind, tx.urgent = recovery{}, kindRTO, false
 	c.tx = nil
 	if c.cc != nil && c.cc.blank() {
 		c.cc, tx.spare = nil, c.cc

@@ -122,6 +122,9 @@ func (c *Conn) checkFIN(now Time) {
 		return
 	}
 	c.set(flagFINReceived)
+	if c.rx != nil && c.rx.urgent.state == urgentAhead {
+		c.dropMark() // it pointed beyond the end
+	}
 	if c.state == Established {
 		// The user may be about to close, and our FIN to carry the acknowledgment.
 		c.set(flagACKSoon)

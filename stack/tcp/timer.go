@@ -71,6 +71,9 @@ func (c *Conn) retransmitTimeout(now Time) {
 	case kindPersist:
 		c.retransmits = min(c.retransmits+1, 200)
 		c.rtoFrom = now
+		if c.urgentMode() {
+			c.sendACKAt(c.snd.una, now) // the probe stands before the window, where a pointer is not looked at
+		}
 		c.sendProbe(c.snd.una.Sub(1), now)
 	case kindProbe:
 		c.tailLossProbe(now)
