@@ -35,8 +35,10 @@ const (
 )
 
 // Flags of Sendto, Recvfrom and Recvmsg. MSG_NOSIGNAL is accepted and always in force. MSG_TRUNC is a flag
-// that Recvmsg returns: the datagram was longer than the buffer.
+// that Recvmsg returns: the datagram was longer than the buffer. MSG_PEEK is for MSG_OOB only.
 const (
+	MSG_OOB      = 0x1
+	MSG_PEEK     = 0x2
 	MSG_TRUNC    = 0x20
 	MSG_DONTWAIT = 0x40
 	MSG_NOSIGNAL = 0x4000
@@ -51,6 +53,7 @@ const (
 	SO_SNDBUF     = 7
 	SO_RCVBUF     = 8
 	SO_KEEPALIVE  = 9
+	SO_OOBINLINE  = 10
 	SO_LINGER     = 13
 	SO_REUSEPORT  = 15
 	SO_RCVTIMEO   = 20

@@ -77,6 +77,8 @@ func (s *socket) getSocketLocked(opt int) (int, error) {
 		return s.pendingErrorLocked(), nil
 	case SO_KEEPALIVE:
 		return number(s.optionsLocked().KeepAlive), nil
+	case SO_OOBINLINE:
+		return number(!s.optionsLocked().OutOfBand), nil
 	case SO_RCVBUF:
 		if s.typ == SOCK_DGRAM {
 			return or(int32(s.origin.readBuffer), defaultDatagramQueue), nil

@@ -44,7 +44,7 @@ func (t *Table) Write(fd int, p []byte) (int, error) {
 	return s.send(p, 0)
 }
 
-// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL) and, for a datagram socket, an address; without
+// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL, and on a connection MSG_OOB) and, for a datagram socket, an address; without
 // a valid one the datagram goes to the connected peer. A connection ignores the address. Errors besides
 // Write's: EOPNOTSUPP for other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES,
 // ENETUNREACH, and once ECONNREFUSED for an earlier datagram.
@@ -54,7 +54,7 @@ func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, err
 		return 0, err
 	}
 	defer s.release()
-	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL) != 0 {
+	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL|MSG_OOB) != 0 || s.typ == SOCK_DGRAM && flags&MSG_OOB != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
 	if s.typ == SOCK_DGRAM {
@@ -63,21 +63,27 @@ func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, err
 	return s.send(p, flags)
 }
 
-// Recvfrom is Read with flags (MSG_DONTWAIT) and the datagram's source address, which is not valid for a
-// connection. EOPNOTSUPP for other flags.
+// Recvfrom is Read with flags (MSG_DONTWAIT, MSG_OOB) and the datagram's source address, which is not valid
+// for a connection. With MSG_OOB it takes the urgent octet of a connection, or with MSG_PEEK too looks at it,
+// and never waits: EAGAIN while it is on its way, EINVAL when there is none, it was taken before, or it is
+// part of the stream (SO_OOBINLINE). EOPNOTSUPP for other flags.
 func (t *Table) Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, error) {
 	n, from, _, err := t.Recvmsg(fd, p, flags)
 	return n, from, err
 }
 
-// Recvmsg is Recvfrom that tells in its flags whether a datagram was cut to the buffer (MSG_TRUNC).
+// Recvmsg is Recvfrom that tells in its flags whether a datagram was cut to the buffer (MSG_TRUNC), and
+// whether it took the urgent octet (MSG_OOB).
 func (t *Table) Recvmsg(fd int, p []byte, flags int) (n int, from netip.AddrPort, msgFlags int, err error) {
 	s, err := t.acquire(fd)
 	if err != nil {
 		return 0, netip.AddrPort{}, 0, err
 	}
 	defer s.release()
-	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL) != 0 {
+	if s.typ == SOCK_STREAM && flags&MSG_OOB != 0 {
+		return s.receiveUrgent(p, flags)
+	}
+	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL|MSG_OOB) != 0 {
 		return 0, netip.AddrPort{}, 0, syscall.EOPNOTSUPP
 	}
 	if s.typ == SOCK_DGRAM {
@@ -191,6 +197,9 @@ func (s *socket) send(p []byte, flags int) (int, error) {
 }
 
 func (s *socket) sendTo(c *stack.TCPConn, p []byte, flags int) (int, error) {
+	if flags&MSG_OOB != 0 {
+		return s.sendUrgent(c, p, flags)
+	}
 	l := s.timeouts.Load()
 	if s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.send.never() {
 		return c.TryWrite(p)

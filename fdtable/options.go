@@ -18,7 +18,7 @@ const (
 )
 
 // SetsockoptInt sets an option whose value is an int: of level SOL_SOCKET SO_REUSEADDR, SO_REUSEPORT,
-// SO_KEEPALIVE, SO_BROADCAST, SO_RCVBUF and SO_SNDBUF; of IPPROTO_TCP TCP_NODELAY, TCP_MAXSEG (octets),
+// SO_KEEPALIVE, SO_BROADCAST, SO_OOBINLINE, SO_RCVBUF and SO_SNDBUF; of IPPROTO_TCP TCP_NODELAY, TCP_MAXSEG (octets),
 // TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds); of IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and
 // IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and for what it
@@ -108,6 +108,8 @@ func (s *socket) setSocketLocked(opt, value int) error {
 		return nil
 	case SO_KEEPALIVE:
 		return s.updateLocked(func(o *tcp.Options) { o.KeepAlive = value != 0 })
+	case SO_OOBINLINE:
+		return s.updateLocked(func(o *tcp.Options) { o.OutOfBand = value == 0 })
 	case SO_RCVBUF:
 		n := bufferSize(value, minReceiveQueue, hostDefaults.MaxRecvBuffer)
 		if s.typ == SOCK_DGRAM {

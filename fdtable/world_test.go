@@ -18,10 +18,12 @@ import (
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/tap/taptest"
 )
 
 // TestMain fails when a goroutine is left over or, in a build with the tag unetdebug, a buffer.
 func TestMain(m *testing.M) {
+	taptest.Enter()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if n := link.Outstanding(); n > 0 {
 			fmt.Fprintf(os.Stderr, "%d buffers were not given back\n", n)
@@ -45,7 +47,7 @@ type world struct {
 // segment is a TCP segment as the wire saw it.
 type segment struct {
 	from  byte   // 'a' or 'b'
-	flags string // of "FSRPA", those set
+	flags string // of "FSRPAU", those set
 	text  int    // octets
 }
 
@@ -96,7 +98,7 @@ func (w *world) record(r sim.Record) {
 	transport := 14 + int(f[14]&15)*4
 	length := 14 + int(f[16])<<8 + int(f[17])
 	s := segment{from: r.From.Name()[0], text: length - transport - int(f[transport+12]>>4)*4}
-	for i, letter := range "FSRPA" {
+	for i, letter := range "FSRPAU" {
 		if f[transport+13]>>i&1 != 0 {
 			s.flags += string(letter)
 		}

@@ -27,7 +27,10 @@ func (s *shard) holdLocked(c *TCPConn) {
 
 // sendLocked puts p into c's send queue and transmits what may leave, now or at the end of the burst. It
 // returns how much it took.
-func (s *shard) sendLocked(c *TCPConn, p []byte, now tcp.Time) int {
+func (s *shard) sendLocked(c *TCPConn, p []byte, urgent bool, now tcp.Time) int {
+	if urgent {
+		return c.tcp.SendUrgent(p, now)
+	}
 	if s.layer.inBurst.Load() == 0 || c.tcp.SendQueued()+len(p) > maxHeld {
 		return c.tcp.Send(p, now)
 	}

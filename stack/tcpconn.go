@@ -73,7 +73,7 @@ const (
 	ReadyHup
 	// ReadyErr: TakeError would return an error.
 	ReadyErr
-	// ReadyPri: urgent data is there.
+	// ReadyPri: the peer has announced urgent data that was neither taken nor passed; it may be on its way.
 	ReadyPri
 )
 
@@ -196,11 +196,11 @@ func (c *TCPConn) State() tcp.State {
 	return c.state
 }
 
-// Unread returns the octets that can be read now: SIOCINQ.
+// Unread returns the octets that can be read now, up to the mark of urgent data: SIOCINQ.
 func (c *TCPConn) Unread() int {
 	c.shard.lock()
 	defer c.shard.unlock()
-	if c.bits&released != 0 {
+	if c.bits&released != 0 || c.tcp.AtMark() && c.tcp.Options().OutOfBand {
 		return 0
 	}
 	return c.tcp.Readable()
@@ -243,6 +243,9 @@ func (c *TCPConn) readyLocked() Readiness {
 	}
 	if c.tcp.Readable() > 0 {
 		r |= ReadyIn
+	}
+	if c.tcp.UrgentAhead() {
+		r |= ReadyPri
 	}
 	if c.bits&writeShut != 0 || c.bits&connected != 0 && c.tcp.Writable() {
 		r |= ReadyOut

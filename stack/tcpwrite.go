@@ -10,16 +10,16 @@ import (
 // Write waits until all of p is in the send queue, and returns how much of it is. The octets of one Write are
 // contiguous in the stream. EPIPE after CloseWrite or when the connection has ended, after the reason for
 // that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
-func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false) }
+func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false, false) }
 
 // TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none.
-func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true) }
+func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true, false) }
 
 // WriteSpan is Write of a span that the caller has filled and gives away, without a copy: on success the
 // connection owns its reference, on an error the caller still does.
 func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	if len(span.Data) == 0 {
-		_, err := c.write(nil, false)
+		_, err := c.write(nil, false, false)
 		if err == nil && span.Owner != nil {
 			span.Owner.Release()
 		}
@@ -49,7 +49,7 @@ func (c *TCPConn) WriteSize() int {
 	return c.tcp.SendSize()
 }
 
-func (c *TCPConn) write(p []byte, try bool) (n int, err error) {
+func (c *TCPConn) write(p []byte, try, urgent bool) (n int, err error) {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
@@ -60,7 +60,7 @@ func (c *TCPConn) write(p []byte, try bool) (n int, err error) {
 			break
 		}
 		if mine || c.bits&(connected|writing) == connected {
-			n += s.sendLocked(c, p[n:], now)
+			n += s.sendLocked(c, p[n:], urgent, now)
 			s.afterLocked(c, now)
 			if n == len(p) {
 				break

@@ -170,9 +170,14 @@ func (f *fuzzEnd) step(b []byte) []byte {
 			c.Output(f.now)
 		}
 	case 2:
-		c.Send(make([]byte, take(2)), f.now)
+		if op&16 != 0 {
+			c.SendUrgent(make([]byte, take(2)), f.now)
+		} else {
+			c.Send(make([]byte, take(2)), f.now)
+		}
 	case 4:
 		buf := make([]byte, take(2))
+		c.ReceiveUrgent(op&16 != 0)
 		n := c.Receive(buf, f.now)
 		for i, got := range buf[:n] {
 			if want := octet(f.in + Seq(i) - f.irs); got != want {

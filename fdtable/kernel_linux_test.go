@@ -1,0 +1,196 @@
+package fdtable
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/tap"
+	"github.com/unet-go/unet/tap/taptest"
+)
+
+// bench is a host on a TAP device, with the kernel at its other end.
+type bench struct {
+	*testing.T
+	host         *stack.Host
+	table        *Table
+	ours, kernel netip.Addr
+}
+
+func newBench(t *testing.T, cfg tap.Config) *bench {
+	t.Helper()
+	taptest.Need(t)
+	dev := taptest.Open(t, cfg)
+	b := &bench{T: t, kernel: dev.PeerAddrs()[0].Addr()}
+	b.ours = b.kernel.Next()
+	var err error
+	b.host, err = stack.New(stack.Config{})
+	b.must(err)
+	t.Cleanup(func() {
+		for fd := range 50 {
+			_ = b.table.Close(fd) // what the test has left open
+		}
+		if err := b.host.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.table = New(b.host)
+	b.must(b.host.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(b.ours, 24)}}))
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// socket returns a socket of ours.
+func (b *bench) socket() int {
+	b.Helper()
+	fd, err := b.table.Socket(AF_INET, SOCK_STREAM, 0)
+	b.must(err)
+	return fd
+}
+
+// kernelSocket returns one of the kernel's, on which no call waits longer than it takes to fail.
+func (b *bench) kernelSocket() int {
+	b.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	b.must(err)
+	b.Cleanup(func() { _ = unix.Close(fd) })
+	b.impatient(fd)
+	return fd
+}
+
+func (b *bench) impatient(fd int) {
+	b.Helper()
+	for _, opt := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+		b.must(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, opt, &unix.Timeval{Sec: 10}))
+	}
+}
+
+func sockaddr(a netip.Addr, port uint16) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Addr: a.As4(), Port: int(port)}
+}
+
+// kernelListen returns a listener of the kernel's and its port.
+func (b *bench) kernelListen() (fd int, port uint16) {
+	b.Helper()
+	fd = b.kernelSocket()
+	b.must(unix.Bind(fd, sockaddr(b.kernel, 0)))
+	b.must(unix.Listen(fd, 16))
+	name, err := unix.Getsockname(fd)
+	b.must(err)
+	return fd, uint16(name.(*unix.SockaddrInet4).Port)
+}
+
+func (b *bench) kernelAccept(listener int) int {
+	b.Helper()
+	fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	b.must(err)
+	b.Cleanup(func() { _ = unix.Close(fd) })
+	b.impatient(fd)
+	return fd
+}
+
+// connected returns both ends of a connection that we have opened.
+func (b *bench) connected() (ours, kernel int) {
+	b.Helper()
+	l, port := b.kernelListen()
+	ours = b.socket()
+	b.must(b.table.Connect(ours, netip.AddrPortFrom(b.kernel, port)))
+	return ours, b.kernelAccept(l)
+}
+
+// kernelRead demands what one recv of the kernel's returns.
+func (b *bench) kernelRead(fd, flags int, want string) {
+	b.Helper()
+	p := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(fd, p, flags)
+	if err != nil || string(p[:n]) != want {
+		b.Fatalf("the kernel reads %q, %v; want %q", p[:max(n, 0)], err, want)
+	}
+}
+
+// read demands what one Recvfrom of ours returns.
+func (b *bench) read(fd, flags int, want string) {
+	b.Helper()
+	p := make([]byte, 4096)
+	n, _, err := b.table.Recvfrom(fd, p, flags)
+	if err != nil || string(p[:n]) != want {
+		b.Fatalf("read %q, %v; want %q", p[:n], err, want)
+	}
+}
+
+func (b *bench) write(fd, flags int, text string) {
+	b.Helper()
+	if n, err := b.table.Sendto(fd, []byte(text), flags, netip.AddrPort{}); n != len(text) || err != nil {
+		b.Fatalf("wrote %d of %d octets, %v", n, len(text), err)
+	}
+}
+
+// Urgent data between us and the kernel, both ways: each has the octet that the other one sent out of band,
+// and the mark where the other one has put it.
+func TestUrgentWithKernel(t *testing.T) {
+	atMark := func(b *bench, fd int, want int) {
+		b.Helper()
+		if got, err := unix.IoctlGetInt(fd, unix.SIOCATMARK); got != want || err != nil {
+			b.Fatalf("the kernel is at the mark: %d, %v; want %d", got, err, want)
+		}
+	}
+	t.Run("MUST-30 MUST-62 to the kernel", func(t *testing.T) {
+		b := newBench(t, tap.Config{})
+		ours, kernel := b.connected()
+		for _, inline := range []int{0, 1} {
+			b.must(unix.SetsockoptInt(kernel, unix.SOL_SOCKET, unix.SO_OOBINLINE, inline))
+			b.write(ours, MSG_OOB, "abc!")
+			ready := []unix.PollFd{{Fd: int32(kernel), Events: unix.POLLPRI}}
+			if n, err := unix.Poll(ready, 10_000); n != 1 || err != nil {
+				b.Fatalf("no urgent data: %d, %v", n, err)
+			}
+			atMark(b, kernel, 0)
+			if inline == 0 {
+				b.kernelRead(kernel, unix.MSG_OOB, "!")
+			}
+			b.kernelRead(kernel, 0, "abc")
+			atMark(b, kernel, 1)
+			if inline == 1 {
+				b.kernelRead(kernel, 0, "!")
+			}
+			b.write(ours, 0, "def")
+			b.kernelRead(kernel, 0, "def")
+			atMark(b, kernel, 0)
+		}
+	})
+	t.Run("MUST-30 MUST-33 from the kernel", func(t *testing.T) {
+		b := newBench(t, tap.Config{})
+		ours, kernel := b.connected()
+		for _, inline := range []int{0, 1} {
+			b.must(b.table.SetsockoptInt(ours, SOL_SOCKET, SO_OOBINLINE, inline))
+			b.must(unix.Sendto(kernel, []byte("abc!"), unix.MSG_OOB, nil))
+			b.read(ours, 0, "abc")
+			if at, err := b.table.Sockatmark(ours); !at || err != nil {
+				b.Fatalf("at the mark: %v, %v", at, err)
+			}
+			if inline == 0 {
+				b.read(ours, MSG_OOB, "!")
+			} else {
+				_, _, err := b.table.Recvfrom(ours, make([]byte, 1), MSG_OOB)
+				if err != syscall.EINVAL {
+					b.Fatalf("MSG_OOB: %v", err)
+				}
+				b.read(ours, 0, "!")
+			}
+			b.must(unix.Sendto(kernel, []byte("def"), 0, nil))
+			b.read(ours, 0, "def")
+			if at, err := b.table.Sockatmark(ours); at || err != nil {
+				b.Fatalf("at the mark: %v, %v", at, err)
+			}
+		}
+	})
+}
