@@ -1,0 +1,310 @@
+package fdtable_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing/synctest"
+
+	"github.com/unet-go/unet/fdtable"
+)
+
+// arguments are what stands between the brackets of a call.
+type arguments []string
+
+// call runs a call and returns its result as a script writes it. want is the result that is expected.
+type call func(r *runner, a arguments, want string) string
+
+// calls are the socket calls that a script can make.
+var calls map[string]call
+
+func init() { // refers to itself through the parser
+	calls = map[string]call{
+		"socket":      callSocket,
+		"bind":        func(r *runner, a arguments, _ string) string { return errorOf(r.table.Bind(a.fd(), r.address(a, 1))) },
+		"listen":      func(r *runner, a arguments, _ string) string { return errorOf(r.table.Listen(a.fd(), a.int(1))) },
+		"accept":      callAccept,
+		"connect":     callConnect,
+		"read":        callRead,
+		"write":       callWrite,
+		"shutdown":    func(r *runner, a arguments, _ string) string { return errorOf(r.table.Shutdown(a.fd(), a.int(1))) },
+		"close":       callClose,
+		"nonblock":    func(r *runner, a arguments, _ string) string { return errorOf(r.table.SetNonblock(a.fd(), a.int(1) != 0)) },
+		"setsockopt":  callSetsockopt,
+		"getsockopt":  callGetsockopt,
+		"getsockname": callGetsockname,
+	}
+}
+
+// constants are the names that arguments may use.
+var constants = map[string]int{
+	"SHUT_RD": fdtable.SHUT_RD, "SHUT_WR": fdtable.SHUT_WR, "SHUT_RDWR": fdtable.SHUT_RDWR,
+	"SO_REUSEADDR": fdtable.SO_REUSEADDR, "SO_REUSEPORT": fdtable.SO_REUSEPORT, "SO_ERROR": fdtable.SO_ERROR,
+	"SO_SNDBUF": fdtable.SO_SNDBUF, "SO_RCVBUF": fdtable.SO_RCVBUF, "SO_KEEPALIVE": fdtable.SO_KEEPALIVE,
+	"SO_LINGER": fdtable.SO_LINGER, "SO_RCVTIMEO": fdtable.SO_RCVTIMEO, "SO_SNDTIMEO": fdtable.SO_SNDTIMEO,
+	"TCP_NODELAY": fdtable.TCP_NODELAY, "TCP_MAXSEG": fdtable.TCP_MAXSEG, "TCP_CORK": fdtable.TCP_CORK,
+	"TCP_KEEPIDLE": fdtable.TCP_KEEPIDLE, "TCP_KEEPINTVL": fdtable.TCP_KEEPINTVL,
+	"TCP_KEEPCNT": fdtable.TCP_KEEPCNT, "TCP_QUICKACK": fdtable.TCP_QUICKACK,
+	"TCP_USER_TIMEOUT": fdtable.TCP_USER_TIMEOUT, "IP_TOS": fdtable.IP_TOS, "IP_TTL": fdtable.IP_TTL,
+}
+
+// badArgument is what an argument that cannot be read panics with; call turns it into an error.
+type badArgument string
+
+func (a arguments) at(i int) string {
+	if i >= len(a) {
+		panic(badArgument(fmt.Sprintf("argument %d is missing", i+1)))
+	}
+	return a[i]
+}
+
+func (a arguments) int(i int) int {
+	n, err := number(a.at(i))
+	if err != nil {
+		panic(badArgument(err.Error()))
+	}
+	return n
+}
+
+func (a arguments) fd() int { return a.int(0) }
+
+// number reads a decimal or hexadecimal number or a constant.
+func number(s string) (int, error) {
+	if n, known := constants[s]; known {
+		return n, nil
+	}
+	n, err := strconv.ParseInt(s, 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither a number nor a constant", s)
+	}
+	return int(n), nil
+}
+
+// address reads IP:PORT, host:PORT, peer:PORT, any:PORT or the name of a flow, which means its peer.
+func (r *runner) address(a arguments, i int) netip.AddrPort {
+	text := a.at(i)
+	if f := r.flows[text]; f != nil {
+		return f.peer
+	}
+	for name, addr := range map[string]netip.Addr{"host": hostAddr, "peer": peerAddr, "any": netip.IPv4Unspecified()} {
+		if port, ok := strings.CutPrefix(text, name+":"); ok {
+			text = addr.String() + ":" + port
+		}
+	}
+	to, err := netip.ParseAddrPort(text)
+	if err != nil {
+		panic(badArgument(err.Error()))
+	}
+	return to
+}
+
+func errorOf(err error) string {
+	if err == nil {
+		return "0"
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		return errnoName(errno)
+	}
+	return err.Error()
+}
+
+func resultOf(n int, err error) string {
+	if err != nil {
+		return errorOf(err)
+	}
+	return strconv.Itoa(n)
+}
+
+func callSocket(r *runner, a arguments, _ string) string {
+	typ := fdtable.SOCK_STREAM
+	if slices.Contains(a, "nonblock") {
+		typ |= fdtable.SOCK_NONBLOCK
+	}
+	return resultOf(r.table.Socket(fdtable.AF_INET, typ, 0))
+}
+
+func callAccept(r *runner, a arguments, _ string) string {
+	fd, _, err := r.table.Accept(a.fd())
+	return resultOf(fd, err)
+}
+
+// callConnect is connect(FD, FLOW or address). A flow's own port of the host is what its SYN shows.
+func callConnect(r *runner, a arguments, _ string) string {
+	if f := r.flows[a.at(1)]; f != nil && !f.issKnown && f.host.Port() == hostPort {
+		f.host = netip.AddrPortFrom(f.host.Addr(), 0)
+	}
+	return errorOf(r.table.Connect(a.fd(), r.address(a, 1)))
+}
+
+// streamMu guards runner.streams: calls that block run beside the script.
+var streamMu sync.Mutex
+
+// advance returns how far the stream named key has come, and moves it on by n.
+func (r *runner) advance(key string, n int) uint32 {
+	streamMu.Lock()
+	defer streamMu.Unlock()
+	at := r.streams[key]
+	r.streams[key] = at + uint32(n)
+	return at
+}
+
+// callRead is read(FD, N). A result in quotes is the text; a number is its length, and the text must be the
+// pattern's.
+func callRead(r *runner, a arguments, want string) string {
+	p := make([]byte, a.int(1))
+	n, err := r.table.Read(a.fd(), p)
+	return r.received(a.at(0), p[:n], err, want)
+}
+
+func (r *runner) received(fd string, text []byte, err error, want string) string {
+	switch {
+	case err != nil:
+		return errorOf(err)
+	case strings.HasPrefix(want, `"`):
+		return strconv.Quote(string(text))
+	}
+	if at := r.advance("read "+fd, len(text)); !slices.Equal(text, pattern(at, len(text))) {
+		return fmt.Sprintf("%d octets that are not those from %d on", len(text), at)
+	}
+	return strconv.Itoa(len(text))
+}
+
+// callWrite is write(FD, N), which writes the next N octets of the pattern, or write(FD, "TEXT").
+func callWrite(r *runner, a arguments, _ string) string {
+	if text := a.at(1); strings.HasPrefix(text, `"`) {
+		return resultOf(r.table.Write(a.fd(), []byte(strings.Trim(text, `"`))))
+	}
+	at := r.advance("write "+a.at(0), 0)
+	n, err := r.table.Write(a.fd(), pattern(at, a.int(1)))
+	if n > 0 {
+		r.advance("write "+a.at(0), n)
+	}
+	return resultOf(n, err)
+}
+
+// callClose forgets what the descriptor has read and written: its number may come again.
+func callClose(r *runner, a arguments, _ string) string {
+	streamMu.Lock()
+	delete(r.streams, "read "+a.at(0))
+	delete(r.streams, "write "+a.at(0))
+	streamMu.Unlock()
+	return errorOf(r.table.Close(a.fd()))
+}
+
+// callSetsockopt is setsockopt(FD, OPTION, VALUE); SO_LINGER takes seconds or off, a timeout takes seconds.
+func callSetsockopt(r *runner, a arguments, _ string) string {
+	opt := a.int(1)
+	switch name := a.at(1); {
+	case name == "SO_LINGER":
+		l := fdtable.Linger{}
+		if a.at(2) != "off" {
+			l = fdtable.Linger{Onoff: 1, Linger: int32(a.int(2))}
+		}
+		return errorOf(r.table.SetsockoptLinger(a.fd(), fdtable.SOL_SOCKET, opt, &l))
+	case name == "SO_RCVTIMEO" || name == "SO_SNDTIMEO":
+		tv := fdtable.Timeval{Sec: int64(a.int(2))}
+		return errorOf(r.table.SetsockoptTimeval(a.fd(), fdtable.SOL_SOCKET, opt, &tv))
+	}
+	return errorOf(r.table.SetsockoptInt(a.fd(), level(a.at(1)), opt, a.int(2)))
+}
+
+// level is the level of an option, by its name.
+func level(option string) int {
+	switch {
+	case strings.HasPrefix(option, "TCP_"):
+		return fdtable.IPPROTO_TCP
+	case strings.HasPrefix(option, "IP_"):
+		return fdtable.IPPROTO_IP
+	}
+	return fdtable.SOL_SOCKET
+}
+
+func callGetsockopt(r *runner, a arguments, _ string) string {
+	n, err := r.table.GetsockoptInt(a.fd(), level(a.at(1)), a.int(1))
+	if err == nil && a.at(1) == "SO_ERROR" {
+		return errnoName(syscall.Errno(n))
+	}
+	return resultOf(n, err)
+}
+
+func callGetsockname(r *runner, a arguments, _ string) string {
+	name, err := r.table.Getsockname(a.fd())
+	if err != nil {
+		return errorOf(err)
+	}
+	return name.String()
+}
+
+// call makes the call of a line, and compares its result unless it is said to wait.
+func (r *runner) call(st *statement) error {
+	p := &pendingCall{name: st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], ""),
+		result: make(chan string, 1)}
+	wrong := make(chan badArgument, 1)
+	go func() {
+		defer func() {
+			switch e := recover().(type) {
+			case nil:
+			case badArgument:
+				wrong <- e
+				p.result <- ""
+			default:
+				panic(e)
+			}
+		}()
+		p.result <- calls[st.args[0]](r, st.args[1:], st.result)
+	}()
+	synctest.Wait()
+	select {
+	case e := <-wrong:
+		return fmt.Errorf("%s", e)
+	default:
+	}
+	select {
+	case got := <-p.result:
+		if st.blocks {
+			return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), result(st.text, got)))
+		}
+		return r.returned(st, got)
+	default:
+	}
+	r.pending = append(r.pending, p)
+	if !st.blocks {
+		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), p.name+") waits"))
+	}
+	return nil
+}
+
+// complete compares the result of a call that has waited.
+func (r *runner) complete(st *statement) error {
+	name := st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], "")
+	i := slices.IndexFunc(r.pending, func(p *pendingCall) bool { return p.name == name })
+	if i < 0 {
+		return fmt.Errorf("no %s) waits", name)
+	}
+	select {
+	case got := <-r.pending[i].result:
+		r.pending = slices.Delete(r.pending, i, i+1)
+		return r.returned(st, got)
+	default:
+		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), name+") waits"))
+	}
+}
+
+func (r *runner) returned(st *statement, got string) error {
+	if got != st.result {
+		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), result(st.text, got)))
+	}
+	return nil
+}
+
+// result is the text of a call with another result.
+func result(text, got string) string {
+	if i := strings.LastIndex(text, ")"); i >= 0 {
+		text = text[:i+1]
+	}
+	return text + " = " + got
+}

@@ -1,0 +1,220 @@
+package fdtable_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// history is how many lines that were as expected a failure shows before the one that was not.
+const history = 8
+
+// searchTime is how long a failure looks for a packet that did not come when it should.
+const searchTime = 5 * time.Minute
+
+// pass notes that a line was as expected.
+func (r *runner) pass(st *statement, seen string) {
+	r.done = append(r.done, [2]string{r.stamp(r.now(), st.text), seen})
+}
+
+func (r *runner) stamp(at time.Duration, text string) string {
+	return fmt.Sprintf("%.6f %s", at.Truncate(time.Microsecond).Seconds(), text)
+}
+
+// differ is the error of a line that was not as expected: what was expected and what was seen side by side.
+func (r *runner) differ(expected, seen string) error {
+	rows := append([][2]string{{"expected", "seen"}}, r.done[max(0, len(r.done)-history):]...)
+	rows = append(rows, [2]string{expected, seen})
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row[0]))
+	}
+	var s strings.Builder
+	s.WriteString("not as expected\n")
+	for i, row := range rows {
+		mark := "  "
+		if i == len(rows)-1 {
+			mark = "! "
+		}
+		s.WriteString(strings.TrimRight(fmt.Sprintf("%s%-*s | %s", mark, width, row[0], row[1]), " ") + "\n")
+	}
+	return errors.New(strings.TrimSuffix(s.String(), "\n"))
+}
+
+// expect compares the next packets with a > line.
+func (r *runner) expect(st *statement) error {
+	f, err := r.flow(st.flow)
+	if err != nil {
+		return err
+	}
+	due := r.now()
+	for range st.times {
+		if len(st.args) > 1 && st.args[0] == "arp" {
+			err = r.expectOther(st, due)
+		} else {
+			err = r.expectSegment(st, f, due)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runner) expectSegment(st *statement, f *flow, due time.Duration) error {
+	got, came := r.await()
+	var s *segment
+	if came && !got.arp && got.packet[9] == 6 {
+		s, _ = readSegment(got.packet) // what cannot be read is described by describe
+	}
+	args := st.args
+	if st.times > 1 && s != nil {
+		args = without(args, "seq")
+	}
+	if s != nil && s.flags&syn != 0 && !f.issKnown && r.flowOf(s) == f {
+		f.hostNext = 0
+	}
+	want, err := f.expect(args)
+	if err != nil {
+		return err
+	}
+	expected := r.stamp(due, "> "+want.String())
+	if !came {
+		return r.differ(expected, "nothing")
+	}
+	seen := r.describe(got)
+	if s != nil && r.flowOf(s) == f {
+		seen = "> " + f.see(s, want).String()
+	}
+	seen = r.stamp(got.at.Sub(r.began), seen)
+	if expected != seen {
+		return r.differ(expected, seen)
+	}
+	r.done = append(r.done, [2]string{expected, seen})
+	return nil
+}
+
+// expectOther compares the next packet with a > line that is about no segment.
+func (r *runner) expectOther(st *statement, due time.Duration) error {
+	got, came := r.await()
+	expected := r.stamp(due, st.text)
+	if !came {
+		return r.differ(expected, "nothing")
+	}
+	seen := r.stamp(got.at.Sub(r.began), r.describe(got))
+	if expected != seen {
+		return r.differ(expected, seen)
+	}
+	r.done = append(r.done, [2]string{expected, seen})
+	return nil
+}
+
+// await returns the next packet: the one that is there, one that comes within this microsecond, or, to tell
+// what was wrong, the next one at all.
+func (r *runner) await() (frame, bool) {
+	if got, ok := r.take(); ok {
+		return got, true
+	}
+	for _, d := range []time.Duration{time.Microsecond - 1, time.Second, searchTime} {
+		for left := d; left > 0; left -= min(left, time.Second) {
+			time.Sleep(min(left, time.Second))
+			synctest.Wait()
+			if got, ok := r.take(); ok {
+				return got, true
+			}
+		}
+	}
+	return frame{}, false
+}
+
+// silent demands that no packet is left over before a line.
+func (r *runner) silent(st *statement) error {
+	got, came := r.take()
+	if !came {
+		return nil
+	}
+	return r.differ(r.stamp(r.now(), st.text), r.stamp(got.at.Sub(r.began), r.describe(got)))
+}
+
+// describe is a packet that no line expects.
+func (r *runner) describe(got frame) string {
+	b := got.packet
+	if got.arp {
+		kind := "who-has"
+		if b[7] == 2 {
+			kind = "reply"
+		}
+		return fmt.Sprintf("> arp %s %v", kind, netip.AddrFrom4([4]byte(b[24:28])))
+	}
+	if b[9] != 6 {
+		return fmt.Sprintf("> IP protocol %d to %v, %d octets", b[9], netip.AddrFrom4([4]byte(b[16:20])), len(b))
+	}
+	s, err := readSegment(b)
+	if err != nil {
+		return "> " + err.Error()
+	}
+	if f := r.flowOf(s); f != nil {
+		return "> " + f.see(s, nil).String()
+	}
+	none := &flow{name: fmt.Sprintf("%v %v", s.src, s.dst), host: s.src, peer: s.dst}
+	return "> " + none.see(s, nil).String()
+}
+
+// ipPacket puts a payload behind an IPv4 header.
+func ipPacket(from, to netip.Addr, proto byte, payload []byte) []byte {
+	if proto == 1 {
+		binary.BigEndian.PutUint16(payload[2:], wire.Checksum(payload, 0))
+	}
+	b := make([]byte, 20, 20+len(payload))
+	b[0], b[8], b[9] = 0x45, 64, proto
+	binary.BigEndian.PutUint16(b[2:], uint16(cap(b)))
+	src, dst := from.As4(), to.As4()
+	copy(b[12:], src[:])
+	copy(b[16:], dst[:])
+	binary.BigEndian.PutUint16(b[10:], wire.Checksum(b, 0))
+	return append(b, payload...)
+}
+
+// info compares what TCP_INFO says of a descriptor with a line: info FD NAME=VALUE...
+func (r *runner) info(st *statement) error {
+	if len(st.args) < 2 {
+		return fmt.Errorf("info takes a descriptor and what it shall say")
+	}
+	fd, err := number(st.args[0])
+	if err != nil {
+		return err
+	}
+	info, err := r.table.TCPInfo(fd)
+	if err != nil {
+		return err
+	}
+	return r.compare(st, "info "+st.args[0], reflect.ValueOf(info), st.args[1:])
+}
+
+// stats compares the host's counters with a line: stats NAME=VALUE...
+func (r *runner) stats(st *statement) error {
+	return r.compare(st, "stats", reflect.ValueOf(r.host.Stats()), st.args)
+}
+
+func (r *runner) compare(st *statement, head string, v reflect.Value, args []string) error {
+	seen := []string{head}
+	for _, a := range args {
+		name, _, _ := strings.Cut(a, "=")
+		value, err := lookUp(v, name)
+		if err != nil {
+			return err
+		}
+		seen = append(seen, name+"="+value)
+	}
+	if got := strings.Join(seen, " "); got != strings.Join(strings.Fields(st.text), " ") {
+		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), got))
+	}
+	return nil
+}

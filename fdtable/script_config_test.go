@@ -1,0 +1,209 @@
+package fdtable_test
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/fdtable"
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// open makes the host and the link as the config lines say: fields of stack.Config by their names, and
+// mtu (of the link), addr (the host's addresses) and irs (the peer's initial sequence number).
+func (r *runner) open() error {
+	cfg := stack.Config{Name: "host", Shards: 1}
+	mtu, addrs := 1500, []netip.Prefix{netip.PrefixFrom(hostAddr, 24)}
+	for _, word := range r.script.config {
+		name, value, _ := strings.Cut(word, "=")
+		var err error
+		switch name {
+		case "mtu":
+			mtu, err = strconv.Atoi(value)
+		case "irs":
+			var n uint64
+			n, err = strconv.ParseUint(value, 0, 32)
+			r.flows["a"].irs = uint32(n)
+		case "addr":
+			for one := range strings.SplitSeq(value, ",") {
+				p, e := netip.ParsePrefix(one)
+				addrs, err = append(addrs, p), e
+			}
+		default:
+			err = setField(reflect.ValueOf(&cfg).Elem(), name, value)
+		}
+		if err != nil {
+			return fmt.Errorf("config %s: %v", word, err)
+		}
+	}
+	host, err := stack.New(cfg)
+	if err != nil {
+		return err
+	}
+	r.host, r.table = host, fdtable.New(host)
+	r.segment = sim.NewSegment(sim.Config{MTU: mtu})
+	r.segment.WritePcap(&r.pcap)
+	dev := r.segment.NewPort(sim.PortConfig{Name: "host", MAC: hostMAC})
+	r.port = r.segment.NewPort(sim.PortConfig{Name: "peer"})
+	go r.listen()
+	if err := host.Attach(dev, stack.Interface{Addrs: addrs}); err != nil {
+		r.close()
+		return err
+	}
+	return nil
+}
+
+// setField sets a field of a struct, TCP.MSL for instance.
+func setField(v reflect.Value, name, value string) error {
+	for part := range strings.SplitSeq(name, ".") {
+		if v.Kind() != reflect.Struct || !v.FieldByName(part).IsValid() {
+			return fmt.Errorf("there is no %s", name)
+		}
+		v = v.FieldByName(part)
+	}
+	switch v.Interface().(type) {
+	case time.Duration:
+		d, err := time.ParseDuration(value)
+		v.SetInt(int64(d))
+		return err
+	case int, int64:
+		n, err := strconv.ParseInt(value, 0, 64)
+		v.SetInt(n)
+		return err
+	case uint8:
+		n, err := strconv.ParseUint(value, 0, 8)
+		v.SetUint(n)
+		return err
+	case bool:
+		b, err := strconv.ParseBool(value)
+		v.SetBool(b)
+		return err
+	case string:
+		v.SetString(value)
+		return nil
+	}
+	return fmt.Errorf("%s is of type %v", name, v.Type())
+}
+
+// lookUp prints a field of a struct, or an element of an array that is numbered by state or reason.
+func lookUp(v reflect.Value, name string) (string, error) {
+	for part := range strings.SplitSeq(name, ".") {
+		switch v.Kind() {
+		case reflect.Struct:
+			v = v.FieldByName(part)
+		case reflect.Array:
+			v = element(v, part)
+		default:
+			v = reflect.Value{}
+		}
+		if !v.IsValid() {
+			return "", fmt.Errorf("there is no %s", name)
+		}
+	}
+	if errno, ok := v.Interface().(syscall.Errno); ok {
+		return errnoName(errno), nil
+	}
+	return fmt.Sprint(v.Interface()), nil
+}
+
+func element(v reflect.Value, name string) reflect.Value {
+	for i := range v.Len() {
+		if tcp.State(i).String() == name || strings.ReplaceAll(stack.Drop(i).String(), " ", "-") == name {
+			return v.Index(i)
+		}
+	}
+	return reflect.Value{}
+}
+
+// errnos are the names of the errors that scripts expect.
+var errnos = map[syscall.Errno]string{
+	0: "0", syscall.EAGAIN: "EAGAIN", syscall.EBADF: "EBADF", syscall.EINVAL: "EINVAL", syscall.EPIPE: "EPIPE",
+	syscall.ECONNRESET: "ECONNRESET", syscall.ECONNREFUSED: "ECONNREFUSED", syscall.ECONNABORTED: "ECONNABORTED",
+	syscall.ETIMEDOUT: "ETIMEDOUT", syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.ENETUNREACH: "ENETUNREACH",
+	syscall.EINPROGRESS: "EINPROGRESS", syscall.EALREADY: "EALREADY", syscall.EISCONN: "EISCONN",
+	syscall.ENOTCONN: "ENOTCONN", syscall.EADDRINUSE: "EADDRINUSE", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
+	syscall.EAFNOSUPPORT: "EAFNOSUPPORT", syscall.EMSGSIZE: "EMSGSIZE", syscall.EOPNOTSUPP: "EOPNOTSUPP",
+	syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.EPROTO: "EPROTO", syscall.EHOSTDOWN: "EHOSTDOWN",
+	syscall.EACCES: "EACCES", syscall.EMFILE: "EMFILE", syscall.ENOENT: "ENOENT", syscall.ENETDOWN: "ENETDOWN",
+}
+
+func errnoName(e syscall.Errno) string {
+	if name, known := errnos[e]; known {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(e))
+}
+
+// declare is a flow line: flow NAME [again] [host=[IP]:PORT] [peer=[IP]:PORT] [irs=N].
+func (r *runner) declare(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("flow takes a name")
+	}
+	f := r.flows[args[0]]
+	if f == nil {
+		f = &flow{name: args[0], host: netip.AddrPortFrom(hostAddr, hostPort),
+			peer: netip.AddrPortFrom(peerAddr, peerPort), irs: 1 << 28, peerWindow: 65535}
+		r.flows[f.name] = f
+	}
+	args = args[1:]
+	if len(args) > 0 && args[0] == "again" {
+		f.again()
+		args = args[1:]
+	}
+	values, err := fields(args, "host peer irs")
+	if err != nil {
+		return err
+	}
+	for name, a := range map[string]*netip.AddrPort{"host": &f.host, "peer": &f.peer} {
+		if text, said := values[name]; said {
+			if *a, err = endpoint(text, a.Addr()); err != nil {
+				return err
+			}
+		}
+	}
+	if text, said := values["irs"]; said {
+		n, err := strconv.ParseUint(text, 0, 32)
+		f.irs = uint32(n)
+		return err
+	}
+	return nil
+}
+
+// endpoint reads IP:PORT, or :PORT of an address.
+func endpoint(text string, addr netip.Addr) (netip.AddrPort, error) {
+	ip, port, ok := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	if !ok || err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is no IP:PORT", text)
+	}
+	if ip != "" {
+		if addr, err = netip.ParseAddr(ip); err != nil {
+			return netip.AddrPort{}, err
+		}
+	}
+	return netip.AddrPortFrom(addr, uint16(n)), nil
+}
+
+func (r *runner) flow(name string) (*flow, error) {
+	if f := r.flows[name]; f != nil {
+		return f, nil
+	}
+	return nil, fmt.Errorf("no flow is named %s", name)
+}
+
+// switchARP says whether the peer answers ARP requests; while it does not, they are packets like others.
+func (r *runner) switchARP(args []string) error {
+	if len(args) != 1 || args[0] != "on" && args[0] != "off" {
+		return fmt.Errorf("arp on or arp off")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.arp = args[0] == "on"
+	return nil
+}

@@ -1,0 +1,353 @@
+package fdtable_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/fdtable"
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+// The two ends of the link.
+var (
+	hostAddr = netip.MustParseAddr("192.0.2.1")
+	peerAddr = netip.MustParseAddr("192.0.2.2")
+)
+
+const peerPort, hostPort = 40000, 80
+
+// frame is a packet of the host's that no line has been compared with yet.
+type frame struct {
+	at     time.Time
+	packet []byte // from the IP header on, or an ARP message
+	arp    bool
+}
+
+// runner plays a script's peer on a link with one host.
+type runner struct {
+	script  *script
+	began   time.Time
+	host    *stack.Host
+	table   *fdtable.Table
+	segment *sim.Segment
+	port    *sim.Port
+	pcap    bytes.Buffer
+	flows   map[string]*flow
+	streams map[string]uint32 // octets read or written, by descriptor
+	pending []*pendingCall
+	done    [][2]string // lines that were as expected: the line, and what was seen
+	batch   []link.Frame
+	reading chan struct{} // closed when the reader has ended
+
+	mu   sync.Mutex // guards what the reader fills
+	seen []frame
+	arp  bool // answer ARP requests
+}
+
+// pendingCall is a call that blocks.
+type pendingCall struct {
+	name   string // and the descriptor
+	result chan string
+}
+
+// runScript runs a script and returns what is not as it says, with a capture of all frames.
+func runScript(s *script) (pcap []byte, err error) {
+	r := &runner{script: s, began: time.Now(), flows: make(map[string]*flow), streams: make(map[string]uint32),
+		arp: true, reading: make(chan struct{})}
+	r.flows["a"] = &flow{name: "a", host: netip.AddrPortFrom(hostAddr, hostPort),
+		peer: netip.AddrPortFrom(peerAddr, peerPort), irs: 1 << 28, peerWindow: 65535}
+	if err := r.open(); err != nil {
+		return nil, fmt.Errorf("%s: %v", s.name, err)
+	}
+	defer func() { pcap = r.pcap.Bytes() }()
+	defer r.close()
+	for i := range s.lines {
+		if err := r.step(&s.lines[i]); err != nil {
+			return nil, fmt.Errorf("%s:%d: %v", s.name, s.lines[i].number, err)
+		}
+	}
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("%s: at the end: %v", s.name, err)
+	}
+	return nil, nil
+}
+
+func (r *runner) close() {
+	for i := range r.batch {
+		r.batch[i].Release()
+	}
+	for fd := range 100 {
+		_ = r.table.Close(fd)
+	}
+	_ = errors.Join(r.host.Close(), r.port.Close(), r.segment.Close())
+	<-r.reading
+	for _, p := range r.pending {
+		<-p.result
+	}
+}
+
+// listen collects the host's packets, and answers its ARP requests.
+func (r *runner) listen() {
+	defer close(r.reading)
+	frames := make([]link.Frame, 64)
+	for {
+		n, err := r.port.Read(frames)
+		if err != nil {
+			return
+		}
+		for i := range n {
+			r.heard(frames[i].Header)
+			frames[i].Release()
+		}
+	}
+}
+
+func (r *runner) heard(b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	isARP := b[12] == 8 && b[13] == 6
+	if isARP && r.arp {
+		if b[21] == 1 && bytes.Compare(b[28:32], b[38:42]) != 0 {
+			r.write(arpReply(b, r.port.Info().MAC))
+		}
+		return
+	}
+	r.seen = append(r.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:]), arp: isARP})
+}
+
+// arpReply answers a request that stands behind an Ethernet header.
+func arpReply(request []byte, mac link.MAC) []byte {
+	b := make([]byte, 42)
+	copy(b, request[6:12])
+	copy(b[6:], mac[:])
+	copy(b[12:], request[12:20])
+	b[21] = 2
+	copy(b[22:], mac[:])
+	copy(b[28:], request[38:42])
+	copy(b[32:], request[22:32])
+	return b
+}
+
+// write puts one frame on the wire.
+func (r *runner) write(b []byte) {
+	frames := []link.Frame{newFrame(b)}
+	_, _ = r.port.Write(frames) // fails only when the link is closed
+	frames[0].Release()
+}
+
+func newFrame(b []byte) (f link.Frame) {
+	buf := link.NewBuffer(link.Headroom + len(b))
+	copy(buf.Bytes()[link.Headroom:], b)
+	f.Set(buf, link.Headroom, link.Headroom+len(b))
+	return f
+}
+
+// ethernet puts a packet into a frame for the host.
+func (r *runner) ethernet(packet []byte) []byte {
+	to, from := hostMAC, r.port.Info().MAC
+	return append(append(append(to[:], from[:]...), 8, 0), packet...)
+}
+
+var hostMAC = link.MAC{2, 0, 0, 0, 1, 1}
+
+// now is the time of the script.
+func (r *runner) now() time.Duration { return time.Since(r.began) }
+
+// step runs one statement at its time.
+func (r *runner) step(st *statement) error {
+	if st.after > 0 {
+		time.Sleep(st.after)
+	}
+	synctest.Wait()
+	if st.verb == ">" {
+		return r.expect(st)
+	}
+	if err := r.silent(st); err != nil {
+		return err
+	}
+	if err := r.act(st); err != nil {
+		return err
+	}
+	r.pass(st, "")
+	return nil
+}
+
+// act does what a statement other than > says.
+func (r *runner) act(st *statement) error {
+	switch st.verb {
+	case "<", "<+":
+		return r.send(st)
+	case "call":
+		return r.call(st)
+	case "done":
+		return r.complete(st)
+	case "none":
+		return r.none(st)
+	case "flow":
+		return r.declare(st.args)
+	case "arp":
+		return r.switchARP(st.args)
+	case "icmp":
+		return r.sendICMP(st)
+	case "info":
+		return r.info(st)
+	case "stats":
+		return r.stats(st)
+	}
+	return fmt.Errorf("cannot do %q", st.verb)
+}
+
+// take returns the oldest packet that no line has been compared with.
+func (r *runner) take() (frame, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.seen) == 0 {
+		return frame{}, false
+	}
+	f := r.seen[0]
+	r.seen = r.seen[1:]
+	return f, true
+}
+
+// flowOf returns the flow that a segment of the host's belongs to, nil for none.
+func (r *runner) flowOf(s *segment) *flow {
+	var match *flow
+	for _, f := range r.flows {
+		switch {
+		case f.peer != s.dst || f.host.Addr() != s.src.Addr():
+		case f.host.Port() == s.src.Port():
+			return f
+		case f.host.Port() == 0:
+			match = f
+		}
+	}
+	return match
+}
+
+// send puts the segments of a < line on the wire; those of <+ lines go with the next < as one burst.
+func (r *runner) send(st *statement) error {
+	f, err := r.flow(st.flow)
+	if err != nil {
+		return err
+	}
+	for i := range st.times {
+		args := st.args
+		if i > 0 { // the next numbers, whatever the first ones were
+			args = without(args, "seq")
+		}
+		s, err := f.make(args)
+		if err != nil {
+			return err
+		}
+		if s.dst.Port() == 0 {
+			return fmt.Errorf("the host's port of flow %s is not known yet", f.name)
+		}
+		b := r.ethernet(s.packet())
+		if a := s.dst.Addr(); a.IsMulticast() {
+			ip := a.As4()
+			copy(b, []byte{1, 0, 0x5e, ip[1] & 0x7f, ip[2], ip[3]})
+		} else if a.As4()[3] == 255 {
+			copy(b, []byte{255, 255, 255, 255, 255, 255})
+		}
+		r.batch = append(r.batch, newFrame(b))
+		if st.verb == "<" {
+			r.flush()
+		}
+	}
+	return nil
+}
+
+func (r *runner) flush() {
+	_, _ = r.port.Write(r.batch) // fails only when the link is closed
+	for i := range r.batch {
+		r.batch[i].Release()
+	}
+	r.batch = r.batch[:0]
+	synctest.Wait()
+}
+
+func without(args []string, name string) []string {
+	var rest []string
+	for _, a := range args {
+		if !strings.HasPrefix(a, name+"=") {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
+// sendICMP sends an ICMP error about a segment of the host's.
+func (r *runner) sendICMP(st *statement) error {
+	name, args := "a", st.args
+	if len(args) > 0 {
+		if m := flowPattern.FindStringSubmatch(args[0]); m != nil {
+			name, args = m[1], args[1:]
+		}
+	}
+	f, err := r.flow(name)
+	if err != nil {
+		return err
+	}
+	values, err := fields(args, "type code seq mtu from")
+	if err != nil {
+		return err
+	}
+	var typ, code, seq, mtu uint32
+	for name, to := range map[string]*uint32{"type": &typ, "code": &code, "seq": &seq, "mtu": &mtu} {
+		if text, said := values[name]; said {
+			if _, err := fmt.Sscan(text, to); err != nil {
+				return fmt.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	from := netip.MustParseAddr("192.0.2.254")
+	quoted := (&segment{src: f.host, dst: f.peer, seq: f.iss + seq, flags: ack, ttl: 60}).packet()
+	message := make([]byte, 8, 64)
+	message[0], message[1] = byte(typ), byte(code)
+	binary.BigEndian.PutUint16(message[6:], uint16(mtu))
+	message = append(message, quoted[:28]...)
+	r.batch = append(r.batch, newFrame(r.ethernet(ipPacket(from, hostAddr, 1, message))))
+	r.flush()
+	return nil
+}
+
+// none lets time pass, in which nothing may come out.
+func (r *runner) none(st *statement) error {
+	if len(st.args) != 1 {
+		return fmt.Errorf("none takes the time in seconds")
+	}
+	d, err := time.ParseDuration(st.args[0] + "s")
+	if err != nil {
+		return err
+	}
+	time.Sleep(d)
+	synctest.Wait()
+	return r.silent(st)
+}
+
+// end lets 200 ms pass in silence; no call may still wait.
+func (r *runner) end() error {
+	synctest.Wait()
+	last := &statement{text: "(nothing)"}
+	if err := r.silent(last); err != nil {
+		return err
+	}
+	time.Sleep(200 * time.Millisecond)
+	synctest.Wait()
+	if err := r.silent(last); err != nil {
+		return err
+	}
+	for _, p := range r.pending {
+		return fmt.Errorf("%s) still waits", p.name)
+	}
+	return nil
+}
