@@ -24,16 +24,18 @@ var calls map[string]call
 
 func init() { // refers to itself through the parser
 	calls = map[string]call{
-		"socket":      callSocket,
-		"bind":        func(r *runner, a arguments, _ string) string { return errorOf(r.table.Bind(a.fd(), r.address(a, 1))) },
-		"listen":      func(r *runner, a arguments, _ string) string { return errorOf(r.table.Listen(a.fd(), a.int(1))) },
-		"accept":      callAccept,
-		"connect":     callConnect,
-		"read":        callRead,
-		"write":       callWrite,
-		"shutdown":    func(r *runner, a arguments, _ string) string { return errorOf(r.table.Shutdown(a.fd(), a.int(1))) },
-		"close":       callClose,
-		"nonblock":    func(r *runner, a arguments, _ string) string { return errorOf(r.table.SetNonblock(a.fd(), a.int(1) != 0)) },
+		"socket":   callSocket,
+		"bind":     func(r *runner, a arguments, _ string) string { return errorOf(r.table.Bind(a.fd(), r.address(a, 1))) },
+		"listen":   func(r *runner, a arguments, _ string) string { return errorOf(r.table.Listen(a.fd(), a.int(1))) },
+		"accept":   callAccept,
+		"connect":  callConnect,
+		"read":     callRead,
+		"write":    callWrite,
+		"shutdown": func(r *runner, a arguments, _ string) string { return errorOf(r.table.Shutdown(a.fd(), a.int(1))) },
+		"close":    callClose,
+		"nonblock": func(r *runner, a arguments, _ string) string {
+			return errorOf(r.table.SetNonblock(a.fd(), a.int(1) != 0))
+		},
 		"setsockopt":  callSetsockopt,
 		"getsockopt":  callGetsockopt,
 		"getsockname": callGetsockname,

@@ -116,7 +116,7 @@ func (r *runner) heard(b []byte) {
 	defer r.mu.Unlock()
 	isARP := b[12] == 8 && b[13] == 6
 	if isARP && r.arp {
-		if b[21] == 1 && bytes.Compare(b[28:32], b[38:42]) != 0 {
+		if b[21] == 1 && !bytes.Equal(b[28:32], b[38:42]) {
 			r.write(arpReply(b, r.port.Info().MAC))
 		}
 		return
