@@ -18,6 +18,9 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// portSeed returns the seed of one port's frames.
+func portSeed(seed int64, number int) uint64 { return mix(mix(uint64(seed)) + uint64(number)) }
+
 // The numbers that one frame may draw. Each has its place, so that switching one impairment on does not
 // change what the others do.
 const (

@@ -36,7 +36,7 @@ func newPort(s *Segment, number int, cfg PortConfig, pl *plan) *Port {
 		p.info.Checksum, p.info.TSO4, p.info.TSO6, p.info.MaxPacket = true, true, true, maxPacket
 	}
 	p.plan.Store(pl)
-	p.write.seed = mix(mix(uint64(pl.Seed)) + uint64(number))
+	p.write.seed = portSeed(pl.Seed, number)
 	p.read.limit = cfg.Queue
 	p.read.wake.L = &p.read.mu
 	return p
