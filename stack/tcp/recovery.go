@@ -238,7 +238,7 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	c.ca = caRecovery
 	c.recover = c.snd.nxt
 	w := c.window()
-	c.ssthresh = c.cc.OnLoss(w, max(ev.flight, c.flightSize()), now)
+	c.ssthresh = c.cc.OnLoss(w, c.flightAtLoss(max(ev.flight, c.flightSize())), now)
 	tx.prrDelivered, tx.prrOut = 0, 0
 	tx.recoverFS = max(ev.flight-min(ev.sacked, ev.flight), uint32(c.smss))
 	tx.force = true
@@ -248,6 +248,11 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 		}
 	}
 }
+
+// flightAtLoss is the FlightSize that ssthresh is computed from. What was selectively acknowledged still counts
+// in it, and goes on growing behind a hole that is lost again and again, while cwnd limits what the network
+// holds: more than cwnd is no measure of the path.
+func (c *Conn) flightAtLoss(flight uint32) uint32 { return min(flight, max(c.cwnd, uint32(c.smss))) }
 
 // prr sets cwnd for this acknowledgment by proportional rate reduction (RFC 9937 6.2).
 func (c *Conn) prr(delivered uint32, safe bool) {
@@ -286,8 +291,9 @@ func (c *Conn) exitRecovery() {
 func (c *Conn) timeoutRecovery(now Time) {
 	tx := c.tx
 	w := c.window()
-	if c.ca != caLoss || tx.lossUna != c.snd.una {
-		w.Ssthresh = c.cc.OnLoss(w, c.flightSize(), now)
+	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
+	if c.ca == caOpen || c.recover.LessThanEq(c.snd.una) || c.ca == caLoss && tx.lossUna != c.snd.una {
+		w.Ssthresh = c.cc.OnLoss(w, c.flightAtLoss(c.flightSize()), now)
 	}
 	c.cc.OnTimeout(w, now)
 	c.ssthresh = w.Ssthresh

@@ -65,6 +65,30 @@ func TestSACKSender(t *testing.T) {
 			}
 		})
 	})
+	t.Run("C-6675-3 a hole that is lost again and again cuts no more, and raises ssthresh never", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		l.send(70 * 1460)
+		l.in(ackTo(0, blk(1, 10)))
+		cut := l.conn.ssthresh
+		// Whatever else is sent arrives, and the flight with all that was selectively acknowledged grows.
+		for range 40 {
+			l.now = l.now.Add(time.Millisecond)
+			l.in(ackTo(0, blk(1, l.conn.flightSize()/1460)))
+		}
+		if flight := l.conn.flightSize(); flight < 40*1460 {
+			t.Fatalf("a flight of %d", flight)
+		}
+		l.wait(2 * time.Second)
+		if l.conn.ca != caLoss || l.conn.ssthresh != cut {
+			t.Errorf("ssthresh %d in state %d, want %d after a timeout", l.conn.ssthresh, l.conn.ca, cut)
+		}
+		l.in(ackTo(1, blk(2, 50)))
+		cwnd := l.conn.cwnd
+		l.wait(10 * time.Second)
+		if want := max(cwnd*7/10, 2*1460); l.conn.ssthresh > want {
+			t.Errorf("ssthresh %d after a window of %d, want %d", l.conn.ssthresh, cwnd, want)
+		}
+	})
 	t.Run("C-SACK-4 selective acknowledgment frees nothing", func(t *testing.T) {
 		l := flight(t, Config{}, true, 4)
 		l.in(ackTo(0, blk(0, 4)))
