@@ -5,6 +5,9 @@ FUZZTIME ?= 60s
 TIMEOUT  ?= 10m
 ARGS     ?=
 
+# Applications on unet, in a module of their own.
+APPS = examples/apps
+
 .PHONY: demo run test race lint fuzz-short bench build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
@@ -18,6 +21,7 @@ run:
 # Tests make the network namespaces that they need.
 test:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
+	$(GO) -C $(APPS) test -race -timeout $(TIMEOUT) ./...
 
 # The same in random order, with the pool counting buffers and poisoning those given back.
 race:
@@ -28,6 +32,8 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags unetdebug ./...
 	$(GO) tool staticcheck ./...
+	$(GO) -C $(APPS) vet ./...
+	staticcheck=$$($(GO) tool -n staticcheck) && cd $(APPS) && $$staticcheck ./...
 
 # Every fuzzer in turn, for FUZZTIME each.
 fuzz-short:
