@@ -125,9 +125,12 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
 	}
 }
 
-// windowOpened restarts transmission after the peer's window was closed.
+// windowOpened restarts transmission after the peer's window was closed. That alone is no progress: an orphan
+// would wait for ever for a peer that opens and closes its window and takes nothing (CVE-2008-4609).
 func (c *Conn) windowOpened(now Time) {
-	c.stalled = now
+	if !c.has(flagClosed) {
+		c.stalled = now
+	}
 	if c.tx.kind == kindPersist {
 		c.tx.kind = kindRTO
 		c.retransmits = 0

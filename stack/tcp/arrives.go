@@ -98,8 +98,10 @@ func (c *Conn) acceptable(seg *Segment) bool {
 	case wnd == 0:
 		return false
 	}
+	// The third case, a segment around the whole window, goes by its length: what stands 2^31 away is neither
+	// before nor after the window.
 	return seg.Seq.InWindow(c.rcv.nxt, wnd) || seg.End().Sub(1).InWindow(c.rcv.nxt, wnd) ||
-		seg.Seq.LessThan(c.rcv.nxt) && c.rcv.edge.LessThan(seg.End())
+		uint64(n) > uint64(c.rcv.nxt.Distance(seg.Seq))+uint64(wnd)
 }
 
 // noteDuplicate remembers text that has been received before, for one D-SACK (RFC 2883 4).
@@ -159,10 +161,10 @@ func (c *Conn) checkSYN(seg *Segment, now Time) verdict {
 }
 
 // ackInRange is the range that RFC 5961 5.2 allows an acknowledgment: not for what was never sent, and not
-// older than the largest window that the peer has ever offered.
+// older than the largest window that the peer has ever offered. Measured back from SND.NXT, so that the number
+// 2^31 away is out of range too (ledger D-ACK-4); flight and window together stay below that.
 func (c *Conn) ackInRange(seg *Segment) bool {
-	return seg.Has(ACK) && seg.Ack.LessThanEq(c.snd.nxt) &&
-		c.snd.una.Sub(c.snd.maxWnd).LessThanEq(seg.Ack)
+	return seg.Has(ACK) && c.snd.nxt.Distance(seg.Ack) <= c.flightSize()+c.snd.maxWnd
 }
 
 // checkACK is the fifth check of RFC 9293 3.10.7.4.

@@ -7,7 +7,9 @@ import (
 
 // A SYN cookie is an initial sequence number that stands for a half-open record that nobody keeps (RFC 4987
 // 3.6): three bits of a minute counter, three of the MSS, and a keyed hash of both with the tuple and the
-// peer's own number. Window scale and SACK travel in the low bits of the timestamp, if there is one.
+// peer's own number. The six bits that are no hash are masked with a keyed hash of the tuple, so that cookies
+// show neither the time nor each other (RFC 6528). Window scale and SACK travel in the low bits of the timestamp,
+// if there is one.
 const (
 	cookieMinute   = time.Minute
 	cookieHashBits = 26
@@ -34,12 +36,19 @@ func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 			index = i
 		}
 	}
-	_, h.tsOffset = env.Secret.initial(t, now)
-	h.iss = env.Secret.cookie(t, h.irs, cookieCount(now), uint32(index))
+	var mask Seq
+	mask, h.tsOffset = env.Secret.cookieMask(t)
+	h.iss = env.Secret.cookie(t, h.irs, cookieCount(now), uint32(index)) ^ mask
 	h.sent = now
 }
 
 func cookieCount(now Time) uint64 { return uint64(now) / uint64(cookieMinute) }
+
+// cookieMask returns what hides the open bits of the cookies of a tuple, and the offset of its timestamp clock.
+func (s *Secret) cookieMask(t Tuple) (mask Seq, tsOffset uint32) {
+	base, tsOffset := s.initial(t, 0)
+	return base &^ cookieHashMask, tsOffset
+}
 
 func (s *Secret) cookie(t Tuple, irs Seq, count uint64, index uint32) Seq {
 	h := s.prf(purposeCookie, t, count<<35|uint64(index)<<32|uint64(irs))
@@ -66,7 +75,8 @@ func (h *HalfOpen) cookieStamp(stamp uint32) uint32 {
 // FromCookie makes the record that a cookie stands for out of the segment that acknowledges it, and says
 // whether it is one of ours, at most two minutes old.
 func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now Time) bool {
-	cookie, irs := seg.Ack.Sub(1), seg.Seq.Sub(1)
+	mask, tsOffset := env.Secret.cookieMask(t)
+	cookie, irs := seg.Ack.Sub(1)^mask, seg.Seq.Sub(1)
 	count := cookieCount(now)
 	switch age := (count - uint64(cookie>>29)) & 7; {
 	case age > 1 || age > count:
@@ -93,7 +103,7 @@ func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 	}
 	h.take(env, p, o, &syn)
 	h.flags |= halfCookie
-	_, h.tsOffset = env.Secret.initial(t, now)
-	h.iss, h.sent = cookie, now
+	h.tsOffset = tsOffset
+	h.iss, h.sent = cookie^mask, now
 	return true
 }

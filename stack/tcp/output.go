@@ -44,6 +44,7 @@ func (c *Conn) ackDue(early bool) bool {
 }
 
 func (c *Conn) sendText(now Time) {
+	c.tx.sb.compact()
 	for c.tx.sb.lost > 0 && c.retransmit(now) {
 	}
 	for c.tx.sb.lost == 0 && c.sendNew(now) {

@@ -103,7 +103,13 @@ func (c *Conn) detect(now Time) {
 	wnd := c.reorderWindow()
 	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
 		r := &tx.sb.recs[i]
-		if r.flags&(recSacked|recLost) != 0 || !sentAfter(tx.rackXmit, tx.rackEnd, r.xmit, r.end()) {
+		if r.flags&(recSacked|recLost) != 0 {
+			continue
+		}
+		if !sentAfter(tx.rackXmit, tx.rackEnd, r.xmit, r.end()) {
+			if r.flags&recRetrans == 0 {
+				break // what stands behind it was sent later still, if only for the first time
+			}
 			continue
 		}
 		due := r.xmit.Add(tx.rackRTT + wnd)

@@ -80,9 +80,18 @@ func (r *receiver) push(t Span, alloc func(int) Span) {
 	}
 }
 
-// pushOwned appends a span and takes ownership of its reference.
+// pushOwned appends a span and takes ownership of its reference. What fits behind the last span is copied
+// there, or a peer that sends every second octet first could make each pin storage of its own.
 func (r *receiver) pushOwned(s Span) {
 	r.bytes += len(s.Data)
+	if n := len(r.spans); n > r.head && !keepable(s) {
+		last := &r.spans[n-1]
+		if cap(last.Data)-len(last.Data) >= len(s.Data) {
+			last.Data = append(last.Data, s.Data...)
+			s.release()
+			return
+		}
+	}
 	r.storage += s.storage()
 	r.spans = append(r.spans, s)
 }

@@ -27,11 +27,14 @@ type scoreboard struct {
 	sacked, lost uint32
 	// hint is an index before which no record is lost.
 	hint int
+	// packed is how many records the last compact left.
+	packed int
 }
 
-// maxRecords bounds how finely selective acknowledgments may cut the scoreboard (CVE-2019-11478). Past it,
-// a block that covers part of a record is ignored until the record is cut by other means.
-const maxRecords = 8192
+// maxRecords bounds how finely selective acknowledgments may cut the scoreboard (CVE-2019-11478), and with it
+// the work for one of them. Past it, a block that covers part of a record is ignored until records have been
+// joined.
+const maxRecords = 2048
 
 func (s *scoreboard) reset() {
 	if cap(s.recs) > 1024 {
@@ -114,25 +117,27 @@ func (s *scoreboard) ack(una Seq, visit func(r *record)) {
 	}
 	s.hint = max(s.hint, s.head)
 	if s.head == len(s.recs) {
-		s.recs, s.head, s.hint = s.recs[:0], 0, 0
+		s.recs, s.head, s.hint, s.packed = s.recs[:0], 0, 0, 0
 	}
 }
 
 // mark marks what lies in b as selectively acknowledged, calls visit for each record newly so, and returns
-// the octets newly marked.
+// the octets newly marked. Records so marked are joined with their neighbours: an acknowledgment that covers
+// many is paid for once.
 func (s *scoreboard) mark(b Block, visit func(r *record)) uint32 {
+	first := s.find(b.Left)
+	if first < len(s.recs) && s.recs[first].seq.LessThan(b.Left) && s.recs[first].flags&recSacked == 0 {
+		if s.len() < maxRecords {
+			s.split(first, b.Left.Distance(s.recs[first].seq))
+		}
+		first++
+	}
 	var marked uint32
-	for i := s.find(b.Left); i < len(s.recs) && s.recs[i].seq.LessThan(b.Right); i++ {
+	i := first
+	for ; i < len(s.recs) && s.recs[i].seq.LessThan(b.Right); i++ {
 		r := &s.recs[i]
 		if r.flags&recSacked != 0 {
 			continue
-		}
-		if r.seq.LessThan(b.Left) {
-			if s.len() >= maxRecords {
-				continue
-			}
-			s.split(i, b.Left.Distance(r.seq))
-			continue // the second half is next
 		}
 		if b.Right.LessThan(r.end()) {
 			if s.len() >= maxRecords {
@@ -147,7 +152,62 @@ func (s *scoreboard) mark(b Block, visit func(r *record)) uint32 {
 		s.sacked += r.n
 		marked += r.n
 	}
+	if marked > 0 {
+		s.joinSacked(first, i)
+	}
 	return marked
+}
+
+// joinSacked makes one record of those from first up to last, all selectively acknowledged, and of such
+// neighbours.
+func (s *scoreboard) joinSacked(first, last int) {
+	if first > s.head && s.recs[first-1].flags&recSacked != 0 {
+		first--
+	}
+	if last < len(s.recs) && s.recs[last].flags&recSacked != 0 {
+		last++
+	}
+	s.join(first, last)
+}
+
+// join makes one record of those from first up to last. It keeps their latest transmission.
+func (s *scoreboard) join(first, last int) {
+	gone := last - first - 1
+	if gone <= 0 {
+		return
+	}
+	r := &s.recs[first]
+	for _, o := range s.recs[first+1 : last] {
+		r.n += o.n
+		r.xmit = max(r.xmit, o.xmit)
+		r.flags |= o.flags
+	}
+	s.recs = append(s.recs[:first+1], s.recs[last:]...)
+	switch {
+	case s.hint >= last:
+		s.hint -= gone
+	case s.hint > first:
+		s.hint = first
+	}
+}
+
+// compact joins neighbours of the same kind when there are very many records, as a peer can make us send its
+// window's worth by the octet. What they lose is a little of the time at which each was sent.
+func (s *scoreboard) compact() {
+	if s.len() < max(maxRecords, s.packed+maxRecords/16) {
+		return
+	}
+	kept := s.recs[:0]
+	for i := s.head; i < len(s.recs); i++ {
+		r := s.recs[i]
+		if k := len(kept) - 1; k >= 0 && (i-s.head)%4 != 0 && kept[k].flags == r.flags {
+			kept[k].n += r.n
+			kept[k].xmit = max(kept[k].xmit, r.xmit)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	s.recs, s.head, s.hint, s.packed = kept, 0, 0, len(kept)
 }
 
 // lose marks record i as lost.

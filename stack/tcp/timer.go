@@ -16,6 +16,9 @@ const (
 )
 
 const (
+	// suspended is how late a timer must be for the host to have slept. The peer cannot be blamed for that time,
+	// and what it said meanwhile has yet to be read.
+	suspended    = 10 * time.Second
 	holdTime     = 200 * time.Millisecond // RFC 9293 3.8.6.2.1: 0.1 to 1 s
 	maxACKDelay  = 200 * time.Millisecond // WCDelAckT of RFC 8985 7.2
 	minPTO       = 10 * time.Millisecond
@@ -34,6 +37,9 @@ func (c *Conn) Timeout(now Time) {
 		return
 	}
 	if due(timerRetransmit) {
+		if late := now.Sub(c.timers[timerRetransmit]); late >= suspended && c.stalled != 0 {
+			c.stalled = c.stalled.Add(late)
+		}
 		c.timers[timerRetransmit] = 0
 		c.retransmitTimeout(now)
 	}
@@ -63,7 +69,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 	if c.tx == nil {
 		return
 	}
-	if now >= c.giveUpAt() {
+	if now >= c.giveUpAt() || c.expendable() {
 		c.giveUp()
 		return
 	}
@@ -108,6 +114,12 @@ func (c *Conn) giveUpAt() Time {
 		return max(c.lastReceive, c.stalled).Add(c.env.Config.UserTimeout)
 	}
 	return c.stalled.Add(c.env.Config.UserTimeout)
+}
+
+// expendable says whether a connection that nobody waits for, and whose peer does not answer or takes nothing,
+// holds what a host without memory needs for others.
+func (c *Conn) expendable() bool {
+	return c.has(flagClosed) && c.env.Pressure == Exhausted && (c.tx.kind == kindRTO || c.tx.kind == kindPersist)
 }
 
 func (c *Conn) giveUp() {
