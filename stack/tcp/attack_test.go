@@ -247,31 +247,53 @@ func TestDistantNumbers(t *testing.T) {
 
 // TestUrgentLies gives a connection every urgent pointer there is.
 func TestUrgentLies(t *testing.T) {
-	for _, n := range []int{0, 1, 1460} {
-		t.Run(fmt.Sprintf("D-PARSE-2 every urgent pointer on %d octets of text", n), func(t *testing.T) {
-			l := newLab(t, Config{RecvBuffer: 1 << 20}, DefaultOptions(), func(s *Segment) { s.Options |= OptWindowScale })
-			at, text, buf := l.conn.rcv.nxt, make([]byte, n), make([]byte, 1<<16)
-			for i := range text {
-				text[i] = octet(Seq(i))
-			}
-			for urgent := range 1 << 16 {
-				s := Segment{Flags: ACK | URG, Seq: at, Ack: l.conn.snd.nxt, Window: 65535, Urgent: uint16(urgent),
-					Text: Span{Data: text}, TextLen: uint32(n)}
-				l.conn.SegmentArrives(&s, l.now)
-				l.conn.Output(l.now)
-				l.out = l.out[:0]
-				if got := l.conn.Readable(); got != n || l.conn.rcv.nxt != at.Add(uint32(n)) {
-					t.Fatalf("urgent pointer %d: %d octets to read", urgent, got)
-				}
-				if k := l.conn.Receive(buf, l.now); !bytes.Equal(buf[:k], text) {
-					t.Fatalf("urgent pointer %d: text differs", urgent)
-				}
-				at = at.Add(uint32(n))
-				l.now++
-			}
-			l.state(Established)
-		})
+	for _, outOfBand := range []bool{false, true} {
+		for _, n := range []int{0, 1, 1460} {
+			t.Run(fmt.Sprintf("D-PARSE-2 every urgent pointer on %d octets of text, out of band %v", n, outOfBand), func(t *testing.T) {
+				urgentLies(t, n, outOfBand)
+			})
+		}
 	}
+}
+
+func urgentLies(t *testing.T, n int, outOfBand bool) {
+	l := newLab(t, Config{RecvBuffer: 1 << 20}, Options{Linger: -1, OutOfBand: outOfBand}, func(s *Segment) { s.Options |= OptWindowScale })
+	at, text, buf := l.conn.rcv.nxt, make([]byte, n), make([]byte, 1<<16)
+	for i := range text {
+		text[i] = octet(Seq(i))
+	}
+	for urgent := range 1 << 16 {
+		s := Segment{Flags: ACK | URG, Seq: at, Ack: l.conn.snd.nxt, Window: 65535, Urgent: uint16(urgent),
+			Text: Span{Data: text}, TextLen: uint32(n)}
+		l.conn.SegmentArrives(&s, l.now)
+		l.conn.Output(l.now)
+		l.out = l.out[:0]
+		got := 0
+		for { // a read stops at the mark
+			k := l.conn.Receive(buf[got:], l.now)
+			if k == 0 {
+				break
+			}
+			got += k
+		}
+		missing := n - got
+		if outOfBand && missing == 1 { // the urgent octet, which is no part of the stream
+			k := 0
+			for k < got && buf[k] == text[k] {
+				k++
+			}
+			copy(buf[k+1:], buf[k:got])
+			buf[k] = text[k]
+		} else if missing != 0 {
+			t.Fatalf("urgent pointer %d: %d octets to read", urgent, got)
+		}
+		if !bytes.Equal(buf[:n], text) || l.conn.rcv.nxt != at.Add(uint32(n)) {
+			t.Fatalf("urgent pointer %d: text differs", urgent)
+		}
+		at = at.Add(uint32(n))
+		l.now++
+	}
+	l.state(Established)
 }
 
 // TestWindowLies lets the peer write a window of its fancy on all that it sends.
