@@ -11,8 +11,10 @@ type ackEvent struct {
 	rtt       time.Duration // round-trip time of the last segment that it covers and that was sent once
 	newest    Time          // when that segment was sent
 	retrans   bool          // it covers something that was sent more than once
+	original  bool          // it newly covers something before recover that was sent once
 	dup       bool          // a duplicate acknowledgment (RFC 5681 2)
 	dsack     bool          // it reports a duplicate (RFC 2883)
+	dsackTLP  bool          // and that of a tail loss probe
 }
 
 // acknowledge takes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
@@ -37,16 +39,17 @@ func (c *Conn) acknowledge(seg *Segment, now Time) {
 			c.windowOpened(now)
 		}
 	}
-	if c.tx == nil {
-		return
-	}
 	if seg.Options&OptSACK != 0 && c.has(flagSACK) {
 		c.takeSACK(seg, &ev, now)
+	}
+	if c.tx == nil {
+		c.endTLP(seg, &ev, now)
+		return
 	}
 	ev.dup = ev.acked == 0 && seg.TextLen == 0 && !seg.Has(FIN) && c.snd.wnd == oldWnd &&
 		ev.flight > 0 && seg.Ack == c.snd.una
 	c.takeRTT(seg, &ev, now)
-	c.react(&ev, now)
+	c.react(seg, &ev, now)
 	c.reportDrained()
 }
 
@@ -79,9 +82,11 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	}
 }
 
-// takeSACK marks what the blocks of a segment cover. A block that is not inside what is in flight is
-// ignored, but for a first one that reports a duplicate (RFC 2883 5).
+// takeSACK marks what the blocks of a segment cover, from left to right, so that a late word of two blocks does not
+// look like reordering. A block that is not inside what is in flight is ignored, but for a first one that reports a
+// duplicate (RFC 2883 5).
 func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now Time) {
+	blocks, n := seg.SACK, 0
 	for i := range int(min(seg.NumSACK, uint8(len(seg.SACK)))) {
 		b := seg.SACK[i]
 		if !b.Left.LessThan(b.Right) || c.snd.nxt.LessThan(b.Right) {
@@ -90,12 +95,20 @@ func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now Time) {
 		inside := i == 0 && seg.NumSACK > 1 && seg.SACK[1].Left.LessThanEq(b.Left) && b.Right.LessThanEq(seg.SACK[1].Right)
 		if i == 0 && (b.Right.LessThanEq(seg.Ack) || inside) {
 			ev.dsack = true
-			c.noteDSACK(b)
+			c.takeDSACK(b, ev, now)
 			continue
 		}
-		if b.Left.LessThan(c.snd.una) {
+		if b.Left.LessThan(c.snd.una) || c.tx == nil {
 			continue
 		}
+		at := n
+		for ; at > 0 && b.Left.LessThan(blocks[at-1].Left); at-- {
+			blocks[at] = blocks[at-1]
+		}
+		blocks[at] = b
+		n++
+	}
+	for _, b := range blocks[:n] {
 		ev.delivered += c.tx.sb.mark(b, func(r *record) { c.noteDelivered(r, ev, seg, now) })
 	}
 }

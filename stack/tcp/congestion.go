@@ -37,12 +37,26 @@ type CongestionControl interface {
 	OnUndo(w *Window, now Time)
 }
 
-// controller is a connection's CongestionControl.
-type controller struct{ CongestionControl }
+// controller is a connection's CongestionControl, with what loss recovery remembers beyond the flight.
+type controller struct {
+	CongestionControl
+	loss lossMemory
+}
+
+// lossMemory is what loss recovery remembers while nothing is in flight.
+type lossMemory struct {
+	reo    reordering
+	undo   undo
+	dsacks uint32 // reports of duplicates
+	tlpEnd Seq    // SND.NXT when the tail loss probe was sent
+}
 
 // blank says whether the controller knows no more than a new one would, as most do that never met a loss: then
 // an idle connection goes without.
 func (c *controller) blank() bool {
+	if c.loss != (lossMemory{tlpEnd: c.loss.tlpEnd}) {
+		return false
+	}
 	switch cc := c.CongestionControl.(type) {
 	case *cubic:
 		return cc.blank()

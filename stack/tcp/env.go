@@ -64,6 +64,7 @@ type Counters struct {
 	Timeouts                     uint64 // expiries of the retransmission timer
 	FastRecoveries               uint64 // entries into loss recovery
 	SpuriousTimeouts             uint64 // timeouts undone by F-RTO or D-SACK
+	SpuriousRecoveries           uint64 // fast recoveries undone by D-SACK
 	Probes                       uint64 // zero-window, keepalive and tail loss probes
 	ResetsIn, ResetsOut          uint64 // segments with RST accepted and sent
 	ChallengeACKs                uint64 // challenge ACKs sent (RFC 5961)

@@ -180,7 +180,7 @@ func (c *Conn) establish(now Time) {
 		c.cwnd = uint32(c.smss)
 	}
 	c.ssthresh = maxCwnd
-	c.recover = c.snd.una
+	c.recover = c.snd.iss
 	c.armKeepalive(now)
 	if c.has(flagActive) {
 		c.env.Counters.ActiveOpens++

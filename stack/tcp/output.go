@@ -45,9 +45,10 @@ func (c *Conn) ackDue(early bool) bool {
 
 func (c *Conn) sendText(now Time) {
 	c.tx.sb.compact()
-	for c.tx.sb.lost > 0 && c.retransmit(now) {
+	forward := c.tx.frto == frtoNew // what looks lost waits for the proof that it is
+	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
 	}
-	for c.tx.sb.lost == 0 && c.sendNew(now) {
+	for (c.tx.sb.lost == 0 || forward) && c.sendNew(now) {
 	}
 	if c.flightSize() == 0 {
 		return
@@ -122,10 +123,14 @@ func (c *Conn) retransmit(now Time) bool {
 func (c *Conn) resend(i int, now Time) {
 	tx := c.tx
 	r := tx.sb.recs[i]
-	c.env.Counters.Retransmitted++
-	c.totalRetrans++
+	segments := max((r.n+uint32(c.smss)-1)/uint32(c.smss), 1)
+	c.env.Counters.Retransmitted += uint64(segments)
+	c.totalRetrans += segments
 	if c.ca == caRecovery {
 		tx.prrOut += r.n
+	}
+	if u := &c.cc.loss.undo; u.armed {
+		u.resent += r.n
 	}
 	tx.sb.resent(i, now)
 	c.lastSend = now

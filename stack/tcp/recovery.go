@@ -11,19 +11,18 @@ type recovery struct {
 	rackRTT  time.Duration
 	fack     Seq
 	reoAt    Time // when the reordering window of a suspected segment ends
-	reoMult  uint8
-	reoLeft  uint8 // recoveries until reoMult falls back
-	reoSeen  bool
-	reoRound Seq
 
 	// PRR (RFC 9937 6): octets delivered and sent since recovery began, and RecoverFS.
 	prrDelivered, prrOut, recoverFS uint32
-	force                           bool // the fast retransmit leaves whatever cwnd says
+	force                           bool // the next segment leaves whatever cwnd says
 
-	lossUna Seq // snd.una at the last timeout
-	tlpEnd  Seq
+	frto    frtoStep
+	lossUna Seq    // snd.una at the last timeout
 	reno    uint32 // octets that duplicate ACKs say have left, without SACK
 }
+
+// recovering says whether loss recovery is on.
+func (c *Conn) recovering() bool { return c.ca == caRecovery || c.ca == caLoss }
 
 // flightSize is FlightSize of RFC 5681 2.
 func (c *Conn) flightSize() uint32 { return c.snd.nxt.Distance(c.snd.una) }
@@ -38,101 +37,18 @@ func (c *Conn) pipe() uint32 {
 	return c.flightSize() - min(gone, c.flightSize())
 }
 
-// noteDelivered updates RACK's view for a record that has just been delivered (RFC 8985 6.2 step 1 to 3).
-func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now Time) {
-	tx := c.tx
-	rtt := now.Sub(r.xmit)
-	if r.flags&recRetrans != 0 {
-		ev.retrans = true
-		// The acknowledgment may be for the first transmission.
-		if rtt < micros(c.minRTT) {
-			return
-		}
-		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 &&
-			int32(seg.TSEcr-(tsClock(r.xmit)+c.tsOffset)) < 0 {
-			return
-		}
-	} else {
-		if r.xmit >= ev.newest {
-			ev.newest, ev.rtt = r.xmit, max(rtt, 1)
-		}
-		if r.end().LessThan(tx.fack) {
-			tx.reoSeen = true
-		}
-	}
-	tx.fack = maxSeq(maxSeq(tx.fack, c.snd.una), r.end())
-	if sentAfter(r.xmit, r.end(), tx.rackXmit, tx.rackEnd) {
-		tx.rackXmit, tx.rackEnd, tx.rackRTT = r.xmit, r.end(), rtt
-	}
-}
-
-// sentAfter orders transmissions, those of one moment by their sequence numbers.
-func sentAfter(t1 Time, s1 Seq, t2 Time, s2 Seq) bool {
-	return t1 > t2 || t1 == t2 && s2.LessThan(s1)
-}
-
-// noteDSACK widens the reordering window, once a round, since something was sent again in vain (RFC 8985
-// 6.2 step 4).
-func (c *Conn) noteDSACK(b Block) {
-	tx := c.tx
-	if b.Right.LessThan(tx.reoRound) {
-		return
-	}
-	tx.reoRound = c.snd.nxt
-	tx.reoMult = min(tx.reoMult+1, 64)
-	tx.reoLeft = 16
-}
-
-// reorderWindow is RACK.reo_wnd.
-func (c *Conn) reorderWindow() time.Duration {
-	tx := c.tx
-	if !tx.reoSeen && (c.ca != caOpen || tx.sb.sacked >= 3*uint32(c.smss)) {
-		return 0
-	}
-	return min(micros(c.minRTT)/4*time.Duration(tx.reoMult+1), micros(c.srtt))
-}
-
-// detect marks what RACK deems lost: sent so long before something that was delivered that reordering does
-// not explain it (RFC 8985 6.2 step 5). It notes when the next suspect becomes lost.
-func (c *Conn) detect(now Time) {
-	tx := c.tx
-	tx.reoAt = 0
-	if tx.rackXmit == 0 || tx.sb.len() == 0 {
-		return
-	}
-	wnd := c.reorderWindow()
-	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
-		r := &tx.sb.recs[i]
-		if r.flags&(recSacked|recLost) != 0 {
-			continue
-		}
-		if !sentAfter(tx.rackXmit, tx.rackEnd, r.xmit, r.end()) {
-			if r.flags&recRetrans == 0 {
-				break // what stands behind it was sent later still, if only for the first time
-			}
-			continue
-		}
-		due := r.xmit.Add(tx.rackRTT + wnd)
-		if due <= now {
-			tx.sb.lose(i)
-		} else {
-			tx.reoAt = max(tx.reoAt, due)
-		}
-	}
-}
-
 // react is congestion control's answer to an acknowledgment.
-func (c *Conn) react(ev *ackEvent, now Time) {
+func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 	tx := c.tx
 	lost := tx.sb.lost
 	if c.has(flagSACK) {
-		if tx.sb.sacked > 0 || tx.sb.lost > 0 || c.ca != caOpen {
+		if tx.sb.sacked > 0 || tx.sb.lost > 0 || c.recovering() {
 			c.detect(now)
 		}
 	} else {
 		c.countDuplicate(ev)
 	}
-	c.endTLP(ev, now)
+	c.endTLP(seg, ev, now)
 	switch c.ca {
 	case caOpen:
 		if tx.sb.lost > 0 {
@@ -149,6 +65,9 @@ func (c *Conn) react(ev *ackEvent, now Time) {
 		// SafeACK: it makes progress and shows no further loss.
 		c.prr(ev.delivered, ev.acked > 0 && tx.sb.lost <= lost)
 	case caLoss:
+		if c.forwardRTO(seg, ev, now) {
+			return
+		}
 		if c.recover.LessThanEq(c.snd.una) {
 			c.ca = caOpen
 			tx.reno, c.dupACKs = 0, 0
@@ -192,8 +111,10 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 	switch {
 	case ev.acked > 0:
 		tx.reno -= min(tx.reno, ev.acked)
-		if c.ca == caOpen {
+		if !c.recovering() {
 			tx.reno, c.dupACKs = 0, 0
+			// RFC 6582's recover stays behind, so that the ring of numbers does not bring it in front.
+			c.recover = maxSeq(c.recover, c.snd.una.Sub(1))
 		} else if c.snd.una.LessThan(c.recover) {
 			c.loseHead()
 		}
@@ -203,7 +124,8 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 			tx.reno += mss
 			ev.delivered = mss
 		}
-		if c.dupACKs == 3 && c.ca == caOpen && c.recover.LessThanEq(c.snd.una) {
+		// Duplicate ACKs for what a timeout or recovery has sent in vain show no loss (RFC 6582 3.2, 4).
+		if c.dupACKs == 3 && !c.recovering() && c.recover.LessThan(c.snd.una) {
 			c.loseHead()
 		}
 	}
@@ -241,6 +163,7 @@ func (c *Conn) loseHead() {
 func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	tx := c.tx
 	c.env.Counters.FastRecoveries++
+	c.armUndo(false)
 	c.ca = caRecovery
 	c.recover = c.snd.nxt
 	w := c.window()
@@ -248,11 +171,8 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	tx.prrDelivered, tx.prrOut = 0, 0
 	tx.recoverFS = max(ev.flight-min(ev.sacked, ev.flight), uint32(c.smss))
 	tx.force = true
-	if tx.reoLeft > 0 {
-		if tx.reoLeft--; tx.reoLeft == 0 {
-			tx.reoMult = 0
-		}
-	}
+	c.cc.loss.reo.recovered()
+	c.clear(flagTLPOut | flagTLPRetrans)
 }
 
 // flightAtLoss is the FlightSize that ssthresh is computed from. What was selectively acknowledged still counts
@@ -298,7 +218,15 @@ func (c *Conn) timeoutRecovery(now Time) {
 	tx := c.tx
 	w := c.window()
 	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
-	if c.ca == caOpen || c.recover.LessThanEq(c.snd.una) || c.ca == caLoss && tx.lossUna != c.snd.una {
+	first := !c.recovering() || c.recover.LessThanEq(c.snd.una) || c.ca == caLoss && tx.lossUna != c.snd.una
+	switch {
+	case !c.recovering():
+		tx.frto = frtoHead
+	case c.ca == caRecovery || first || tx.frto == frtoNew: // more than the first segment has been sent again
+		tx.frto = frtoOff
+	}
+	c.armUndo(true)
+	if first {
 		w.Ssthresh = c.cc.OnLoss(w, c.flightAtLoss(c.flightSize()), now)
 	}
 	c.cc.OnTimeout(w, now)
@@ -306,24 +234,35 @@ func (c *Conn) timeoutRecovery(now Time) {
 	c.cwnd = uint32(c.smss)
 	tx.lossUna = c.snd.una
 	tx.reno, c.dupACKs = 0, 0
-	tx.force = false
+	tx.force = true
 	tx.reoAt = 0
-	tx.sb.loseAll()
+	c.loseExpired(now)
 	c.ca = caLoss
 	c.recover = c.snd.nxt
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
 
-// endTLP ends the episode of a tail loss probe (RFC 8985 7.4). A loss that the probe itself repaired would
-// go unnoticed but for this.
-func (c *Conn) endTLP(ev *ackEvent, now Time) {
-	if !c.has(flagTLPOut) || c.snd.una.LessThan(c.tx.tlpEnd) {
+// endTLP ends the episode of a tail loss probe that was a retransmission (RFC 8985 7.4). A loss that the probe
+// itself repaired would go unnoticed but for this: an acknowledgment of later text, without a word of a duplicate
+// before, says that there was one.
+func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now Time) {
+	if !c.has(flagTLPOut) || c.cc == nil || c.snd.una.LessThan(c.cc.loss.tlpEnd) {
 		return
 	}
-	if c.has(flagTLPRetrans) && !ev.dsack && c.ca == caOpen && ev.acked > 0 && c.tx.sb.lost == 0 {
-		w := c.window()
-		c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
-		c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
+	end := c.cc.loss.tlpEnd
+	switch {
+	case !c.has(flagTLPRetrans):
+	case ev.dsackTLP: // both copies have arrived
+	case end.LessThan(c.snd.una):
+		if !c.recovering() && (c.tx == nil || c.tx.sb.lost == 0) {
+			c.cc.loss.undo.armed = false
+			w := c.window()
+			c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
+			c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
+		}
+	case ev.acked == 0 && seg.TextLen == 0 && seg.NumSACK == 0: // a peer without D-SACK got both
+	default:
+		return // what was sent first may still arrive
 	}
 	c.clear(flagTLPOut | flagTLPRetrans)
 }

@@ -221,18 +221,43 @@ func (s *scoreboard) lose(i int) {
 	s.hint = min(s.hint, i)
 }
 
-// loseAll marks all that was not selectively acknowledged as lost. A head that was means that the peer has
-// reneged: its marks are worth nothing (RFC 2018 8, RFC 6675 5.1).
-func (s *scoreboard) loseAll() {
-	if s.head < len(s.recs) && s.recs[s.head].flags&recSacked != 0 {
-		for i := s.head; i < len(s.recs); i++ {
-			s.recs[i].flags &^= recSacked
-		}
-		s.sacked = 0
+// checkReneging forgets all selective acknowledgments when the first record has one: the peer has dropped what it
+// said it had, and its marks are worth nothing (RFC 2018 8, RFC 6675 5.1).
+func (s *scoreboard) checkReneging() {
+	if s.head == len(s.recs) || s.recs[s.head].flags&recSacked == 0 {
+		return
 	}
 	for i := s.head; i < len(s.recs); i++ {
-		s.lose(i)
+		s.recs[i].flags &^= recSacked
 	}
+	s.sacked = 0
+}
+
+// unlose takes back that anything is lost.
+func (s *scoreboard) unlose() {
+	for i := s.head; i < len(s.recs) && s.lost > 0; i++ {
+		if r := &s.recs[i]; r.flags&recLost != 0 {
+			r.flags &^= recLost
+			s.lost -= r.n
+		}
+	}
+}
+
+// dupThresh says whether enough was selectively acknowledged to deem the first segment lost (RFC 6675 4, IsLost):
+// three runs apart from each other, or more than two full segments.
+func (s *scoreboard) dupThresh(smss uint32) bool {
+	if s.sacked > 2*smss {
+		return true
+	}
+	runs, inside := 0, false
+	for i := s.head; i < len(s.recs) && s.sacked > 0 && runs < 3; i++ {
+		sacked := s.recs[i].flags&recSacked != 0
+		if sacked && !inside {
+			runs++
+		}
+		inside = sacked
+	}
+	return runs >= 3
 }
 
 // nextLost returns the index of the first lost record, or -1.

@@ -140,10 +140,10 @@ func (c *Conn) sending() *sender {
 	if c.state == SynSent || c.state == SynReceived {
 		start = c.snd.iss.Add(1)
 	}
-	c.tx.q.first, c.tx.q.end = start, start
+	c.tx.q.first, c.tx.q.end, c.tx.fack = start, start, start
 	if c.cc == nil {
 		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil {
-			c.cc = &controller{newCongestionControl(c.env.Config.CongestionControl)}
+			c.cc = &controller{CongestionControl: newCongestionControl(c.env.Config.CongestionControl)}
 		}
 	}
 	return c.tx
@@ -163,7 +163,7 @@ func (c *Conn) dropSender() {
 	tx.sb.reset()
 	tx.recovery, tx.kind, tx.urgent = recovery{}, kindRTO, false
 	c.tx = nil
-	if c.cc != nil && c.cc.blank() {
+	if c.cc != nil && !c.has(flagTLPOut) && c.cc.blank() {
 		c.cc, tx.spare = nil, c.cc
 	}
 	if len(c.env.senders) < maxFree {

@@ -230,7 +230,7 @@ func (c *Conn) tailLossProbe(now Time) {
 		c.set(flagTLPRetrans)
 	}
 	c.set(flagTLPOut)
-	tx.tlpEnd = c.snd.nxt
+	c.cc.loss.tlpEnd = c.snd.nxt
 	c.rtoFrom = now
 }
 

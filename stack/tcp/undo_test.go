@@ -1,0 +1,167 @@
+package tcp
+
+import (
+	"testing"
+	"time"
+)
+
+// again counts the segments before highest that left since the output was last taken.
+func (l *lab) again(highest Seq) (n int) {
+	for _, s := range l.out {
+		if s.TextLen > 0 && s.Seq.LessThan(highest) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestFRTO(t *testing.T) {
+	for _, sack := range []bool{true, false} {
+		name := map[bool]string{true: "with SACK", false: "without SACK"}[sack]
+		// spike is a flight of ten, with more text waiting, all acknowledgments of which are three seconds late.
+		spike := func(t *testing.T) *lab {
+			l := flight(t, Config{}, sack, 10)
+			l.send(40 * 1460)
+			l.want()
+			l.wait(3 * time.Second)
+			if l.env.Counters.Timeouts < 3 {
+				t.Fatalf("%d timeouts", l.env.Counters.Timeouts)
+			}
+			l.out = nil
+			return l
+		}
+		t.Run("C-FRTO-1 C-FRTO-2 a spike of delay sends nothing twice but the first segment, "+name, func(t *testing.T) {
+			l := spike(t)
+			cwnd := uint32(10 * 1460)
+			next := l.conn.snd.nxt.Distance(l.iss)
+			l.in(ackTo(1)).want(seg{flags: ACK, seq: next, ack: 1, n: 1460}, seg{flags: ACK, seq: next + 1460, ack: 1, n: 1460})
+			highest := l.conn.snd.nxt
+			l.in(ackTo(2))
+			if c := &l.conn; c.ca != caOpen || c.cwnd != cwnd || c.ssthresh != maxCwnd || c.tx.sb.lost != 0 {
+				t.Errorf("state %d, cwnd %d, ssthresh %d, %d lost", c.ca, c.cwnd, c.ssthresh, c.tx.sb.lost)
+			}
+			if got := l.conn.srtt; got < 3e6 {
+				t.Errorf("SRTT %v does not know of the spike", micros(got))
+			}
+			if got := l.conn.rto; got < 9e6 {
+				t.Errorf("RTO %v", micros(got))
+			}
+			for i := uint32(3); i <= 10; i++ {
+				l.in(ackTo(i))
+			}
+			if n := l.again(highest); n != 0 || l.env.Counters.SpuriousTimeouts != 1 {
+				t.Errorf("%d segments sent again, %d spurious timeouts", n, l.env.Counters.SpuriousTimeouts)
+			}
+		})
+		t.Run("C-FRTO-1 a duplicate ACK for the new segments says that the loss was real, "+name, func(t *testing.T) {
+			l := spike(t)
+			l.in(ackTo(1))
+			l.out = nil
+			recover := l.conn.recover.Distance(l.iss)
+			s := ackTo(1)
+			if sack {
+				s.sack = []Block{{Seq(recover), Seq(recover + 1460)}}
+			}
+			l.in(s)
+			if c := &l.conn; c.ca != caLoss || c.tx.frto != frtoOff || c.cwnd > 3*1460 {
+				t.Errorf("state %d, step %d, cwnd %d", c.ca, c.tx.frto, c.cwnd)
+			}
+			if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+1460) {
+				t.Errorf("the second segment is not sent again: %v", l.out)
+			}
+		})
+		t.Run("C-FRTO-1 an ACK of all that was out proves nothing, "+name, func(t *testing.T) {
+			l := spike(t)
+			l.raw(seg{flags: ACK, seq: 1, ack: l.conn.recover.Distance(l.iss)})
+			if c := &l.conn; c.ca != caOpen || c.ssthresh == maxCwnd || l.env.Counters.SpuriousTimeouts != 0 {
+				t.Errorf("state %d, ssthresh %d", c.ca, c.ssthresh)
+			}
+		})
+		t.Run("C-FRTO-1 without new text the timeout counts, "+name, func(t *testing.T) {
+			l := flight(t, Config{}, sack, 10)
+			l.wait(3 * time.Second)
+			l.out = nil
+			l.in(ackTo(1)) // the first segment alone
+			if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+1460) || l.conn.ca != caLoss {
+				t.Errorf("state %d, %d segments out", l.conn.ca, len(l.out))
+			}
+		})
+	}
+	t.Run("C-FRTO-1 a timeout in recovery is not put to the test", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		l.in(ackTo(0, blk(1, 5)))
+		l.wait(time.Second)
+		if l.conn.ca != caLoss || l.conn.tx.frto != frtoOff {
+			t.Errorf("state %d, step %d", l.conn.ca, l.conn.tx.frto)
+		}
+	})
+}
+
+func TestUndo(t *testing.T) {
+	t.Run("C-DSACK-2 C-CUB-5 a needless fast retransmit is undone", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		cc := l.conn.cc.CongestionControl.(*cubic)
+		cc.wMax, cc.cwndPrior, cc.wEst = 77*1460, 66*1460, 5
+		l.conn.ssthresh = 9 * 1460
+		before, cwnd := cc.cubicEpoch, l.conn.cwnd
+		l.in(ackTo(0, blk(1, 4))).want(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
+		if l.conn.ca != caRecovery || cc.cubicEpoch == before {
+			t.Fatal("no recovery")
+		}
+		l.now = l.now.Add(time.Millisecond)
+		l.in(ackTo(4))
+		l.in(ackTo(5, blk(0, 1)))
+		if c := &l.conn; c.ca != caOpen || c.cwnd != cwnd || c.ssthresh != 9*1460 || cc.cubicEpoch != before {
+			t.Errorf("state %d, cwnd %d, ssthresh %d, curve %+v", c.ca, c.cwnd, c.ssthresh, cc.cubicEpoch)
+		}
+		if n := l.env.Counters; n.SpuriousRecoveries != 1 || n.SpuriousTimeouts != 0 {
+			t.Errorf("%d recoveries and %d timeouts undone", n.SpuriousRecoveries, n.SpuriousTimeouts)
+		}
+	})
+	t.Run("C-DSACK-2 the word may come when all is acknowledged", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		cwnd := l.conn.cwnd
+		l.in(ackTo(0, blk(1, 4)))
+		l.in(ackTo(10))
+		if l.conn.tx != nil || l.conn.ssthresh == maxCwnd {
+			t.Fatal("recovery is not over")
+		}
+		l.in(ackTo(10, blk(0, 1)))
+		if l.conn.cwnd != cwnd || l.conn.ssthresh != maxCwnd {
+			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
+		}
+	})
+	t.Run("C-DSACK-2 one needless retransmission of two undoes nothing", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		l.in(ackTo(0, blk(1, 2), blk(3, 10)))
+		l.now = l.now.Add(time.Millisecond)
+		l.in(ackTo(1, blk(3, 10)))
+		if l.conn.totalRetrans != 2 {
+			t.Fatalf("%d segments sent again", l.conn.totalRetrans)
+		}
+		l.in(ackTo(10))
+		l.in(ackTo(10, blk(2, 3)))
+		if l.conn.ssthresh == maxCwnd || l.env.Counters.SpuriousRecoveries != 0 {
+			t.Error("undone")
+		}
+	})
+	t.Run("C-DSACK-2 a timeout that F-RTO cannot judge is undone", func(t *testing.T) {
+		l := flight(t, Config{}, true, 1)
+		cwnd := l.conn.cwnd
+		l.wait(700 * time.Millisecond)
+		if l.env.Counters.Timeouts != 1 || l.conn.totalRetrans != 2 {
+			t.Fatalf("%d timeouts, %d segments sent again", l.env.Counters.Timeouts, l.conn.totalRetrans)
+		}
+		l.in(ackTo(1)).in(ackTo(1, blk(0, 1)))
+		if l.conn.cwnd < cwnd || l.conn.ssthresh != maxCwnd || l.env.Counters.SpuriousTimeouts != 1 {
+			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
+		}
+	})
+	t.Run("C-DSACK-2 what the network has duplicated says nothing", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		l.in(ackTo(2, blk(0, 1))).in(ackTo(3, blk(1, 2)))
+		if reo := l.conn.cc.loss.reo; reo != (reordering{}) {
+			t.Errorf("%+v", reo)
+		}
+	})
+}
