@@ -77,7 +77,7 @@ func (q *native) dropReadRing() {
 	q.reader.ring = nil
 }
 
-// readRing is readReady by io_uring: a system call reads as many frames as there probably are.
+// readRing is readAll by io_uring: a system call reads as many frames as there probably are.
 func (q *native) readRing(fd uintptr) bool {
 	r := &q.reader
 	ring := r.ring
@@ -107,7 +107,7 @@ func (q *native) readRing(fd uintptr) bool {
 			case unix.EAGAIN, unix.EINTR:
 			case unix.EOPNOTSUPP:
 				q.dropReadRing()
-				return q.readReady(fd)
+				return q.readAll(fd)
 			default:
 				r.err = errno
 				return true

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,8 @@ type native struct {
 
 	reader nativeReader
 	writer nativeWriter
+	// steering is nil where frames stay on the processor that writes them. It is the writer's.
+	steering *steering
 }
 
 // nativeReader is what a Read works with. The lock is held throughout, so that Close can wait for it.
@@ -56,6 +59,7 @@ type nativeReader struct {
 	spare  *link.Buffer // what the next read goes to, kept from call to call
 	start  int          // where the frame begins in spare
 	colour int
+	spin   spin
 	ring   *ringReader // nil where there is no io_uring
 }
 
@@ -117,8 +121,21 @@ func (q *native) Read(frames []link.Frame) (int, error) {
 }
 
 // readReady reads until there is no frame or no room left. It reports false, so that the poller waits, if
-// there was no frame at all.
+// there was no frame at all and none is to be expected soon.
 func (q *native) readReady(fd uintptr) bool {
+	r := &q.reader
+	for !q.readAll(fd) {
+		if q.closed.Load() || !r.spin.again(time.Now) {
+			return false
+		}
+		pause()
+	}
+	r.spin.found(time.Now)
+	return true
+}
+
+// readAll reads until there is no frame or no room left. It reports false if there was no frame at all.
+func (q *native) readAll(fd uintptr) bool {
 	r := &q.reader
 	if r.ring != nil {
 		return q.readRing(fd)
@@ -191,6 +208,9 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	w.frames, w.n, w.sent, w.octets, w.err = frames, 0, 0, 0, nil
 	err := q.conn.Write(w.ready)
 	w.frames = nil
+	if q.steering != nil {
+		q.steering.wrote()
+	}
 	q.out.frames.Add(w.sent)
 	q.out.octets.Add(w.octets)
 	switch {
@@ -329,6 +349,10 @@ func (q *native) Close() error {
 		defer q.writer.Unlock()
 		q.reader.Lock()
 		defer q.reader.Unlock()
+		if q.steering != nil {
+			q.steering.close()
+			q.steering = nil
+		}
 		if q.reader.spare != nil {
 			q.reader.spare.Release()
 			q.reader.spare = nil

@@ -45,7 +45,7 @@ func open(cfg *Config) (*Device, error) {
 	if cfg.Portable {
 		return openWater(cfg, existed)
 	}
-	d, err := openNative(cfg)
+	d, err := openNative(cfg, existed)
 	if err == nil {
 		return d, nil
 	}
@@ -58,7 +58,7 @@ func open(cfg *Config) (*Device, error) {
 }
 
 // openNative opens all queues of the interface and configures the kernel's side.
-func openNative(cfg *Config) (d *Device, err error) {
+func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	var fds []int
 	defer func() {
 		if err != nil {
@@ -106,6 +106,10 @@ func openNative(cfg *Config) (d *Device, err error) {
 			file.Close()
 			d.Close()
 			return nil, err
+		}
+		if !existed && !cfg.NoSteering {
+			// Where it cannot be had, frames stay with the processor that writes them.
+			q.steering, _ = newSteering(name, len(d.queues))
 		}
 		d.queues = append(d.queues, q)
 	}

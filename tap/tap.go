@@ -49,6 +49,10 @@ type Config struct {
 	// NoIOUring keeps io_uring out: each frame is a system call of its own. Without it io_uring is used where
 	// the system has it and allows it.
 	NoIOUring bool
+	// NoSteering leaves the kernel's work on the frames that we write on the processor that writes them. Without it
+	// a new interface's frames are handed to another processor (RPS) where the system allows it, which takes the
+	// right CAP_SYS_ADMIN over the network namespace. An interface that existed keeps the setting it has.
+	NoSteering bool
 	// Portable asks for the songgao/water backend where there would be a better one.
 	Portable bool
 	// Persist keeps the interface after Close. Linux only.

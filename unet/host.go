@@ -26,6 +26,8 @@ type Config struct {
 	Portable, NoOffload bool
 	// NoIOUring keeps io_uring out of the device: each frame is a system call of its own.
 	NoIOUring bool
+	// NoSteering leaves the kernel's work on what we send on the processor that sends it: see tap.Config.
+	NoSteering bool
 	// Queues is the number of queues of Device. Default 1.
 	Queues int
 
@@ -67,7 +69,7 @@ func Open(cfg Config) (*Host, error) {
 	if cfg.Device != "" {
 		d, err := tap.Open(tap.Config{Name: cfg.Device, MTU: cfg.MTU, PeerAddrs: cfg.PeerAddrs, Queues: cfg.Queues,
 			Portable: cfg.Portable, NoOffload: cfg.NoOffload,
-			NoIOUring: cfg.NoIOUring})
+			NoIOUring: cfg.NoIOUring, NoSteering: cfg.NoSteering})
 		if err != nil {
 			return nil, fmt.Errorf("unet: %w", err) // tap says which device
 		}

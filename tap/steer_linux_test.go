@@ -1,0 +1,135 @@
+package tap
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// steeringOn returns a steering whose file is an ordinary one, and what reads it.
+func steeringOn(t *testing.T, cpus []int, target int) (*steering, func() string) {
+	path := filepath.Join(t.TempDir(), "rps_cpus")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return &steering{file: file, cpus: cpus, target: target}, func() string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+}
+
+func TestSteeringFollowsTheWriter(t *testing.T) {
+	s, file := steeringOn(t, []int{2, 3, 35}, 1)
+	look := func(cpu, times int) {
+		for range times {
+			s.look(cpu)
+		}
+	}
+	look(2, 5*steerWindow)
+	if got := file(); got != "" {
+		t.Fatalf("the writer never met the target, yet frames go to %q", got)
+	}
+	// As often here as there: moving would gain nothing.
+	for range steerWindow {
+		s.look(2)
+		s.look(3)
+	}
+	if got := file(); got != "" {
+		t.Fatalf("the writer met the target half of the time, yet frames go to %q", got)
+	}
+	look(3, steerWindow-1)
+	if got := file(); got != "" {
+		t.Fatalf("frames go to %q before the window is over", got)
+	}
+	look(3, 1)
+	if got, want := file(), "8,00000000"; got != want {
+		t.Fatalf("frames go to %q, want %q", got, want)
+	}
+	look(35, steerWindow)
+	// The kernel takes each write for itself; this file keeps what a shorter one leaves.
+	if got := file(); !strings.HasPrefix(got, "4") || s.cpus[s.target] != 2 {
+		t.Fatalf("frames go to %q, processor %d, want the first again", got, s.cpus[s.target])
+	}
+}
+
+func TestCPUMask(t *testing.T) {
+	for cpu, want := range map[int]string{-1: "0", 0: "1", 5: "20", 31: "80000000", 32: "1,00000000", 70: "40,00000000,00000000"} {
+		if got := cpuMask(cpu); got != want {
+			t.Errorf("processor %d: %q, want %q", cpu, got, want)
+		}
+	}
+}
+
+func TestSpin(t *testing.T) {
+	var at time.Time
+	now := func() time.Time { return at }
+	pass := func(d time.Duration) { at = at.Add(d) }
+	var s spin
+	// miss finds nothing until the reader would wait in the poller, and returns how long it looked.
+	miss := func() (looked time.Duration) {
+		for s.again(now) {
+			pass(10 * time.Microsecond)
+			looked += 10 * time.Microsecond
+		}
+		return looked
+	}
+	pass(time.Hour)
+	if d := miss(); d != 0 {
+		t.Fatalf("a new reader looked for %v", d)
+	}
+	pass(spinSoon + 1)
+	s.found(now)
+	if d := miss(); d != 0 {
+		t.Fatalf("after a long wait it looked for %v", d)
+	}
+	pass(spinSoon)
+	s.found(now)
+	if d := miss(); d != spinFor {
+		t.Fatalf("after a short wait it looked for %v, want %v", d, spinFor)
+	}
+	// That was in vain: it takes more than one short wait to make up for it.
+	for i := range spinLoss {
+		pass(spinSoon)
+		s.found(now)
+		if d := miss(); (d != 0) != (i == spinLoss-1) {
+			t.Fatalf("short wait %d after a vain spin: it looked for %v", i+1, d)
+		}
+	}
+	// Frames that come while it looks keep it looking.
+	s = spin{credit: 1}
+	for range 100 {
+		if !s.again(now) {
+			t.Fatal("it gave up though frames came each time")
+		}
+		pass(spinFor / 2)
+		s.found(now)
+	}
+	if s.credit != spinCredit {
+		t.Errorf("credit %d, want %d", s.credit, spinCredit)
+	}
+	for i := range spinCredit / spinLoss {
+		if d := miss(); d != spinFor {
+			t.Fatalf("vain spin %d lasted %v", i+1, d)
+		}
+		pass(time.Second)
+		s.found(now)
+	}
+	if d := miss(); d != 0 {
+		t.Errorf("it looked for %v after %d vain spins", d, spinCredit/spinLoss)
+	}
+	// A wakeup for nothing neither counts as a spin nor begins one.
+	pass(time.Minute)
+	if s.again(now) {
+		t.Error("it looks again after a wakeup for nothing")
+	}
+}
+
+// OpenSysfs is for the tests that need an interface.
+var OpenSysfs = openSysfs
