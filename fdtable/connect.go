@@ -67,6 +67,9 @@ func (s *socket) beginConnect(a netip.AddrPort) (*stack.TCPConn, error, error) {
 	s.kept.Store(0)
 	s.conn.Store(c)
 	s.phase = connecting
+	if s.watched {
+		c.Watch(s)
+	}
 	return c, syscall.EINPROGRESS, nil
 }
 

@@ -13,7 +13,7 @@ import (
 // ENOTCONN, EBADF, and once what ended the connection: ECONNRESET, ETIMEDOUT and so on. What had arrived
 // before is read first. With an empty p it returns 0 at once. From a datagram socket it takes one datagram.
 func (t *Table) Read(fd int, p []byte) (int, error) {
-	s, err := t.acquire(fd)
+	s, err := t.transfer(fd)
 	if err != nil {
 		return 0, err
 	}
@@ -33,7 +33,7 @@ func (t *Table) Read(fd int, p []byte) (int, error) {
 // then returns it. Errors: EAGAIN, EPIPE (also on a socket that was never connected), EBADF, and once
 // what ended the connection: ECONNRESET, ETIMEDOUT and so on. To a datagram socket it writes one datagram.
 func (t *Table) Write(fd int, p []byte) (int, error) {
-	s, err := t.acquire(fd)
+	s, err := t.transfer(fd)
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +44,18 @@ func (t *Table) Write(fd int, p []byte) (int, error) {
 	return s.send(p, 0)
 }
 
-// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL, and on a connection MSG_OOB) and, for a datagram socket, an address; without
+// transfer is acquire for read and write, to which an epoll instance is a file like any other, but one that
+// cannot be read or written: EINVAL.
+func (t *Table) transfer(fd int) (*socket, error) {
+	s, err := t.acquire(fd)
+	if err == syscall.ENOTSOCK {
+		err = syscall.EINVAL
+	}
+	return s, err
+}
+
+// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL, and on a connection MSG_OOB) and, for a datagram
+// socket, an address; without
 // a valid one the datagram goes to the connected peer. A connection ignores the address. Errors besides
 // Write's: EOPNOTSUPP for other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES,
 // ENETUNREACH, and once ECONNREFUSED for an earlier datagram.
@@ -120,7 +131,8 @@ func (t *Table) Shutdown(fd, how int) error {
 		return nil
 	case connecting:
 		if c := s.conn.Load(); c.State() == tcp.SynSent || c.State() == tcp.SynReceived {
-			s.phase = unconnected // the stack gives it up, with ECONNRESET for those who wait
+			s.phase = unconnected
+			return c.CloseWrite() // gives it up, with ECONNRESET for those who wait and SO_ERROR
 		}
 	case connected:
 	}

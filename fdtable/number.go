@@ -13,18 +13,40 @@ const maxLimit = 1 << (6 * levels)
 // that nobody has touched are not stored, and are empty.
 type numbers [levels][]uint64
 
-// take adds the lowest number that is not in the set and returns it. The caller has made sure that there is
-// one below maxLimit.
-func (n *numbers) take() int {
-	at := 0
-	for level := levels - 1; level >= 0; level-- {
-		var word uint64
-		if at < len(n[level]) {
-			word = n[level][at]
+// lowest returns the lowest number from least on that is not in the set; maxLimit or more where there is none
+// below it.
+func (n *numbers) lowest(least int) int {
+	// Up to the first word that has room at or behind least, then down to the lowest in it.
+	level, at := 0, least
+	for ; level < levels; level++ {
+		if room := ^n.word(level, at>>6) >> (at & 63) << (at & 63); room != 0 {
+			at = at&^63 + bits.TrailingZeros64(room)
+			break
 		}
-		at = at<<6 + bits.TrailingZeros64(^word)
+		at = at>>6 + 1
 	}
-	for level, bit := 0, at; level < levels; level, bit = level+1, bit>>6 {
+	if level == levels {
+		return maxLimit
+	}
+	for ; level > 0; level-- {
+		at = at<<6 + bits.TrailingZeros64(^n.word(level-1, at))
+	}
+	return at
+}
+
+func (n *numbers) word(level, i int) uint64 {
+	if i < len(n[level]) {
+		return n[level][i]
+	}
+	return 0
+}
+
+// has says whether number is in the set.
+func (n *numbers) has(number int) bool { return n.word(0, number>>6)>>(number&63)&1 != 0 }
+
+// add puts a number below maxLimit into the set.
+func (n *numbers) add(number int) {
+	for level, bit := 0, number; level < levels; level, bit = level+1, bit>>6 {
 		for len(n[level]) <= bit>>6 {
 			n[level] = append(n[level], 0)
 		}
@@ -34,7 +56,6 @@ func (n *numbers) take() int {
 			break
 		}
 	}
-	return at
 }
 
 // put takes out a number that is in the set.

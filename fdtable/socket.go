@@ -21,23 +21,23 @@ const (
 	connected
 )
 
-// socket is what a descriptor stands for. A call on the descriptor holds a reference for its duration.
+// socket is a file that is a socket.
 //
 // Reading and writing look at conn alone and take no lock. mu orders the calls that change what the socket
 // is. It is held during calls of package stack that do not wait, and never during one that does.
 type socket struct {
+	file
 	host *stack.Host
-	// refs counts the calls in progress; its top bit, closing, says that Close has begun.
-	refs atomic.Uint32
 	// kept is an errno that the last Write owes to the next call, because it returned a count instead.
-	kept     atomic.Uint32
-	nonblock atomic.Bool
-	domain   uint8
-	typ      uint8
-	reuse    reuse // guarded by mu
+	kept   atomic.Uint32
+	domain uint8
+	typ    uint8
+	reuse  reuse // guarded by mu
 
 	mu    sync.Mutex
 	phase phase
+	// watched says that somebody has asked for the socket's readiness; guarded by mu.
+	watched bool
 	// conn is the connection, from connect or accept on. It stays after a connect without wait has failed,
 	// until the next one, since its error is still to be fetched.
 	conn atomic.Pointer[stack.TCPConn]
@@ -47,11 +47,7 @@ type socket struct {
 	origin *origin
 	// timeouts is nil until SO_RCVTIMEO or SO_SNDTIMEO is set.
 	timeouts atomic.Pointer[timeouts]
-	// gone is made by Close, and closed with the last reference.
-	gone chan struct{}
 }
-
-const closing = 1 << 31
 
 // reuse is the set of options that say who may share an address.
 type reuse uint8
@@ -79,49 +75,9 @@ type origin struct {
 }
 
 func newSocket(h *stack.Host, domain, typ uint8) *socket {
-	return &socket{host: h, domain: domain, typ: typ, origin: &origin{options: tcp.DefaultOptions()}}
-}
-
-// acquire takes a reference, unless Close has begun.
-func (s *socket) acquire() bool {
-	for {
-		n := s.refs.Load()
-		if n&closing != 0 {
-			return false
-		}
-		if s.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (s *socket) release() {
-	if s.refs.Add(^uint32(0)) == closing {
-		close(s.gone)
-	}
-}
-
-// dying says whether Close has begun. A call that is about to give the socket something new asks under mu,
-// since Close gathers what there is to end under mu.
-func (s *socket) dying() bool { return s.refs.Load()&closing != 0 }
-
-// close ends the socket and returns when all calls on it have left. It returns false when another close was
-// first.
-func (s *socket) close() bool {
-	for {
-		n := s.refs.Load()
-		if n&closing != 0 {
-			return false
-		}
-		if s.refs.CompareAndSwap(n, (n+1)|closing) {
-			break
-		}
-	}
-	s.gone = make(chan struct{}) // before our reference goes, and so before anybody's is the last
-	s.evict()
-	s.release()
-	<-s.gone
-	return true
+	s := &socket{host: h, domain: domain, typ: typ, origin: &origin{options: tcp.DefaultOptions()}}
+	s.body = s
+	return s
 }
 
 // evict closes what the socket stands for, which wakes the calls that wait on it. With SO_LINGER it waits.

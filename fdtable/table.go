@@ -24,10 +24,16 @@ type Table struct {
 	numbers numbers
 	used    int // numbers in use, and those reserved by calls that will need one
 	limit   int
+
+	// nesting serialises what puts epoll instances into each other. It goes before the instances' locks.
+	nesting sync.Mutex
 }
 
 // page is a run of descriptors; pages never move, so that readers need no lock.
-type page [pageSize]atomic.Pointer[socket]
+type page struct {
+	files   [pageSize]atomic.Pointer[file]
+	cloexec [pageSize]bool // FD_CLOEXEC, guarded by the table's lock
+}
 
 const pageSize = 256
 
@@ -65,14 +71,21 @@ func (t *Table) cancel() {
 	t.used--
 }
 
-// install gives s the lowest free number. That number is below the limit, since fewer than limit are in use.
-func (t *Table) install(s *socket) int {
+// install gives f the lowest free number. That number is below the limit, since fewer than limit are in use.
+func (t *Table) install(f *file, cloexec bool) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fd := t.numbers.take()
+	fd := t.numbers.lowest(0)
+	t.placeLocked(fd, f, cloexec)
+	return fd
+}
+
+// placeLocked makes fd, which is free, stand for f.
+func (t *Table) placeLocked(fd int, f *file, cloexec bool) {
+	t.numbers.add(fd)
 	slots := *t.slots.Load()
 	if fd/pageSize >= len(slots) {
-		grown := make([]atomic.Pointer[page], max(2*len(slots), 4))
+		grown := make([]atomic.Pointer[page], max(2*len(slots), 4, fd/pageSize+1))
 		for i := range slots {
 			grown[i].Store(slots[i].Load())
 		}
@@ -84,29 +97,47 @@ func (t *Table) install(s *socket) int {
 		p = new(page)
 		slots[fd/pageSize].Store(p)
 	}
-	p[fd%pageSize].Store(s)
-	return fd
+	f.descriptors++
+	p.cloexec[fd%pageSize] = cloexec
+	p.files[fd%pageSize].Store(f)
 }
 
-// at returns what fd stands for, nil for nothing.
-func (t *Table) at(fd int) *socket {
+// page returns the page of fd, nil for none.
+func (t *Table) page(fd int) *page {
 	slots := *t.slots.Load()
 	if fd < 0 || fd/pageSize >= len(slots) {
 		return nil
 	}
-	p := slots[fd/pageSize].Load()
-	if p == nil {
-		return nil
-	}
-	return p[fd%pageSize].Load()
+	return slots[fd/pageSize].Load()
 }
 
-// acquire returns the socket of fd with a reference, which the caller releases.
-func (t *Table) acquire(fd int) (*socket, error) {
-	if s := t.at(fd); s != nil && s.acquire() {
-		return s, nil
+// at returns what fd stands for, nil for nothing.
+func (t *Table) at(fd int) *file {
+	if p := t.page(fd); p != nil {
+		return p.files[fd%pageSize].Load()
+	}
+	return nil
+}
+
+// file returns the file of fd with a reference, which the caller releases.
+func (t *Table) file(fd int) (*file, error) {
+	if f := t.at(fd); f != nil && f.acquire() {
+		return f, nil
 	}
 	return nil, syscall.EBADF
+}
+
+// acquire returns the socket of fd with a reference, which the caller releases. ENOTSOCK for an epoll instance.
+func (t *Table) acquire(fd int) (*socket, error) {
+	f, err := t.file(fd)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := f.body.(*socket); ok {
+		return s, nil
+	}
+	f.release()
+	return nil, syscall.ENOTSOCK
 }
 
 // Socket makes a socket and returns its descriptor, the lowest that is free. domain is AF_INET or AF_INET6,
@@ -137,34 +168,37 @@ func (t *Table) Socket(domain, typ, proto int) (int, error) {
 	}
 	s := newSocket(t.host, uint8(domain), uint8(kind))
 	s.nonblock.Store(typ&SOCK_NONBLOCK != 0)
-	return t.install(s), nil
+	return t.install(&s.file, typ&SOCK_CLOEXEC != 0), nil
 }
 
-// Close ends the descriptor: calls that are blocked on it return EBADF, a listener's queued connections are
-// reset, and a connection is closed as close(2) does it: in the background, unless SO_LINGER is set. When
-// Close returns, no call on the descriptor is left and its number is free. A second Close, also one at the
-// same time, gets EBADF.
+// Close ends the descriptor, and when it was the last one of a socket, the socket: calls that are blocked on it
+// return EBADF, a listener's queued connections are reset, and a connection is closed as close(2) does it: in
+// the background, unless SO_LINGER is set. Then no call on the descriptor is left and its number is free when
+// Close returns. A second Close, also one at the same time, gets EBADF.
 func (t *Table) Close(fd int) error {
-	s := t.at(fd)
-	if s == nil || !s.close() {
+	f, last := t.vacate(fd)
+	if f == nil {
 		return syscall.EBADF
+	}
+	if last {
+		f.close()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	(*t.slots.Load())[fd/pageSize].Load()[fd%pageSize].Store(nil)
 	t.numbers.put(fd)
 	t.used--
 	return nil
 }
 
-// SetNonblock says whether calls on the descriptor return EAGAIN (Connect: EINPROGRESS) instead of waiting.
-// Calls that already wait go on.
-func (t *Table) SetNonblock(fd int, nonblocking bool) error {
-	s, err := t.acquire(fd)
-	if err != nil {
-		return err
+// vacate makes fd stand for nothing, but keeps its number in use. It returns what fd stood for, and whether no
+// other descriptor does.
+func (t *Table) vacate(fd int) (f *file, last bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f = t.at(fd); f == nil {
+		return nil, false
 	}
-	defer s.release()
-	s.nonblock.Store(nonblocking)
-	return nil
+	t.page(fd).files[fd%pageSize].Store(nil)
+	f.descriptors--
+	return f, f.descriptors == 0
 }

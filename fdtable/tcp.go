@@ -129,6 +129,9 @@ func (s *socket) listenLocked(backlog int) error {
 		return err
 	}
 	o.binding, o.listener, s.phase = nil, l, listening
+	if s.watched {
+		l.Watch(s)
+	}
 	return nil
 }
 
@@ -173,13 +176,14 @@ func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
 		return -1, netip.AddrPort{}, err
 	}
 	child := &socket{host: s.host, domain: s.domain, typ: SOCK_STREAM, reuse: inherit, phase: connected}
+	child.body = child
 	child.conn.Store(conn)
 	child.nonblock.Store(flags&SOCK_NONBLOCK != 0)
 	if limits := s.timeouts.Load(); limits != nil {
 		child.limits().receive.limit.Store(limits.receive.limit.Load())
 		child.limits().send.limit.Store(limits.send.limit.Load())
 	}
-	return t.install(child), s.outer(conn.Remote()), nil
+	return t.install(&child.file, flags&SOCK_CLOEXEC != 0), s.outer(conn.Remote()), nil
 }
 
 // accept takes a connection from l's queue, and waits for it as the socket says.

@@ -36,6 +36,9 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 		return nil, err
 	}
 	s.udp.Store(u)
+	if s.watched {
+		u.Watch(s)
+	}
 	return u, nil
 }
 
@@ -144,6 +147,7 @@ func (s *socket) shutdownDatagram(how int) error {
 	if how != SHUT_RD {
 		s.origin.ended.Or(endedWrite)
 	}
+	defer s.Wake(stack.ReadyAll)
 	if how != SHUT_WR {
 		s.origin.ended.Or(endedRead)
 		return u.SetReadDeadline(time.Unix(1, 0)) // wakes those who wait

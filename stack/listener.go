@@ -23,7 +23,7 @@ type Listener struct {
 	host    *Host
 	binding *Binding
 	options atomic.Pointer[tcp.Options]
-	watch   atomic.Pointer[func(Readiness)]
+	watcher atomic.Pointer[Watcher]
 
 	// mu is a leaf.
 	mu       sync.Mutex
@@ -236,33 +236,10 @@ func (l *Listener) end(free func()) {
 	l.queue, l.head = nil, 0
 	l.mu.Unlock()
 	l.wake.Broadcast()
-	if fn := l.watch.Load(); fn != nil {
-		(*fn)(ReadyIn | ReadyHup)
+	if w := l.watcher.Load(); w != nil {
+		(*w).Wake(ReadyAll)
 	}
 	for _, c := range waiting {
 		c.Abort()
 	}
-}
-
-// Ready returns ReadyIn when a connection waits for Accept.
-func (l *Listener) Ready() Readiness {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.closed || l.down:
-		return ReadyIn | ReadyHup
-	case l.count > 0:
-		return ReadyIn
-	}
-	return 0
-}
-
-// Watch makes fn be called with what may have become ready, never under a lock of the stack; nil ends it.
-// There is one watcher.
-func (l *Listener) Watch(fn func(Readiness)) {
-	if fn == nil {
-		l.watch.Store(nil)
-		return
-	}
-	l.watch.Store(&fn)
 }

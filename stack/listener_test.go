@@ -22,7 +22,7 @@ func TestListenerEndsBeforeItWakes(t *testing.T) {
 		}
 		l := listen()
 		var again *Listener
-		l.Watch(func(Readiness) { again = listen() })
+		l.Watch(watchFunc(func(Readiness) { again = listen() }))
 		n.must(l.Close())
 		if again == nil {
 			n.Fatal("the watcher was not called")

@@ -29,7 +29,7 @@ type TCPConn struct {
 // extra is what few connections have.
 type extra struct {
 	binding *Binding
-	watch   func(Readiness)
+	watcher Watcher
 }
 
 // connBits are what the stack knows about a connection beyond its TCB.
@@ -59,24 +59,6 @@ func newConn(s *shard, r *route) *TCPConn {
 	return c
 }
 
-// Readiness says what a connection or listener is ready for, as poll(2) does.
-type Readiness uint8
-
-const (
-	// ReadyIn: a read returns at once, or Accept does.
-	ReadyIn Readiness = 1 << iota
-	// ReadyOut: a write takes at least one octet or fails at once.
-	ReadyOut
-	// ReadyRdHup: the peer sends no more, or the read side is shut down.
-	ReadyRdHup
-	// ReadyHup: both directions have ended.
-	ReadyHup
-	// ReadyErr: TakeError would return an error.
-	ReadyErr
-	// ReadyPri: the peer has announced urgent data that was neither taken nor passed; it may be on its way.
-	ReadyPri
-)
-
 // afterLocked ends every call of the TCB: it acts on its events and arms its timer.
 func (s *shard) afterLocked(c *TCPConn, now tcp.Time) {
 	s.eventsLocked(c, now)
@@ -89,10 +71,12 @@ func (s *shard) afterLocked(c *TCPConn, now tcp.Time) {
 
 // eventsLocked acts on what the TCB says has changed.
 func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
+	moved := false
 	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
 		s.states[c.state]--
 		s.states[state]++
 		c.state = state
+		moved = true
 	}
 	events := c.tcp.TakeEvents()
 	if events == 0 {
@@ -113,6 +97,7 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 	const forReaders = tcp.Readable | tcp.Urgent | tcp.EnteredTimeWait | tcp.Gone
 	const forWriters = tcp.Connected | tcp.Writable | tcp.Drained | tcp.EnteredTimeWait | tcp.Gone
 	s.wakeLocked(c, events&forReaders != 0, events&forWriters != 0)
+	s.notifyLocked(c, edgesOf(events, moved))
 }
 
 // departLocked takes c out of the table: it is CLOSED, or in TIME-WAIT.
@@ -214,52 +199,4 @@ func (c *TCPConn) Unsent() int {
 		return 0
 	}
 	return c.tcp.SendQueued()
-}
-
-// Ready returns what the connection is ready for.
-func (c *TCPConn) Ready() Readiness {
-	c.shard.lock()
-	defer c.shard.unlock()
-	return c.readyLocked()
-}
-
-func (c *TCPConn) readyLocked() Readiness {
-	if c.bits&closed != 0 {
-		return ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
-	}
-	var r Readiness
-	if c.err != 0 {
-		r |= ReadyErr
-	}
-	if c.bits&inTable == 0 {
-		return r | ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
-	}
-	ended := c.tcp.EOF() || c.bits&readShut != 0
-	if ended {
-		r |= ReadyIn | ReadyRdHup
-		if c.bits&writeShut != 0 {
-			r |= ReadyHup
-		}
-	}
-	if c.tcp.Readable() > 0 {
-		r |= ReadyIn
-	}
-	if c.tcp.UrgentAhead() {
-		r |= ReadyPri
-	}
-	if c.bits&writeShut != 0 || c.bits&connected != 0 && c.tcp.Writable() {
-		r |= ReadyOut
-	}
-	return r
-}
-
-// Watch makes fn be called with what may have become ready, never under a lock of the stack; nil ends it.
-// There is one watcher.
-func (c *TCPConn) Watch(fn func(Readiness)) {
-	c.shard.lock()
-	defer c.shard.unlock()
-	if c.extra == nil {
-		c.extra = new(extra)
-	}
-	c.extra.watch = fn
 }

@@ -107,6 +107,7 @@ func (c *TCPConn) CloseRead() error {
 	c.tcp.CloseRead(now)
 	s.afterLocked(c, now)
 	s.wakeLocked(c, true, false)
+	s.notifyLocked(c, ReadyAll)
 	return nil
 }
 

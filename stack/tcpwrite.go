@@ -81,6 +81,7 @@ func (c *TCPConn) write(p []byte, try, urgent bool) (n int, err error) {
 	if mine {
 		c.bits &^= writing
 		s.wakeLocked(c, false, true) // the next writer
+		s.notifyLocked(c, ReadyOut)
 	}
 	return n, err
 }
@@ -113,6 +114,7 @@ func (c *TCPConn) CloseWrite() error {
 	c.tcp.CloseWrite(now)
 	s.afterLocked(c, now)
 	s.wakeLocked(c, false, true)
+	s.notifyLocked(c, ReadyAll)
 	return nil
 }
 
@@ -146,6 +148,7 @@ func (c *TCPConn) Close() error {
 func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
 	c.bits |= closed | writeShut
 	s.wakeLocked(c, true, true)
+	s.notifyLocked(c, ReadyAll)
 	c.releaseBinding()
 	c.extra = nil
 	if c.bits&inTable == 0 {

@@ -22,6 +22,8 @@ type UDPSocket struct {
 	pair atomic.Pointer[udpPair]
 	bind netip.Addr // what ListenUDP was given
 
+	watcher atomic.Pointer[Watcher]
+
 	mu        sync.Mutex
 	arrived   sync.Cond // readers wait here
 	queue     []datagramIn
@@ -144,6 +146,7 @@ func (s *UDPSocket) deliver(p *packet, from netip.AddrPort, data []byte) {
 	s.charge += d.charge
 	s.mu.Unlock()
 	s.arrived.Signal()
+	s.wake(ReadyIn)
 }
 
 func (d *datagramIn) release() {
@@ -161,6 +164,7 @@ func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
 	s.errno = errno
 	s.mu.Unlock()
 	s.arrived.Broadcast()
+	s.wake(ReadyErr)
 }
 
 // Connect makes remote the peer of Read and Write, from which alone datagrams are taken, and chooses the
@@ -331,6 +335,7 @@ func (s *UDPSocket) Close() error {
 	s.read.set(time.Time{}, nil)
 	s.mu.Unlock()
 	s.arrived.Broadcast()
+	s.wake(ReadyAll)
 	s.host.udp.release(s, s.Local().Port())
 	return nil
 }

@@ -72,7 +72,7 @@ func (s *shard) waitWriteLocked(c *TCPConn, now tcp.Time) {
 	s.leaveLocked(c)
 }
 
-// wakeLocked has the readers and the writers of c woken after unlock, and its watcher called.
+// wakeLocked has the readers and the writers of c woken after unlock.
 func (s *shard) wakeLocked(c *TCPConn, read, write bool) {
 	if w := c.waiters; w != nil {
 		if read && w.readers > 0 && !w.readWoken {
@@ -84,9 +84,6 @@ func (s *shard) wakeLocked(c *TCPConn, read, write bool) {
 			s.wakeListLocked().cond(&w.write)
 		}
 	}
-	if c.extra != nil && c.extra.watch != nil {
-		s.wakeListLocked().watch(c.extra.watch, c.readyLocked())
-	}
 }
 
 // wakeList is what must be done once no lock is held.
@@ -96,8 +93,8 @@ type wakeList struct {
 }
 
 type watchCall struct {
-	fn    func(Readiness)
-	ready Readiness
+	watcher Watcher
+	edges   Readiness
 }
 
 var wakeLists = sync.Pool{New: func() any { return new(wakeList) }}
@@ -117,8 +114,8 @@ func putWakes(w *wakeList) {
 
 func (w *wakeList) cond(c *sync.Cond) { w.conds = append(w.conds, c) }
 
-func (w *wakeList) watch(fn func(Readiness), ready Readiness) {
-	w.calls = append(w.calls, watchCall{fn, ready})
+func (w *wakeList) watch(watcher Watcher, edges Readiness) {
+	w.calls = append(w.calls, watchCall{watcher, edges})
 }
 
 // listener wakes who waits for a connection of l.
@@ -126,8 +123,8 @@ func (w *wakeList) listener(l *Listener) {
 	if n := len(w.conds); n == 0 || w.conds[n-1] != &l.wake {
 		w.conds = append(w.conds, &l.wake)
 	}
-	if fn := l.watch.Load(); fn != nil {
-		w.watch(*fn, ReadyIn)
+	if watcher := l.watcher.Load(); watcher != nil {
+		w.watch(*watcher, ReadyIn)
 	}
 }
 
@@ -137,7 +134,7 @@ func (w *wakeList) run() {
 		c.Broadcast()
 	}
 	for i := range w.calls {
-		w.calls[i].fn(w.calls[i].ready)
+		w.calls[i].watcher.Wake(w.calls[i].edges)
 	}
 }
 

@@ -256,3 +256,12 @@ func (c *Conn) Writable() bool {
 	}
 	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= c.sendLimit()/3
 }
+
+// AwaitWritable is Writable that has the event Writable told when it is not.
+func (c *Conn) AwaitWritable() bool {
+	if c.Writable() {
+		return true
+	}
+	c.set(flagWantWrite)
+	return false
+}

@@ -1,0 +1,166 @@
+package stack
+
+import "github.com/unet-go/unet/stack/tcp"
+
+// Readiness says what a connection, listener or UDP socket is ready for, as poll(2) does.
+type Readiness uint8
+
+const (
+	// ReadyIn: a read returns at once, or Accept does.
+	ReadyIn Readiness = 1 << iota
+	// ReadyOut: a write takes at least one octet or fails at once.
+	ReadyOut
+	// ReadyRdHup: the peer sends no more, or the read side is shut down.
+	ReadyRdHup
+	// ReadyHup: both directions have ended.
+	ReadyHup
+	// ReadyErr: TakeError would return an error.
+	ReadyErr
+	// ReadyPri: the peer has announced urgent data that was neither taken nor passed; it may be on its way.
+	ReadyPri
+
+	// ReadyAll is every one of them.
+	ReadyAll = ReadyIn | ReadyOut | ReadyRdHup | ReadyHup | ReadyErr | ReadyPri
+)
+
+// Watcher hears when a connection, listener or UDP socket may have become ready for more. A socket has at
+// most one, and nothing of its own for it but a reference: no goroutine and no queue.
+type Watcher interface {
+	// Wake is called after something has happened that edges is about: new text for instance, which ReadyIn
+	// is also said of while older text is unread. The present Readiness is what Ready returns, and may be less.
+	// Wake is called under no lock of the stack, by any number of goroutines at once and in any order; it must
+	// not wait. Calls that began before Watch(nil) may end after it.
+	Wake(edges Readiness)
+}
+
+// edgesOf says what the events of a TCB can have made a connection ready for. A change of state is news to
+// everybody, as in Linux.
+func edgesOf(events tcp.Event, moved bool) Readiness {
+	if moved || events&(tcp.Connected|tcp.EnteredTimeWait|tcp.Gone) != 0 {
+		return ReadyAll
+	}
+	var edges Readiness
+	if events&tcp.Readable != 0 {
+		edges |= ReadyIn
+	}
+	if events&tcp.Urgent != 0 {
+		edges |= ReadyPri
+	}
+	if events&tcp.Writable != 0 {
+		edges |= ReadyOut
+	}
+	return edges
+}
+
+// notifyLocked has the watcher of c called after unlock.
+func (s *shard) notifyLocked(c *TCPConn, edges Readiness) {
+	if edges != 0 && c.extra != nil && c.extra.watcher != nil {
+		s.wakeListLocked().watch(c.extra.watcher, edges)
+	}
+}
+
+// Ready returns what the connection is ready for. Where that is not ReadyOut, the watcher will hear of it.
+func (c *TCPConn) Ready() Readiness {
+	// Nothing is sent and nobody woken, so that there is nothing to do after unlock.
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	return c.readyLocked()
+}
+
+func (c *TCPConn) readyLocked() Readiness {
+	if c.bits&closed != 0 {
+		return ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
+	}
+	var r Readiness
+	if c.err != 0 {
+		r |= ReadyErr
+	}
+	if c.bits&inTable == 0 {
+		return r | ReadyIn | ReadyOut | ReadyRdHup | ReadyHup
+	}
+	ended := c.tcp.EOF() || c.bits&readShut != 0
+	if ended {
+		r |= ReadyIn | ReadyRdHup
+		if c.bits&writeShut != 0 {
+			r |= ReadyHup
+		}
+	}
+	if c.tcp.Readable() > 0 {
+		r |= ReadyIn
+	}
+	if c.tcp.UrgentAhead() {
+		r |= ReadyPri
+	}
+	if c.bits&writeShut != 0 || c.bits&connected != 0 && c.tcp.AwaitWritable() {
+		r |= ReadyOut
+	}
+	return r
+}
+
+// Watch makes w hear of the connection, in place of who did before; nil ends it.
+func (c *TCPConn) Watch(w Watcher) {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	switch {
+	case c.bits&closed != 0:
+		return
+	case c.extra == nil:
+		c.extra = new(extra)
+	}
+	c.extra.watcher = w
+}
+
+// Ready returns ReadyIn when a connection waits for Accept.
+func (l *Listener) Ready() Readiness {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed || l.down:
+		return ReadyIn | ReadyHup
+	case l.count > 0:
+		return ReadyIn
+	}
+	return 0
+}
+
+// Watch makes w hear of the listener, in place of who did before; nil ends it.
+func (l *Listener) Watch(w Watcher) {
+	if w == nil {
+		l.watcher.Store(nil)
+		return
+	}
+	l.watcher.Store(&w)
+}
+
+// Ready returns what the socket is ready for. Writing never waits.
+func (s *UDPSocket) Ready() Readiness {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := ReadyOut
+	switch {
+	case s.closed:
+		return r | ReadyIn | ReadyRdHup | ReadyHup
+	case s.errno != 0:
+		r |= ReadyErr
+	}
+	if s.head < len(s.queue) {
+		r |= ReadyIn
+	}
+	return r
+}
+
+// Watch makes w hear of the socket, in place of who did before; nil ends it.
+func (s *UDPSocket) Watch(w Watcher) {
+	if w == nil {
+		s.watcher.Store(nil)
+		return
+	}
+	s.watcher.Store(&w)
+}
+
+// wake calls the watcher; no lock is held.
+func (s *UDPSocket) wake(edges Readiness) {
+	if w := s.watcher.Load(); w != nil {
+		(*w).Wake(edges)
+	}
+}
