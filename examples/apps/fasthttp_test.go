@@ -152,3 +152,5 @@ func TestFastHTTPHazards(t *testing.T) {
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
+
+func (quiet) Println(...any) {}
