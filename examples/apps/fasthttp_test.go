@@ -148,9 +148,3 @@ func TestFastHTTPHazards(t *testing.T) {
 		}
 	})
 }
-
-type quiet struct{}
-
-func (quiet) Printf(string, ...any) {}
-
-func (quiet) Println(...any) {}

@@ -24,6 +24,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if !taptest.Inside() {
+		install()
+	}
 	taptest.Enter()
 	goleak.VerifyTestMain(m,
 		// It looks for idle connections, and sleeps up to 10 s when there are none.
@@ -155,6 +158,12 @@ var identity = sync.OnceValues(func() (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}},
 		&tls.Config{RootCAs: pool, ServerName: serverName}
 })
+
+// quiet is a logger for servers whose complaints a test expects.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
 
 // text returns n octets that differ from place to place.
 func text(n int) []byte {
