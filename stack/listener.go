@@ -65,6 +65,13 @@ func (l *Listener) SetBacklog(backlog int) {
 	l.backlog = min(max(backlog, 0), maxBacklog)
 }
 
+// Backlog returns the backlog in force.
+func (l *Listener) Backlog() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.backlog
+}
+
 // Accept waits for a connection and dequeues it, the oldest first. EAGAIN when the deadline has passed, EINVAL
 // after Shutdown, EBADF after Close.
 func (l *Listener) Accept() (*TCPConn, error) { return l.accept(false) }

@@ -183,11 +183,12 @@ func (h *Host) makeRoute(t *topology, local, remote netip.Addr) (*route, error) 
 		if !local.IsValid() {
 			r.local = loopbackSource(remote)
 		}
-	case local.IsLoopback():
-		return nil, syscall.EINVAL // such a packet would be dropped by whoever gets it
 	default:
 		if err := r.chooseHop(t); err != nil {
 			return nil, err
+		}
+		if local.IsLoopback() {
+			return nil, syscall.EINVAL // such a packet would be dropped by whoever gets it
 		}
 	}
 	info := &r.iface.info

@@ -68,6 +68,13 @@ func (s *UDPSocket) set(change func()) error {
 	return nil
 }
 
+// Closed says whether Close was called, or the host is closed.
+func (s *UDPSocket) Closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
 // TakeError returns the pending error and clears it; nil where there is none.
 func (s *UDPSocket) TakeError() error {
 	s.mu.Lock()

@@ -29,7 +29,7 @@ File and SyscallConn return errors.ErrUnsupported, and a Control function of a D
 it fail with that: there is no descriptor. Networks are "tcp" and "udp" and these with 4 or 6 behind.
 Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
 package net's own types only; TCPConn.Writev is that way. LocalAddr and RemoteAddr return a fresh address
-each time, and IPv4 addresses have four octets, also where the listener is bound to "::".
+each time. docs/differences.md lists everything, and a test holds the rest to be the same.
 
 Names are resolved by a net.Resolver, which sends its queries over the kernel's network, except "localhost",
 which is the host's own loopback.

@@ -51,19 +51,13 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 }
 
 func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*TCPListener, error) {
-	n, err := parseTCP(network)
+	h, n, at, err := lc.resolve(ctx, network, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	h, err := hostOrDefault(lc.Host)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	if n.udp() {
+		return nil, unexpectedType(network, at, address)
 	}
-	addrs, err := h.resolve(ctx, nil, n, address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
-	}
-	at := firstIPv4(addrs)
 	l, err := h.listenTCP(lc, n, at)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
@@ -71,22 +65,38 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*T
 	return l, nil
 }
 
-// ListenPacket announces on the local address of a UDP network, "udp", "udp4" or "udp6", as
-// net.ListenPacket does.
-func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	n, err := parseUDP(network)
+// resolve returns the host, the network and the address to listen on.
+func (lc *ListenConfig) resolve(ctx context.Context, name, address string) (*Host, network, net.Addr, error) {
+	n, err := parseNetwork(name)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, 0, nil, err
 	}
 	h, err := hostOrDefault(lc.Host)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, 0, nil, err
 	}
 	addrs, err := h.resolve(ctx, nil, n, address)
 	if err != nil {
+		return nil, 0, nil, err
+	}
+	return h, n, firstIPv4(addrs), nil
+}
+
+// unexpectedType is the error of a Listen on UDP, or a ListenPacket on TCP.
+func unexpectedType(network string, at net.Addr, address string) error {
+	return &net.OpError{Op: "listen", Net: network, Addr: at, Err: &net.AddrError{Err: "unexpected address type", Addr: address}}
+}
+
+// ListenPacket announces on the local address of a UDP network, "udp", "udp4" or "udp6", as
+// net.ListenPacket does.
+func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	h, n, at, err := lc.resolve(ctx, network, address)
+	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	at := firstIPv4(addrs)
+	if !n.udp() {
+		return nil, unexpectedType(network, at, address)
+	}
 	if lc.Control != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: errors.ErrUnsupported}
 	}
@@ -166,5 +176,5 @@ func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener
 		_ = b.Close()
 		return nil, syscallError("listen", err)
 	}
-	return &TCPListener{listener: l, net: n, addr: tcpAddr(l.Addr())}, nil
+	return &TCPListener{listener: l, net: n, addr: tcpAddr(l.Addr(), false)}, nil
 }

@@ -52,7 +52,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if err != nil {
 		return nil, l.opError("accept", "accept", err)
 	}
-	return &TCPConn{conn: c, net: l.net}, nil
+	return &TCPConn{conn: c, net: l.net, mapped: len(l.addr.IP) == net.IPv6len}, nil
 }
 
 // Close stops listening. Blocked Accepts return, connections that nobody accepted are reset, accepted ones
@@ -77,10 +77,7 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
-	if err := l.listener.SetDeadline(t); err != nil {
-		return l.opError("set", "setsockopt", err)
-	}
-	return nil
+	return syscallError("", l.listener.SetDeadline(t)) // which package net does not wrap
 }
 
 // SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the listener.

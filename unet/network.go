@@ -100,11 +100,23 @@ func (e endpoint) addr() netip.Addr {
 	return a
 }
 
+// invalid returns package net's error for an IP that is of neither family's length.
+func (e endpoint) invalid() error {
+	if len(e.ip) == 0 || e.addr().IsValid() {
+		return nil
+	}
+	family := "non-IPv6 address"
+	if len(e.ip) < net.IPv4len {
+		family = "non-IPv4 address"
+	}
+	return &net.AddrError{Err: family, Addr: e.ip.String()}
+}
+
 // with returns a with e's port. Package net has 16-bit ports only where it parses them; a larger number in
 // a TCPAddr wraps in the kernel, and is refused here.
 func (e endpoint) with(a netip.Addr) (netip.AddrPort, error) {
-	if len(e.ip) != 0 && !e.addr().IsValid() {
-		return netip.AddrPort{}, &net.AddrError{Err: "invalid IP address", Addr: e.ip.String()}
+	if err := e.invalid(); err != nil {
+		return netip.AddrPort{}, err
 	}
 	if e.port < 0 || e.port > 65535 {
 		return netip.AddrPort{}, &net.AddrError{Err: "invalid port", Addr: itoa(e.port)}
@@ -161,6 +173,9 @@ func (n network) remote(e endpoint) (netip.AddrPort, error) {
 
 // local returns the address that a dial of network n from e to remote is bound to.
 func (n network) local(e endpoint, remote netip.Addr) (netip.AddrPort, error) {
+	if err := e.invalid(); err != nil {
+		return netip.AddrPort{}, err
+	}
 	a := e.addr()
 	switch {
 	case e.wildcard() && remote.Is4():
@@ -175,34 +190,35 @@ func (n network) local(e endpoint, remote netip.Addr) (netip.AddrPort, error) {
 	return e.with(a)
 }
 
-// tcpAddr returns ap as package net has it, in one allocation. An IPv4 address has four octets.
-func tcpAddr(ap netip.AddrPort) *net.TCPAddr {
+// tcpAddr returns ap as package net has it, in one allocation. An IPv4 address has four octets, or is an
+// IPv4-mapped one of sixteen where mapped says so: on a socket for both families.
+func tcpAddr(ap netip.AddrPort, mapped bool) *net.TCPAddr {
 	v := &struct {
 		net.TCPAddr
 		octets [16]byte
 	}{}
-	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr()), int(ap.Port()), ap.Addr().Zone()
+	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr(), mapped), int(ap.Port()), ap.Addr().Zone()
 	return &v.TCPAddr
 }
 
 // udpAddr is tcpAddr for UDP.
-func udpAddr(ap netip.AddrPort) *net.UDPAddr {
+func udpAddr(ap netip.AddrPort, mapped bool) *net.UDPAddr {
 	v := &struct {
 		net.UDPAddr
 		octets [16]byte
 	}{}
-	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr()), int(ap.Port()), ap.Addr().Zone()
+	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr(), mapped), int(ap.Port()), ap.Addr().Zone()
 	return &v.UDPAddr
 }
 
 // octets puts a into p and returns the slice that holds it; nil for the zero Addr.
-func octets(p *[16]byte, a netip.Addr) net.IP {
+func octets(p *[16]byte, a netip.Addr, mapped bool) net.IP {
 	a = a.Unmap()
 	switch {
-	case a.Is4():
+	case a.Is4() && !mapped:
 		b := a.As4()
 		return p[:copy(p[:4], b[:]):4]
-	case a.Is6():
+	case a.IsValid():
 		*p = a.As16()
 		return p[:]
 	}

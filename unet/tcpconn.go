@@ -18,8 +18,9 @@ import (
 // What needs a descriptor of the kernel, File and SyscallConn, returns errors.ErrUnsupported. Info,
 // SetUserTimeout and Writev are additions.
 type TCPConn struct {
-	conn *stack.TCPConn
-	net  network
+	conn   *stack.TCPConn
+	net    network
+	mapped bool // it came to a listener for both families, whose IPv4 addresses have sixteen octets
 }
 
 var (
@@ -109,7 +110,7 @@ func (c *TCPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Local())
+	return tcpAddr(c.conn.Local(), c.mapped)
 }
 
 // RemoteAddr returns the peer's address, a *net.TCPAddr of the caller's own. It stays valid after Close.
@@ -117,7 +118,7 @@ func (c *TCPConn) RemoteAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Remote())
+	return tcpAddr(c.conn.Remote(), c.mapped)
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.
@@ -160,7 +161,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// setError is opError for deadlines, where package net names the local address alone.
+// setError is opError for deadlines and buffers, where package net names the local address alone.
 func (c *TCPConn) setError(err error) error {
 	return &net.OpError{Op: "set", Net: c.net.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
 }

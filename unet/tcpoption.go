@@ -120,13 +120,24 @@ func (c *TCPConn) SetNoDelay(noDelay bool) error {
 // SetReadBuffer fixes the size of the receive buffer in octets, within the stack's bounds. Without it the
 // buffer tunes itself to the path.
 func (c *TCPConn) SetReadBuffer(bytes int) error {
-	return c.update(func(o *tcp.Options) error { o.RecvBuffer = bufferSize(bytes); return nil })
+	return c.resize(func(o *tcp.Options) { o.RecvBuffer = bufferSize(bytes) })
 }
 
 // SetWriteBuffer fixes the size of the send buffer in octets, within the stack's bounds. Without it the
 // buffer tunes itself to the path.
 func (c *TCPConn) SetWriteBuffer(bytes int) error {
-	return c.update(func(o *tcp.Options) error { o.SendBuffer = bufferSize(bytes); return nil })
+	return c.resize(func(o *tcp.Options) { o.SendBuffer = bufferSize(bytes) })
+}
+
+// resize changes the connection's buffers.
+func (c *TCPConn) resize(change func(*tcp.Options)) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if err := c.conn.Update(change); err != nil {
+		return c.setError(err)
+	}
+	return nil
 }
 
 // bufferSize keeps clear of zero, which would give the size back to autotuning; the stack raises small

@@ -23,6 +23,7 @@ type UDPConn struct {
 	socket    *stack.UDPSocket
 	net       network
 	connected bool
+	mapped    bool // it takes both families, and its IPv4 addresses have sixteen octets
 }
 
 var (
@@ -38,12 +39,19 @@ func (h *Host) listenUDP(n network, at net.Addr) (*UDPConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a := local.Addr(); a.IsMulticast() { // package net's listeners on a group take the port of all addresses, and share it
+		wildcard := netip.IPv6Unspecified()
+		if a.Is4() {
+			wildcard = netip.IPv4Unspecified()
+		}
+		local, opt.ReuseAddr = netip.AddrPortFrom(wildcard, local.Port()), true
+	}
 	s, err := h.stack.ListenUDP(local, opt)
 	if err != nil {
 		return nil, syscallError("bind", err)
 	}
 	_ = s.SetBroadcast(true) // package net's default
-	return &UDPConn{socket: s, net: n}, nil
+	return &UDPConn{socket: s, net: n, mapped: local.Addr().Is6()}, nil
 }
 
 func (c *UDPConn) ok() bool { return c != nil && c.socket != nil }
@@ -52,11 +60,14 @@ func (c *UDPConn) opError(op, call string, remote net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: remote, Err: syscallError(call, err)}
 }
 
-// Read waits for a datagram and copies it to b; what does not fit is lost. A datagram may be empty. On a
-// dialled connection a port that the peer does not have is ECONNREFUSED, once.
+// Read waits for a datagram and copies it to b; what does not fit is lost. A datagram may be empty. With an
+// empty b it returns at once. On a dialled connection a port that the peer does not have is ECONNREFUSED, once.
 func (c *UDPConn) Read(b []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
+	}
+	if len(b) == 0 && !c.socket.Closed() {
+		return 0, nil // package net leaves the datagram where it is, and does not look at the deadline
 	}
 	n, err := c.socket.Read(b)
 	if err != nil {
@@ -84,7 +95,7 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from), nil
+	return n, udpAddr(from, c.mapped), nil
 }
 
 // ReadFromUDP is ReadFrom with the address's own type.
@@ -93,7 +104,7 @@ func (c *UDPConn) ReadFromUDP(b []byte) (n int, addr *net.UDPAddr, err error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from), nil
+	return n, udpAddr(from, c.mapped), nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom without an allocation.
@@ -105,7 +116,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	if err != nil {
 		err = c.opError("read", "recvfrom", c.RemoteAddr(), err)
 	}
-	return n, addr, err
+	return n, c.sender(addr), err
 }
 
 // ReadMsgUDP is ReadFrom that tells in flags, as MSG_TRUNC (0x20), whether the datagram was longer than b. It
@@ -113,7 +124,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
-		addr = udpAddr(from)
+		addr = udpAddr(from, c.mapped)
 	}
 	return n, oobn, flags, addr, err
 }
@@ -130,7 +141,15 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	if truncated {
 		flags = msgTrunc
 	}
-	return n, 0, flags, addr, err
+	return n, 0, flags, c.sender(addr), err
+}
+
+// sender returns a sender's address as a socket of c's family has it.
+func (c *UDPConn) sender(a netip.AddrPort) netip.AddrPort {
+	if c.mapped && a.Addr().Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	return a
 }
 
 // WriteTo sends b as one datagram to addr, a *net.UDPAddr. On a dialled connection it fails with
@@ -168,12 +187,15 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 	}
 	err := c.mayWriteTo(addr.IsValid())
 	if err == nil {
+		err = c.reaches(addr.Addr())
+	}
+	if err == nil {
 		var n int
 		if n, err = c.socket.WriteTo(b, unmap(addr)); err == nil {
 			return n, nil
 		}
 	}
-	return 0, c.opError("write", "sendto", udpAddr(addr), err)
+	return 0, c.opError("write", "sendto", addrPortUDPAddr{addr}, err)
 }
 
 // WriteMsgUDP is WriteTo, or Write if addr is nil. oob must be empty.
@@ -200,12 +222,23 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 
 // WriteMsgUDPAddrPort is WriteMsgUDP; a zero addr takes the place of nil.
 func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
+	if !c.ok() {
+		return 0, 0, syscall.EINVAL
+	}
+	if addr.IsValid() == c.connected {
+		return 0, 0, c.opError("write", "sendmsg", addrPortUDPAddr{addr}, c.mayWriteTo(addr.IsValid()))
+	}
 	var a *net.UDPAddr
 	if addr.IsValid() {
-		a = udpAddr(addr)
+		a = net.UDPAddrFromAddrPort(addr)
 	}
 	return c.WriteMsgUDP(b, oob, a)
 }
+
+// addrPortUDPAddr is the address in the errors of the methods that take a netip.AddrPort, as in package net.
+type addrPortUDPAddr struct{ netip.AddrPort }
+
+func (addrPortUDPAddr) Network() string { return "udp" }
 
 // mayWriteTo says whether a datagram with or without an address of its own may be sent.
 func (c *UDPConn) mayWriteTo(addressed bool) error {
@@ -223,7 +256,23 @@ func (c *UDPConn) destination(addr *net.UDPAddr) (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	e, _ := endpointOf(addr)
+	if err := e.invalid(); err != nil {
+		return netip.AddrPort{}, err
+	}
+	if len(e.ip) != 0 {
+		if err := c.reaches(e.addr()); err != nil {
+			return netip.AddrPort{}, err
+		}
+	}
 	return c.net.remote(e)
+}
+
+// reaches returns the error of a socket of one family for an address of the other one.
+func (c *UDPConn) reaches(a netip.Addr) error {
+	if a.Unmap().Is6() && c.socket.Local().Addr().Unmap().Is4() {
+		return &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
+	}
+	return nil
 }
 
 func unmap(ap netip.AddrPort) netip.AddrPort {
@@ -246,7 +295,7 @@ func (c *UDPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return udpAddr(c.socket.Local())
+	return udpAddr(c.socket.Local(), c.mapped)
 }
 
 // RemoteAddr returns the address that was dialled, a *net.UDPAddr; nil where none was.
@@ -254,7 +303,7 @@ func (c *UDPConn) RemoteAddr() net.Addr {
 	if !c.ok() || !c.connected {
 		return nil
 	}
-	return udpAddr(c.socket.Remote())
+	return udpAddr(c.socket.Remote(), false)
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.
@@ -294,16 +343,16 @@ func (c *UDPConn) SetReadBuffer(bytes int) error {
 	if !c.ok() {
 		return syscall.EINVAL
 	}
-	if err := c.socket.SetReadBuffer(int(bufferSize(bytes))); err != nil {
-		return c.opError("set", "setsockopt", c.RemoteAddr(), err)
-	}
-	return nil
+	return c.setError(c.socket.SetReadBuffer(int(bufferSize(bytes))))
 }
 
 // SetWriteBuffer does nothing on an open socket: datagrams are not queued in it.
 func (c *UDPConn) SetWriteBuffer(bytes int) error {
 	if !c.ok() {
 		return syscall.EINVAL
+	}
+	if c.socket.Closed() {
+		return c.setError(syscall.EBADF)
 	}
 	return nil
 }
