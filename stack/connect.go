@@ -14,6 +14,10 @@ import (
 // four-tuple is in use, EAFNOSUPPORT when b is bound to the other address family, EBADF when b is closed or
 // taken over already, ECONNREFUSED for port 0.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
+	return h.connectTCP(b, remote, o, false)
+}
+
+func (h *Host) connectTCP(b *Binding, remote netip.AddrPort, o tcp.Options, fast bool) (*TCPConn, error) {
 	l := &h.tcp
 	switch {
 	case l.closed.Load():
@@ -27,20 +31,20 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 	}
 	remote = netip.AddrPortFrom(r.remote, remote.Port())
 	if b == nil {
-		return l.connectEphemeral(r, remote, &o)
+		return l.connectEphemeral(r, remote, &o, fast)
 	}
 	if !b.take() {
 		return nil, syscall.EBADF
 	}
 	if b.local.Port() == 0 {
-		c, err := l.connectEphemeral(r, remote, &o)
+		c, err := l.connectEphemeral(r, remote, &o, fast)
 		if err != nil {
 			b.giveBack()
 		}
 		return c, err
 	}
 	key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
-	c, err := l.connect(r, &key, b, &o)
+	c, err := l.connect(r, &key, b, &o, fast)
 	if err != nil {
 		b.giveBack()
 		return nil, err
@@ -79,7 +83,7 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
 
 // connectEphemeral connects from the first free port in an order that differs for each destination (RFC 6056
 // 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
-func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Options) (*TCPConn, error) {
+func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Options, fast bool) (*TCPConn, error) {
 	key := makeKey(netip.AddrPortFrom(r.local, 0), remote)
 	scan := l.ports.scan(&key)
 	for {
@@ -91,7 +95,7 @@ func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Opti
 			continue
 		}
 		key.setLocalPort(port)
-		c, err := l.connect(r, &key, nil, o)
+		c, err := l.connect(r, &key, nil, o, fast)
 		switch err {
 		case nil:
 			scan.found()
@@ -105,7 +109,7 @@ func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Opti
 
 // connect opens a connection with the four-tuple key. EADDRINUSE: it is in use. EADDRNOTAVAIL: the host has
 // had too many local addresses. ENETDOWN: it is closed.
-func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) (*TCPConn, error) {
+func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, fast bool) (*TCPConn, error) {
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
 	s.mu.Lock()
@@ -128,7 +132,11 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options) (
 	c.bits |= inTable
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
-	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)
+	if fast {
+		s.beginFastLocked(c, o, now)
+	} else {
+		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)
+	}
 	s.afterLocked(c, now)
 	return c, nil
 }

@@ -24,6 +24,10 @@ type TCPGauges struct {
 	ListenOverflows uint64
 	// SYNCookies counts the SYNs that a cookie answered, CookiesOK the connections that came of them.
 	SYNCookies, CookiesOK uint64
+	// FastOpens counts the connections on which text on the SYN was taken, ours and our peers'. Of Fast Open
+	// too: FastOpenCookies counts the cookies given, FastOpenOverflows the SYNs that came when too many were
+	// pending, FastOpenLost the SYNs that a path has swallowed.
+	FastOpens, FastOpenCookies, FastOpenOverflows, FastOpenLost uint64
 	// OrphansReset counts the connections that were reset because there were too many orphans.
 	OrphansReset uint64
 	// TimeWaitOverflows counts the TIME-WAIT records that left early because there were too many.
@@ -74,6 +78,10 @@ func (l *tcpLayer) stats(s *Stats) {
 		g.OrphansReset += events.orphansReset
 		g.TimeWaitOverflows += events.timeWaitOverflows
 		g.ResetsHeldBack += events.resetsHeldBack
+		g.FastOpens += events.fastOpens
+		g.FastOpenCookies += events.fastOpenCookies
+		g.FastOpenOverflows += events.fastOpenOverflows
+		g.FastOpenLost += events.fastOpenLost
 	}
 	listeners := l.listen.all()
 	g.States[tcp.Listen] = len(listeners)

@@ -40,6 +40,13 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 		s.sendReplyLocked(r, t, options.TTL, options.TOS)
 		return
 	}
+	var cookie tcp.Cookie
+	if in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0 {
+		var done bool
+		if cookie, done = s.fastOpenLocked(in, listener, r, minISS, hasMin, now); done {
+			return
+		}
+	}
 	half := &halfOpen{}
 	half.kind = halfOpenFlow
 	half.timer.Owner = &half.flow
@@ -51,6 +58,9 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 	s.states[tcp.SynReceived]++
 	half.tcp.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
 	half.tcp.SynAck(&s.env, s.clearReply(), now)
+	if cookie.Len > 0 {
+		s.reply.SetCookie(cookie)
+	}
 	s.sendReplyLocked(r, t, options.TTL, options.TOS)
 	s.armHalfOpenLocked(half)
 }
@@ -145,6 +155,11 @@ func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen,
 	c.state = tcp.Established
 	c.tcp.SegmentArrives(&in.seg, now)
 	s.touchLocked(c, now)
+	s.queueLocked(c, listener, now)
+}
+
+// queueLocked puts c into its reserved place in the accept queue.
+func (s *shard) queueLocked(c *TCPConn, listener *Listener, now tcp.Time) {
 	if !listener.push(c) {
 		c.bits |= closed
 		c.tcp.Abort(now)

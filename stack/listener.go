@@ -24,6 +24,7 @@ type Listener struct {
 	binding *Binding
 	options atomic.Pointer[tcp.Options]
 	watcher atomic.Pointer[Watcher]
+	fast    fastQueue
 
 	// mu is a leaf.
 	mu       sync.Mutex

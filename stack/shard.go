@@ -33,6 +33,8 @@ type tcpLayer struct {
 	shift  uint // of a hash, to get the shard's index
 	ports  portTable
 	listen listenTable
+	// cookies are those that peers gave us.
+	cookies cookieCache
 
 	halfOpens, orphans atomic.Int64
 	buffered           atomic.Int64  // sum of the shards' env.Buffered, as far as they have told
@@ -86,6 +88,7 @@ type shard struct {
 // shardEvents count what happens outside of package tcp.
 type shardEvents struct {
 	listenOverflows, cookies, cookiesOK, orphansReset, timeWaitOverflows, resetsHeldBack uint64
+	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                          uint64
 }
 
 // init makes the layer ready for packets; h.clock and h.config are.

@@ -30,6 +30,8 @@ type TCPConn struct {
 type extra struct {
 	binding *Binding
 	watcher Watcher
+	// pendingAt is the listener that counts the connection as a pending one of Fast Open.
+	pendingAt *Listener
 }
 
 // connBits are what the stack knows about a connection beyond its TCB.
@@ -47,9 +49,14 @@ const (
 	drained                        // all that was written is acknowledged, the FIN too
 	released                       // the TCB's queues are given back
 	held                           // what it has to send waits for the end of the burst
+	asked                          // its SYN asks for Fast Open, and the answer has not come
+	waits                          // its SYN waits for the first Write
 )
 
-const errAborted = syscall.ECONNABORTED
+const (
+	errAborted = syscall.ECONNABORTED
+	errReset   = syscall.ECONNRESET
+)
 
 // newConn returns a connection of s in no table.
 func newConn(s *shard, r *route) *TCPConn {
@@ -84,6 +91,12 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 	}
 	if events&tcp.Connected != 0 {
 		c.bits |= connected
+	}
+	if c.bits&asked != 0 {
+		s.fastAnswerLocked(c, nil, now)
+	}
+	if c.extra != nil && c.extra.pendingAt != nil {
+		s.fastEndLocked(c, now)
 	}
 	if events&tcp.Progress != 0 {
 		c.route.confirm(now)

@@ -122,6 +122,7 @@ func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
 	for i := range o.NumSACK {
 		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
 	}
+	seg.Cookie = cookieOf(o)
 	seg.CE, seg.ECT = p.tos&ecnMask == ecnMask, p.tos&ecnMask != 0
 	seg.Text = tcp.Span{Data: text}
 	if p.buf != nil {
@@ -181,6 +182,9 @@ func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
 	case connFlow:
 		c := f.conn()
 		c.tcp.SegmentArrives(&in.seg, now)
+		if c.bits&asked != 0 {
+			s.fastAnswerLocked(c, &in.seg, now)
+		}
 		s.touchLocked(c, now)
 	case halfOpenFlow:
 		s.halfOpenLocked(f.halfOpen(), in, now)

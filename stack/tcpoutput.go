@@ -35,6 +35,7 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, seg *tcp.
 	for i := range o.NumSACK {
 		o.SACK[i] = wire.SACKBlock{Left: uint32(seg.SACK[i].Left), Right: uint32(seg.SACK[i].Right)}
 	}
+	fillCookie(o, seg)
 	tos &^= ecnMask
 	if seg.ECT {
 		tos |= ect0

@@ -8,11 +8,13 @@ import (
 )
 
 // Write waits until all of p is in the send queue, and returns how much of it is. The octets of one Write are
-// contiguous in the stream. EPIPE after CloseWrite or when the connection has ended, after the reason for
-// that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
+// contiguous in the stream. On a connection that Waits it sends the SYN, and waits until the handshake is over
+// too; what that fails with, it returns. EPIPE after CloseWrite or when the connection has ended, after the
+// reason for that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
 func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false, false) }
 
-// TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none.
+// TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none. On a connection
+// that Waits it returns what the SYN carries, or EINPROGRESS when that is nothing.
 func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true, false) }
 
 // WriteSpan is Write of a span that the caller has filled and gives away, without a copy: on success the
@@ -32,6 +34,9 @@ func (c *TCPConn) WriteSpan(span tcp.Span) error {
 		now := s.layer.host.clock.now()
 		if err := c.writeErrorLocked(false, now); err != nil {
 			return err
+		}
+		if c.bits&waits != 0 {
+			_, _ = s.openLocked(c, nil, false) // of no error but the one that was just asked for
 		}
 		if c.bits&(connected|writing) == connected && c.tcp.SendSpan(span, now) {
 			s.afterLocked(c, now)
@@ -54,12 +59,29 @@ func (c *TCPConn) write(p []byte, try, urgent bool) (n int, err error) {
 	s.lock()
 	defer s.unlock()
 	mine := false // this call holds the bit writing
+	if c.bits&waits != 0 {
+		first := p
+		if urgent {
+			first = nil // a SYN has no urgent data
+		}
+		if n, err = s.openLocked(c, first, try); try || err != nil {
+			return n, err
+		}
+		mine = true
+		c.bits |= writing
+	}
 	for {
 		now := s.layer.host.clock.now()
-		if err = c.writeErrorLocked(try, now); err != nil || n == len(p) {
+		if err = c.writeErrorLocked(try, now); err != nil {
+			if c.bits&connected == 0 && err != syscall.EAGAIN {
+				n = 0 // what the SYN carried has come to nothing
+			}
 			break
 		}
-		if mine || c.bits&(connected|writing) == connected {
+		if n == len(p) && (!mine || c.bits&connected != 0) {
+			break
+		}
+		if c.bits&connected != 0 && (mine || c.bits&writing == 0) {
 			n += s.sendLocked(c, p[n:], urgent, now)
 			s.afterLocked(c, now)
 			if n == len(p) {
@@ -150,7 +172,12 @@ func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
 	s.wakeLocked(c, true, true)
 	s.notifyLocked(c, ReadyAll)
 	c.releaseBinding()
-	c.extra = nil
+	if c.extra != nil {
+		c.extra.watcher = nil
+	}
+	if c.extra != nil && c.extra.pendingAt == nil {
+		c.extra = nil
+	}
 	if c.bits&inTable == 0 {
 		s.afterLocked(c, now)
 	}

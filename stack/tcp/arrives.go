@@ -135,7 +135,11 @@ func (c *Conn) endByReset() {
 	c.env.Counters.ResetsIn++
 	switch c.state {
 	case SynReceived:
-		c.end(syscall.ECONNREFUSED)
+		if c.handshaking() {
+			c.end(syscall.ECONNREFUSED)
+		} else {
+			c.end(syscall.ECONNRESET)
+		}
 	case Established, FinWait1, FinWait2:
 		c.end(syscall.ECONNRESET)
 	case CloseWait:
@@ -179,13 +183,8 @@ func (c *Conn) checkACK(seg *Segment, now Time) verdict {
 			c.sendReset(seg.Ack)
 			return drop
 		}
-		c.snd.una = seg.Ack
-		c.synAcked(seg, now)
-		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
-		c.setWindow(seg)
-		c.establish(now)
-		c.set(flagACKNow)
-		return accept
+		c.handshakeDone(seg, now)
+		return c.afterACK(now)
 	}
 	if !c.ackInRange(seg) {
 		c.env.Counters.DroppedBadACK++
@@ -198,6 +197,21 @@ func (c *Conn) checkACK(seg *Segment, now Time) verdict {
 	}
 	c.acknowledge(seg, now)
 	return c.afterACK(now)
+}
+
+// handshakeDone takes the acknowledgment of our SYN in SYN-RECEIVED.
+func (c *Conn) handshakeDone(seg *Segment, now Time) {
+	c.snd.una = c.snd.iss.Add(1)
+	c.synAcked(seg, now)
+	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+	c.setWindow(seg)
+	c.establish(now)
+	c.synTextAcked(seg.Ack, now)
+	if c.has(flagActive) {
+		c.set(flagACKNow)
+	} else if c.snd.una.LessThan(seg.Ack) {
+		c.acknowledge(seg, now) // the peer has had our answer already
+	}
 }
 
 // afterACK moves the state when our FIN has been acknowledged.

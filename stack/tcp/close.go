@@ -11,6 +11,10 @@ func (c *Conn) CloseWrite(now Time) {
 	switch c.state {
 	case SynSent, SynReceived:
 		c.set(flagFINQueued)
+		if !c.handshaking() {
+			c.sending()
+			c.Output(now)
+		}
 		return
 	case Established:
 		c.state = FinWait1

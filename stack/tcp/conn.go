@@ -26,6 +26,7 @@ const (
 	flagHoldExpired                      // the override timer has released a held partial segment
 	flagTLPOut                           // a tail loss probe is out
 	flagTLPRetrans                       // and it was a retransmission
+	flagSYNText                          // text went on the SYN: what we sent, if all was taken, or received
 	flagRecvFixed                        // the user fixed the receive buffer
 	flagSendFixed                        // the user fixed the send buffer
 	flagSYNRetrans                       // our SYN or SYN-ACK was sent again
@@ -175,7 +176,9 @@ func (c *Conn) canSend() bool {
 	switch c.state {
 	case Established, CloseWait, FinWait1, Closing, LastAck:
 		return true
-	case Closed, Listen, SynSent, SynReceived, FinWait2, TimeWaitState:
+	case SynReceived:
+		return !c.handshaking()
+	case Closed, Listen, SynSent, FinWait2, TimeWaitState:
 	}
 	return false
 }

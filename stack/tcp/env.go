@@ -11,7 +11,7 @@ type Sink interface {
 type Env struct {
 	// Config is the host's configuration, with defaults applied.
 	Config *Config
-	// Secret keys the initial sequence numbers, the timestamp offsets and the SYN cookies.
+	// Secret keys the initial sequence numbers, the timestamp offsets, the SYN cookies and those of Fast Open.
 	Secret *Secret
 	// Alloc returns storage of at least n octets with one reference, which the connection then owns; Data
 	// is the whole storage.

@@ -8,6 +8,14 @@ import (
 // Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. With hasMin the
 // initial sequence number stands after minISS, that of the tuple's last incarnation.
 func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+	c.open(env, out, t, p, o, minISS, hasMin, now)
+	c.stalled, c.rtoFrom = now, now
+	c.sendSYN(now)
+	c.armSYN()
+}
+
+// open enters SYN-SENT. The SYN is still to be sent.
+func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
 	c.init(env, out, p, o, now)
 	c.set(flagActive)
 	iss, offset := env.Secret.initial(t, now)
@@ -17,16 +25,19 @@ func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS S
 	c.tsOffset = offset
 	c.snd = sendVars{una: iss, nxt: iss.Add(1), iss: iss}
 	c.state = SynSent
-	c.stalled, c.rtoFrom = now, now
 	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
 	c.rcvScale = scaleFor(receiveCap(env.Config, o))
-	c.sendSYN(now)
-	c.armSYN()
 }
 
-// sendSYN transmits our SYN, with ACK where the peer's has arrived (simultaneous open).
+// sendSYN transmits our SYN, with ACK where the peer's has arrived.
 func (c *Conn) sendSYN(now Time) {
 	seg := c.env.segment()
+	c.fillSYN(seg, now)
+	c.transmit(seg)
+}
+
+// fillSYN makes seg our SYN, or SYN-ACK.
+func (c *Conn) fillSYN(seg *Segment, now Time) {
 	seg.Seq, seg.Flags = c.snd.iss, SYN
 	seg.Options, seg.MSS = OptMSS, c.advertised
 	reply := c.state == SynReceived
@@ -37,7 +48,10 @@ func (c *Conn) sendSYN(now Time) {
 		c.clear(flagACKNow | flagACKSoon)
 	}
 	// The window of a SYN is never scaled (RFC 7323 2.2).
-	seg.Window = uint16(min(c.rcvBuf, 65535))
+	seg.Window = uint16(min(max(int(c.rcvBuf)-c.unread(), 0), 65535))
+	if reply {
+		c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt.Add(uint32(seg.Window)))
+	}
 	if !reply || c.has(flagScaled) {
 		seg.Options |= OptWindowScale
 		seg.WindowScale = c.rcvScale
@@ -52,7 +66,6 @@ func (c *Conn) sendSYN(now Time) {
 			seg.TSEcr = c.tsRecent
 		}
 	}
-	c.transmit(seg)
 }
 
 // armSYN starts the timer for a SYN: the backed-off RTO, cut short by the time that connect may take.
@@ -69,7 +82,8 @@ func (c *Conn) connectLimit() time.Duration {
 }
 
 func (c *Conn) synTimeout(now Time) {
-	if now.Sub(c.stalled) >= c.connectLimit() {
+	tired := !c.has(flagActive) && int(c.retransmits) >= c.env.Config.SYNACKRetries
+	if tired || now.Sub(c.stalled) >= c.connectLimit() {
 		c.env.Counters.UserTimeouts++
 		c.end(c.timeoutErrno())
 		return
@@ -110,10 +124,11 @@ func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
 	}
 	c.takeSYN(seg, now)
 	if ackOK {
-		c.snd.una = seg.Ack
+		c.snd.una = c.snd.iss.Add(1)
 		c.synAcked(seg, now)
 		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
 		c.establish(now)
+		c.synTextAcked(seg.Ack, now)
 		c.set(flagACKNow)
 		c.afterSYN(seg, now)
 		return
@@ -174,13 +189,7 @@ func (c *Conn) establish(now Time) {
 	c.timers[timerRetransmit] = 0
 	c.stalled = 0
 	c.soft = 0
-	c.cwnd = initialWindow(c.smss)
-	// RFC 5681 3.1 and RFC 6928 2: one segment only when the SYN was lost more than once.
-	if c.has(flagSYNRetrans) && c.totalRetrans > 1 {
-		c.cwnd = uint32(c.smss)
-	}
-	c.ssthresh = maxCwnd
-	c.recover = c.snd.iss
+	c.openCwnd()
 	c.armKeepalive(now)
 	if c.has(flagActive) {
 		c.env.Counters.ActiveOpens++
@@ -192,6 +201,17 @@ func (c *Conn) establish(now Time) {
 	if c.has(flagFINQueued) {
 		c.state = FinWait1
 	}
+}
+
+// openCwnd begins congestion control.
+func (c *Conn) openCwnd() {
+	c.cwnd = initialWindow(c.smss)
+	// RFC 5681 3.1 and RFC 6928 2: one segment only when the SYN was lost more than once.
+	if c.has(flagSYNRetrans) && c.totalRetrans > 1 {
+		c.cwnd = uint32(c.smss)
+	}
+	c.ssthresh = maxCwnd
+	c.recover = c.snd.iss
 }
 
 // afterSYN handles the text and the FIN that a SYN segment may bring along.
@@ -207,6 +227,20 @@ func (c *Conn) afterSYN(seg *Segment, now Time) {
 // Accept makes c the ESTABLISHED connection that record h has become. The caller then passes the segment
 // that completed h to SegmentArrives.
 func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Options, now Time) {
+	c.adopt(env, out, h, p, o, now)
+	switch {
+	case h.flags&halfCookie != 0:
+		c.rto = int32(initialRTO / time.Microsecond)
+	case h.retries == 0:
+		c.sampleRTT(now.Sub(h.sent))
+	default:
+		c.rto = int32(retransmittedSYNRTO / time.Microsecond)
+	}
+	c.establish(now)
+}
+
+// adopt takes over what a record knows.
+func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now Time) {
 	c.init(env, out, p, o, now)
 	c.tsOffset = h.tsOffset
 	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
@@ -234,13 +268,4 @@ func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Optio
 	if h.retries > 0 {
 		c.set(flagSYNRetrans)
 	}
-	switch {
-	case h.flags&halfCookie != 0:
-		c.rto = int32(initialRTO / time.Microsecond)
-	case h.retries == 0:
-		c.sampleRTT(now.Sub(h.sent))
-	default:
-		c.rto = int32(retransmittedSYNRTO / time.Microsecond)
-	}
-	c.establish(now)
 }

@@ -14,10 +14,13 @@ func (c *Conn) OutputEarly(now Time) (held bool) {
 }
 
 func (c *Conn) output(now Time, early bool) {
-	switch c.state {
-	case Closed, Listen, SynSent, SynReceived:
+	if c.handshaking() {
 		return
-	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
+	}
+	switch c.state {
+	case Closed, Listen:
+		return
+	case SynSent, SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
 	}
 	if c.tx != nil && c.canSend() {
 		c.sendText(now)
@@ -185,7 +188,7 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32
 	}
 	switch {
 	case n == unsent:
-		idle := c.snd.nxt == c.snd.una && whole == 0
+		idle := whole == 0 && (c.snd.nxt == c.snd.una || c.state == SynReceived && c.snd.nxt == c.snd.iss.Add(1))
 		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || !c.opts.Cork && (c.opts.NoDelay || idle) {
 			return n
 		}

@@ -4,11 +4,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"net/netip"
 	"time"
 )
 
 // Secret is the key of everything that a stranger must not guess: initial sequence numbers (RFC 6528),
-// timestamp offsets (RFC 7323 5.4) and SYN cookies (RFC 4987 3.6). It is never shown.
+// timestamp offsets (RFC 7323 5.4), SYN cookies (RFC 4987 3.6) and those of Fast Open (RFC 7413 4.1.2). It is never shown.
 type Secret [32]byte
 
 // NewSecret returns a random secret.
@@ -21,7 +22,10 @@ func NewSecret() *Secret {
 const (
 	purposeISN = iota + 1
 	purposeCookie
+	purposeFastOpen
 )
+
+func addrOnly(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
 
 // isnTick is the period of the clock part of an ISN (RFC 9293 3.4.1).
 const isnTick = 4 * time.Microsecond

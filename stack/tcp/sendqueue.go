@@ -249,10 +249,8 @@ func (c *Conn) SendQueued() int {
 
 // Writable says whether a third of the send buffer is free, or writing would fail at once.
 func (c *Conn) Writable() bool {
-	switch c.state {
-	case SynSent, SynReceived:
+	if c.handshaking() {
 		return false
-	case Established, CloseWait, Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
 	}
 	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= c.sendLimit()/3
 }

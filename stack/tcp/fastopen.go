@@ -1,0 +1,171 @@
+package tcp
+
+import "time"
+
+// TCP Fast Open (RFC 7413): text travels on the SYN, and the listener's user has it before the handshake is
+// over, if the SYN carries a cookie that this listener's host has given to the same address before.
+
+// Cookie is what the Fast Open option carries: a request for a cookie while Len is zero, else one of 4 to 16
+// octets.
+type Cookie struct {
+	Len    uint8
+	Octets [16]byte
+}
+
+const (
+	cookieLen = 8 // of those that we give
+	// cookiePeriod is how long one key makes the cookies. They are good for one period more.
+	cookiePeriod = time.Hour
+	// synOptions is the room for the options of a SYN that carries text.
+	synOptions = 40
+)
+
+// FastOpenCookie returns the cookie of the tuple's remote address for now (RFC 7413 4.1.2): a keyed hash of
+// both addresses, under a key that changes with the hour.
+func (e *Env) FastOpenCookie(t Tuple, now Time) Cookie { return e.Secret.fastOpen(t, cookieEpoch(now)) }
+
+// CheckFastOpen says whether c is a cookie for the tuple, and whether it was made with the present key, not
+// the one before.
+func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now Time) (valid, fresh bool) {
+	epoch := cookieEpoch(now)
+	if *c == e.Secret.fastOpen(t, epoch) {
+		return true, true
+	}
+	return epoch > 0 && *c == e.Secret.fastOpen(t, epoch-1), false
+}
+
+func cookieEpoch(now Time) uint64 { return uint64(now) / uint64(cookiePeriod) }
+
+func (s *Secret) fastOpen(t Tuple, epoch uint64) Cookie {
+	t.Local, t.Remote = addrOnly(t.Local), addrOnly(t.Remote)
+	h := s.prf(purposeFastOpen, t, epoch)
+	c := Cookie{Len: cookieLen}
+	copy(c.Octets[:], h[:cookieLen])
+	return c
+}
+
+// SetCookie gives a segment the Fast Open option.
+func (s *Segment) SetCookie(c Cookie) {
+	s.Options |= OptFastOpen
+	s.Cookie = c
+}
+
+// handshaking says whether the peer's answer must come before anything else is sent: not in a SYN-RECEIVED
+// that Fast Open has brought about (RFC 7413 4.2.2).
+func (c *Conn) handshaking() bool {
+	switch c.state {
+	case SynSent:
+		return true
+	case SynReceived:
+		return c.has(flagActive)
+	case Closed, Listen, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWaitState:
+	}
+	return false
+}
+
+// ConnectLater is Connect that leaves the SYN to OpenWith.
+func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+	c.open(env, out, t, p, o, minISS, hasMin, now)
+}
+
+// OpenWith transmits the SYN of ConnectLater with a cookie, or a request for one. Behind a cookie the first
+// octets of p travel along, as many as fit in a segment of mss, the peer's MSS of last time (RFC 7413 4.2.1);
+// 0 means the family's default. It returns how many those are, which the connection has taken.
+func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
+	if c.state != SynSent || c.timers[timerRetransmit] != 0 {
+		return 0
+	}
+	c.stalled, c.rtoFrom = now, now
+	n := 0
+	if cookie.Len > 0 && len(p) > 0 {
+		if mss == 0 {
+			mss = c.defaultMSS()
+		}
+		n = min(len(p), max(int(min(mss, advertisedMSS(c.maxSegment, c.opts.MaxSeg)))-synOptions, 0), c.SendSpace())
+	}
+	if n > 0 {
+		tx := c.sending()
+		tx.q.write(p[:n], c.env.Alloc)
+		c.chargeSend()
+		tx.sb.sent(c.snd.nxt, uint32(n), now)
+		c.snd.nxt = c.snd.nxt.Add(uint32(n))
+		c.env.Counters.OctetsOut += uint64(n)
+		c.set(flagSYNText)
+	}
+	c.sendFastSYN(cookie, uint32(n), now)
+	c.armSYN()
+	return n
+}
+
+// sendFastSYN transmits the first SYN, or SYN-ACK, with the Fast Open option and n octets of text. Those that
+// repeat it carry neither, for a path that may not let them through (RFC 7413 4.2.1).
+func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now Time) {
+	seg := c.env.segment()
+	c.fillSYN(seg, now)
+	seg.SetCookie(cookie)
+	if n > 0 {
+		c.env.gather = c.tx.q.gather(c.env.gather[:0], c.snd.iss.Add(1), n)
+		seg.Gather, seg.TextLen = c.env.gather, n
+	}
+	c.transmit(seg)
+	clear(c.env.gather)
+}
+
+// synTextAcked looks what the peer has taken of the text that our SYN carried. The rest leaves at once, and
+// is no sign of congestion (RFC 7413 4.2.2). Whatever was written meanwhile counts as waiting from now on.
+func (c *Conn) synTextAcked(ack Seq, now Time) {
+	tx := c.tx
+	if tx == nil {
+		return
+	}
+	c.stalled, c.rtoFrom = now, now
+	if !c.has(flagActive) || c.snd.una == c.snd.nxt {
+		return
+	}
+	if c.snd.una.LessThan(ack) {
+		c.snd.una = ack
+		tx.sb.ack(ack, func(*record) {})
+		tx.q.free(ack)
+		c.chargeSend()
+	}
+	if c.snd.una == c.snd.nxt {
+		c.events |= Drained
+		return
+	}
+	c.clear(flagSYNText)
+	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
+		tx.sb.lose(i)
+	}
+	tx.force = true
+}
+
+// SYNTextTaken says whether text on the SYN has reached the peer's user, or the peer's ours, so that Fast Open
+// has worked. It is meaningful from ESTABLISHED on.
+func (c *Conn) SYNTextTaken() bool { return c.has(flagSYNText) }
+
+// SYNRepeated says whether our SYN was sent more than once.
+func (c *Conn) SYNRepeated() bool { return c.has(flagSYNRetrans) }
+
+// AcceptFastOpen makes c a connection in SYN-RECEIVED of a SYN whose cookie is good, and takes its text. h was
+// made by Init from the same SYN. The SYN-ACK leaves at once, with the cookie if there is one to give; text may
+// be written at once, and leaves too.
+func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie Cookie, now Time) {
+	c.adopt(env, out, h, p, o, now)
+	c.snd.una = h.iss
+	c.state = SynReceived
+	c.stalled, c.rtoFrom = now, now
+	c.openCwnd()
+	seg.Seq, seg.Flags = seg.Seq.Add(1), ACK
+	c.trim(seg)
+	if seg.TextLen > 0 && !c.noRoom() {
+		c.takeText(seg, now)
+		c.set(flagSYNText)
+	}
+	c.timers[timerACK] = 0 // the SYN-ACK acknowledges it
+	if cookie.Len > 0 {
+		c.sendFastSYN(cookie, 0, now)
+	} else {
+		c.sendSYN(now)
+	}
+	c.armSYN()
+}
