@@ -20,9 +20,13 @@ type seg struct {
 	port     uint16 // ours; 0 means 80
 	peer     uint16 // the peer's port; 0 means 1000
 	text     string
+	cookie   string // of Fast Open: its octets, or "?" for a request
 }
 
 func (s seg) String() string {
+	if s.cookie != "" {
+		return fmt.Sprintf("%s seq=%d ack=%d port=%d peer=%d %q cookie=%q", s.flags, s.seq, s.ack, s.port, s.peer, s.text, s.cookie)
+	}
 	return fmt.Sprintf("%s seq=%d ack=%d port=%d peer=%d %q", s.flags, s.seq, s.ack, s.port, s.peer, s.text)
 }
 
@@ -43,6 +47,12 @@ func (s seg) frame() []byte {
 	h := wire.TCP{SrcPort: s.peer, DstPort: s.port, Seq: s.seq, Ack: s.ack, Window: 65535}
 	for _, c := range s.flags {
 		h.Flags |= 1 << strings.IndexRune(flagLetters, c)
+	}
+	if s.cookie != "" {
+		h.Options.Has |= wire.TCPOptFastOpen
+		if s.cookie != "?" {
+			h.Options.FastOpenLen = uint8(copy(h.Options.FastOpen[:], s.cookie))
+		}
 	}
 	return in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, []byte(s.text))))
 }
@@ -79,6 +89,12 @@ func (b *bed) sent() []seg {
 			b.Fatalf("sent: %v", err)
 		}
 		s := seg{seq: h.Seq, ack: h.Ack, port: h.SrcPort, peer: h.DstPort, text: string(text)}
+		if o := &h.Options; o.Has&wire.TCPOptFastOpen != 0 {
+			s.cookie = "?"
+			if o.FastOpenLen > 0 {
+				s.cookie = string(o.FastOpen[:o.FastOpenLen])
+			}
+		}
 		for i, c := range flagLetters {
 			if h.Flags&(1<<i) != 0 {
 				s.flags += string(c)
