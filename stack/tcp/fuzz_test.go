@@ -97,16 +97,17 @@ func (f *fuzzEnd) check() {
 		}
 	}
 	if c.rx != nil {
-		charge := 0
+		charge, text := 0, 0
 		for i := range c.rx.ooo.pieces {
 			p := &c.rx.ooo.pieces[i]
 			charge += pinned(p.span)
+			text += len(p.span.Data)
 			if i > 0 && p.seq.LessThan(c.rx.ooo.pieces[i-1].end()) || p.seq.LessThanEq(c.rcv.nxt) {
 				f.t.Fatal("pieces overlap or lie behind RCV.NXT")
 			}
 		}
-		if charge != c.rx.ooo.charge {
-			f.t.Fatalf("charge %d, want %d", c.rx.ooo.charge, charge)
+		if charge != c.rx.ooo.charge || text != c.rx.ooo.text {
+			f.t.Fatalf("charge %d for %d octets of text, want %d for %d", c.rx.ooo.charge, c.rx.ooo.text, charge, text)
 		}
 	}
 	if ev&EnteredTimeWait != 0 {

@@ -13,10 +13,10 @@ func (p *piece) end() Seq { return p.seq.Add(uint32(len(p.span.Data))) }
 // sends single octets with gaps between them cannot make us spend much on either (CVE-2018-5390).
 type reassembly struct {
 	pieces []piece
-	// charge is the memory that the pieces pin, with their overhead, in octets.
-	charge int
-	fin    bool
-	finSeq Seq
+	// charge is the memory that the pieces pin, with their overhead, in octets; text is what of it is text.
+	charge, text int
+	fin          bool
+	finSeq       Seq
 	// recent are the blocks to report, newest first (RFC 2018 4); dup is a duplicate to report once (RFC 2883).
 	recent    [4]Block
 	numRecent uint8
@@ -25,8 +25,14 @@ type reassembly struct {
 }
 
 const (
-	maxPieces     = 2048
 	pieceOverhead = 64
+	// leastPieces is how many pieces may be held whatever the limit.
+	leastPieces = 2048
+	// pieceShare is how many octets of a larger limit each further piece must stand for. Full segments of an
+	// Ethernet are larger: a flight of them behind one hole is held whole.
+	pieceShare = 1024
+	// fewPieces are moved to the front of their array when those before them are taken.
+	fewPieces = 256
 )
 
 // idle says whether there is nothing to remember.
@@ -59,8 +65,9 @@ func (a *reassembly) after(seq Seq) int {
 }
 
 // insert keeps what of text at seq is not yet held, and reports the block that it became part of. It
-// borrows text. limit bounds the memory; what stands farthest to the right is given up first, and insert
-// returns how many octets that was.
+// borrows text. limit is the receive buffer. Text is never more, since the window that it came in was offered
+// out of it, and what it pins beyond may be as much again. Past that what stands farthest to the right is given
+// up first, and insert returns how many octets that was.
 func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (pruned int) {
 	end := seq.Add(uint32(len(t.Data)))
 	for i := a.after(seq); seq.LessThan(end); i++ {
@@ -88,7 +95,7 @@ func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (p
 		t.Data = t.Data[n:]
 		seq = stop
 	}
-	for (a.charge > limit || len(a.pieces) > maxPieces) && len(a.pieces) > 0 {
+	for (a.charge-a.text > limit || len(a.pieces) > max(leastPieces, limit/pieceShare)) && len(a.pieces) > 0 {
 		pruned += a.prune()
 	}
 	return pruned
@@ -104,6 +111,7 @@ func (a *reassembly) extend(i int, seq Seq, part Span) bool {
 		return false
 	}
 	p.span.Data = append(p.span.Data, part.Data...)
+	a.text += len(part.Data)
 	return true
 }
 
@@ -117,6 +125,7 @@ func (a *reassembly) place(i int, seq Seq, part Span, alloc func(int) Span) int 
 	copy(a.pieces[i+1:], a.pieces[i:])
 	a.pieces[i] = piece{seq: seq, span: s}
 	a.charge += pinned(s)
+	a.text += len(s.Data)
 	return i
 }
 
@@ -134,6 +143,7 @@ func (a *reassembly) prune() int {
 	n := len(p.span.Data)
 	left := p.seq
 	a.charge -= pinned(p.span)
+	a.text -= n
 	p.span.release()
 	a.pieces = a.pieces[:k]
 	a.fin = false
@@ -160,12 +170,7 @@ func (a *reassembly) report(seq Seq) {
 		return // it was given up
 	}
 	b := Block{a.pieces[i].seq, a.pieces[i].end()}
-	for k := i - 1; k >= 0 && a.pieces[k].end() == b.Left; k-- {
-		b.Left = a.pieces[k].seq
-	}
-	for k := i + 1; k < len(a.pieces) && a.pieces[k].seq == b.Right; k++ {
-		b.Right = a.pieces[k].end()
-	}
+	a.widen(&b, i)
 	list := [4]Block{b}
 	n := uint8(1)
 	for _, old := range a.recent[:a.numRecent] {
@@ -178,6 +183,48 @@ func (a *reassembly) report(seq Seq) {
 	a.recent, a.numRecent = list, n
 }
 
+// drop forgets the first n pieces. Many that stay are left where they are: to move them for each hole that is
+// filled would take longer the more holes there are.
+func (a *reassembly) drop(n int) {
+	if k := len(a.pieces) - n; k <= fewPieces {
+		copy(a.pieces, a.pieces[n:])
+		clear(a.pieces[k:])
+		a.pieces = a.pieces[:k]
+		return
+	}
+	clear(a.pieces[:n])
+	a.pieces = a.pieces[n:]
+}
+
+// widen makes b, which is piece i, the whole run that the piece is part of. A run that was reported before is
+// passed in one step: behind a hole runs grow by one piece for each segment of a flight.
+func (a *reassembly) widen(b *Block, i int) {
+	known := func(match func(old Block) bool) (Block, bool) {
+		for _, old := range a.recent[:a.numRecent] {
+			if old.Left.LessThan(old.Right) && match(old) {
+				return old, true
+			}
+		}
+		return Block{}, false
+	}
+	for k := i - 1; k >= 0 && a.pieces[k].end() == b.Left; k-- {
+		if old, ok := known(func(old Block) bool { return old.Right == b.Left }); ok {
+			b.Left = old.Left
+			k = a.after(old.Left)
+			continue
+		}
+		b.Left = a.pieces[k].seq
+	}
+	for k := i + 1; k < len(a.pieces) && a.pieces[k].seq == b.Right; k++ {
+		if old, ok := known(func(old Block) bool { return old.Left == b.Right }); ok {
+			b.Right = old.Right
+			k = a.after(old.Right) - 1
+			continue
+		}
+		b.Right = a.pieces[k].end()
+	}
+}
+
 // take moves what has come into order at nxt to r and returns the new RCV.NXT.
 func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
 	n := 0
@@ -187,6 +234,7 @@ func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
 			break
 		}
 		a.charge -= pinned(p.span)
+		a.text -= len(p.span.Data)
 		if skip := nxt.Distance(p.seq); skip < uint32(len(p.span.Data)) && keep {
 			nxt = p.end()
 			p.span.Data = p.span.Data[skip:]
@@ -197,9 +245,7 @@ func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
 		}
 	}
 	if n > 0 {
-		k := copy(a.pieces, a.pieces[n:])
-		clear(a.pieces[k:])
-		a.pieces = a.pieces[:k]
+		a.drop(n)
 	}
 	kept := uint8(0)
 	for _, b := range a.recent[:a.numRecent] {
