@@ -251,7 +251,11 @@ func (r *runner) send(st *statement) error {
 		if s.dst.Port() == 0 {
 			return fmt.Errorf("the host's port of flow %s is not known yet", f.name)
 		}
-		b := r.ethernet(s.packet())
+		p := s.packet()
+		if mtu := r.port.Info().MTU; len(p) > mtu {
+			return fmt.Errorf("a packet of %d octets on a link of %d", len(p), mtu)
+		}
+		b := r.ethernet(p)
 		if a := s.dst.Addr(); a.IsMulticast() {
 			ip := a.As4()
 			copy(b, []byte{1, 0, 0x5e, ip[1] & 0x7f, ip[2], ip[3]})
