@@ -101,11 +101,16 @@ func (c *TCPConn) write(p []byte, try, urgent bool) (n int, err error) {
 		s.waitWriteLocked(c, now)
 	}
 	if mine {
-		c.bits &^= writing
-		s.wakeLocked(c, false, true) // the next writer
-		s.notifyLocked(c, ReadyOut)
+		s.doneWritingLocked(c)
 	}
 	return n, err
+}
+
+// doneWritingLocked lets the next writer of c write.
+func (s *shard) doneWritingLocked(c *TCPConn) {
+	c.bits &^= writing
+	s.wakeLocked(c, false, true)
+	s.notifyLocked(c, ReadyOut)
 }
 
 // writeErrorLocked returns why a write cannot go on.

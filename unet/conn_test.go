@@ -146,27 +146,6 @@ func TestGigabyte(t *testing.T) {
 	})
 }
 
-func TestWritevIsOneStream(t *testing.T) {
-	client, server, _ := pair(t, sim.Config{})
-	c, s := connection(t, client, server)
-	bufs := [][]byte{random(1, 10), nil, random(2, 100_000), random(3, 1)}
-	done := make(chan error, 1)
-	go func() {
-		n, err := c.Writev(bufs)
-		if n != 100_011 && err == nil {
-			err = io.ErrShortWrite
-		}
-		done <- errors.Join(err, c.Close())
-	}()
-	got, err := io.ReadAll(s)
-	if err := errors.Join(err, <-done); err != nil {
-		t.Error(err)
-	}
-	if !bytes.Equal(got, bytes.Join(bufs, nil)) {
-		t.Error("the stream is not the buffers in order")
-	}
-}
-
 func TestLocalhost(t *testing.T) {
 	h, err := Open(Config{})
 	if err != nil {

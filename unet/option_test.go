@@ -1,10 +1,6 @@
 package unet
 
 import (
-	"bytes"
-	"errors"
-	"io"
-	"math/rand/v2"
 	"net"
 	"syscall"
 	"testing"
@@ -12,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -46,70 +41,4 @@ func TestKeepAliveOptions(t *testing.T) {
 	if err := setKeepAlive(&o, net.KeepAliveConfig{Count: 128}); err != syscall.EINVAL {
 		t.Errorf("count 128: %v", err)
 	}
-}
-
-// writes records each Write, and fails with err once limit octets are taken.
-type writes struct {
-	calls [][]byte
-	limit int
-	err   error
-}
-
-func (w *writes) Write(p []byte) (int, error) {
-	n := min(len(p), w.limit)
-	w.limit -= n
-	w.calls = append(w.calls, bytes.Clone(p[:n]))
-	if n < len(p) {
-		return n, w.err
-	}
-	return n, nil
-}
-
-func TestWritev(t *testing.T) {
-	sizes := func(w writes) (n []int) {
-		for _, c := range w.calls {
-			n = append(n, len(c))
-		}
-		return n
-	}
-	text := func(lengths ...int) (bufs [][]byte) {
-		rng := rand.NewChaCha8([32]byte{1})
-		for _, n := range lengths {
-			b := make([]byte, n)
-			rng.Read(b)
-			bufs = append(bufs, b)
-		}
-		return bufs
-	}
-	const full = link.MaxBuffer
-	tests := []struct {
-		name string
-		bufs [][]byte
-		want []int
-	}{
-		{"none", nil, nil},
-		{"empty ones", text(0, 0), nil},
-		{"small ones share a write", text(10, 0, 20, 30), []int{60}},
-		{"one large is written from where it stands", text(full * 2), []int{full * 2}},
-		{"small, large, small", text(10, full, 20), []int{full, 30}},
-		{"just full", text(full-1, 1), []int{full}},
-	}
-	for _, tt := range tests {
-		w := writes{limit: 1 << 30}
-		n, err := writev(&w, tt.bufs)
-		want := bytes.Join(tt.bufs, nil)
-		if got := bytes.Join(w.calls, nil); err != nil || n != int64(len(want)) || !bytes.Equal(got, want) {
-			t.Errorf("%s: %d of %d octets, %v", tt.name, n, len(want), err)
-		}
-		if diff := cmp.Diff(tt.want, sizes(w)); diff != "" {
-			t.Errorf("%s: -want +got\n%s", tt.name, diff)
-		}
-	}
-	t.Run("an error ends it with the octets taken", func(t *testing.T) {
-		w := writes{limit: full + 5, err: io.ErrClosedPipe}
-		n, err := writev(&w, text(10, full, full))
-		if n != full+5 || !errors.Is(err, io.ErrClosedPipe) || len(w.calls) != 2 {
-			t.Errorf("%d, %v after %v", n, err, sizes(w))
-		}
-	})
 }

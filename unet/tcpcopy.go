@@ -116,49 +116,18 @@ func (c *TCPConn) spansTo(w io.Writer) (total int64, err error) {
 }
 
 // Writev writes the buffers in order, as one Write of all of them would, and returns how many octets it
-// took: small ones share segments. It is what net.Buffers does for package net's own connections; through
-// net.Buffers.WriteTo this connection gets one Write for each buffer. Buffers of together more than 64 KiB
-// are several Writes, between which another goroutine's may come. bufs is not changed.
+// took: small ones share segments, and no other Write comes between. It is what net.Buffers does for package
+// net's own connections; through net.Buffers.WriteTo this connection gets one Write for each buffer. bufs is
+// not changed.
 func (c *TCPConn) Writev(bufs [][]byte) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	return writev(c, bufs)
-}
-
-// writev gathers bufs in a pooled buffer and writes that whenever it is full. What would fill it alone is
-// written from where it stands.
-func writev(w io.Writer, bufs [][]byte) (total int64, err error) {
-	var rest int
-	for _, b := range bufs {
-		rest += len(b)
+	n, err := c.conn.Writev(bufs)
+	if err != nil {
+		return n, c.opError("writev", "writev", err)
 	}
-	gather := link.NewBuffer(min(rest, largeCopy))
-	defer gather.Release()
-	room, used := gather.Bytes(), 0
-	put := func(b []byte) {
-		var n int
-		if err == nil && len(b) > 0 {
-			n, err = w.Write(b)
-			total += int64(n)
-		}
-	}
-	for _, b := range bufs {
-		for len(b) > 0 && err == nil {
-			if used == 0 && len(b) >= len(room) {
-				put(b)
-				break
-			}
-			n := copy(room[used:], b)
-			used, b = used+n, b[n:]
-			if used == len(room) {
-				put(room)
-				used = 0
-			}
-		}
-	}
-	put(room[:used])
-	return total, err
+	return n, nil
 }
 
 var _ io.WriterTo = (*net.Buffers)(nil) // which Writev stands in for
