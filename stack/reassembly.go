@@ -43,6 +43,7 @@ type datagram struct {
 	length    int        // of the whole payload; -1 until the last fragment is there
 	header    []byte     // the IP header of the first fragment; nil until it is there
 	tos       uint8
+	ecn       uint8 // a bit for each ECN codepoint that was seen
 	broadcast bool
 	refused   bool
 	charge    int
@@ -119,8 +120,13 @@ func (t *reassembly) add(ip *wire.IPv4, p *packet) (whole *packet, proto uint8) 
 		d.header = bytes.Clone(p.header)
 		d.tos |= p.tos
 	}
-	if p.tos&3 == 3 { // one fragment that met congestion marks the datagram (RFC 3168 5.3)
-		d.tos |= 3
+	const marked, unmarkable = 1 << ce, 1 << notECT
+	if d.ecn |= 1 << (p.tos & ecnMask); d.ecn&marked != 0 {
+		if d.ecn&unmarkable != 0 { // no marking of the whole says both (RFC 3168 5.3)
+			t.refuseLocked(d)
+			return nil, 0
+		}
+		d.tos |= ce
 	}
 	if d.have == d.length {
 		return t.completeLocked(d, p.ttl), key.proto

@@ -123,7 +123,7 @@ func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
 		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
 	}
 	seg.Cookie = cookieOf(o)
-	seg.CE, seg.ECT = p.tos&ecnMask == ecnMask, p.tos&ecnMask != 0
+	seg.CE, seg.ECT = p.tos&ecnMask == ce, p.tos&ecnMask != notECT
 	seg.Text = tcp.Span{Data: text}
 	if p.buf != nil {
 		seg.Text.Owner = p.buf

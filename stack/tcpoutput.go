@@ -15,10 +15,12 @@ func (k *connSink) Transmit(seg *tcp.Segment) {
 	c.shard.transmitLocked(c.route, c.ports, ttl, tos, seg)
 }
 
-// ecnMask is the part of the traffic class that is TCP's own, ect0 the codepoint ECT(0) (RFC 3168 5).
+// ecnMask is the part of the traffic class that is TCP's own, with the codepoints Not-ECT, ECT(0) and CE (RFC 3168 5).
 const (
 	ecnMask = 3
+	notECT  = 0
 	ect0    = 2
+	ce      = 3
 )
 
 // transmitLocked builds the header of seg and passes it to the route. ports is as in flow.

@@ -30,6 +30,6 @@ type Info struct {
 	TotalRetrans             uint32 // segments
 	CongestionControl        string
 	WindowScale, RcvScale    uint8
-	Timestamps, SACK         bool
+	Timestamps, SACK, ECN    bool
 	SoftError                syscall.Errno
 }

@@ -48,6 +48,7 @@ func (c *Conn) arrivesSynchronized(seg *Segment, now Time) {
 	if c.checkACK(seg, now) == drop {
 		return
 	}
+	c.noteCE(seg)
 	c.checkURG(seg)
 	c.segmentText(seg, now)
 }

@@ -36,6 +36,8 @@ type Config struct {
 	SendBuffer, MaxSendBuffer int
 	// CongestionControl names the controller of new connections: "cubic" (default) or "reno".
 	CongestionControl string
+	// ECN says what connections do about Explicit Congestion Notification (RFC 3168). Default ECNPassive.
+	ECN ECN
 	// NoTimestamps and NoSACK keep the options out of our SYNs.
 	NoTimestamps, NoSACK bool
 	// TimeWaitObeysReset lets a RST end TIME-WAIT early (RFC 1337's hazard). Default off (ledger Z-8).
@@ -70,6 +72,9 @@ func (c Config) WithDefaults() Config {
 	number(&c.MaxRecvBuffer, 6<<20, c.RecvBuffer, 1<<30)
 	number(&c.SendBuffer, 128<<10, 4608, 1<<30)
 	number(&c.MaxSendBuffer, 4<<20, c.SendBuffer, 1<<30)
+	if c.ECN == ECNDefault {
+		c.ECN = ECNPassive
+	}
 	if c.CongestionControl == "" {
 		c.CongestionControl = "cubic"
 	}
@@ -102,6 +107,8 @@ type Options struct {
 	RecvBuffer, SendBuffer int32
 	// MaxSeg caps the MSS in octets in both directions; zero for none.
 	MaxSeg uint16
+	// ECN is Config.ECN for this connection; the zero value leaves it to that.
+	ECN ECN
 	// TTL is the IPv4 TTL or IPv6 hop limit of what the connection sends, TOS its traffic class; the ECN
 	// bits of TOS are TCP's own. TTL zero means the host's default.
 	TTL, TOS uint8

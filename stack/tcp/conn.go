@@ -30,6 +30,9 @@ const (
 	flagRecvFixed                        // the user fixed the receive buffer
 	flagSendFixed                        // the user fixed the send buffer
 	flagSYNRetrans                       // our SYN or SYN-ACK was sent again
+	flagECN                              // both SYNs agreed on ECN (RFC 3168)
+	flagEchoCE                           // text came with Congestion Experienced, and no CWR since
+	flagCWR                              // the window was reduced, and the peer has yet to be told
 	flagInteractive                      // text is answered by text: hold ACKs back from the start
 )
 
@@ -38,6 +41,7 @@ type caState uint8
 
 const (
 	caOpen     caState = iota
+	caCWR              // the window was cut for congestion that ECN has told, until what was in flight is acknowledged
 	caRecovery         // fast recovery (RFC 6675, RFC 8985, RFC 9937)
 	caLoss             // after a retransmission timeout
 )

@@ -8,13 +8,13 @@ import (
 // A SYN cookie is an initial sequence number that stands for a half-open record that nobody keeps (RFC 4987
 // 3.6): three bits of a minute counter, three of the MSS, and a keyed hash of both with the tuple and the
 // peer's own number. The six bits that are no hash are masked with a keyed hash of the tuple, so that cookies
-// show neither the time nor each other (RFC 6528). Window scale and SACK travel in the low bits of the timestamp,
+// show neither the time nor each other (RFC 6528). Window scale, SACK and ECN travel in the low bits of the timestamp,
 // if there is one.
 const (
 	cookieMinute   = time.Minute
 	cookieHashBits = 26
 	cookieHashMask = 1<<cookieHashBits - 1
-	stampBits      = 5 // four of window scale, one of SACK
+	stampBits      = 6 // four of window scale, one of SACK, one of ECN
 	stampMask      = 1<<stampBits - 1
 	stampNoScale   = 15
 )
@@ -27,7 +27,7 @@ func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 	h.flags |= halfCookie
 	if h.flags&halfTimestamps == 0 {
 		// There is nowhere to remember these.
-		h.flags &^= halfScaled | halfSACK
+		h.flags &^= halfScaled | halfSACK | halfECN
 		h.sndScale, h.rcvScale = 0, 0
 	}
 	index := 0
@@ -65,6 +65,9 @@ func (h *HalfOpen) cookieStamp(stamp uint32) uint32 {
 	if h.flags&halfSACK != 0 {
 		bits |= 1 << 4
 	}
+	if h.flags&halfECN != 0 {
+		bits |= 1 << 5
+	}
 	v := stamp&^stampMask | bits
 	if int32(v-stamp) > 0 {
 		v -= 1 << stampBits
@@ -97,8 +100,11 @@ func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 			syn.Options |= OptWindowScale
 			syn.WindowScale = uint8(scale)
 		}
-		if bits>>4 != 0 {
+		if bits&(1<<4) != 0 {
 			syn.Options |= OptSACKPermitted
+		}
+		if bits&(1<<5) != 0 {
+			syn.Flags = SYN | ECE | CWR
 		}
 	}
 	h.take(env, p, o, &syn)

@@ -1,10 +1,17 @@
 package tcp
 
-// sendSegment transmits n octets of text from seq, with FIN where fin says so.
-func (c *Conn) sendSegment(seq Seq, n uint32, fin bool, now Time) {
+// sendSegment transmits n octets of text from seq, with FIN where fin says so. fresh: they were never sent before.
+func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, ACK
 	if n > 0 {
+		if fresh && c.has(flagECN) { // only what is new may be marked (RFC 3168 6.1.5)
+			seg.ECT = true
+			if c.has(flagCWR) {
+				seg.Flags |= CWR
+				c.clear(flagCWR)
+			}
+		}
 		c.env.gather = c.tx.q.gather(c.env.gather[:0], seq, n)
 		seg.Gather, seg.TextLen = c.env.gather, n
 		if seq.Add(n) == c.tx.q.end {
@@ -63,6 +70,9 @@ func (c *Conn) fill(seg *Segment, now Time) {
 	if c.has(flagTimestamps) {
 		seg.Options |= OptTimestamps
 		seg.TSVal, seg.TSEcr = c.tsNow(now), c.tsRecent
+	}
+	if c.has(flagEchoCE) {
+		seg.Flags |= ECE
 	}
 	c.fillSACK(seg)
 	c.fillUrgent(seg)

@@ -64,6 +64,7 @@ type Counters struct {
 	Timeouts                     uint64 // expiries of the retransmission timer
 	FastRecoveries               uint64 // entries into loss recovery
 	SpuriousTimeouts             uint64 // timeouts undone by F-RTO or D-SACK
+	ECNReductions                uint64 // windows reduced because the peer echoed congestion (RFC 3168)
 	SpuriousRecoveries           uint64 // fast recoveries undone by D-SACK
 	Probes                       uint64 // zero-window, keepalive and tail loss probes
 	ResetsIn, ResetsOut          uint64 // segments with RST accepted and sent

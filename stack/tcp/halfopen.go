@@ -40,6 +40,7 @@ const (
 	halfSACK
 	halfTimestamps
 	halfCookie
+	halfECN
 )
 
 // Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). With hasMin the initial sequence number
@@ -77,6 +78,9 @@ func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 	if seg.Options&OptSACKPermitted != 0 && !env.Config.NoSACK {
 		h.flags |= halfSACK
 	}
+	if asksECN(seg) && o.ecn(env.Config) != ECNOff {
+		h.flags |= halfECN
+	}
 	if seg.Options&OptTimestamps != 0 && !env.Config.NoTimestamps {
 		h.flags |= halfTimestamps
 		h.tsRecent = seg.TSVal
@@ -87,6 +91,9 @@ func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
 	*reply = Segment{Seq: h.iss, Ack: h.irs.Add(1), Flags: SYN | ACK, Window: h.rcvWnd,
 		Options: OptMSS, MSS: h.ourMSS}
+	if h.flags&halfECN != 0 {
+		reply.Flags |= ECE
+	}
 	if h.flags&halfScaled != 0 {
 		reply.Options |= OptWindowScale
 		reply.WindowScale = h.rcvScale

@@ -39,6 +39,7 @@ type seg struct {
 	text  string
 	sack  []Block // relative
 	gso   uint16
+	ce    bool   // incoming: the IP header says Congestion Experienced
 	tsval uint32 // incoming: overrides the lab's
 }
 
@@ -148,6 +149,7 @@ func (l *lab) raw(s seg) {
 			text[i] = byte(s.seq + uint32(i))
 		}
 	}
+	in.CE, in.ECT = s.ce, s.ce
 	in.Text, in.TextLen = Span{Data: text}, uint32(len(text))
 	if l.ts {
 		in.Options |= OptTimestamps

@@ -47,6 +47,7 @@ func (c *Conn) fillSYN(seg *Segment, now Time) {
 		c.rcv.acked = c.rcv.nxt
 		c.clear(flagACKNow | flagACKSoon)
 	}
+	seg.Flags |= c.synECN()
 	// The window of a SYN is never scaled (RFC 7323 2.2).
 	seg.Window = uint16(min(max(int(c.rcvBuf)-c.unread(), 0), 65535))
 	if reply {
@@ -167,6 +168,7 @@ func (c *Conn) takeSYN(seg *Segment, now Time) {
 		c.set(flagTimestamps)
 		c.tsRecent, c.tsRecentAt = seg.TSVal, now
 	}
+	c.agreeECN(seg)
 	c.setMSS()
 	c.rmss = min(c.defaultMSS(), c.advertised)
 }
@@ -257,6 +259,9 @@ func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now Ti
 	}
 	if h.flags&halfSACK != 0 {
 		c.set(flagSACK)
+	}
+	if h.flags&halfECN != 0 {
+		c.set(flagECN)
 	}
 	if h.flags&halfTimestamps != 0 {
 		c.set(flagTimestamps)

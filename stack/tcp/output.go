@@ -141,7 +141,7 @@ func (c *Conn) resend(i int, now Time) {
 	if !r.seq.LessThan(tx.q.end) {
 		text = 0
 	}
-	c.sendSegment(r.seq, text, text < r.n, now)
+	c.sendSegment(r.seq, text, text < r.n, false, now)
 }
 
 // sendNew sends the next run of text that was not sent before, with the FIN when it follows and fits, and
@@ -164,7 +164,11 @@ func (c *Conn) sendNew(now Time) bool {
 	}
 	usable := edge.Distance(c.snd.nxt)
 	mss := c.segmentSize()
-	n := min(unsent, usable, room, c.superSize(mss))
+	super := c.superSize(mss)
+	if c.has(flagCWR) {
+		super = mss // so that CWR is said once
+	}
+	n := min(unsent, usable, room, super)
 	if n%mss != 0 {
 		n = c.holdPartial(n, unsent, usable, room, mss, now)
 		if n == 0 && unsent > 0 {
@@ -241,7 +245,7 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 	}
 	c.timers[timerHold] = 0
 	c.clear(flagHoldExpired)
-	c.sendSegment(seq, n, fin, now)
+	c.sendSegment(seq, n, fin, true, now)
 }
 
 // restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1).

@@ -60,11 +60,15 @@ func TestRACK(t *testing.T) {
 		reo.recovered()
 		window(25)
 	})
-	t.Run("C-RACK-3 a path that reorders by 20 ms sends nothing in vain after the first D-SACK", func(t *testing.T) {
+	t.Run("C-RACK-3 a path that reorders by more than a quarter of MinRTT sends nothing in vain after the first D-SACK", func(t *testing.T) {
 		for seed := range uint64(5) {
 			w := newWire(t, Config{}, DefaultOptions(), impairment{delay: 40 * time.Millisecond, reor: 0.02}, seed)
 			w.trace = func(from *end, s *Segment) {
 				c := &from.conn
+				w.imp.delay = 20 * time.Millisecond
+				if from == w.a { // half of it is what a segment may come late by
+					w.imp.delay = 60 * time.Millisecond
+				}
 				probe := c.timers[timerRetransmit] == 0
 				if c.cc != nil && c.cc.loss.dsacks > 0 && !probe && s.TextLen > 0 && s.Seq.LessThan(c.snd.nxt.Sub(s.Len())) {
 					t.Fatalf("seed %d: %d sent again after %d D-SACKs", seed, s.Seq.Distance(c.snd.iss), c.cc.loss.dsacks)
@@ -137,6 +141,12 @@ func TestRACK(t *testing.T) {
 		if l.conn.cwnd != 1460 {
 			t.Errorf("cwnd %d", l.conn.cwnd)
 		}
+
+		l = flight(t, Config{}, true, 10)
+		l.conn.tx.rackRTT = time.Second // nothing is overdue
+		l.conn.timeoutRecovery(l.now)
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
 	})
 }
 

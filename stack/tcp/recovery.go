@@ -17,6 +17,7 @@ type recovery struct {
 	force                           bool // the next segment leaves whatever cwnd says
 
 	frto    frtoStep
+	cwrEnd  Seq    // SND.NXT when ECN has cut the window
 	lossUna Seq    // snd.una at the last timeout
 	reno    uint32 // octets that duplicate ACKs say have left, without SACK
 }
@@ -49,12 +50,19 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 		c.countDuplicate(ev)
 	}
 	c.endTLP(seg, ev, now)
+	if c.ca == caCWR && tx.cwrEnd.LessThanEq(c.snd.una) {
+		c.ca = caOpen
+	}
+	echo := seg.Has(ECE) && c.has(flagECN)
+	if echo {
+		c.heedECE(ev, now)
+	}
 	switch c.ca {
-	case caOpen:
+	case caOpen, caCWR:
 		if tx.sb.lost > 0 {
 			c.enterRecovery(ev, now)
 			c.prr(ev.delivered, false)
-		} else if ev.acked > 0 {
+		} else if ev.acked > 0 && c.ca == caOpen && !echo {
 			c.grow(ev, now)
 		}
 	case caRecovery:
@@ -135,7 +143,7 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 func (c *Conn) renoLimit() uint32 {
 	flight := c.flightSize()
 	switch c.ca {
-	case caOpen:
+	case caOpen, caCWR:
 		flight = min(flight, 4*uint32(c.smss))
 	case caRecovery:
 		flight = c.recover.Distance(c.snd.una)
@@ -163,11 +171,13 @@ func (c *Conn) loseHead() {
 func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	tx := c.tx
 	c.env.Counters.FastRecoveries++
-	c.armUndo(false)
+	if c.ca != caCWR { // which has cut for this window already
+		c.armUndo(false)
+		c.ssthresh = c.cc.OnLoss(c.window(), c.flightAtLoss(max(ev.flight, c.flightSize())), now)
+		c.tellCWR()
+	}
 	c.ca = caRecovery
 	c.recover = c.snd.nxt
-	w := c.window()
-	c.ssthresh = c.cc.OnLoss(w, c.flightAtLoss(max(ev.flight, c.flightSize())), now)
 	tx.prrDelivered, tx.prrOut = 0, 0
 	tx.recoverFS = max(ev.flight-min(ev.sacked, ev.flight), uint32(c.smss))
 	tx.force = true
@@ -229,6 +239,7 @@ func (c *Conn) timeoutRecovery(now Time) {
 	if first {
 		w.Ssthresh = c.cc.OnLoss(w, c.flightAtLoss(c.flightSize()), now)
 	}
+	c.tellCWR()
 	c.cc.OnTimeout(w, now)
 	c.ssthresh = w.Ssthresh
 	c.cwnd = uint32(c.smss)
@@ -259,6 +270,7 @@ func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now Time) {
 			w := c.window()
 			c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
 			c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
+			c.tellCWR()
 		}
 	case ev.acked == 0 && seg.TextLen == 0 && seg.NumSACK == 0: // a peer without D-SACK got both
 	default:

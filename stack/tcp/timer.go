@@ -85,7 +85,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 		c.tailLossProbe(now)
 	case kindReorder:
 		c.detect(now)
-		if c.ca == caOpen && c.tx.sb.lost > 0 {
+		if !c.recovering() && c.tx.sb.lost > 0 {
 			ev := ackEvent{flight: c.flightSize(), sacked: c.tx.sb.sacked}
 			c.enterRecovery(&ev, now)
 			c.prr(0, false)
@@ -189,7 +189,7 @@ func (c *Conn) lossDeadline() Time {
 		}
 		return rto
 	}
-	if !c.has(flagSACK) || c.ca != caOpen || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.retransmits > 0 {
+	if !c.has(flagSACK) || c.recovering() || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.retransmits > 0 {
 		return rto
 	}
 	tx.kind = kindProbe

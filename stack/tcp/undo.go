@@ -46,6 +46,7 @@ func (c *Conn) undoCut(now Time) {
 	if c.recovering() {
 		c.ca = caOpen
 	}
+	c.clear(flagCWR)
 	c.dupACKs = 0
 	if tx := c.tx; tx != nil {
 		tx.sb.unlose()

@@ -1,0 +1,146 @@
+package stack
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// marked is a segment with what its IP header says of congestion.
+type marked struct {
+	flags    uint16
+	seq, ack uint32
+	text     string
+	ecn      uint8
+}
+
+// inject hands a marked segment from port 1000 to our port 80 to the host, and returns what it answers.
+func (m marked) inject(b *bed) []marked {
+	b.Helper()
+	ip := fromPeer(wire.ProtocolTCP)
+	ip.TOS = 0x28 | m.ecn
+	h := wire.TCP{SrcPort: 1000, DstPort: 80, Seq: m.seq, Ack: m.ack, Flags: m.flags, Window: 65535}
+	b.inject(in4(ip4(ip, tcp4(peerIP, ourIP, h, []byte(m.text)))))
+	return marks(b)
+}
+
+// marks returns the segments that have left the host.
+func marks(b *bed) (out []marked) {
+	b.Helper()
+	for _, f := range b.take() {
+		ip, payload := b.parsed4(f)
+		var h wire.TCP
+		text, err := h.Parse(payload)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out = append(out, marked{h.Flags, h.Seq, h.Ack, string(text), ip.TOS & 3})
+	}
+	return out
+}
+
+func TestECNBits(t *testing.T) {
+	const syn, ack, psh, ece, cwr = wire.TCPSyn, wire.TCPAck, wire.TCPPsh, wire.TCPEce, wire.TCPCwr
+	want := func(b *bed, got []marked, want ...marked) {
+		b.Helper()
+		if len(got) != len(want) {
+			b.Fatalf("out %+v, want %+v", got, want)
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				b.Errorf("out %+v, want %+v", got[i], want[i])
+			}
+		}
+	}
+	t.Run("C-ECN-1 C-ECN-2 C-ECN-3 SHLD-8 the bits of the IP header reach TCP and come from it", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			l := b.listenTCP(80, 1)
+			out := marked{flags: syn | ece | cwr, seq: 100}.inject(b)
+			if len(out) != 1 || out[0].flags != syn|ack|ece || out[0].ecn != notECT {
+				b.Fatalf("SYN-ACK %+v", out)
+			}
+			iss := out[0].seq
+			want(b, marked{flags: ack, seq: 101, ack: iss + 1}.inject(b))
+			c, err := l.TryAccept()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !c.Info().ECN {
+				b.Error("no ECN")
+			}
+			if _, err := c.Write([]byte("text")); err != nil {
+				b.Fatal(err)
+			}
+			want(b, marks(b), marked{ack | psh, iss + 1, 101, "text", ect0})
+			want(b, marked{flags: ack, seq: 101, ack: iss + 5, text: "x", ecn: ect0}.inject(b), marked{ack, iss + 5, 102, "", notECT})
+			want(b, marked{flags: ack, seq: 102, ack: iss + 5, text: "x", ecn: ce}.inject(b), marked{ack | ece, iss + 5, 103, "", notECT})
+			want(b, marked{flags: ack | cwr, seq: 103, ack: iss + 5, text: "x", ecn: ect0}.inject(b), marked{ack, iss + 5, 104, "", notECT})
+			c.Abort()
+			l.Close()
+		})
+	})
+	t.Run("C-ECN-1 a host that asks", func(t *testing.T) {
+		withPeer(t, Config{TCP: tcp.Config{ECN: tcp.ECNActive}}, func(b *bed) {
+			binding, err := b.h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			c, err := b.h.ConnectTCP(binding, netip.AddrPortFrom(peerIP, 1000), tcp.DefaultOptions())
+			if err != nil {
+				b.Fatal(err)
+			}
+			out := marks(b)
+			if len(out) != 1 || out[0].flags != syn|ece|cwr || out[0].ecn != notECT {
+				b.Fatalf("SYN %+v", out)
+			}
+			c.Abort()
+		})
+	})
+}
+
+func TestReassemblyECN(t *testing.T) {
+	whole := udp4(peerIP, ourIP, 5, 7, octets(100))
+	for _, c := range []struct {
+		name string
+		ecn  [3]uint8
+		want int // of the whole, -1 for dropped
+	}{
+		{"none", [3]uint8{notECT, notECT, notECT}, notECT},
+		{"all ECT(0)", [3]uint8{ect0, ect0, ect0}, ect0},
+		{"CE first", [3]uint8{ce, ect0, ect0}, ce},
+		{"CE last", [3]uint8{ect0, ect0, ce}, ce},
+		{"CE amid ECT(1)", [3]uint8{1, ce, 1}, ce},
+		{"all CE", [3]uint8{ce, ce, ce}, ce},
+		{"CE first and Not-ECT", [3]uint8{ce, notECT, notECT}, -1},
+		{"Not-ECT first and CE", [3]uint8{notECT, notECT, ce}, -1},
+		{"all three", [3]uint8{ect0, ce, notECT}, -1},
+	} {
+		t.Run("C-ECN-6 fragments: "+c.name, func(t *testing.T) {
+			withPeer(t, Config{}, func(b *bed) {
+				var got *packet
+				for i, ecn := range c.ecn {
+					ip := fromPeer(wire.ProtocolUDP)
+					ip.ID, ip.TOS, ip.FragmentOffset, ip.MF = 77, 0x28|ecn, i*40, i < 2
+					part := whole[i*40 : min(i*40+40, len(whole))]
+					p := &packet{src: peerIP, dst: ourIP, tos: ip.TOS, ttl: 64, header: ip4(ip, nil)[:wire.IPv4Len], payload: part}
+					if whole, _ := b.h.reassembly.add(&ip, p); whole != nil {
+						got = whole
+					}
+				}
+				switch {
+				case got == nil && c.want >= 0:
+					t.Error("dropped")
+				case got != nil && c.want < 0:
+					t.Errorf("delivered with %x", got.tos)
+				case got != nil && got.tos != 0x28|uint8(c.want):
+					t.Errorf("TOS %x, want %x", got.tos, 0x28|c.want)
+				}
+				if got != nil {
+					got.buf.Release()
+				}
+			})
+		})
+	}
+}
