@@ -10,7 +10,7 @@ import (
 )
 
 func TestEphemeralPorts(t *testing.T) {
-	t.Run("E-PORT-1 ports are unique for each four-tuple only", func(t *testing.T) {
+	t.Run("E-PORT-1 D-PORT-1 ports are unique for each four-tuple only, and when none is free that is told at once", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
 			const destinations = 3
 			dial := func(port uint16) (*TCPConn, error) {
@@ -36,7 +36,7 @@ func TestEphemeralPorts(t *testing.T) {
 			if n := b.h.Stats().TCPGauges.Connections(); n != destinations*ephemeralPorts || n <= 65535 {
 				b.Errorf("%d connections", n)
 			}
-			// D-PORT-1: the next one fails at once, and a port that is free again is found.
+			// The next one fails at once, and a port that is free again is found.
 			if _, err := dial(1); err != syscall.EADDRNOTAVAIL {
 				b.Errorf("dial beyond: %v", err)
 			}

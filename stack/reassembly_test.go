@@ -74,7 +74,7 @@ func TestReassembly(t *testing.T) {
 		run(t, [][]byte{f[4], f[3], f[2], f[1], f[0]}, 1)
 		run(t, [][]byte{f[2], f[2], f[0], f[4], f[4], f[0], f[1], f[2], f[3]}, 1)
 	})
-	t.Run("B-IP4-15 an overlap drops the whole datagram", func(t *testing.T) {
+	t.Run("B-IP4-15 D-FRAG-2 an overlap drops the whole datagram", func(t *testing.T) {
 		changed := append([]byte(nil), whole...)
 		changed[30] ^= 1
 		f := cut(header, whole, 24)
@@ -148,7 +148,7 @@ func TestReassembly(t *testing.T) {
 			}
 		})
 	})
-	t.Run("B-IP4-18 illegal offsets and lengths are dropped", func(t *testing.T) {
+	t.Run("B-IP4-18 D-FRAG-2 illegal offsets and lengths are dropped", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
 			death := header
 			death.FragmentOffset = 65528
@@ -164,7 +164,7 @@ func TestReassembly(t *testing.T) {
 			}
 		})
 	})
-	t.Run("B-IP4-19 TCP fragments that hide the flags are dropped", func(t *testing.T) {
+	t.Run("B-IP4-19 D-FRAG-2 TCP fragments that hide the flags are dropped", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
 			h := fromPeer(wire.ProtocolTCP)
 			seg := tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn}, octets(20))

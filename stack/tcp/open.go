@@ -187,6 +187,7 @@ func (c *Conn) synAcked(seg *Segment, now Time) {
 // establish enters ESTABLISHED.
 func (c *Conn) establish(now Time) {
 	c.state = Established
+	c.setMSS() // the path may have changed since the SYN
 	c.retransmits = 0
 	c.timers[timerRetransmit] = 0
 	c.stalled = 0

@@ -194,7 +194,7 @@ func (c *Conn) flightAtLoss(flight uint32) uint32 { return min(flight, max(c.cwn
 func (c *Conn) prr(delivered uint32, safe bool) {
 	tx := c.tx
 	if delivered == 0 && !tx.force {
-		c.cwnd = c.pipe()
+		c.cwnd = max(c.pipe(), uint32(c.smss)) // with nothing in the network only the timer would go on
 		return
 	}
 	tx.prrDelivered += delivered
@@ -213,7 +213,7 @@ func (c *Conn) prr(delivered uint32, safe bool) {
 	if tx.force {
 		quota = max(quota, mss)
 	}
-	c.cwnd = pipe + quota
+	c.cwnd = max(pipe+quota, mss)
 }
 
 func (c *Conn) exitRecovery() {
