@@ -8,7 +8,7 @@ ARGS     ?=
 # Applications on unet, in a module of their own.
 APPS = examples/apps
 
-.PHONY: demo run test race lint fuzz-short bench build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -45,6 +45,12 @@ fuzz-short:
 			$(GO) test -run '^$$' -fuzz "^$$fuzzer$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
+
+# Random worlds of two TCBs, a user at each and a stranger between: STEPS segments and calls, from seed SEED on.
+STEPS ?= 10000000
+SEED  ?= 1
+fuzz-state:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestStates$$' -v ./stack/tcp -state.steps $(STEPS) -state.seed $(SEED)
 
 bench:
 	$(GO) run ./benchmarks $(ARGS)

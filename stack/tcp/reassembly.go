@@ -118,7 +118,7 @@ func (a *reassembly) extend(i int, seq Seq, part Span) bool {
 func (a *reassembly) place(i int, seq Seq, part Span, alloc func(int) Span) int {
 	hint := 0
 	if i > 0 && a.pieces[i-1].end() == seq {
-		hint = 4 * len(a.pieces[i-1].span.Data)
+		hint = 2 * len(a.pieces[i-1].span.Data)
 	}
 	s := hold(part, hint, alloc)
 	a.pieces = append(a.pieces, piece{})

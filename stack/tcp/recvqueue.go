@@ -67,14 +67,18 @@ func hold(t Span, hint int, alloc func(int) Span) Span {
 // push appends text, which it borrows.
 func (r *receiver) push(t Span, alloc func(int) Span) {
 	r.bytes += len(t.Data)
+	hint := 0
 	if n := len(r.spans); n > r.head && !keepable(t) {
+		// More room than what lies before it has filled would let single octets between full segments pin
+		// many times what they hold.
 		last := &r.spans[n-1]
+		hint = 2 * len(last.Data)
 		take := min(cap(last.Data)-len(last.Data), len(t.Data))
 		last.Data = append(last.Data, t.Data[:take]...)
 		t.Data = t.Data[take:]
 	}
 	if len(t.Data) > 0 {
-		s := hold(t, r.bytes, alloc)
+		s := hold(t, hint, alloc)
 		r.storage += s.storage()
 		r.spans = append(r.spans, s)
 	}
