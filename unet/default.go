@@ -27,6 +27,7 @@ var defaultHost struct {
 //	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
 //	UNET_PEER      addresses of the kernel's side of the device            the first other ones of UNET_ADDR's networks (Linux)
 //	UNET_GATEWAY   where packets go that are not for UNET_ADDR's networks  none
+//	UNET_DNS       servers that resolve names over the host's own network           none: the kernel's
 //	UNET_MTU       largest IP packet in octets                             1500
 //	UNET_PORTABLE  1 for the TAP device of every system                    0
 func Default() (*Host, error) {
@@ -81,6 +82,11 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 			return Config{}, badVariable("UNET_GATEWAY", gw, "an IP address such as 10.0.0.1")
 		}
 	}
+	if list := get("UNET_DNS", ""); list != "" {
+		if cfg.DNS, err = parseServers(list); err != nil {
+			return Config{}, err
+		}
+	}
 	if mtu := get("UNET_MTU", ""); mtu != "" {
 		if cfg.MTU, err = strconv.Atoi(mtu); err != nil || cfg.MTU < 68 || cfg.MTU > 65535 {
 			return Config{}, badVariable("UNET_MTU", mtu, "a number of octets from 68 to 65535")
@@ -108,6 +114,23 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 		prefixes = append(prefixes, p)
 	}
 	return prefixes, nil
+}
+
+func parseServers(list string) (servers []netip.AddrPort, err error) {
+	for s := range strings.SplitSeq(list, ",") {
+		s = strings.TrimSpace(s)
+		server, err := netip.ParseAddrPort(s)
+		if err != nil {
+			var a netip.Addr
+			a, err = netip.ParseAddr(s)
+			server = netip.AddrPortFrom(a, 0)
+		}
+		if err != nil {
+			return nil, badVariable("UNET_DNS", list, "IP addresses such as 10.0.0.1, with or without a port")
+		}
+		servers = append(servers, server)
+	}
+	return servers, nil
 }
 
 // otherAddrs returns, for each network in addrs, its first host address that is not taken by addrs. A

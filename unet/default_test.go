@@ -31,9 +31,9 @@ func TestConfigFromEnv(t *testing.T) {
 	}{
 		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
 		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , fd00::7/64", "UNET_PEER": "10.9.9.9/16",
-			"UNET_GATEWAY": "10.9.0.1", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
+			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
 			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "fd00::7/64"), PeerAddrs: prefixes("10.9.9.9/16"),
-				Gateway: netip.MustParseAddr("10.9.0.1"), MTU: 9000, Portable: true}},
+				Gateway: netip.MustParseAddr("10.9.0.1"), DNS: []netip.AddrPort{netip.MustParseAddrPort("10.9.0.1:0"), netip.MustParseAddrPort("10.9.0.2:5353")}, MTU: 9000, Portable: true}},
 		{name: "peer of the network's first address", env: map[string]string{"UNET_ADDR": "10.0.0.1/24"},
 			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24")}},
 		{name: "two addresses of one network have one peer", env: map[string]string{"UNET_ADDR": "10.0.0.1/24,10.0.0.2/24"},
@@ -52,6 +52,8 @@ func TestConfigFromEnv(t *testing.T) {
 			err: `unet: UNET_PEER="x": want addresses with the length of their networks, such as 10.0.0.2/24`},
 		{name: "bad gateway", env: map[string]string{"UNET_GATEWAY": "router"},
 			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1`},
+		{name: "bad server", env: map[string]string{"UNET_DNS": "dns.example"},
+			err: `unet: UNET_DNS="dns.example": want IP addresses such as 10.0.0.1, with or without a port`},
 		{name: "bad MTU", env: map[string]string{"UNET_MTU": "67"},
 			err: `unet: UNET_MTU="67": want a number of octets from 68 to 65535`},
 		{name: "bad switch", env: map[string]string{"UNET_PORTABLE": "maybe"},
@@ -67,7 +69,7 @@ func TestConfigFromEnv(t *testing.T) {
 				t.Fatalf("error %q, want %q", text, tt.err)
 			}
 			if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-				cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(stack.Config{})); diff != "" {
+				cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(stack.Config{})); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})

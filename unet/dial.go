@@ -50,7 +50,8 @@ type Dialer struct {
 	// keepalive is off.
 	KeepAliveConfig net.KeepAliveConfig
 
-	// Resolver resolves names; nil means net.DefaultResolver, which asks over the kernel's network.
+	// Resolver resolves names; nil means the servers of the host's Config.DNS, and where there are none
+	// net.DefaultResolver, which asks over the kernel's network.
 	Resolver *net.Resolver
 
 	// Cancel, when it is closed, cancels the dial.

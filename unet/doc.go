@@ -31,8 +31,8 @@ Multipath TCP is never used. net.Buffers does one Write for each buffer, since t
 package net's own types only; TCPConn.Writev is that way. LocalAddr and RemoteAddr return a fresh address
 each time. docs/differences.md lists everything, and a test holds the rest to be the same.
 
-Names are resolved by a net.Resolver, which sends its queries over the kernel's network, except "localhost",
-which is the host's own loopback.
+Names are resolved by the servers of Config.DNS over the host's own network, or without any by
+net.DefaultResolver over the kernel's, except "localhost", which is the host's own loopback.
 
 # Errors
 

@@ -41,6 +41,9 @@ type Config struct {
 	Gateway netip.Addr
 	// Routes are further routes. Addrs are routes to their networks already.
 	Routes []stack.Route
+	// DNS are the servers that resolve the names of dials and listens, asked in this order over the host's own
+	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network.
+	DNS []netip.AddrPort
 	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
 	MTU int
 
@@ -52,6 +55,7 @@ type Config struct {
 // several goroutines at once. Those named after a function of package net behave as that does.
 type Host struct {
 	stack *stack.Host
+	dns   []netip.AddrPort
 
 	closed atomic.Bool
 }
@@ -79,7 +83,18 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{stack: s}, nil
+	return &Host{stack: s, dns: dnsServers(cfg.DNS)}, nil
+}
+
+// dnsServers returns the servers with the port that is usual where they name none.
+func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
+	for _, s := range list {
+		if s.Port() == 0 {
+			s = netip.AddrPortFrom(s.Addr(), 53)
+		}
+		servers = append(servers, s)
+	}
+	return servers
 }
 
 // check refuses what contradicts itself.
@@ -93,6 +108,11 @@ func (cfg *Config) check() error {
 		return errors.New("unet: Config has addresses or routes, but neither Device nor Link")
 	case cfg.MTU < 0 || cfg.MTU > 65535:
 		return fmt.Errorf("unet: Config.MTU is %d, outside of 0 to 65535", cfg.MTU)
+	}
+	for _, s := range cfg.DNS {
+		if !s.Addr().IsValid() {
+			return errors.New("unet: Config.DNS has a server without an address")
+		}
 	}
 	for _, p := range cfg.Addrs {
 		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {

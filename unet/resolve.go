@@ -1,7 +1,9 @@
 package unet
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 )
@@ -14,9 +16,6 @@ var (
 // resolve turns "host:port" into one or more addresses of network n, *net.TCPAddr or *net.UDPAddr. Literal
 // addresses, "localhost" and decimal ports need no resolver. An empty host is the wildcard.
 func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address string) ([]net.Addr, error) {
-	if r == nil {
-		r = net.DefaultResolver
-	}
 	if address == "" {
 		return []net.Addr{n.address(nil, 0, "")}, nil
 	}
@@ -24,14 +23,14 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	if err != nil {
 		return nil, err
 	}
-	port, err := r.LookupPort(ctx, n.String(), service)
+	port, err := cmp.Or(r, net.DefaultResolver).LookupPort(ctx, n.String(), service)
 	if err != nil {
 		return nil, err
 	}
 	if host == "" {
 		return []net.Addr{n.address(nil, port, "")}, nil
 	}
-	ips, err := lookup(ctx, r, host)
+	ips, err := h.lookup(ctx, r, host)
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +51,41 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	return nil, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
 }
 
-func lookup(ctx context.Context, r *net.Resolver, host string) ([]net.IPAddr, error) {
+func (h *Host) lookup(ctx context.Context, r *net.Resolver, host string) ([]net.IPAddr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []net.IPAddr{{IP: a.AsSlice(), Zone: a.Zone()}}, nil
 	}
 	if isLocalhost(host) {
 		return []net.IPAddr{{IP: loopback4}, {IP: loopback6}}, nil
 	}
-	return r.LookupIPAddr(ctx, host)
+	if r == nil && len(h.dns) > 0 {
+		return h.ask(ctx, host)
+	}
+	return cmp.Or(r, net.DefaultResolver).LookupIPAddr(ctx, host)
+}
+
+// ask asks the host's own servers, one after the other until one knows whether there is such a name. The
+// questions are Go's resolver's: it repeats them, takes TCP for long answers, and minds the machine's hosts
+// file and search list.
+func (h *Host) ask(ctx context.Context, name string) (ips []net.IPAddr, err error) {
+	d := Dialer{Host: h}
+	for _, server := range h.dns {
+		r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, network, server.String())
+		}}
+		ips, err = r.LookupIPAddr(ctx, name)
+		var failed *net.DNSError
+		if !errors.As(err, &failed) {
+			return ips, err
+		}
+		if failed.Server != "" {
+			failed.Server = server.String() // and not the one of the machine, whose place it takes
+		}
+		if failed.IsNotFound || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // reaches says whether the host has an address of ip's family. The resolver sorts by what the kernel can

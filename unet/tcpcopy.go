@@ -78,7 +78,7 @@ func (c *TCPConn) give(b **link.Buffer, n int) (int, error) {
 
 // WriteTo copies from the connection to w until the end of the stream or an error, and returns how many
 // octets w took. It hands w the receive queue's own buffers, without a copy; w must not keep or change them
-// beyond its Write, as io.Writer says.
+// beyond its Write, as io.Writer says. Another *TCPConn takes large ones over as they are.
 func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -100,11 +100,8 @@ func (c *TCPConn) spansTo(w io.Writer) (total int64, err error) {
 		if len(span.Data) == 0 {
 			return total, nil
 		}
-		n, err := w.Write(span.Data)
+		n, err := passSpan(w, span)
 		short := n < len(span.Data)
-		if span.Owner != nil {
-			span.Owner.Release()
-		}
 		total += int64(n)
 		if err != nil {
 			return total, err
@@ -113,6 +110,24 @@ func (c *TCPConn) spansTo(w io.Writer) (total int64, err error) {
 			return total, io.ErrShortWrite
 		}
 	}
+}
+
+// passSpan writes a span and gives its reference away: to the send queue of another connection, where the span
+// is a large one and fills its storage.
+func passSpan(w io.Writer, span tcp.Span) (int, error) {
+	if dst, ok := w.(*TCPConn); ok && dst.ok() && span.Owner != nil && len(span.Data) > smallCopy && 2*len(span.Data) >= span.Owner.Cap() {
+		err := dst.conn.WriteSpan(span)
+		if err == nil {
+			return len(span.Data), nil
+		}
+		span.Owner.Release()
+		return 0, dst.opError("write", "write", err)
+	}
+	n, err := w.Write(span.Data)
+	if span.Owner != nil {
+		span.Owner.Release()
+	}
+	return n, err
 }
 
 // Writev writes the buffers in order, as one Write of all of them would, and returns how many octets it
