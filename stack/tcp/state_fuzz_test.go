@@ -400,7 +400,7 @@ func (e *stateEnd) checkReceiver() {
 			w.fail("%c: pieces overlap or lie outside of the window", e.name)
 		}
 	}
-	if charge != rx.ooo.charge || charge > 1<<18+1<<17 || len(rx.ooo.pieces) > maxPieces {
+	if charge != rx.ooo.charge || charge > 1<<19+1<<17 || len(rx.ooo.pieces) > leastPieces {
 		w.fail("%c: %d pieces pin %d octets, noted %d", e.name, len(rx.ooo.pieces), charge, rx.ooo.charge)
 	}
 }
