@@ -72,6 +72,7 @@ const (
 	TCP_KEEPINTVL    = 5
 	TCP_KEEPCNT      = 6
 	TCP_QUICKACK     = 12
+	TCP_CONGESTION   = 13
 	TCP_USER_TIMEOUT = 18
 )
 

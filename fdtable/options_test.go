@@ -244,3 +244,34 @@ func TestOptions(t *testing.T) {
 		}
 	})
 }
+
+func TestCongestionOption(t *testing.T) {
+	inWorld(t, "MAY-18 TCP_CONGESTION chooses a controller for each socket, ENOENT for an unknown name", slow, func(t *testing.T, w *world) {
+		name := func(fd int, want string) {
+			t.Helper()
+			if got, err := w.b.GetsockoptString(fd, IPPROTO_TCP, TCP_CONGESTION); got != want || err != nil {
+				t.Errorf("%q, %v; want %q", got, err, want)
+			}
+		}
+		l, c, s := w.connected()
+		name(l, "cubic")
+		name(s, "cubic")
+		w.is(w.b.SetsockoptString(l, IPPROTO_TCP, TCP_CONGESTION, "vegas"), syscall.ENOENT)
+		w.is(w.b.SetsockoptString(l, IPPROTO_TCP, TCP_CONGESTION, ""), syscall.EINVAL)
+		w.is(w.b.SetsockoptString(l, SOL_SOCKET, TCP_CONGESTION, "reno"), syscall.ENOPROTOOPT)
+		w.is(w.b.SetsockoptString(l, IPPROTO_TCP, TCP_NODELAY, "reno"), syscall.ENOPROTOOPT)
+		w.is(w.b.SetsockoptString(99, IPPROTO_TCP, TCP_CONGESTION, "reno"), syscall.EBADF)
+		name(l, "cubic")
+		w.is(w.b.SetsockoptString(l, IPPROTO_TCP, TCP_CONGESTION, "reno"), nil)
+		name(l, "reno")
+		name(s, "cubic") // it was accepted before
+		w.is(w.b.SetsockoptString(s, IPPROTO_TCP, TCP_CONGESTION, "reno"), nil)
+		name(s, "reno")
+		w.is(w.a.Close(c), nil)
+		c = w.socket(w.a, 0)
+		w.is(w.a.Connect(c, at(80)), nil)
+		child, _, err := w.b.Accept(l)
+		w.is(err, nil)
+		name(child, "reno")
+	})
+}

@@ -109,3 +109,43 @@ func (t *Table) GetsockoptTimeval(fd, level, opt int) (*Timeval, error) {
 	d := time.Duration(max(limit, 0))
 	return &Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}, nil
 }
+
+// SetsockoptString sets TCP_CONGESTION, the one option of its kind: the name of the controller, "cubic" or "reno".
+// A connection keeps its window. ENOENT for any other name, EINVAL for none, ENOPROTOOPT for any other option,
+// EBADF.
+func (t *Table) SetsockoptString(fd, level, opt int, value string) error {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	switch {
+	case level != IPPROTO_TCP || opt != TCP_CONGESTION || s.typ != SOCK_STREAM:
+		return syscall.ENOPROTOOPT
+	case value == "":
+		return syscall.EINVAL
+	case !tcp.HasCongestionControl(value):
+		return syscall.ENOENT
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.updateLocked(func(o *tcp.Options) { o.CongestionControl = value })
+}
+
+// GetsockoptString returns TCP_CONGESTION.
+func (t *Table) GetsockoptString(fd, level, opt int) (string, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return "", err
+	}
+	defer s.release()
+	if level != IPPROTO_TCP || opt != TCP_CONGESTION || s.typ != SOCK_STREAM {
+		return "", syscall.ENOPROTOOPT
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name := s.optionsLocked().CongestionControl; name != "" {
+		return name, nil
+	}
+	return s.host.CongestionControl(), nil
+}

@@ -187,6 +187,9 @@ func (h *Host) receive(ifc *iface) {
 	}
 }
 
+// CongestionControl returns the name of the controller that connections have which name none.
+func (h *Host) CongestionControl() string { return h.config.TCP.CongestionControl }
+
 // Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
 // the host. The second call does nothing.
 func (h *Host) Close() error {

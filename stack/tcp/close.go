@@ -136,6 +136,7 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 			*t = max(*t, now+1)
 		}
 	}
+	c.changeController()
 	if o.QuickACK && c.rcv.nxt != c.rcv.acked {
 		c.set(flagACKNow)
 	}
@@ -225,10 +226,7 @@ func (c *Conn) Info() Info {
 	}
 	if c.env != nil {
 		info.RTO = c.backedOffRTO()
-		info.CongestionControl = c.env.Config.CongestionControl
-	}
-	if c.cc != nil {
-		info.CongestionControl = c.cc.Name()
+		info.CongestionControl = c.congestionControl()
 	}
 	if c.tx != nil {
 		info.Unacked, info.Sacked, info.Lost = c.flightSize(), c.tx.sb.sacked, c.tx.sb.lost

@@ -107,6 +107,9 @@ type Options struct {
 	RecvBuffer, SendBuffer int32
 	// MaxSeg caps the MSS in octets in both directions; zero for none.
 	MaxSeg uint16
+	// CongestionControl names the connection's controller, "cubic" or "reno"; empty or unknown means
+	// Config.CongestionControl.
+	CongestionControl string
 	// ECN is Config.ECN for this connection; the zero value leaves it to that.
 	ECN ECN
 	// TTL is the IPv4 TTL or IPv6 hop limit of what the connection sends, TOS its traffic class; the ECN

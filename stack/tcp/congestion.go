@@ -66,8 +66,25 @@ func (c *controller) blank() bool {
 	return false
 }
 
+// congestionControl returns the name of the controller that the connection is to have.
+func (c *Conn) congestionControl() string {
+	if name := c.opts.CongestionControl; name != "" && HasCongestionControl(name) {
+		return name
+	}
+	return c.env.Config.CongestionControl
+}
+
+// changeController gives the connection the controller that its options name. Cwnd and ssthresh stay; what the
+// old one knew of the path's past is forgotten.
+func (c *Conn) changeController() {
+	if c.cc == nil || c.cc.Name() == c.congestionControl() {
+		return
+	}
+	c.cc.CongestionControl = newCongestionControl(c.congestionControl())
+}
+
 // HasCongestionControl says whether there is a controller of that name, as Config.CongestionControl takes it.
-func HasCongestionControl(name string) bool { return newCongestionControl(name) != nil }
+func HasCongestionControl(name string) bool { return name == "cubic" || name == "reno" }
 
 // newCongestionControl returns a controller of the given name ("cubic" or "reno") in its initial state, or
 // nil where the name is unknown.

@@ -142,8 +142,8 @@ func (c *Conn) sending() *sender {
 	}
 	c.tx.q.first, c.tx.q.end, c.tx.fack = start, start, start
 	if c.cc == nil {
-		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil {
-			c.cc = &controller{CongestionControl: newCongestionControl(c.env.Config.CongestionControl)}
+		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil || c.cc.Name() != c.congestionControl() {
+			c.cc = &controller{CongestionControl: newCongestionControl(c.congestionControl())}
 		}
 	}
 	return c.tx
