@@ -105,10 +105,10 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now tcp.Time) {
 	switch half.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
 	case tcp.Drop, tcp.Reopen:
 	case tcp.Reply:
-		s.replyLocked(in.tuple())
+		s.replyHalfOpenLocked(half, in.tuple())
 	case tcp.Remove:
 		s.removeHalfOpenLocked(half)
-		s.replyLocked(in.tuple())
+		s.replyHalfOpenLocked(half, in.tuple())
 		return
 	case tcp.Complete:
 		s.completeLocked(half, in, now)
@@ -177,7 +177,13 @@ func (s *shard) resetHalfOpenLocked(half *halfOpen, now tcp.Time) {
 	synAck := s.reply
 	reset := s.clearReply()
 	reset.Seq, reset.Ack, reset.Flags = synAck.Seq.Add(1), synAck.Ack, tcp.RST|tcp.ACK
-	s.replyLocked(t)
+	s.replyHalfOpenLocked(half, t)
+}
+
+// replyHalfOpenLocked sends s.reply with what the listener's options ask of the IP header (MUST-48, MUST-49).
+func (s *shard) replyHalfOpenLocked(half *halfOpen, t tcp.Tuple) {
+	ttl, tos := half.tcp.TTL()
+	s.replyLocked(t, ttl, tos)
 }
 
 func (s *shard) removeHalfOpenLocked(half *halfOpen) {
@@ -209,11 +215,11 @@ func (s *shard) fireHalfOpenLocked(half *halfOpen, now tcp.Time) {
 	switch half.tcp.Timeout(&s.env, s.clearReply(), now) {
 	case tcp.Drop, tcp.Complete, tcp.Reopen:
 	case tcp.Reply:
-		s.replyLocked(s.tuple(&half.flow))
+		s.replyHalfOpenLocked(half, s.tuple(&half.flow))
 	case tcp.Remove:
 		t := s.tuple(&half.flow)
 		s.removeHalfOpenLocked(half)
-		s.replyLocked(t)
+		s.replyHalfOpenLocked(half, t)
 		return
 	}
 	s.armHalfOpenLocked(half)

@@ -59,8 +59,8 @@ func (s *shard) clearReply() *tcp.Segment {
 	return &s.reply
 }
 
-// replyLocked sends s.reply, unless it is empty.
-func (s *shard) replyLocked(t tcp.Tuple) {
+// replyLocked sends s.reply, unless it is empty, with a TTL and a traffic class as in Options.
+func (s *shard) replyLocked(t tcp.Tuple, ttl, tos uint8) {
 	if s.reply.Flags == 0 {
 		return
 	}
@@ -68,7 +68,7 @@ func (s *shard) replyLocked(t tcp.Tuple) {
 	if err != nil {
 		return
 	}
-	s.sendReplyLocked(r, t, 0, 0)
+	s.sendReplyLocked(r, t, ttl, tos)
 }
 
 // sendReplyLocked sends s.reply over r.
@@ -88,5 +88,5 @@ func (s *shard) refuseLocked(in *inbound) {
 		return
 	}
 	s.env.Counters.ResetsOut++
-	s.replyLocked(t)
+	s.replyLocked(t, 0, 0)
 }

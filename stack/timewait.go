@@ -87,13 +87,14 @@ func (s *shard) removeTimeWaitLocked(w *timeWait) {
 // timeWaitLocked passes a segment to a TIME-WAIT record.
 func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now tcp.Time) {
 	before := w.tcp.Deadline()
+	ttl, tos := w.tcp.TTL()
 	switch w.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
 	case tcp.Drop, tcp.Complete:
 	case tcp.Reply:
-		s.replyLocked(in.tuple())
+		s.replyLocked(in.tuple(), ttl, tos)
 	case tcp.Remove:
 		s.removeTimeWaitLocked(w)
-		s.replyLocked(in.tuple())
+		s.replyLocked(in.tuple(), ttl, tos)
 		return
 	case tcp.Reopen:
 		s.reopenLocked(w, in, now)

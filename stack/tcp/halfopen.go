@@ -31,6 +31,7 @@ type HalfOpen struct {
 	sndScale, rcvScale uint8
 	retries            uint8
 	flags              halfFlag
+	ttl, tos           uint8 // the listener's
 }
 
 type halfFlag uint8
@@ -57,7 +58,7 @@ func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, min
 
 // take notes what the SYN says and what we answer.
 func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
-	*h = HalfOpen{irs: seg.Seq, wnd: seg.Window, mss: 536}
+	*h = HalfOpen{irs: seg.Seq, wnd: seg.Window, mss: 536, ttl: o.TTL, tos: o.TOS}
 	if p.V6 {
 		h.mss = 1220
 	}
@@ -186,6 +187,9 @@ func (h *HalfOpen) Timeout(env *Env, reply *Segment, now Time) Verdict {
 	h.SynAck(env, reply, now)
 	return Reply
 }
+
+// TTL returns the TTL and the traffic class of the listener's Options.
+func (h *HalfOpen) TTL() (ttl, tos uint8) { return h.ttl, h.tos }
 
 // Deadline returns when Timeout is to be called.
 func (h *HalfOpen) Deadline() Time { return h.deadline }

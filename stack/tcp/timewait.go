@@ -10,16 +10,22 @@ type TimeWait struct {
 	wnd                uint32
 	rcvScale           uint8
 	timestamps         bool
+	ttl, tos           uint8
 }
 
 // TimeWait returns the record that takes the connection's place after EnteredTimeWait.
 func (c *Conn) TimeWait(now Time) TimeWait {
+	ttl, tos := c.TTL()
 	return TimeWait{
 		deadline: now.Add(2 * c.env.Config.MSL),
 		sndNxt:   c.snd.nxt, rcvNxt: c.rcv.nxt, wnd: c.rcv.wnd(), rcvScale: c.rcvScale,
 		tsRecent: c.tsRecent, tsOffset: c.tsOffset, timestamps: c.has(flagTimestamps),
+		ttl: ttl, tos: tos,
 	}
 }
+
+// TTL returns the TTL and the traffic class that the connection's Options had.
+func (w *TimeWait) TTL() (ttl, tos uint8) { return w.ttl, w.tos }
 
 // Deadline returns when the record expires: two MSL after the last FIN.
 func (w *TimeWait) Deadline() Time { return w.deadline }
