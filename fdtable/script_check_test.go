@@ -148,8 +148,11 @@ func (r *runner) describe(got frame) string {
 	b := got.packet
 	if got.arp {
 		kind := "who-has"
-		if b[7] == 2 {
+		switch {
+		case b[7] == 2:
 			kind = "reply"
+		case got.one:
+			kind = "probe"
 		}
 		return fmt.Sprintf("> arp %s %v", kind, netip.AddrFrom4([4]byte(b[24:28])))
 	}

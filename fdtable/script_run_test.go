@@ -30,6 +30,7 @@ type frame struct {
 	at     time.Time
 	packet []byte // from the IP header on, or an ARP message
 	arp    bool
+	one    bool // it went to one station
 }
 
 // runner plays a script's peer on a link with one host.
@@ -121,7 +122,7 @@ func (r *runner) heard(b []byte) {
 		}
 		return
 	}
-	r.seen = append(r.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:]), arp: isARP})
+	r.seen = append(r.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:]), arp: isARP, one: b[0]&1 == 0})
 }
 
 // arpReply answers a request that stands behind an Ethernet header.

@@ -45,15 +45,15 @@ type neighbor struct {
 	usable atomic.Uint64
 	// confirmed is when a higher layer last knew that the neighbour was reachable.
 	confirmed atomic.Int64
-
-	addr     netip.Addr
-	mac      link.MAC
-	state    neighborState
-	tries    uint8
-	gone     bool // not in the cache any more
-	lastUsed tcp.Time
-	held     []heldFrame
-	timer    wheel.Node[neighbor]
+	addr      netip.Addr
+	mac       link.MAC
+	state     neighborState
+	tries     uint8
+	gone      bool // not in the cache any more
+	lastUsed  tcp.Time
+	doubted   tcp.Time // when a higher layer last thought that it might be gone
+	held      []heldFrame
+	timer     wheel.Node[neighbor]
 	// Entries in STALE and FAILED form a list from the one that went there first.
 	idlePrev, idleNext *neighbor
 }
@@ -297,6 +297,30 @@ func (c *neighborCache) sendHeldLocked(n *neighbor) {
 	n.held = nil
 }
 
+// doubt asks a neighbour that we believe in whether it is still there, without the wait of DELAY. However many
+// connections doubt it, it is asked once in delayFirstProbe.
+func (c *neighborCache) doubt(n *neighbor, now tcp.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.gone || n.doubted != 0 && now.Sub(n.doubted) < delayFirstProbe {
+		return
+	}
+	switch n.state {
+	case reachable, stale, delay:
+		n.doubted = now
+		c.idleRemove(n)
+		c.probeLocked(n, now)
+	case incomplete, probe, failed: // being asked, or known to be silent
+	}
+}
+
+// probeLocked asks the neighbour at its last address.
+func (c *neighborCache) probeLocked(n *neighbor, now tcp.Time) {
+	c.enterLocked(n, probe, now, retransInterval)
+	n.tries = 1
+	c.iface.sendARPRequest(n.addr, &n.mac)
+}
+
 // nextDeadline is the clock's question.
 func (c *neighborCache) nextDeadline() (tcp.Time, bool) {
 	c.mu.Lock()
@@ -347,9 +371,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 			c.enterLocked(n, reachable, now, c.reachableTime())
 			return
 		}
-		c.enterLocked(n, probe, now, retransInterval)
-		n.tries = 1
-		c.iface.sendARPRequest(n.addr, &n.mac)
+		c.probeLocked(n, now)
 	case probe:
 		if n.tries < resolveTries {
 			n.tries++

@@ -243,6 +243,14 @@ func (r *route) confirm(now tcp.Time) {
 	}
 }
 
+// doubt tells that what we send over this route has not been acknowledged for a while: its neighbour may be gone,
+// or have another link address now (RFC 9293 3.8.3, RFC 1122 2.3.2.1). Callable under a shard's lock.
+func (r *route) doubt(now tcp.Time) {
+	if n := r.neighbor.Load(); n != nil {
+		r.iface.neighbors.doubt(n, now)
+	}
+}
+
 // transmit puts a frame with room for its link header on the queue, gather behind it, once it is known where
 // it goes. The spans of gather are all kept by buffers.
 func (r *route) transmit(q *txQueue, f *link.Frame, gather []tcp.Span) {

@@ -101,6 +101,9 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 	if events&tcp.Progress != 0 {
 		c.route.confirm(now)
 	}
+	if events&tcp.Doubtful != 0 {
+		c.route.doubt(now)
+	}
 	if events&tcp.Drained != 0 {
 		c.bits |= drained
 	}

@@ -77,8 +77,8 @@ type Conn struct {
 	out Sink
 
 	state  State
-	events Event
 	ca     caState
+	events Event
 	err    errno
 	soft   errno
 	flags  connFlag

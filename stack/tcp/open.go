@@ -93,6 +93,7 @@ func (c *Conn) synTimeout(now Time) {
 	c.env.Counters.Retransmitted++
 	c.totalRetrans++
 	c.retransmits++
+	c.doubt()
 	c.set(flagSYNRetrans)
 	c.rtoFrom = now
 	c.sendSYN(now)

@@ -31,7 +31,7 @@ func (s State) String() string {
 }
 
 // Event tells the caller what a call changed.
-type Event uint8
+type Event uint16
 
 const (
 	// Connected: the handshake of an active open is complete.
@@ -52,4 +52,10 @@ const (
 	Drained
 	// Progress: something new was acknowledged, so that the peer hears us.
 	Progress
+	// Doubtful: what was sent has gone unacknowledged through R1 retransmissions or more, so that the way to the
+	// peer is worth another look (RFC 9293 3.8.3, MUST-20).
+	Doubtful
 )
+
+// r1 is R1 of RFC 9293 3.8.3 in retransmissions (SHLD-10).
+const r1 = 3

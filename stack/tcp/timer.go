@@ -93,8 +93,16 @@ func (c *Conn) retransmitTimeout(now Time) {
 	case kindRTO:
 		c.env.Counters.Timeouts++
 		c.retransmits = min(c.retransmits+1, 200)
+		c.doubt()
 		c.rtoFrom = now
 		c.timeoutRecovery(now)
+	}
+}
+
+// doubt tells the layer below when R1 is reached, again with each timeout that follows.
+func (c *Conn) doubt() {
+	if c.retransmits >= r1 {
+		c.events |= Doubtful
 	}
 }
 
