@@ -11,7 +11,8 @@ import (
 // returns EINPROGRESS at once, and EALREADY while the handshake goes on; after that the next Connect returns
 // the result, 0 or an error, once, unless SO_ERROR has told the error before: then ECONNABORTED. SO_SNDTIMEO
 // limits the wait (EINPROGRESS). After an error the socket may try again. The unspecified address means
-// loopback. A datagram socket only notes its peer, and forgets it for the zero AddrPort.
+// loopback. With TCP_FASTOPEN_CONNECT, and a cookie of the peer's, it returns at once and leaves the SYN to the
+// first Write. A datagram socket only notes its peer, and forgets it for the zero AddrPort.
 //
 // Errors: EISCONN (connected, or a listener, which goes on listening), ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
 // ENETUNREACH, ECONNRESET, EADDRNOTAVAIL (no local port is left, or the four-tuple is taken), EADDRINUSE,
@@ -25,9 +26,15 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	if s.typ == SOCK_DGRAM {
 		return s.connectDatagram(a)
 	}
-	c, inProgress, err := s.beginConnect(a)
+	c, inProgress, err := s.beginConnect(a, false)
 	if c == nil {
 		return err
+	}
+	if c.Waits() { // the SYN leaves with the first Write, and as far as connect goes that is all
+		if inProgress == syscall.EALREADY {
+			return syscall.EISCONN
+		}
+		return nil
 	}
 	err = s.awaitConnect(c)
 	if pending(err) {
@@ -36,9 +43,9 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	return s.finishConnect(c, err)
 }
 
-// beginConnect sends the SYN, or finds that it is sent. It returns the connection to wait for, and what to
+// beginConnect sends the SYN, or finds that it is sent; with Fast Open the SYN may wait for text. It returns the connection to wait for, and what to
 // tell a caller who does not wait.
-func (s *socket) beginConnect(a netip.AddrPort) (*stack.TCPConn, error, error) {
+func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch s.phase {
@@ -59,7 +66,7 @@ func (s *socket) beginConnect(a netip.AddrPort) (*stack.TCPConn, error, error) {
 	if err := s.anewLocked(); err != nil {
 		return nil, nil, err
 	}
-	c, err := s.host.ConnectTCP(o.binding, remote, o.options)
+	c, err := o.open(s.host, remote, fast)
 	if err != nil {
 		return nil, nil, err
 	}

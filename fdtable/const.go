@@ -42,6 +42,7 @@ const (
 	MSG_TRUNC    = 0x20
 	MSG_DONTWAIT = 0x40
 	MSG_NOSIGNAL = 0x4000
+	MSG_FASTOPEN = 0x20000000
 )
 
 // Options of level SOL_SOCKET.
@@ -65,15 +66,17 @@ const (
 
 // Options of level IPPROTO_TCP.
 const (
-	TCP_NODELAY      = 1
-	TCP_MAXSEG       = 2
-	TCP_CORK         = 3
-	TCP_KEEPIDLE     = 4
-	TCP_KEEPINTVL    = 5
-	TCP_KEEPCNT      = 6
-	TCP_QUICKACK     = 12
-	TCP_CONGESTION   = 13
-	TCP_USER_TIMEOUT = 18
+	TCP_NODELAY          = 1
+	TCP_MAXSEG           = 2
+	TCP_CORK             = 3
+	TCP_KEEPIDLE         = 4
+	TCP_KEEPINTVL        = 5
+	TCP_KEEPCNT          = 6
+	TCP_QUICKACK         = 12
+	TCP_CONGESTION       = 13
+	TCP_USER_TIMEOUT     = 18
+	TCP_FASTOPEN         = 23
+	TCP_FASTOPEN_CONNECT = 30
 )
 
 // Options of levels IPPROTO_IP and IPPROTO_IPV6.

@@ -114,6 +114,8 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 	const defaultMaxSeg = 536 // what Linux shows before there is a connection
 	o := s.optionsLocked()
 	switch opt {
+	case TCP_FASTOPEN, TCP_FASTOPEN_CONNECT:
+		return s.fastOpenLocked(opt), nil
 	case TCP_NODELAY:
 		return number(o.NoDelay), nil
 	case TCP_CORK:

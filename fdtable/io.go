@@ -54,22 +54,28 @@ func (t *Table) transfer(fd int) (*socket, error) {
 	return s, err
 }
 
-// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL, and on a connection MSG_OOB) and, for a datagram
-// socket, an address; without
-// a valid one the datagram goes to the connected peer. A connection ignores the address. Errors besides
-// Write's: EOPNOTSUPP for other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES,
-// ENETUNREACH, and once ECONNREFUSED for an earlier datagram.
+// Sendto is Write with flags (MSG_DONTWAIT, MSG_NOSIGNAL; of a connection MSG_OOB, which makes p urgent, and
+// MSG_FASTOPEN) and, for a datagram socket, an address; without a valid one the datagram goes to the connected
+// peer. A connection ignores the address, but with MSG_FASTOPEN it is what Connect would connect to: p leaves
+// with the SYN, if the host has a cookie of the peer's, and Connect's errors are to be expected (on a
+// non-blocking descriptor EINPROGRESS, when the SYN carries nothing). Errors besides Write's: EOPNOTSUPP for
+// other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES, ENETUNREACH, and once
+// ECONNREFUSED for an earlier datagram.
 func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
 		return 0, err
 	}
 	defer s.release()
-	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL|MSG_OOB) != 0 || s.typ == SOCK_DGRAM && flags&MSG_OOB != 0 {
+	const ofStreams = MSG_OOB | MSG_FASTOPEN
+	if flags&^(MSG_DONTWAIT|MSG_NOSIGNAL|ofStreams) != 0 || s.typ == SOCK_DGRAM && flags&ofStreams != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
-	if s.typ == SOCK_DGRAM {
+	switch {
+	case s.typ == SOCK_DGRAM:
 		return s.sendDatagram(p, to)
+	case flags&MSG_FASTOPEN != 0:
+		return s.sendFastOpen(p, flags, to)
 	}
 	return s.send(p, flags)
 }

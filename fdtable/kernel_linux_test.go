@@ -2,6 +2,8 @@ package fdtable
 
 import (
 	"net/netip"
+	"os"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -191,6 +193,73 @@ func TestUrgentWithKernel(t *testing.T) {
 			if at, err := b.table.Sockatmark(ours); at || err != nil {
 				b.Fatalf("at the mark: %v, %v", at, err)
 			}
+		}
+	})
+}
+
+// Fast Open between us and the kernel: each side gets its cookie from the other one, and the second
+// connection brings text with its SYN.
+func TestFastOpenWithKernel(t *testing.T) {
+	allow := func(b *bench) {
+		b.Helper()
+		const client, server = 1, 2
+		b.must(os.WriteFile("/proc/sys/net/ipv4/tcp_fastopen", []byte(strconv.Itoa(client|server)), 0))
+	}
+	synData := func(b *bench, fd int, want bool) {
+		b.Helper()
+		const optSYNData = 32
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		b.must(err)
+		if got := info.Options&optSYNData != 0; got != want {
+			b.Errorf("the kernel says that text on the SYN was taken: %v, want %v", got, want)
+		}
+	}
+	ourSYNData := func(b *bench, fd int, want bool) {
+		b.Helper()
+		info, err := b.table.TCPInfo(fd)
+		b.must(err)
+		if info.SYNData != want {
+			b.Errorf("SYNData %v, want %v", info.SYNData, want)
+		}
+	}
+	t.Run("C-TFO-5 to the kernel", func(t *testing.T) {
+		b := newBench(t, tap.Config{})
+		allow(b)
+		l, port := b.kernelListen()
+		b.must(unix.SetsockoptInt(l, unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 5))
+		for _, fast := range []bool{false, true, true} {
+			ours := b.socket()
+			n, err := b.table.Sendto(ours, []byte("ask"), MSG_FASTOPEN, netip.AddrPortFrom(b.kernel, port))
+			if n != 3 || err != nil {
+				b.Fatalf("sent %d, %v", n, err)
+			}
+			kernel := b.kernelAccept(l)
+			b.kernelRead(kernel, 0, "ask")
+			b.must(unix.Sendto(kernel, []byte("answer"), 0, nil))
+			b.read(ours, 0, "answer")
+			ourSYNData(b, ours, fast)
+			synData(b, kernel, fast)
+		}
+	})
+	t.Run("C-TFO-2 from the kernel", func(t *testing.T) {
+		b := newBench(t, tap.Config{})
+		allow(b)
+		l := b.socket()
+		b.must(b.table.Bind(l, netip.AddrPortFrom(b.ours, 0)))
+		b.must(b.table.SetsockoptInt(l, IPPROTO_TCP, TCP_FASTOPEN, 5))
+		b.must(b.table.Listen(l, 5))
+		name, err := b.table.Getsockname(l)
+		b.must(err)
+		for _, fast := range []bool{false, true, true} {
+			kernel := b.kernelSocket()
+			b.must(unix.Sendto(kernel, []byte("ask"), unix.MSG_FASTOPEN, sockaddr(b.ours, name.Port())))
+			ours, _, err := b.table.Accept(l)
+			b.must(err)
+			b.read(ours, 0, "ask")
+			b.write(ours, 0, "answer")
+			b.kernelRead(kernel, 0, "answer")
+			ourSYNData(b, ours, fast)
+			synData(b, kernel, fast)
 		}
 	})
 }

@@ -20,7 +20,7 @@ const (
 // SetsockoptInt sets an option whose value is an int: of level SOL_SOCKET SO_REUSEADDR, SO_REUSEPORT,
 // SO_KEEPALIVE, SO_BROADCAST, SO_OOBINLINE, SO_RCVBUF and SO_SNDBUF; of IPPROTO_TCP TCP_NODELAY, TCP_MAXSEG (octets),
 // TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_QUICKACK, TCP_USER_TIMEOUT
-// (milliseconds); of IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and
+// (milliseconds), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and
 // IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and for what it
 // accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
 // Linux refuses, ENOPROTOOPT for any other option, EBADF.
@@ -149,6 +149,8 @@ func (s *socket) setTCPLocked(opt, value int) error {
 		return s.updateLocked(change)
 	}
 	switch opt {
+	case TCP_FASTOPEN, TCP_FASTOPEN_CONNECT:
+		return s.setFastOpenLocked(opt, value)
 	case TCP_NODELAY:
 		return s.updateLocked(func(o *tcp.Options) { o.NoDelay = value != 0 })
 	case TCP_CORK:

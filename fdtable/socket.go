@@ -70,6 +70,7 @@ type origin struct {
 	// bound is the address that bind chose, which stays the socket's; not valid when bind was not called.
 	bound    netip.AddrPort
 	listener *stack.Listener
+	fast     fastOpen
 	// ended is what shutdown has ended of a datagram socket; not guarded.
 	ended atomic.Uint32
 }

@@ -128,6 +128,7 @@ func (s *socket) listenLocked(backlog int) error {
 	if err != nil {
 		return err
 	}
+	l.SetFastOpen(o.fast.pending)
 	o.binding, o.listener, s.phase = nil, l, listening
 	if s.watched {
 		l.Watch(s)

@@ -31,5 +31,6 @@ type Info struct {
 	CongestionControl        string
 	WindowScale, RcvScale    uint8
 	Timestamps, SACK, ECN    bool
+	SYNData                  bool // text on the SYN was taken (RFC 7413)
 	SoftError                syscall.Errno
 }

@@ -222,7 +222,8 @@ func (c *Conn) Info() Info {
 		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
 		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
-		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SoftError: syscall.Errno(c.soft),
+		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SYNData: c.has(flagSYNText),
+		SoftError: syscall.Errno(c.soft),
 	}
 	if c.env != nil {
 		info.RTO = c.backedOffRTO()

@@ -1,0 +1,91 @@
+package fdtable
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// fastOpen is what a socket was told of TCP Fast Open (RFC 7413).
+type fastOpen struct {
+	pending int  // TCP_FASTOPEN
+	connect bool // TCP_FASTOPEN_CONNECT
+}
+
+// setFastOpenLocked sets TCP_FASTOPEN or TCP_FASTOPEN_CONNECT. The first is for listeners, and for sockets that
+// may become one, the second for sockets that are nothing yet.
+func (s *socket) setFastOpenLocked(opt, value int) error {
+	if s.origin == nil || value < 0 {
+		return syscall.EINVAL
+	}
+	fresh := s.phase == unconnected && s.conn.Load() == nil
+	switch {
+	case opt == TCP_FASTOPEN_CONNECT && fresh && value <= 1:
+		s.origin.fast.connect = value != 0
+	case opt == TCP_FASTOPEN && (fresh || s.phase == listening):
+		s.origin.fast.pending = min(value, SOMAXCONN)
+		if s.phase == listening {
+			s.origin.listener.SetFastOpen(s.origin.fast.pending)
+		}
+	default:
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+func (s *socket) fastOpenLocked(opt int) int {
+	switch {
+	case s.origin == nil:
+		return 0
+	case opt == TCP_FASTOPEN:
+		return s.origin.fast.pending
+	}
+	return number(s.origin.fast.connect)
+}
+
+// open begins an active open with or without Fast Open.
+func (o *origin) open(h *stack.Host, remote netip.AddrPort, fast bool) (*stack.TCPConn, error) {
+	if fast || o.fast.connect {
+		return h.ConnectTCPFastOpen(o.binding, remote, o.options)
+	}
+	return h.ConnectTCP(o.binding, remote, o.options)
+}
+
+// sendFastOpen is sendto with MSG_FASTOPEN: it connects to an address and sends p, on the SYN as far as it may.
+// A blocking socket waits until the handshake is over. Another one has sent what the SYN carries; when that
+// is nothing, because there was no cookie yet, it gets EINPROGRESS and writes when the connection is there.
+func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, error) {
+	c, inProgress, err := s.beginConnect(to, true)
+	switch {
+	case err == syscall.EAFNOSUPPORT && !to.IsValid():
+		return 0, syscall.EINVAL
+	case c == nil:
+		return 0, err
+	}
+	l := s.timeouts.Load()
+	if s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.send.never() {
+		if !c.Waits() {
+			return 0, inProgress
+		}
+		return c.TryWrite(p)
+	}
+	n, err := s.sendTo(c, p, flags&^MSG_FASTOPEN)
+	switch c.State() {
+	case tcp.SynSent: // SO_SNDTIMEO has passed
+		if n == 0 && err == syscall.EAGAIN {
+			err = syscall.EINPROGRESS
+		}
+	case tcp.Closed:
+		if err != nil && n == 0 {
+			return 0, s.finishConnect(c, err)
+		}
+	case tcp.Listen, tcp.SynReceived, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.CloseWait, tcp.Closing,
+		tcp.LastAck, tcp.TimeWaitState:
+		if failed := s.finishConnect(c, nil); failed != nil && n == 0 {
+			return 0, failed
+		}
+	}
+	return n, err
+}
