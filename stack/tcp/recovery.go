@@ -16,6 +16,7 @@ type recovery struct {
 	prrDelivered, prrOut, recoverFS uint32
 	force                           bool // the next segment leaves whatever cwnd says
 
+	hystart hystart
 	frto    frtoStep
 	cwrEnd  Seq    // SND.NXT when ECN has cut the window
 	lossUna Seq    // snd.una at the last timeout
@@ -89,7 +90,11 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 // grow lets the controller raise cwnd, and the send buffer with it.
 func (c *Conn) grow(ev *ackEvent, now Time) {
 	w := c.window()
-	c.cc.OnAck(w, ev.acked, c.has(flagCWNDLimited), ev.rtt, now)
+	acked, limited := ev.acked, c.has(flagCWNDLimited)
+	if limited {
+		acked = c.tx.hystart.onAck(w, c.snd.una, c.snd.nxt, acked, ev.rtt)
+	}
+	c.cc.OnAck(w, acked, limited, ev.rtt, now)
 	c.setCwnd(w)
 	if !c.has(flagSendFixed) && c.env.Pressure == Ample {
 		want := min(int64(w.Cwnd)*2, int64(c.env.Config.MaxSendBuffer))
