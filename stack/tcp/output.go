@@ -248,7 +248,8 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 	c.sendSegment(seq, n, fin, true, now)
 }
 
-// restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1).
+// restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1). Ssthresh remembers most of
+// what the path has carried, so that slow start comes back there soon (RFC 7661 4.4.1).
 func (c *Conn) restartAfterIdle(now Time) {
 	if c.snd.nxt != c.snd.una {
 		return
@@ -260,6 +261,9 @@ func (c *Conn) restartAfterIdle(now Time) {
 	w := c.window()
 	c.cc.OnIdle(w, idle, now)
 	c.setCwnd(w)
-	c.cwnd = min(c.cwnd, initialWindow(c.smss))
+	if initial := initialWindow(c.smss); c.cwnd > initial {
+		c.ssthresh = max(c.ssthresh, c.cwnd/4*3)
+		c.cwnd = initial
+	}
 	c.lastSend = now
 }

@@ -309,11 +309,14 @@ func TestWindowGrowth(t *testing.T) {
 	})
 	t.Run("C-CC-9 after idle at most the initial window", func(t *testing.T) {
 		l := established(t)
-		l.conn.cwnd = 50 * 1460
+		l.conn.cwnd, l.conn.ssthresh = 48*1460, 20*1460
 		l.wait(2 * time.Second)
 		l.conn.Send(make([]byte, 60000), l.now)
 		if got := l.conn.flightSize(); got > 10*1460 {
 			t.Errorf("%d octets in the first burst", got)
+		}
+		if l.conn.ssthresh != 36*1460 {
+			t.Errorf("ssthresh %d does not know what the path has carried", l.conn.ssthresh)
 		}
 	})
 	t.Run("C-CC-10 cwnd grows only when it is the limit", func(t *testing.T) {
