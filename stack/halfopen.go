@@ -127,6 +127,10 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
 		return
 	}
 	listener := g.pick(in.hash)
+	if listener != nil && half.tcp.Defer(listener.options.Load(), &in.seg) {
+		s.armHalfOpenLocked(half)
+		return
+	}
 	if listener == nil || !listener.reserve() {
 		s.events.listenOverflows++
 		s.armHalfOpenLocked(half)

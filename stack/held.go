@@ -25,17 +25,28 @@ func (s *shard) holdLocked(c *TCPConn) {
 	s.heldAny.Store(true)
 }
 
-// sendLocked puts p into c's send queue and transmits what may leave, now or at the end of the burst. It
-// returns how much it took.
-func (s *shard) sendLocked(c *TCPConn, p []byte, urgent bool, now tcp.Time) int {
-	if urgent {
-		return c.tcp.SendUrgent(p, now)
+// sendLocked puts p and rest into c's send queue and transmits what may leave, now or at the end of the burst.
+// It returns how much it took.
+func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, now tcp.Time) int {
+	c.tcp.SetMore(m.More)
+	n := 0
+	for ; len(rest) > 0; p, rest = rest[0], rest[1:] {
+		k := c.tcp.Queue(p, now)
+		if n += k; k < len(p) {
+			c.tcp.Output(now)
+			return n
+		}
+	}
+	if m.Urgent {
+		return n + c.tcp.SendUrgent(p, now)
 	}
 	if s.layer.inBurst.Load() == 0 || c.tcp.SendQueued()+len(p) > maxHeld {
-		return c.tcp.Send(p, now)
+		if n += c.tcp.Queue(p, now); n > 0 {
+			c.tcp.Output(now)
+		}
+		return n
 	}
-	n := c.tcp.Queue(p, now)
-	if n == 0 {
+	if n += c.tcp.Queue(p, now); n == 0 {
 		return 0
 	}
 	s.holdLocked(c)

@@ -85,7 +85,7 @@ func (c *TCPConn) readyLocked() Readiness {
 			r |= ReadyHup
 		}
 	}
-	if c.tcp.Readable() > 0 {
+	if c.tcp.ReadyToRead() {
 		r |= ReadyIn
 	}
 	if c.tcp.UrgentAhead() {

@@ -21,7 +21,10 @@ func (c *TCPConn) read(p []byte, try bool) (int, error) {
 	if len(p) == 0 {
 		return 0, c.readErrorLocked(try)
 	}
-	ok, err := s.awaitTextLocked(c, try)
+	if c.tcp.RecvLowat() > 1 {
+		return s.readMsgLocked(c, [][]byte{p}, len(p), ReadMode{Try: try})
+	}
+	ok, err := s.awaitTextLocked(c, try, 1)
 	if !ok {
 		return 0, err
 	}
@@ -42,15 +45,16 @@ func (c *TCPConn) readErrorLocked(try bool) error {
 	return nil
 }
 
-// awaitTextLocked waits until there is text to read and returns true; or false, with the error that the read
-// ends with, which is nil at the end of the stream.
-func (s *shard) awaitTextLocked(c *TCPConn, try bool) (bool, error) {
+// awaitTextLocked waits until there is text to read, least octets or as many as the peer may send, and returns
+// true; or false, with the error that the read ends with, which is nil at the end of the stream. What ends the
+// wait early leaves true where there is any text.
+func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (bool, error) {
 	for {
 		if err := c.readErrorLocked(try); err != nil {
 			return false, err
 		}
-		switch {
-		case c.tcp.Readable() > 0:
+		switch n := c.tcp.Readable(); {
+		case n >= least || n > 0 && c.readEndsLocked(try):
 			return true, nil
 		case c.tcp.EOF() || c.bits&readShut != 0:
 			return false, nil
@@ -71,7 +75,7 @@ func (c *TCPConn) ReadSpan() (tcp.Span, error) {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
-	ok, err := s.awaitTextLocked(c, false)
+	ok, err := s.awaitTextLocked(c, false, 1)
 	if !ok {
 		return tcp.Span{}, err
 	}
@@ -79,18 +83,6 @@ func (c *TCPConn) ReadSpan() (tcp.Span, error) {
 	span := c.tcp.ReceiveSpan(now)
 	s.afterLocked(c, now)
 	return span, nil
-}
-
-// Peek copies what can be read without taking it; EAGAIN when there is nothing yet.
-func (c *TCPConn) Peek(p []byte) (int, error) {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
-	ok, err := s.awaitTextLocked(c, true)
-	if !ok {
-		return 0, err
-	}
-	return c.tcp.Peek(p), nil
 }
 
 // CloseRead ends the receive side as shutdown(SHUT_RD) does: what is queued stays readable, then reads return

@@ -4,10 +4,12 @@ import "syscall"
 
 // WriteUrgent is Write of urgent data: the peer's mark moves behind p (RFC 9293 3.8.5), and its user may take
 // the last octet out of band. New programs should not use it (RFC 6093 5, SHLD-13).
-func (c *TCPConn) WriteUrgent(p []byte) (int, error) { return c.write(p, false, true) }
+func (c *TCPConn) WriteUrgent(p []byte) (int, error) { return c.write(p, nil, WriteMode{Urgent: true}) }
 
 // TryWriteUrgent is WriteUrgent that takes what there is room for, and returns EAGAIN when there is none.
-func (c *TCPConn) TryWriteUrgent(p []byte) (int, error) { return c.write(p, true, true) }
+func (c *TCPConn) TryWriteUrgent(p []byte) (int, error) {
+	return c.write(p, nil, WriteMode{Try: true, Urgent: true})
+}
 
 // ReadUrgent takes the urgent octet out of band, or with peek only looks at it. It never waits. EAGAIN when
 // the peer has announced urgent data that has not arrived; EINVAL when there is none, it was taken before, or

@@ -11,17 +11,17 @@ import (
 // contiguous in the stream. On a connection that Waits it sends the SYN, and waits until the handshake is over
 // too; what that fails with, it returns. EPIPE after CloseWrite or when the connection has ended, after the
 // reason for that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
-func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, false, false) }
+func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, nil, WriteMode{}) }
 
 // TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none. On a connection
 // that Waits it returns what the SYN carries, or EINPROGRESS when that is nothing.
-func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, true, false) }
+func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, nil, WriteMode{Try: true}) }
 
 // WriteSpan is Write of a span that the caller has filled and gives away, without a copy: on success the
 // connection owns its reference, on an error the caller still does.
 func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	if len(span.Data) == 0 {
-		_, err := c.write(nil, false, false)
+		_, err := c.write(nil, nil, WriteMode{})
 		if err == nil && span.Owner != nil {
 			span.Owner.Release()
 		}
@@ -54,45 +54,71 @@ func (c *TCPConn) WriteSize() int {
 	return c.tcp.SendSize()
 }
 
-func (c *TCPConn) write(p []byte, try, urgent bool) (n int, err error) {
+// WriteMode says how WriteMsg writes.
+type WriteMode struct {
+	// Try takes what there is room for, and returns EAGAIN when there is none, instead of waiting.
+	Try bool
+	// Urgent makes the last octet urgent data: see WriteUrgent.
+	Urgent bool
+	// More says that more will follow: a partial segment at the end waits for it, 200 ms at most. MSG_MORE.
+	More bool
+}
+
+// WriteMsg is Write of the octets of all bufs, contiguous in the stream like those of one Write.
+func (c *TCPConn) WriteMsg(bufs [][]byte, m WriteMode) (int, error) {
+	if len(bufs) == 0 {
+		return c.write(nil, nil, m)
+	}
+	return c.write(bufs[0], bufs[1:], m)
+}
+
+// write writes p and then rest.
+func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (n int, err error) {
+	total := len(p)
+	for _, b := range rest {
+		total += len(b)
+	}
 	s := c.shard
 	s.lock()
 	defer s.unlock()
 	mine := false // this call holds the bit writing
 	if c.bits&waits != 0 {
 		first := p
-		if urgent {
+		if m.Urgent {
 			first = nil // a SYN has no urgent data
 		}
-		if n, err = s.openLocked(c, first, try); try || err != nil {
+		if n, err = s.openLocked(c, first, m.Try); m.Try || err != nil {
 			return n, err
 		}
+		p, rest = advance(p, rest, n)
 		mine = true
 		c.bits |= writing
 	}
 	for {
 		now := s.layer.host.clock.now()
-		if err = c.writeErrorLocked(try, now); err != nil {
+		if err = c.writeErrorLocked(m.Try, now); err != nil {
 			if c.bits&connected == 0 && err != syscall.EAGAIN {
 				n = 0 // what the SYN carried has come to nothing
 			}
 			break
 		}
-		if n == len(p) && (!mine || c.bits&connected != 0) {
+		if n == total && (!mine || c.bits&connected != 0) {
 			break
 		}
 		if c.bits&connected != 0 && (mine || c.bits&writing == 0) {
-			n += s.sendLocked(c, p[n:], urgent, now)
+			k := s.sendLocked(c, p, rest, m, now)
 			s.afterLocked(c, now)
-			if n == len(p) {
+			n += k
+			if n == total {
 				break
 			}
-			if !try {
+			p, rest = advance(p, rest, k)
+			if !m.Try {
 				mine = true
 				c.bits |= writing
 			}
 		}
-		if try {
+		if m.Try {
 			if n == 0 {
 				err = syscall.EAGAIN
 			}
@@ -111,6 +137,15 @@ func (s *shard) doneWritingLocked(c *TCPConn) {
 	c.bits &^= writing
 	s.wakeLocked(c, false, true)
 	s.notifyLocked(c, ReadyOut)
+}
+
+// advance takes n octets from the beginning of p and rest.
+func advance(p []byte, rest [][]byte, n int) ([]byte, [][]byte) {
+	for n >= len(p) && len(rest) > 0 {
+		n -= len(p)
+		p, rest = rest[0], rest[1:]
+	}
+	return p[n:], rest
 }
 
 // writeErrorLocked returns why a write cannot go on.

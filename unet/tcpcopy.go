@@ -5,6 +5,7 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -138,11 +139,11 @@ func (c *TCPConn) Writev(bufs [][]byte) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	n, err := c.conn.Writev(bufs)
+	n, err := c.conn.WriteMsg(bufs, stack.WriteMode{})
 	if err != nil {
-		return n, c.opError("writev", "writev", err)
+		err = c.opError("writev", "writev", err)
 	}
-	return n, nil
+	return int64(n), err
 }
 
 var _ io.WriterTo = (*net.Buffers)(nil) // which Writev stands in for

@@ -76,10 +76,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	if c.snd.una == c.snd.nxt && tx.q.len() == 0 {
 		c.stalled = 0
 	}
-	if c.has(flagWantWrite) && c.SendSpace() >= c.sendLimit()/3 {
-		c.clear(flagWantWrite)
-		c.events |= Writable
-	}
+	c.tellWritable()
 }
 
 // takeSACK marks what the blocks of a segment cover, from left to right, so that a late word of two blocks does not

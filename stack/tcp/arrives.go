@@ -224,7 +224,9 @@ func (c *Conn) afterACK(now Time) verdict {
 	case FinWait1:
 		c.state = FinWait2
 		if c.has(flagClosed) {
-			c.timers[timerClose] = now.Add(c.env.Config.FINWait2)
+			if c.armFINWait2(now); c.state == Closed {
+				return drop
+			}
 		}
 		c.events |= Drained
 	case Closing:

@@ -1,6 +1,9 @@
 package tcp
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: what is queued leaves, then the FIN.
 // It does nothing when the stream has been ended before.
@@ -66,11 +69,26 @@ func (c *Conn) Close(now Time) {
 		return
 	}
 	if c.state == FinWait2 {
-		c.timers[timerClose] = now.Add(c.env.Config.FINWait2)
+		if c.armFINWait2(now); c.state == Closed {
+			return
+		}
 	}
 	c.timers[timerKeepalive] = 0
 	c.CloseWrite(now)
 	c.armRetransmit(now)
+}
+
+// armFINWait2 bounds how long a closed connection waits for the peer's FIN, or ends it where it shall not wait.
+func (c *Conn) armFINWait2(now Time) {
+	switch limit := c.opts.FINWait2; {
+	case limit < 0:
+		c.sendReset(c.snd.nxt)
+		c.end(0)
+	case limit > 0:
+		c.timers[timerClose] = now.Add(time.Duration(limit) * time.Second)
+	default:
+		c.timers[timerClose] = now.Add(c.env.Config.FINWait2)
+	}
 }
 
 // discard drops what was received.
@@ -121,14 +139,20 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 	if c.state == Closed || c.state == TimeWaitState {
 		return
 	}
-	if o.RecvBuffer > 0 {
+	if o.RecvBuffer > 0 || o.WindowClamp > 0 {
 		// A smaller buffer never takes back what the window has offered: the edge stays (SHLD-14).
-		c.rcvBuf = o.RecvBuffer
-		c.set(flagRecvFixed)
+		c.rcvBuf = int32(o.clamp(int(c.rcvBuf)))
+		if o.RecvBuffer > 0 {
+			c.rcvBuf = int32(o.clamp(int(o.RecvBuffer)))
+			c.set(flagRecvFixed)
+		}
 	}
 	if o.SendBuffer > 0 {
 		c.sndBuf = o.SendBuffer
 		c.set(flagSendFixed)
+	}
+	if o.RecvLowat != old.RecvLowat {
+		c.events |= Readable // perhaps
 	}
 	if o.KeepAlive != old.KeepAlive || o.KeepIdle != old.KeepIdle || o.KeepInterval != old.KeepInterval {
 		c.armKeepalive(max(c.lastReceive, c.lastSend))
@@ -147,6 +171,7 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 		return
 	}
 	c.Output(now)
+	c.tellWritable()
 }
 
 // SetPath takes over a changed path. A segment that no longer fits is cut when it is sent again.

@@ -105,6 +105,21 @@ type Options struct {
 	UserTimeout uint32
 	// RecvBuffer and SendBuffer fix the buffer sizes in octets and end autotuning; zero leaves it on.
 	RecvBuffer, SendBuffer int32
+	// WindowClamp bounds the receive window in octets, whatever the buffer is; zero for no bound.
+	WindowClamp int32
+	// NotSentLowat bounds what is written and not yet sent, in octets; zero for no bound but the buffer's.
+	NotSentLowat uint32
+	// SYNRetries is how often connect sends its SYN again; zero means as often as Config.SYNTimeout allows.
+	SYNRetries uint8
+	// DeferAccept makes a listener wait for the peer's first text so many seconds, zero for not at all,
+	// before it takes a connection without.
+	DeferAccept uint16
+	// FINWait2 is Config.FINWait2 in seconds for this connection; zero means that one. Negative: such a
+	// connection ends at once.
+	FINWait2 int32
+	// RecvLowat is SO_RCVLOWAT in octets: reads wait for so many, or as many as they ask for, whichever is
+	// less. Zero means 1.
+	RecvLowat int32
 	// MaxSeg caps the MSS in octets in both directions; zero for none.
 	MaxSeg uint16
 	// CongestionControl names the connection's controller, "cubic" or "reno"; empty or unknown means

@@ -34,6 +34,7 @@ const (
 	flagEchoCE                           // text came with Congestion Experienced, and no CWR since
 	flagCWR                              // the window was reduced, and the peer has yet to be told
 	flagInteractive                      // text is answered by text: hold ACKs back from the start
+	flagMore                             // the user said that more follows what he wrote last: MSG_MORE
 )
 
 // caState is the state of loss recovery.
@@ -202,9 +203,8 @@ func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now Time) {
 	*c = Conn{env: env, out: out, opts: env.share(o)}
 	c.applyPath(p)
 	c.rto = int32(initialRTO / time.Microsecond)
-	c.rcvBuf, c.sndBuf = int32(env.Config.RecvBuffer), int32(env.Config.SendBuffer)
+	c.rcvBuf, c.sndBuf = int32(o.recvBuffer(env.Config)), int32(env.Config.SendBuffer)
 	if o.RecvBuffer > 0 {
-		c.rcvBuf = o.RecvBuffer
 		c.set(flagRecvFixed)
 	}
 	if o.SendBuffer > 0 {
@@ -252,9 +252,9 @@ func scaleFor(buf int) uint8 {
 // receiveCap is the largest receive buffer that a connection with these options may come to have.
 func receiveCap(cfg *Config, o *Options) int {
 	if o.RecvBuffer > 0 {
-		return int(o.RecvBuffer)
+		return o.clamp(int(o.RecvBuffer))
 	}
-	return cfg.MaxRecvBuffer
+	return o.clamp(cfg.MaxRecvBuffer)
 }
 
 // setMSS computes the payload of a full segment (RFC 9293 3.7.1): the smaller of what the peer takes and

@@ -42,6 +42,7 @@ const (
 	halfTimestamps
 	halfCookie
 	halfECN
+	halfDeferred // the handshake is complete, but for the text that the listener waits for
 )
 
 // Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). With hasMin the initial sequence number
@@ -65,11 +66,7 @@ func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 	if seg.Options&OptMSS != 0 {
 		h.mss = seg.MSS
 	}
-	buf := env.Config.RecvBuffer
-	if o.RecvBuffer > 0 {
-		buf = int(o.RecvBuffer)
-	}
-	h.rcvWnd = uint16(min(buf, 65535))
+	h.rcvWnd = uint16(min(o.recvBuffer(env.Config), 65535))
 	h.ourMSS = advertisedMSS(uint16(min(p.MaxSegment(), 65535-40)), o.MaxSeg)
 	if seg.Options&OptWindowScale != 0 {
 		h.flags |= halfScaled
@@ -172,18 +169,46 @@ func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 	return Complete
 }
 
+// Defer says whether a segment that would complete h is to be ignored, since the listener waits for text
+// (Options.DeferAccept) and there is none on it. When the time is up the SYN-ACK goes out once more, and the
+// answer to that one completes h whatever it brings.
+func (h *HalfOpen) Defer(o *Options, seg *Segment) bool {
+	retries, wait := deferral(o.DeferAccept)
+	if seg.TextLen > 0 || seg.Has(FIN) || int(h.retries) >= retries {
+		return false
+	}
+	h.flags |= halfDeferred
+	h.retries = uint8(retries - 1)
+	h.deadline = h.sent.Add(wait)
+	return true
+}
+
+// deferral returns how many times a SYN-ACK would be sent again within so many seconds, rounded up, and how
+// long that is.
+func deferral(seconds uint16) (retries int, wait time.Duration) {
+	for step := initialRTO; wait < time.Duration(seconds)*time.Second && retries < 255; retries++ {
+		wait += step
+		step = min(2*step, maxDeferStep)
+	}
+	return retries, wait
+}
+
+// maxDeferStep is Linux's longest interval of retransmissions.
+const maxDeferStep = 120 * time.Second
+
 // Timeout sends the SYN-ACK again with doubling intervals, and gives up after Config.SYNACKRetries.
 func (h *HalfOpen) Timeout(env *Env, reply *Segment, now Time) Verdict {
 	*reply = Segment{}
 	if now < h.deadline {
 		return Drop
 	}
-	if int(h.retries) >= env.Config.SYNACKRetries {
+	if int(h.retries) >= env.Config.SYNACKRetries && h.flags&halfDeferred == 0 {
 		return Remove
 	}
+	h.flags &^= halfDeferred
 	h.retries++
 	env.Counters.Retransmitted++
-	h.deadline = now.Add(min(initialRTO<<h.retries, env.Config.MaxRTO, 10*time.Minute))
+	h.deadline = now.Add(min(initialRTO<<min(h.retries, 16), env.Config.MaxRTO, 10*time.Minute))
 	h.SynAck(env, reply, now)
 	return Reply
 }

@@ -64,3 +64,20 @@ func (c *Conn) receiveLimit() int {
 	}
 	return int(c.rcvBuf)
 }
+
+// recvBuffer returns the receive buffer that a connection opens with.
+func (o *Options) recvBuffer(cfg *Config) int {
+	n := cfg.RecvBuffer
+	if o.RecvBuffer > 0 {
+		n = int(o.RecvBuffer)
+	}
+	return o.clamp(n)
+}
+
+// clamp bounds a receive buffer by WindowClamp.
+func (o *Options) clamp(n int) int {
+	if o.WindowClamp > 0 {
+		n = min(n, int(o.WindowClamp))
+	}
+	return n
+}

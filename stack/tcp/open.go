@@ -76,10 +76,21 @@ func (c *Conn) armSYN() {
 
 // connectLimit is how long connect goes on: R2 for SYNs (RFC 9293 3.8.3).
 func (c *Conn) connectLimit() time.Duration {
-	if c.opts.UserTimeout > 0 {
-		return time.Duration(c.opts.UserTimeout) * time.Millisecond
+	limit := c.env.Config.SYNTimeout
+	if n := c.opts.SYNRetries; n > 0 {
+		limit = 0
+		for i := range n + 1 {
+			limit += min(initialRTO<<min(i, 16), c.env.Config.MaxRTO)
+		}
 	}
-	return c.env.Config.SYNTimeout
+	if c.opts.UserTimeout > 0 {
+		userTimeout := time.Duration(c.opts.UserTimeout) * time.Millisecond
+		if c.opts.SYNRetries == 0 {
+			return userTimeout
+		}
+		limit = min(limit, userTimeout)
+	}
+	return limit
 }
 
 func (c *Conn) synTimeout(now Time) {

@@ -29,6 +29,9 @@ func (c *Conn) output(now Time, early bool) {
 		c.sendACK(now)
 	}
 	c.armRetransmit(now)
+	if c.opts.NotSentLowat > 0 {
+		c.tellWritable()
+	}
 	if c.tx != nil && c.ca == caOpen && c.snd.una == c.snd.nxt && c.tx.q.len() == 0 && !c.finPending() {
 		c.dropSender()
 	}
@@ -193,10 +196,10 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32
 	switch {
 	case n == unsent:
 		idle := whole == 0 && (c.snd.nxt == c.snd.una || c.state == SynReceived && c.snd.nxt == c.snd.iss.Add(1))
-		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || !c.opts.Cork && (c.opts.NoDelay || idle) {
+		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || !c.corked() && (c.opts.NoDelay || idle) {
 			return n
 		}
-		if c.opts.Cork {
+		if c.corked() {
 			c.hold(now)
 		}
 	case room <= usable:
@@ -210,6 +213,17 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32
 		c.hold(now)
 	}
 	return whole
+}
+
+// corked says whether the user wants partial segments held back.
+func (c *Conn) corked() bool { return c.opts.Cork || c.has(flagMore) }
+
+// SetMore says whether more follows what is written next: if so, a partial segment at its end is held back as
+// by Options.Cork, until something is written of which that is not true. It transmits nothing.
+func (c *Conn) SetMore(more bool) {
+	if c.clear(flagMore); more {
+		c.set(flagMore)
+	}
 }
 
 // hold arms the override timer for a partial segment that is held back.

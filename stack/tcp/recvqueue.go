@@ -163,13 +163,50 @@ func (c *Conn) Readable() int {
 func (c *Conn) EOF() bool { return c.has(flagFINReceived | flagReadShut) }
 
 // Peek copies text to p without taking it.
-func (c *Conn) Peek(p []byte) int {
+func (c *Conn) Peek(p []byte) int { return c.PeekAt(p, 0) }
+
+// PeekAt is Peek of what stands behind the first off octets.
+func (c *Conn) PeekAt(p []byte, off int) int {
 	if c.rx == nil {
 		return 0
 	}
 	skip, n := c.toMark()
-	return c.rx.read(p[:min(len(p), n)], skip, false)
+	n = max(n-off, 0)
+	return c.rx.read(p[:min(len(p), n)], skip+off, false)
 }
+
+// Discard takes up to n octets as Receive does, and drops them.
+func (c *Conn) Discard(n int, now Time) int {
+	if c.rx == nil {
+		return 0
+	}
+	skip, waits := c.toMark()
+	if n = min(n, waits); n == 0 {
+		return 0
+	}
+	atMark := c.AtMark()
+	c.rx.read(nil, skip+n, true)
+	c.passMark(atMark)
+	c.afterRead(n, now)
+	return n
+}
+
+// RecvLowat returns Options.RecvLowat, at least 1.
+func (c *Conn) RecvLowat() int {
+	if c.opts == nil {
+		return 1
+	}
+	return int(max(c.opts.RecvLowat, 1))
+}
+
+// ReadyToRead says whether RecvLowat octets wait, or as many as the peer may send.
+func (c *Conn) ReadyToRead() bool {
+	n := c.Readable()
+	return n > 0 && (n >= c.RecvLowat() || c.WindowFull())
+}
+
+// WindowFull says whether the peer may send no full segment before something is read.
+func (c *Conn) WindowFull() bool { return c.rcv.wnd() < uint32(c.rmss) }
 
 // Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. It stops at the mark of
 // urgent data. Where it opens the window by enough, it tells the peer.
@@ -265,7 +302,7 @@ func (c *Conn) tuneReceive(n uint32, now Time) {
 	if now.Sub(c.drsSince) < micros(c.srtt) {
 		return
 	}
-	want := min(2*int64(c.drsCopied)+16*int64(c.rmss), int64(c.env.Config.MaxRecvBuffer))
+	want := min(2*int64(c.drsCopied)+16*int64(c.rmss), int64(c.opts.clamp(c.env.Config.MaxRecvBuffer)))
 	if want > int64(c.rcvBuf) {
 		c.rcvBuf = int32(want)
 	}

@@ -215,6 +215,9 @@ func (c *Conn) admit(n int, now Time) int {
 		return 0
 	}
 	room := c.SendSpace()
+	if lowat := c.opts.NotSentLowat; lowat > 0 {
+		room = min(room, max(int(lowat)-c.notSent(), 0))
+	}
 	if room < n {
 		c.set(flagWantWrite)
 	}
@@ -252,7 +255,30 @@ func (c *Conn) Writable() bool {
 	if c.handshaking() {
 		return false
 	}
-	return c.err != 0 || c.has(flagFINQueued) || c.SendSpace() >= c.sendLimit()/3
+	if c.err != 0 || c.has(flagFINQueued) {
+		return true
+	}
+	lowat := int(c.opts.NotSentLowat)
+	return c.SendSpace() >= c.sendLimit()/3 && (lowat == 0 || 2*c.notSent() < lowat)
+}
+
+// notSent returns the octets that were written and never sent.
+func (c *Conn) notSent() int {
+	if c.tx == nil || !c.snd.nxt.LessThan(c.tx.q.end) {
+		return 0
+	}
+	if c.state == SynSent || c.state == SynReceived {
+		return int(c.tx.q.len())
+	}
+	return int(c.tx.q.end.Distance(c.snd.nxt))
+}
+
+// tellWritable raises the event Writable where somebody waits for it and it has come true.
+func (c *Conn) tellWritable() {
+	if c.has(flagWantWrite) && c.Writable() {
+		c.clear(flagWantWrite)
+		c.events |= Writable
+	}
 }
 
 // AwaitWritable is Writable that has the event Writable told when it is not.

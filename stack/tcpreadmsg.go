@@ -1,0 +1,84 @@
+package stack
+
+// ReadMode says how ReadMsg reads.
+type ReadMode struct {
+	// Try takes what is there, and returns EAGAIN when there is nothing, instead of waiting.
+	Try bool
+	// Peek leaves the text where it is.
+	Peek bool
+	// Discard drops the text instead of copying it: bufs only say how much.
+	Discard bool
+	// All waits until bufs are full, and not for tcp.Options.RecvLowat octets only. A read that ends early
+	// returns what it has taken, and the next one tells the reason.
+	All bool
+}
+
+// ReadMsg is Read into several buffers, one after the other.
+func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if total == 0 {
+		return 0, c.readErrorLocked(m.Try)
+	}
+	return s.readMsgLocked(c, bufs, total, m)
+}
+
+// readMsgLocked reads total octets, the lengths of bufs, or until it has enough. When it has to wait, other
+// reads may come between what it takes, as in Linux.
+func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) (n int, err error) {
+	least := total
+	if !m.All {
+		least = min(total, c.tcp.RecvLowat())
+	}
+	if m.Peek {
+		if ok, err := s.awaitTextLocked(c, m.Try, least); !ok && c.tcp.Readable() == 0 {
+			return 0, err
+		}
+		return c.peekLocked(bufs, m), nil
+	}
+	p, bufs := bufs[0], bufs[1:]
+	for n < least {
+		ok, err := s.awaitTextLocked(c, m.Try, 1)
+		switch {
+		case ok:
+		case n > 0:
+			return n, nil
+		default:
+			return 0, err
+		}
+		now := s.layer.host.clock.now()
+		for k := 1; k > 0; n += k {
+			if p, bufs = advance(p, bufs, 0); m.Discard {
+				k = c.tcp.Discard(len(p), now)
+			} else {
+				k = c.tcp.Receive(p, now)
+			}
+			p = p[k:]
+		}
+		s.afterLocked(c, now)
+	}
+	return n, nil
+}
+
+// peekLocked copies what can be read to bufs, or only counts it.
+func (c *TCPConn) peekLocked(bufs [][]byte, m ReadMode) (n int) {
+	for _, p := range bufs {
+		if m.Discard {
+			n += min(len(p), c.tcp.Readable()-n)
+		} else {
+			n += c.tcp.PeekAt(p, n)
+		}
+	}
+	return n
+}
+
+// readEndsLocked says whether a reader gets no more than is there: it does not wait, nothing more will come, or
+// the peer may not send before something is read.
+func (c *TCPConn) readEndsLocked(try bool) bool {
+	return try || c.tcp.EOF() || c.bits&readShut != 0 || c.bits&inTable == 0 || c.tcp.WindowFull()
+}
