@@ -34,15 +34,18 @@ const (
 	SHUT_RDWR = 2
 )
 
-// Flags of Sendto, Recvfrom and Recvmsg. MSG_NOSIGNAL is accepted and always in force. MSG_TRUNC is a flag
-// that Recvmsg returns: the datagram was longer than the buffer. MSG_PEEK is for MSG_OOB only.
+// Flags of Sendto, Recvfrom, Sendmsg and Recvmsg. MSG_NOSIGNAL is accepted and always in force.
 const (
-	MSG_OOB      = 0x1
-	MSG_PEEK     = 0x2
-	MSG_TRUNC    = 0x20
-	MSG_DONTWAIT = 0x40
-	MSG_NOSIGNAL = 0x4000
-	MSG_FASTOPEN = 0x20000000
+	MSG_OOB          = 0x1
+	MSG_PEEK         = 0x2
+	MSG_TRUNC        = 0x20
+	MSG_DONTWAIT     = 0x40
+	MSG_EOR          = 0x80
+	MSG_WAITALL      = 0x100
+	MSG_NOSIGNAL     = 0x4000
+	MSG_MORE         = 0x8000
+	MSG_FASTOPEN     = 0x20000000
+	MSG_CMSG_CLOEXEC = 0x40000000
 )
 
 // Options of level SOL_SOCKET.
@@ -57,6 +60,8 @@ const (
 	SO_OOBINLINE  = 10
 	SO_LINGER     = 13
 	SO_REUSEPORT  = 15
+	SO_RCVLOWAT   = 18
+	SO_SNDLOWAT   = 19
 	SO_RCVTIMEO   = 20
 	SO_SNDTIMEO   = 21
 	SO_ACCEPTCONN = 30
@@ -72,10 +77,16 @@ const (
 	TCP_KEEPIDLE         = 4
 	TCP_KEEPINTVL        = 5
 	TCP_KEEPCNT          = 6
+	TCP_SYNCNT           = 7
+	TCP_LINGER2          = 8
+	TCP_DEFER_ACCEPT     = 9
+	TCP_WINDOW_CLAMP     = 10
+	TCP_INFO             = 11
 	TCP_QUICKACK         = 12
 	TCP_CONGESTION       = 13
 	TCP_USER_TIMEOUT     = 18
 	TCP_FASTOPEN         = 23
+	TCP_NOTSENT_LOWAT    = 25
 	TCP_FASTOPEN_CONNECT = 30
 )
 

@@ -71,7 +71,7 @@ func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, erro
 		}
 		return c.TryWrite(p)
 	}
-	n, err := s.sendTo(c, p, flags&^MSG_FASTOPEN)
+	n, err := s.waitToSend(c, outgoing{p: p}, flags)
 	switch c.State() {
 	case tcp.SynSent: // SO_SNDTIMEO has passed
 		if n == 0 && err == syscall.EAGAIN {

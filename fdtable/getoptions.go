@@ -2,6 +2,7 @@ package fdtable
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -81,19 +82,25 @@ func (s *socket) getSocketLocked(opt int) (int, error) {
 		return number(!s.optionsLocked().OutOfBand), nil
 	case SO_RCVBUF:
 		if s.typ == SOCK_DGRAM {
-			return or(int32(s.origin.readBuffer), defaultDatagramQueue), nil
+			return or(int32(s.origin.readBuffer), s.host.Config().UDPBuffer), nil
 		}
-		return or(s.optionsLocked().RecvBuffer, hostDefaults.RecvBuffer), nil
+		return s.receiveBufferLocked(), nil
 	case SO_SNDBUF:
-		return or(s.optionsLocked().SendBuffer, hostDefaults.SendBuffer), nil
+		return or(s.optionsLocked().SendBuffer, s.host.Config().TCP.SendBuffer), nil
+	case SO_RCVLOWAT:
+		return max(int(s.optionsLocked().RecvLowat), 1), nil
+	case SO_SNDLOWAT:
+		return 1, nil
 	case SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO:
 		return 0, syscall.EINVAL
 	}
 	return 0, syscall.ENOPROTOOPT
 }
 
-// defaultDatagramQueue is stack.Config's default of UDPBuffer.
-const defaultDatagramQueue = 208 << 10
+// receiveBufferLocked returns SO_RCVBUF of a stream socket.
+func (s *socket) receiveBufferLocked() int {
+	return or(s.optionsLocked().RecvBuffer, s.host.Config().TCP.RecvBuffer)
+}
 
 // pendingErrorLocked returns and clears the error that SO_ERROR tells.
 func (s *socket) pendingErrorLocked() int {
@@ -135,6 +142,16 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 		return or(o.KeepInterval, 75), nil
 	case TCP_KEEPCNT:
 		return or(o.KeepCount, 9), nil
+	case TCP_SYNCNT:
+		return or(o.SYNRetries, tcp.SYNRetries(s.host.Config().TCP)), nil
+	case TCP_LINGER2:
+		return or(o.FINWait2, int(s.host.Config().TCP.FINWait2/time.Second)), nil
+	case TCP_DEFER_ACCEPT:
+		return int(o.DeferAccept), nil
+	case TCP_WINDOW_CLAMP:
+		return int(o.WindowClamp), nil
+	case TCP_NOTSENT_LOWAT:
+		return int(int32(o.NotSentLowat)), nil
 	case TCP_USER_TIMEOUT:
 		return int(o.UserTimeout), nil
 	}
@@ -142,13 +159,9 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 }
 
 func (s *socket) getIPLocked(opt, ttl, tos int) (int, error) {
-	const defaultTTL = 64
-	if s.typ != SOCK_STREAM {
-		return 0, syscall.ENOPROTOOPT
-	}
 	switch opt {
 	case ttl:
-		return or(s.optionsLocked().TTL, defaultTTL), nil
+		return or(s.optionsLocked().TTL, int(s.host.Config().TTL)), nil
 	case tos:
 		return int(s.optionsLocked().TOS), nil
 	}

@@ -22,7 +22,9 @@ func (w *world) oob(t *Table, fd int, want string, wantErr error) {
 	w.t.Helper()
 	for _, flags := range []int{MSG_OOB | MSG_PEEK, MSG_OOB} {
 		p := make([]byte, 8)
-		n, _, msgFlags, err := t.Recvmsg(fd, p, flags)
+		m := Msghdr{Iov: [][]byte{p}}
+		n, err := t.Recvmsg(fd, &m, flags)
+		msgFlags := m.Flags
 		if string(p[:n]) != want || err != wantErr || n > 0 && msgFlags != MSG_OOB {
 			w.t.Fatalf("Recvmsg with flags %#x: %q, flags %#x, %v; want %q, %v", flags, p[:n], msgFlags, err, want, wantErr)
 		}

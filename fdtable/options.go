@@ -12,17 +12,21 @@ const (
 	maxMaxSeg       = 32767
 	maxKeepSeconds  = 32767
 	maxKeepCount    = 127
+	maxSYNRetries   = 127
+	maxFINWait2     = 120 // seconds
+	minWindowClamp  = minReceiveQueue / 2
 	minReceiveQueue = 2304
 	minSendQueue    = 4608
 	ecnBits         = 3
 )
 
 // SetsockoptInt sets an option whose value is an int: of level SOL_SOCKET SO_REUSEADDR, SO_REUSEPORT,
-// SO_KEEPALIVE, SO_BROADCAST, SO_OOBINLINE, SO_RCVBUF and SO_SNDBUF; of IPPROTO_TCP TCP_NODELAY, TCP_MAXSEG (octets),
-// TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_QUICKACK, TCP_USER_TIMEOUT
-// (milliseconds), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and
-// IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and for what it
-// accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
+// SO_KEEPALIVE, SO_BROADCAST, SO_OOBINLINE, SO_RCVBUF, SO_SNDBUF and SO_RCVLOWAT (octets); of IPPROTO_TCP
+// TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
+// TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
+// (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
+// IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and
+// for what it accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
 // Linux refuses, ENOPROTOOPT for any other option, EBADF.
 func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	s, err := t.acquire(fd)
@@ -111,7 +115,7 @@ func (s *socket) setSocketLocked(opt, value int) error {
 	case SO_OOBINLINE:
 		return s.updateLocked(func(o *tcp.Options) { o.OutOfBand = value == 0 })
 	case SO_RCVBUF:
-		n := bufferSize(value, minReceiveQueue, hostDefaults.MaxRecvBuffer)
+		n := bufferSize(value, minReceiveQueue, s.host.Config().TCP.MaxRecvBuffer)
 		if s.typ == SOCK_DGRAM {
 			s.origin.readBuffer = n
 			if u := s.udp.Load(); u != nil {
@@ -121,16 +125,19 @@ func (s *socket) setSocketLocked(opt, value int) error {
 		}
 		return s.updateLocked(func(o *tcp.Options) { o.RecvBuffer = int32(n) })
 	case SO_SNDBUF:
-		n := bufferSize(value, minSendQueue, hostDefaults.MaxSendBuffer)
+		n := bufferSize(value, minSendQueue, s.host.Config().TCP.MaxSendBuffer)
 		return s.updateLocked(func(o *tcp.Options) { o.SendBuffer = int32(n) })
+	case SO_RCVLOWAT:
+		limit := or(s.optionsLocked().RecvBuffer, s.host.Config().TCP.MaxRecvBuffer) / 2 // or a read might wait for ever
+		if value < 0 || value > limit {
+			value = limit
+		}
+		return s.updateLocked(func(o *tcp.Options) { o.RecvLowat = int32(max(value, 1)) })
 	case SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO: // not ints
 		return syscall.EINVAL
 	}
 	return syscall.ENOPROTOOPT
 }
-
-// hostDefaults are the sizes of buffers that nobody has set, and the caps on those that somebody does.
-var hostDefaults = tcp.Config{}.WithDefaults()
 
 // bufferSize is how Linux reads SO_RCVBUF and SO_SNDBUF: a size that is too great, or negative, means the
 // greatest; the rest is doubled.
@@ -168,18 +175,30 @@ func (s *socket) setTCPLocked(opt, value int) error {
 		return within(1, maxKeepSeconds, func(o *tcp.Options) { o.KeepInterval = uint16(value) })
 	case TCP_KEEPCNT:
 		return within(1, maxKeepCount, func(o *tcp.Options) { o.KeepCount = uint8(value) })
+	case TCP_SYNCNT:
+		return within(1, maxSYNRetries, func(o *tcp.Options) { o.SYNRetries = uint8(value) })
+	case TCP_LINGER2:
+		return s.updateLocked(func(o *tcp.Options) { o.FINWait2 = int32(max(min(value, maxFINWait2), -1)) })
+	case TCP_DEFER_ACCEPT:
+		return s.updateLocked(func(o *tcp.Options) { o.DeferAccept = tcp.DeferSeconds(value) })
+	case TCP_WINDOW_CLAMP:
+		if value == 0 && s.phase != unconnected {
+			return syscall.EINVAL
+		} else if value != 0 {
+			value = max(value, minWindowClamp)
+		}
+		return s.updateLocked(func(o *tcp.Options) { o.WindowClamp = int32(value) })
+	case TCP_NOTSENT_LOWAT:
+		return s.updateLocked(func(o *tcp.Options) { o.NotSentLowat = uint32(value) })
 	case TCP_USER_TIMEOUT:
 		return within(0, 1<<31-1, func(o *tcp.Options) { o.UserTimeout = uint32(value) })
 	}
 	return syscall.ENOPROTOOPT
 }
 
-// setIPLocked sets the TTL or the traffic class, by the names of one level. The stack's datagram sockets
-// have neither.
+// setIPLocked sets the TTL or the traffic class, by the names of one level. The ECN bits of a connection's class
+// are TCP's own.
 func (s *socket) setIPLocked(opt, value, ttl, tos int) error {
-	if s.typ != SOCK_STREAM {
-		return syscall.ENOPROTOOPT
-	}
 	switch opt {
 	case ttl:
 		if value == -1 {
@@ -187,9 +206,17 @@ func (s *socket) setIPLocked(opt, value, ttl, tos int) error {
 		} else if value < 1 || value > 255 {
 			return syscall.EINVAL
 		}
+		if u := s.udp.Load(); u != nil {
+			_ = u.SetTTL(uint8(value)) // fails only after close
+		}
 		return s.updateLocked(func(o *tcp.Options) { o.TTL = uint8(value) })
 	case tos:
-		return s.updateLocked(func(o *tcp.Options) { o.TOS = uint8(value) &^ ecnBits })
+		if s.typ == SOCK_STREAM {
+			value &^= ecnBits
+		} else if u := s.udp.Load(); u != nil {
+			_ = u.SetTOS(uint8(value))
+		}
+		return s.updateLocked(func(o *tcp.Options) { o.TOS = uint8(value) })
 	}
 	return syscall.ENOPROTOOPT
 }

@@ -71,6 +71,7 @@ type origin struct {
 	bound    netip.AddrPort
 	listener *stack.Listener
 	fast     fastOpen
+	backlog  int // of listener
 	// ended is what shutdown has ended of a datagram socket; not guarded.
 	ended atomic.Uint32
 }

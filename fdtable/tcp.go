@@ -104,6 +104,7 @@ func (t *Table) Listen(fd, backlog int) error {
 	case connecting, connected:
 		return syscall.EINVAL
 	case listening:
+		s.origin.backlog = backlog
 		s.origin.listener.SetBacklog(backlog)
 		return nil
 	case unconnected:
@@ -129,7 +130,7 @@ func (s *socket) listenLocked(backlog int) error {
 		return err
 	}
 	l.SetFastOpen(o.fast.pending)
-	o.binding, o.listener, s.phase = nil, l, listening
+	o.binding, o.listener, o.backlog, s.phase = nil, l, backlog, listening
 	if s.watched {
 		l.Watch(s)
 	}

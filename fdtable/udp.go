@@ -28,6 +28,11 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if n := s.origin.readBuffer; n > 0 {
 		err = u.SetReadBuffer(n)
 	}
+	if o := s.origin.options; err == nil && (o.TTL != 0 || o.TOS != 0) {
+		if err = u.SetTTL(o.TTL); err == nil {
+			err = u.SetTOS(o.TOS)
+		}
+	}
 	if err == nil && s.reuse&broadcast != 0 {
 		err = u.SetBroadcast(true)
 	}
@@ -93,42 +98,44 @@ func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
 }
 
 // receiveDatagram takes one datagram. After SHUT_RD it takes what is queued, then returns 0 for ever.
-func (s *socket) receiveDatagram(p []byte, flags int) (n int, from netip.AddrPort, msgFlags int, err error) {
+func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 	u, err := s.datagram()
 	if err != nil {
-		return 0, netip.AddrPort{}, 0, err
+		return 0, err
 	}
-	var cut bool
-	read := func() (int, error) {
-		if s.origin.ended.Load()&endedRead != 0 {
-			n, from, cut, err = u.TryReadFrom(p)
-		} else {
-			n, from, cut, err = u.ReadFrom(p)
+	mode := stack.ReadMode{Peek: flags&MSG_PEEK != 0}
+	read := func(try bool) (int, error) {
+		mode.Try = try || s.origin.ended.Load()&endedRead != 0
+		n, size, from, err := u.ReadMsg(m.Iov, mode)
+		if err != nil {
+			return 0, err
 		}
-		return n, err
+		m.Name = s.outer(from)
+		if n < size {
+			m.Flags = MSG_TRUNC
+		}
+		if flags&MSG_TRUNC != 0 {
+			n = size
+		}
+		return n, nil
 	}
+	var n int
 	l := s.timeouts.Load()
 	switch {
 	case s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.receive.never():
-		n, from, cut, err = u.TryReadFrom(p)
+		n, err = read(true)
 	case l == nil:
-		n, err = read()
+		n, err = read(false)
 		if l = s.timeouts.Load(); err == syscall.EAGAIN && l != nil {
-			n, err = l.receive.wait(u.SetReadDeadline, read)
+			n, err = l.receive.wait(u.SetReadDeadline, func() (int, error) { return read(false) })
 		}
 	default:
-		n, err = l.receive.wait(u.SetReadDeadline, read)
+		n, err = l.receive.wait(u.SetReadDeadline, func() (int, error) { return read(false) })
 	}
 	if err == syscall.EAGAIN && s.origin.ended.Load()&endedRead != 0 {
 		err = nil
 	}
-	if cut {
-		msgFlags = MSG_TRUNC
-	}
-	if from.IsValid() {
-		from = s.outer(from)
-	}
-	return n, from, msgFlags, err
+	return n, err
 }
 
 // What shutdown has ended of a datagram socket.

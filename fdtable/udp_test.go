@@ -52,11 +52,14 @@ func TestDatagrams(t *testing.T) {
 			w.got(n, err, len(text), nil)
 		}
 		p := make([]byte, 4)
-		n, _, flags, err := w.b.Recvmsg(s, p, 0)
+		m := Msghdr{Iov: [][]byte{p}}
+		n, err := w.b.Recvmsg(s, &m, 0)
+		flags := m.Flags
 		if string(p[:n]) != "ten " || flags != MSG_TRUNC || err != nil {
 			t.Errorf("got %q, flags %#x, %v", p[:n], flags, err)
 		}
-		n, _, flags, err = w.b.Recvmsg(s, p, 0)
+		n, err = w.b.Recvmsg(s, &m, 0)
+		flags = m.Flags
 		if string(p[:n]) != "next" || flags != 0 || err != nil {
 			t.Errorf("got %q, flags %#x, %v", p[:n], flags, err)
 		}

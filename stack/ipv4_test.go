@@ -306,7 +306,7 @@ func TestIPv4Output(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.sendUDP(7, 7, nil, false)
+			r.sendUDP(7, 7, nil, udpOptions{})
 			r.send(&outPacket{proto: 99, ttl: 9, header: []byte{1, 2, 3, 4}, sumOffset: -1, df: true})
 			b.h.flush()
 			out := b.take()
@@ -430,7 +430,7 @@ func TestIPv4Output(t *testing.T) {
 			if err != nil || r.local != ourIP || r.nextHop != peerIP {
 				t.Fatalf("route %+v, %v", r, err)
 			}
-			r.sendUDP(7, 7, nil, false)
+			r.sendUDP(7, 7, nil, udpOptions{})
 			b.h.flush()
 			if out := b.take(); len(out) != 1 || link.MAC(out[0][:6]) != peerMAC {
 				t.Errorf("sent %x", out)

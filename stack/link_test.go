@@ -391,7 +391,7 @@ func TestNeighborResolution(t *testing.T) {
 				t.Fatal(err)
 			}
 			send := func() {
-				r.sendUDP(7, 7, nil, false)
+				r.sendUDP(7, 7, nil, udpOptions{})
 				b.h.flush()
 			}
 			send() // the route learns its neighbour

@@ -100,6 +100,13 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 	}
 }
 
+// Pending returns how many connections wait for Accept.
+func (l *Listener) Pending() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
+
 // pop dequeues the oldest connection; there is one.
 func (l *Listener) pop() *TCPConn {
 	c := l.queue[l.head]

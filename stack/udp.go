@@ -194,12 +194,12 @@ func (h *Host) udpError(local, remote netip.AddrPort, errno syscall.Errno) bool 
 }
 
 // sendUDP sends one datagram. The caller flushes.
-func (r *route) sendUDP(local, remote uint16, data []byte, df bool) {
+func (r *route) sendUDP(local, remote uint16, data []byte, o udpOptions) {
 	var b [wire.UDPLen]byte
 	u := wire.UDP{SrcPort: local, DstPort: remote, Length: wire.UDPLen + len(data)}
 	u.Marshal(b[:])
 	spans := [1]tcp.Span{{Data: data}}
-	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), df: df}
+	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), df: o.df, ttl: o.ttl, tos: o.tos}
 	if r.group && r.remote.IsMulticast() {
 		p.ttl = 1 // RFC 1112 6.1
 	}

@@ -58,6 +58,12 @@ func (s *UDPSocket) SetDontFragment(on bool) error {
 	return s.set(func() { s.df = on })
 }
 
+// SetTTL sets the IPv4 TTL of what is sent; zero, the default, means the host's. That of multicasts is 1.
+func (s *UDPSocket) SetTTL(ttl uint8) error { return s.set(func() { s.ttl = ttl }) }
+
+// SetTOS sets the traffic class of what is sent. Default 0.
+func (s *UDPSocket) SetTOS(tos uint8) error { return s.set(func() { s.tos = tos }) }
+
 func (s *UDPSocket) set(change func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

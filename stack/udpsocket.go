@@ -33,9 +33,15 @@ type UDPSocket struct {
 	errno     syscall.Errno // pending, told once
 	closed    bool
 	broadcast bool
-	df        bool
-	read      deadline
-	write     deadline
+	udpOptions
+	read  deadline
+	write deadline
+}
+
+// udpOptions are what a socket's datagrams are sent with; a zero ttl is the host's.
+type udpOptions struct {
+	df       bool
+	ttl, tos uint8
 }
 
 // udpPair is what a socket is bound and connected to.
@@ -208,32 +214,74 @@ func (s *UDPSocket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadMsg is ReadFrom into several buffers, one after the other. It returns the length of the whole datagram as
+// well. m.All means nothing here.
+func (s *UDPSocket) ReadMsg(bufs [][]byte, m ReadMode) (n, size int, from netip.AddrPort, err error) {
+	d, err := s.next(!m.Try, m.Peek)
+	if err != nil {
+		return 0, 0, from, err
+	}
+	defer d.release()
+	rest := d.data
+	for _, p := range bufs {
+		k := min(len(p), len(rest))
+		if !m.Discard {
+			copy(p, rest)
+		}
+		rest = rest[k:]
+		n += k
+	}
+	return n, len(d.data), d.from, nil
+}
+
 func (s *UDPSocket) receive(p []byte, wait bool) (n int, from netip.AddrPort, truncated bool, err error) {
+	d, err := s.next(wait, false)
+	if err != nil {
+		return 0, from, false, err
+	}
+	defer d.release()
+	n = copy(p, d.data)
+	return n, d.from, n < len(d.data), nil
+}
+
+// next returns the oldest datagram with a reference, and takes it out of the queue unless peek says not to.
+func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
 		switch {
 		case s.closed:
-			err = syscall.EBADF
+			return datagramIn{}, syscall.EBADF
 		case wait && s.read.passed():
-			err = syscall.EAGAIN
+			return datagramIn{}, syscall.EAGAIN
 		case s.errno != 0:
-			err, s.errno = s.errno, 0
-		case s.head < len(s.queue):
-			d := s.popLocked()
-			s.mu.Unlock()
-			n = copy(p, d.data)
-			truncated = n < len(d.data)
-			d.release()
-			return n, d.from, truncated, nil
-		case !wait:
-			err = syscall.EAGAIN
-		default:
+			err := s.errno
+			s.errno = 0
+			return datagramIn{}, err
+		case s.head == len(s.queue) && !wait:
+			return datagramIn{}, syscall.EAGAIN
+		case s.head == len(s.queue):
 			s.arrived.Wait()
-			continue
+		case peek:
+			d := s.queue[s.head]
+			if d.buf != nil {
+				d.buf.Retain()
+			}
+			return d, nil
+		default:
+			return s.popLocked(), nil
 		}
-		s.mu.Unlock()
-		return 0, from, false, err
 	}
+}
+
+// Unread returns the length in octets of the next datagram, 0 where there is none: SIOCINQ.
+func (s *UDPSocket) Unread() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.head == len(s.queue) {
+		return 0
+	}
+	return len(s.queue[s.head].data)
 }
 
 func (s *UDPSocket) popLocked() datagramIn {
@@ -272,15 +320,15 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 		return 0, err
 	}
 	s.mu.Lock()
-	allowed, df := s.broadcast, s.df
+	allowed, o := s.broadcast, s.udpOptions
 	s.mu.Unlock()
 	if r.group && !r.remote.IsMulticast() && !allowed {
 		return 0, syscall.EACCES
 	}
-	if df && wire.IPv4Len+wire.UDPLen+len(p) > r.path.MTU {
+	if o.df && wire.IPv4Len+wire.UDPLen+len(p) > r.path.MTU {
 		return 0, syscall.EMSGSIZE
 	}
-	r.sendUDP(pair.local.Port(), to.Port(), p, df)
+	r.sendUDP(pair.local.Port(), to.Port(), p, o)
 	s.host.flush()
 	return len(p), nil
 }

@@ -28,6 +28,9 @@ type Info struct {
 	Unacked, Sacked, Lost    uint32 // octets in flight, and of those selectively acknowledged and deemed lost
 	NotSent, Queued, Unread  int    // octets: written but not sent, written but not acknowledged, received but not read
 	TotalRetrans             uint32 // segments
+	Probes                   int    // keepalive probes in a row without an answer
+	PathMTU, AdvMSS          int    // octets; the MSS that our SYN announced
+	Recovering, TimedOut     bool   // loss recovery: fast, or after a retransmission timeout
 	CongestionControl        string
 	WindowScale, RcvScale    uint8
 	Timestamps, SACK, ECN    bool

@@ -247,8 +247,12 @@ func (c *Conn) Info() Info {
 		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
 		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
+		Probes: int(c.probes), AdvMSS: int(c.advertised), Recovering: c.ca == caRecovery, TimedOut: c.ca == caLoss,
 		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SYNData: c.has(flagSYNText),
 		SoftError: syscall.Errno(c.soft),
+	}
+	if info.PathMTU = int(c.maxSegment) + 20; c.has(flagV6) {
+		info.PathMTU += 20
 	}
 	if c.env != nil {
 		info.RTO = c.backedOffRTO()

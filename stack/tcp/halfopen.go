@@ -193,6 +193,13 @@ func deferral(seconds uint16) (retries int, wait time.Duration) {
 	return retries, wait
 }
 
+// DeferSeconds returns what Options.DeferAccept comes to: as in Linux, the time that a whole number of
+// retransmissions of the SYN-ACK takes, at least seconds. Zero for no time or less.
+func DeferSeconds(seconds int) uint16 {
+	_, wait := deferral(uint16(min(max(seconds, 0), 65535)))
+	return uint16(wait / time.Second)
+}
+
 // maxDeferStep is Linux's longest interval of retransmissions.
 const maxDeferStep = 120 * time.Second
 

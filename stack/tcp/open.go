@@ -287,3 +287,13 @@ func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now Ti
 		c.set(flagSYNRetrans)
 	}
 }
+
+// SYNRetries returns how often connect sends its SYN again without Options.SYNRetries.
+func SYNRetries(cfg Config) int {
+	n := 0
+	for at, step := initialRTO, 2*initialRTO; at < cfg.SYNTimeout; n++ {
+		at += min(step, cfg.MaxRTO)
+		step *= 2
+	}
+	return n
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package fdtable
+
+const raceEnabled = true

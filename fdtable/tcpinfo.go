@@ -1,0 +1,108 @@
+package fdtable
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// TCPInfo is what TCP_INFO tells: Linux's struct tcp_info, as far as this stack knows what its fields are about.
+// Times are microseconds; Unacked, Sacked, Lost, Snd_ssthresh and Snd_cwnd count segments of Snd_mss octets,
+// Total_retrans segments, the rest octets.
+type TCPInfo struct {
+	State       uint8 // 1 ESTABLISHED, 2 SYN-SENT, 3 SYN-RECEIVED, 4 FIN-WAIT-1, 5 FIN-WAIT-2, 7 CLOSED, 8 CLOSE-WAIT, 9 LAST-ACK, 10 LISTEN, 11 CLOSING
+	Ca_state    uint8 // 0 open, 3 recovery, 4 loss
+	Retransmits uint8 // timeouts in a row
+	Probes      uint8 // keepalive probes in a row without an answer
+	Backoff     uint8 // how often the retransmission timeout was doubled
+	Options     uint8 // 1 timestamps, 2 SACK, 4 window scaling
+	Snd_wscale  uint8 // the peer's window scale
+	Rcv_wscale  uint8 // ours
+
+	Rto           uint32
+	Snd_mss       uint32
+	Rcv_mss       uint32
+	Unacked       uint32 // of a listener: connections that wait for accept
+	Sacked        uint32 // of a listener: its backlog
+	Lost          uint32
+	Pmtu          uint32
+	Rtt           uint32
+	Rttvar        uint32
+	Snd_ssthresh  uint32
+	Snd_cwnd      uint32
+	Advmss        uint32
+	Total_retrans uint32
+	Notsent_bytes uint32
+	Min_rtt       uint32
+	Snd_wnd       uint32
+	Rcv_wnd       uint32
+}
+
+// The bits of TCPInfo.Options.
+const (
+	TCPI_OPT_TIMESTAMPS = 1
+	TCPI_OPT_SACK       = 2
+	TCPI_OPT_WSCALE     = 4
+)
+
+// linuxStates are Linux's numbers of the states.
+var linuxStates = [...]uint8{tcp.Closed: 7, tcp.Listen: 10, tcp.SynSent: 2, tcp.SynReceived: 3, tcp.Established: 1,
+	tcp.FinWait1: 4, tcp.FinWait2: 5, tcp.CloseWait: 8, tcp.Closing: 11, tcp.LastAck: 9, tcp.TimeWaitState: 6}
+
+// GetsockoptTCPInfo returns TCP_INFO, the one option of its kind. ENOPROTOOPT for any other option or a datagram
+// socket, EBADF.
+func (t *Table) GetsockoptTCPInfo(fd, level, opt int) (*TCPInfo, error) {
+	s, err := t.acquire(fd)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release()
+	if level != IPPROTO_TCP || opt != TCP_INFO || s.typ != SOCK_STREAM {
+		return nil, syscall.ENOPROTOOPT
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.conn.Load(); c != nil {
+		return linuxInfo(c), nil
+	}
+	info := &TCPInfo{State: linuxStates[tcp.Closed]}
+	if s.phase == listening {
+		info.State = linuxStates[tcp.Listen]
+		info.Unacked, info.Sacked = uint32(s.origin.listener.Pending()), uint32(s.origin.backlog)
+	}
+	return info, nil
+}
+
+func linuxInfo(c *stack.TCPConn) *TCPInfo {
+	i := c.Info()
+	micros := func(d time.Duration) uint32 { return uint32(d / time.Microsecond) }
+	mss := max(uint32(i.SndMSS), 1)
+	segments := func(octets uint32) uint32 { return (octets + mss - 1) / mss }
+	info := &TCPInfo{
+		State: linuxStates[c.State()], Retransmits: uint8(i.Retransmits), Probes: uint8(i.Probes),
+		Backoff: uint8(i.Backoff), Snd_wscale: i.WindowScale, Rcv_wscale: i.RcvScale,
+		Rto: micros(i.RTO), Snd_mss: uint32(i.SndMSS), Rcv_mss: uint32(i.RcvMSS),
+		Unacked: segments(i.Unacked), Sacked: segments(i.Sacked), Lost: segments(i.Lost),
+		Pmtu: uint32(i.PathMTU), Rtt: micros(i.RTT), Rttvar: micros(i.RTTVar),
+		Snd_ssthresh: i.SndSsthresh / mss, Snd_cwnd: i.SndCwnd / mss, Advmss: uint32(i.AdvMSS),
+		Total_retrans: i.TotalRetrans, Notsent_bytes: uint32(i.NotSent), Min_rtt: micros(i.MinRTT),
+		Snd_wnd: i.SndWnd, Rcv_wnd: i.RcvWnd,
+	}
+	switch {
+	case i.TimedOut:
+		info.Ca_state = 4
+	case i.Recovering:
+		info.Ca_state = 3
+	}
+	for _, o := range []struct {
+		on  bool
+		bit uint8
+	}{{i.Timestamps, TCPI_OPT_TIMESTAMPS}, {i.SACK, TCPI_OPT_SACK}, {i.RcvScale > 0 || i.WindowScale > 0, TCPI_OPT_WSCALE}} {
+		if o.on {
+			info.Options |= o.bit
+		}
+	}
+	return info
+}
