@@ -125,7 +125,7 @@ func TestEpollOfManyConnections(t *testing.T) {
 			every = 16
 		}
 		connected, answered := 0, 0
-		for answered < conns/every {
+		for connected < conns || answered < conns/every {
 			synctest.Wait() // let the servers answer, so that no queue on the way is too short
 			n, err := w.a.EpollWait(clients, list, -1)
 			w.is(err, nil)
