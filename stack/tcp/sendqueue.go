@@ -255,7 +255,7 @@ func (c *Conn) Writable() bool {
 	if c.handshaking() {
 		return false
 	}
-	if c.err != 0 || c.has(flagFINQueued) {
+	if c.err != 0 || c.opts == nil || c.has(flagFINQueued) {
 		return true
 	}
 	lowat := int(c.opts.NotSentLowat)
