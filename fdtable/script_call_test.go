@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing/synctest"
 
 	"github.com/unet-go/unet/fdtable"
 )
@@ -39,6 +38,10 @@ func init() { // refers to itself through the parser
 		"setsockopt":  callSetsockopt,
 		"getsockopt":  callGetsockopt,
 		"getsockname": callGetsockname,
+		"send":        callSend,
+		"recv":        callRecv,
+		"sockatmark":  callSockatmark,
+		"poll":        callPoll,
 	}
 }
 
@@ -52,6 +55,16 @@ var constants = map[string]int{
 	"TCP_KEEPIDLE": fdtable.TCP_KEEPIDLE, "TCP_KEEPINTVL": fdtable.TCP_KEEPINTVL,
 	"TCP_KEEPCNT": fdtable.TCP_KEEPCNT, "TCP_QUICKACK": fdtable.TCP_QUICKACK,
 	"TCP_USER_TIMEOUT": fdtable.TCP_USER_TIMEOUT, "IP_TOS": fdtable.IP_TOS, "IP_TTL": fdtable.IP_TTL,
+}
+
+func init() {
+	for name, value := range map[string]int{
+		"MSG_OOB": fdtable.MSG_OOB, "MSG_PEEK": fdtable.MSG_PEEK, "MSG_DONTWAIT": fdtable.MSG_DONTWAIT,
+		"POLLIN": fdtable.POLLIN, "POLLOUT": fdtable.POLLOUT, "POLLPRI": fdtable.POLLPRI, "POLLERR": fdtable.POLLERR,
+		"POLLHUP": fdtable.POLLHUP, "POLLRDHUP": fdtable.POLLRDHUP, "SO_OOBINLINE": fdtable.SO_OOBINLINE,
+	} {
+		constants[name] = value
+	}
 }
 
 // badArgument is what an argument that cannot be read panics with; call turns it into an error.
@@ -74,8 +87,16 @@ func (a arguments) int(i int) int {
 
 func (a arguments) fd() int { return a.int(0) }
 
-// number reads a decimal or hexadecimal number or a constant.
+// number reads a decimal or hexadecimal number or a constant, or several joined by |.
 func number(s string) (int, error) {
+	if one, rest, several := strings.Cut(s, "|"); several {
+		n, err := number(one)
+		if err != nil {
+			return 0, err
+		}
+		m, err := number(rest)
+		return n | m, err
+	}
 	if n, known := constants[s]; known {
 		return n, nil
 	}
@@ -188,6 +209,52 @@ func callWrite(r *runner, a arguments, _ string) string {
 	return resultOf(n, err)
 }
 
+// callSend is send(FD, N or "TEXT", FLAGS).
+func callSend(r *runner, a arguments, _ string) string {
+	text := []byte(strings.Trim(a.at(1), `"`))
+	if !strings.HasPrefix(a.at(1), `"`) {
+		text = pattern(r.advance("write "+a.at(0), 0), a.int(1))
+	}
+	n, err := r.table.Sendto(a.fd(), text, a.int(2), netip.AddrPort{})
+	if n > 0 {
+		r.advance("write "+a.at(0), n)
+	}
+	return resultOf(n, err)
+}
+
+// callRecv is recv(FD, N, FLAGS), with a result as that of read.
+func callRecv(r *runner, a arguments, want string) string {
+	p := make([]byte, a.int(1))
+	n, _, err := r.table.Recvfrom(a.fd(), p, a.int(2))
+	return r.received(a.at(0), p[:n], err, want)
+}
+
+func callSockatmark(r *runner, a arguments, _ string) string {
+	at, err := r.table.Sockatmark(a.fd())
+	if err != nil {
+		return errorOf(err)
+	}
+	return strconv.FormatBool(at)
+}
+
+// callPoll is poll(FD, EVENTS, MILLISECONDS) of one descriptor. The result is 0 or the events.
+func callPoll(r *runner, a arguments, _ string) string {
+	fds := []fdtable.PollFd{{Fd: int32(a.fd()), Events: int16(a.int(1))}}
+	if _, err := r.table.Poll(fds, a.int(2)); err != nil {
+		return errorOf(err)
+	}
+	var names []string
+	for _, name := range []string{"POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLRDHUP"} {
+		if int(fds[0].Revents)&constants[name] != 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "0"
+	}
+	return strings.Join(names, "|")
+}
+
 // callClose forgets what the descriptor has read and written: its number may come again.
 func callClose(r *runner, a arguments, _ string) string {
 	streamMu.Lock()
@@ -239,74 +306,4 @@ func callGetsockname(r *runner, a arguments, _ string) string {
 		return errorOf(err)
 	}
 	return name.String()
-}
-
-// call makes the call of a line, and compares its result unless it is said to wait.
-func (r *runner) call(st *statement) error {
-	p := &pendingCall{name: st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], ""),
-		result: make(chan string, 1)}
-	wrong := make(chan badArgument, 1)
-	go func() {
-		defer func() {
-			switch e := recover().(type) {
-			case nil:
-			case badArgument:
-				wrong <- e
-				p.result <- ""
-			default:
-				panic(e)
-			}
-		}()
-		p.result <- calls[st.args[0]](r, st.args[1:], st.result)
-	}()
-	synctest.Wait()
-	select {
-	case e := <-wrong:
-		return fmt.Errorf("%s", e)
-	default:
-	}
-	select {
-	case got := <-p.result:
-		if st.blocks {
-			return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), result(st.text, got)))
-		}
-		return r.returned(st, got)
-	default:
-	}
-	r.pending = append(r.pending, p)
-	if !st.blocks {
-		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), p.name+") waits"))
-	}
-	return nil
-}
-
-// complete compares the result of a call that has waited.
-func (r *runner) complete(st *statement) error {
-	name := st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], "")
-	i := slices.IndexFunc(r.pending, func(p *pendingCall) bool { return p.name == name })
-	if i < 0 {
-		return fmt.Errorf("no %s) waits", name)
-	}
-	select {
-	case got := <-r.pending[i].result:
-		r.pending = slices.Delete(r.pending, i, i+1)
-		return r.returned(st, got)
-	default:
-		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), name+") waits"))
-	}
-}
-
-func (r *runner) returned(st *statement, got string) error {
-	if got != st.result {
-		return r.differ(r.stamp(r.now(), st.text), r.stamp(r.now(), result(st.text, got)))
-	}
-	return nil
-}
-
-// result is the text of a call with another result.
-func result(text, got string) string {
-	if i := strings.LastIndex(text, ")"); i >= 0 {
-		text = text[:i+1]
-	}
-	return text + " = " + got
 }

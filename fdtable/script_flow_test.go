@@ -36,7 +36,7 @@ type view map[string]string
 
 // viewNames are all that a line can say, in the order in which it is printed.
 var viewNames = []string{"flow", "flags", "seq", "ack", "win", "len", "urg", "mss", "sackok", "ts", "ws", "sack", "tfo",
-	"opt", "bad", "text", "tos", "ttl", "frag"}
+	"opt", "bad", "text", "tos", "ttl", "frag", "id"}
 
 func (v view) String() string {
 	var words []string
@@ -74,7 +74,7 @@ func textAt(seq uint32, flags uint16) uint32 {
 	return seq - 1
 }
 
-const segmentNames = "seq ack win len urg mss sackok ts ws sack tfo opt text tos ttl frag"
+const segmentNames = "seq ack win len urg mss sackok ts ws sack tfo opt text tos ttl frag id"
 
 // expect reads a > line. What it does not say is as it most often is: seq and ack are the next numbers, the
 // window is that of the line before, there is no text and there are no options.
@@ -162,6 +162,9 @@ func (f *flow) see(s *segment, want view) view {
 	}
 	if !s.df {
 		got["frag"] = ""
+	}
+	if s.id != 0 {
+		got["id"] = fmt.Sprint(s.id)
 	}
 	for name, value := range want {
 		if _, there := got[name]; there && value == "*" {

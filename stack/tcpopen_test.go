@@ -4,8 +4,10 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
@@ -143,4 +145,55 @@ func TestActiveOpen(t *testing.T) {
 			b.Error(err)
 		}
 	})
+}
+
+// TestLocalAddress checks that a connection keeps the address that it began with.
+func TestLocalAddress(t *testing.T) {
+	t.Run("MUST-45 an address that comes later and lies nearer to the peer changes nothing", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			c, iss := b.accepted()
+			second := newMemDevice(link.Info{Name: "mem1", Kind: link.Ethernet, MAC: otherMAC, MTU: 1500})
+			near := netip.MustParsePrefix("10.0.0.3/28")
+			if err := b.h.Attach(second, Interface{Addrs: []netip.Prefix{near}}); err != nil {
+				b.Fatal(err)
+			}
+			if r, err := b.h.routeTo(netip.Addr{}, peerIP); err != nil || r.local != near.Addr() {
+				b.Fatalf("a new connection would come from %v, %v", r.local, err)
+			}
+			if n, err := c.TryWrite([]byte("text")); n != 4 || err != nil {
+				b.Fatalf("Write = %d, %v", n, err)
+			}
+			fromOurs := func(what string, count int) {
+				b.Helper()
+				frames := b.take()
+				if len(frames) != count {
+					b.Errorf("%s: %d frames, want %d", what, len(frames), count)
+				}
+				for _, f := range frames {
+					if ip, _ := b.parsed4(f); ip.Src != ourIP.As4() {
+						b.Errorf("%s: from %v", what, netip.AddrFrom4(ip.Src))
+					}
+				}
+			}
+			fromOurs("text", 1)
+			b.inject(seg{flags: "A", seq: 101, ack: iss + 5, text: "hello"}.frame())
+			fromOurs("acknowledgment", 1)
+			if c.Local().Addr() != ourIP {
+				b.Errorf("Local = %v", c.Local())
+			}
+			c.Abort()
+			fromOurs("reset", 1)
+			if frames := second.sentCount(); frames != 0 {
+				b.Errorf("%d frames left through the other interface", frames)
+			}
+		})
+	})
+}
+
+// sentCount returns how many frames the host has sent through d.
+func (d *memDevice) sentCount() int {
+	synctest.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.out)
 }
