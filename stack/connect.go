@@ -113,9 +113,11 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
 	s.mu.Lock()
-	if s.flows.find(key, hash) != nil {
+	now := l.host.clock.now()
+	minISS, reused, err := s.vacateLocked(key, hash, fast, now)
+	if err != nil {
 		s.mu.Unlock()
-		return nil, syscall.EADDRINUSE
+		return nil, err
 	}
 	defer s.unlock()
 	if l.closed.Load() {
@@ -128,17 +130,33 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 	if b != nil {
 		c.extra = &extra{binding: b}
 	}
-	now := l.host.clock.now()
 	c.bits |= inTable
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
 	if fast {
 		s.beginFastLocked(c, o, now)
 	} else {
-		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, 0, false, now)
+		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, minISS, reused, now)
 	}
 	s.afterLocked(c, now)
 	return c, nil
+}
+
+// vacateLocked makes room for an active open with the four-tuple key. A TIME-WAIT record that may be reused gives way
+// (ledger C-TW-4), and names the number that the new one's initial sequence number must stand after. Not so for Fast
+// Open, whose SYN carries text. EADDRINUSE: the tuple is taken.
+func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now tcp.Time) (minISS tcp.Seq, reused bool, err error) {
+	f := s.flows.find(key, hash)
+	if f == nil {
+		return 0, false, nil
+	}
+	if f.kind != timeWaitFlow || fast || !f.timeWait().tcp.Reusable(&s.env, now) {
+		return 0, false, syscall.EADDRINUSE
+	}
+	w := f.timeWait()
+	minISS = w.tcp.MinISS()
+	s.removeTimeWaitLocked(w)
+	return minISS, true, nil
 }
 
 // Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it

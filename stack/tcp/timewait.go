@@ -1,5 +1,7 @@
 package tcp
 
+import "time"
+
 // TimeWait stands for a connection in TIME-WAIT (RFC 9293 3.6.1): what it takes to acknowledge the peer's
 // FIN again, and to tell a new SYN from an old one.
 type TimeWait struct {
@@ -29,6 +31,15 @@ func (w *TimeWait) TTL() (ttl, tos uint8) { return w.ttl, w.tos }
 
 // Deadline returns when the record expires: two MSL after the last FIN.
 func (w *TimeWait) Deadline() Time { return w.deadline }
+
+// reuseAfter is how long after its last segment a connection's four-tuple may be dialled again.
+const reuseAfter = time.Second
+
+// Reusable says whether an active open may take the four-tuple over: the peer takes timestamps, and ours have moved
+// on, so that PAWS tells the new connection's segments from the old one's (RFC 6191).
+func (w *TimeWait) Reusable(env *Env, now Time) bool {
+	return w.timestamps && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
+}
 
 // MinISS returns the number after which the initial sequence number of a new incarnation must stand.
 func (w *TimeWait) MinISS() Seq { return w.sndNxt.Add(65536) }
