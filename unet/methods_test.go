@@ -1,8 +1,17 @@
 package unet
 
 import (
+	"bytes"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/printer"
+	"go/token"
 	"net"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/unet-go/unet/stack"
@@ -65,9 +74,66 @@ func TestMethodSets(t *testing.T) {
 			}
 		}
 	})
+	t.Run("functions that dial and listen", func(t *testing.T) {
+		absent := []string{"DialIP", "DialUnix", "ListenIP", "ListenUnix", "ListenUnixgram", "ListenMulticastUDP"}
+		theirs := functions(t, filepath.Join(build.Default.GOROOT, "src", "net"))
+		ours := functions(t, ".")
+		if len(theirs) < 10 {
+			t.Fatalf("package net has %v", theirs)
+		}
+		for name, want := range theirs {
+			if !strings.HasPrefix(name, "Dial") && !strings.HasPrefix(name, "Listen") || slices.Contains(absent, name) {
+				continue
+			}
+			if got := ours[name]; got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+	})
 	t.Run("a connection is 16 octets", func(t *testing.T) {
 		if n := reflect.TypeFor[TCPConn]().Size(); n > 16 {
 			t.Errorf("TCPConn has %d octets beside %v", n, reflect.TypeFor[stack.TCPConn]())
 		}
 	})
+}
+
+// functions returns the exported functions of a package's source with their parameters and results, whose names
+// are left out, as are names of the packages that types are from.
+func functions(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]string)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !f.Name.IsExported() {
+				continue
+			}
+			var text bytes.Buffer
+			for _, list := range []*ast.FieldList{f.Type.Params, f.Type.Results} {
+				if list == nil {
+					continue
+				}
+				for _, field := range list.List {
+					for range max(1, len(field.Names)) {
+						_ = printer.Fprint(&text, fset, field.Type)
+						text.WriteByte(' ')
+					}
+				}
+			}
+			found[f.Name.Name] = strings.NewReplacer("net.", "", "context.", "", "time.", "").Replace(text.String())
+		}
+	}
+	return found
 }
