@@ -19,7 +19,6 @@ type stream interface {
 	net.Conn
 	io.ReaderFrom
 	io.WriterTo
-	syscall.Conn
 	CloseRead() error
 	CloseWrite() error
 	SetLinger(int) error

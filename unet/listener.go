@@ -20,7 +20,6 @@ type TCPListener struct {
 
 var (
 	_ net.Listener = (*TCPListener)(nil)
-	_ syscall.Conn = (*TCPListener)(nil)
 )
 
 func (l *TCPListener) ok() bool { return l != nil && l.listener != nil }
@@ -78,14 +77,6 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 		return syscall.EINVAL
 	}
 	return syscallError("", l.listener.SetDeadline(t)) // which package net does not wrap
-}
-
-// SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the listener.
-func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
-	if !l.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, errors.ErrUnsupported
 }
 
 // File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the listener, so it

@@ -15,8 +15,8 @@ import (
 // TCPConn is a TCP connection with the methods of *net.TCPConn. All methods may be called by several
 // goroutines at once. Except for io.EOF, errors are *net.OpError.
 //
-// What needs a descriptor of the kernel, File and SyscallConn, returns errors.ErrUnsupported. Info,
-// SetUserTimeout and Writev are additions.
+// There is no descriptor of the kernel's: File returns errors.ErrUnsupported, and SyscallConn is left out, so
+// that what asks for a syscall.Conn does without. Info, SetUserTimeout and Writev are additions.
 type TCPConn struct {
 	conn   *stack.TCPConn
 	net    network
@@ -27,7 +27,6 @@ var (
 	_ net.Conn      = (*TCPConn)(nil)
 	_ io.ReaderFrom = (*TCPConn)(nil)
 	_ io.WriterTo   = (*TCPConn)(nil)
-	_ syscall.Conn  = (*TCPConn)(nil)
 )
 
 func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
@@ -173,14 +172,6 @@ func (c *TCPConn) Info() tcp.Info {
 		return tcp.Info{}
 	}
 	return c.conn.Info()
-}
-
-// SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the connection.
-func (c *TCPConn) SyscallConn() (syscall.RawConn, error) {
-	if !c.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, errors.ErrUnsupported
 }
 
 // File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the connection.

@@ -35,7 +35,6 @@ import (
 // listening and packets are what the listeners and UDP sockets of both have in common.
 type listening interface {
 	net.Listener
-	syscall.Conn
 	SetDeadline(time.Time) error
 	File() (*os.File, error)
 }
@@ -43,7 +42,6 @@ type listening interface {
 type packets interface {
 	net.Conn
 	net.PacketConn
-	syscall.Conn
 	ReadFromUDP([]byte) (int, *net.UDPAddr, error)
 	ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error)
 	ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error)
@@ -297,6 +295,16 @@ func (s *script) log(step string, values ...any) {
 
 // logs turns the results of a call into what log takes.
 func logs(values ...any) []any { return values }
+
+// isSyscallConn asks for a descriptor as drivers do: whoever has none must not say otherwise.
+func isSyscallConn(c any) (bool, error) {
+	conn, ok := c.(syscall.Conn)
+	if !ok {
+		return false, nil
+	}
+	raw, err := conn.SyscallConn()
+	return raw != nil, err
+}
 
 func (s *script) show(v any) string {
 	switch v := v.(type) {

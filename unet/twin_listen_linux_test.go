@@ -202,8 +202,7 @@ func listenScenarios() []scenario {
 			if f != nil {
 				s.must(f.Close())
 			}
-			raw, err := l.SyscallConn()
-			s.log("SyscallConn", raw != nil, err)
+			s.log("SyscallConn", logs(isSyscallConn(l))...)
 		}},
 		{name: "listener: a past deadline", run: func(s *script) {
 			l := s.listen()

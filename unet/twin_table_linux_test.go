@@ -3,6 +3,7 @@ package unet
 import (
 	"net"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func backlogOf(s *script, l net.Listener) int {
 		return l.listener.Backlog()
 	}
 	var backlog int
-	raw, err := l.(listening).SyscallConn()
+	raw, err := l.(syscall.Conn).SyscallConn()
 	s.must(err)
 	s.must(raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -262,8 +262,7 @@ func udpScenarios() []scenario {
 			if f != nil {
 				s.must(f.Close())
 			}
-			raw, err := p.SyscallConn()
-			s.log("SyscallConn", raw != nil, err)
+			s.log("SyscallConn", logs(isSyscallConn(p))...)
 		}},
 		{name: "packets: control messages", run: func(s *script) {
 			c, p := s.sockets()

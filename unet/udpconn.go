@@ -17,8 +17,8 @@ const msgTrunc = 0x20
 // UDPConn is a UDP socket with the methods of *net.UDPConn. It is a net.PacketConn, and when it was dialled
 // a net.Conn too. All methods may be called by several goroutines at once; errors are *net.OpError.
 //
-// There are no control messages, so oob must be empty where it is written, and no descriptor: File and
-// SyscallConn return errors.ErrUnsupported.
+// There are no control messages, so oob must be empty where it is written, and no descriptor: File returns
+// errors.ErrUnsupported, and SyscallConn is left out, so that what asks for a syscall.Conn does without.
 type UDPConn struct {
 	socket    *stack.UDPSocket
 	net       network
@@ -29,7 +29,6 @@ type UDPConn struct {
 var (
 	_ net.Conn       = (*UDPConn)(nil)
 	_ net.PacketConn = (*UDPConn)(nil)
-	_ syscall.Conn   = (*UDPConn)(nil)
 )
 
 // listenUDP binds a socket; its errors are for the Err of an OpError.
@@ -355,14 +354,6 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 		return c.setError(syscall.EBADF)
 	}
 	return nil
-}
-
-// SyscallConn returns errors.ErrUnsupported: there is no descriptor behind the socket.
-func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
-	if !c.ok() {
-		return nil, syscall.EINVAL
-	}
-	return nil, errors.ErrUnsupported
 }
 
 // File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the socket.

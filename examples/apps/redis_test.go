@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +28,11 @@ func TestRedis(t *testing.T) {
 	server.Dir = t.TempDir()
 	end := start(t, server, "Ready to accept connections")
 	redis.SetLogger(quietRedis{})
-	c := redis.NewClient(&redis.Options{Addr: h.kernels + ":6379", PoolSize: 8, DialerRetries: 1, Dialer: h.DialContext})
+	var dialled atomic.Int32
+	c := redis.NewClient(&redis.Options{Addr: h.kernels + ":6379", PoolSize: 8, DialerRetries: 1, Dialer: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialled.Add(1)
+		return h.DialContext(ctx, network, address)
+	}})
 	defer c.Close()
 	for _, test := range []struct {
 		name string
@@ -34,6 +40,20 @@ func TestRedis(t *testing.T) {
 	}{{"commands", redisCommands}, {"publish and subscribe", redisPubSub}, {"timeouts", redisTimeouts}} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
 	}
+	t.Run("connections are used again", func(t *testing.T) {
+		if err := c.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		before := dialled.Load()
+		for range 100 {
+			if err := c.Ping(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := dialled.Load() - before; n != 0 {
+			t.Errorf("100 commands took %d connections more", n)
+		}
+	})
 	t.Run("connections are ended, and then the server", func(t *testing.T) {
 		// The client is told nothing: it finds the end of its connections when it wants to use them.
 		killer := redis.NewClient(c.Options())
