@@ -209,7 +209,7 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	err := q.conn.Write(w.ready)
 	w.frames = nil
 	if q.steering != nil {
-		q.steering.wrote()
+		q.steering.wrote(w.sent, w.octets)
 	}
 	q.out.frames.Add(w.sent)
 	q.out.octets.Add(w.octets)

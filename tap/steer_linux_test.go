@@ -59,6 +59,34 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 	}
 }
 
+func TestSteeringLeavesLargeFrames(t *testing.T) {
+	s, file := steeringOn(t, []int{0, 1}, 1)
+	window := func(size uint64) string {
+		for range steerWindow {
+			s.frames, s.octets = s.frames+4, s.octets+4*size
+			s.look(0)
+		}
+		return file()
+	}
+	for _, c := range []struct {
+		size uint64
+		want string
+	}{{steerBelow - 1, ""}, {steerBelow, "0"}, {65535, "0"}, {steerBelow - 1, "2"}, {60, "2"}} {
+		if got := window(c.size); got != c.want {
+			t.Errorf("after frames of %d octets they go to %q, want %q", c.size, got, c.want)
+		}
+	}
+	// Where they stay nobody moves them; when they are handed over again it is to a processor that does not write.
+	window(65535)
+	for range steerWindow {
+		s.frames, s.octets = s.frames+1, s.octets+60
+		s.look(1)
+	}
+	if got := file(); got != "1" {
+		t.Errorf("frames go to %q, want the processor that does not write", got)
+	}
+}
+
 func TestCPUMask(t *testing.T) {
 	for cpu, want := range map[int]string{-1: "0", 0: "1", 5: "20", 31: "80000000", 32: "1,00000000", 70: "40,00000000,00000000"} {
 		if got := cpuMask(cpu); got != want {
