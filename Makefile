@@ -8,7 +8,7 @@ ARGS     ?=
 # Applications on unet, in a module of their own.
 APPS = examples/apps
 
-.PHONY: demo run test race lint fuzz-short fuzz-state bench build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -54,6 +54,14 @@ fuzz-state:
 
 bench:
 	$(GO) run ./benchmarks $(ARGS)
+
+# The lab's table and plot, docs/lab.md and docs/lab.svg: goodput against loss, round-trip time, reordering and bandwidth.
+lab:
+	$(GO) run ./benchmarks/lab $(ARGS)
+
+# The same between two kernels, a quarter of an hour in real time; ARGS="-only 'loss 1% .*cubic'" for a part.
+lab-linux:
+	$(GO) run ./benchmarks/lab -linux $(ARGS)
 
 # What has no TAP compiles all the same.
 build-all:
