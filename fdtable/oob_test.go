@@ -106,6 +106,32 @@ func TestUrgent(t *testing.T) {
 		}), nil)
 		w.oob(w.b, s, "", syscall.EINVAL) // passed
 	})
+	inWorld(t, "MUST-32 epoll tells when urgent data begins and when its mark moves on, once each", slow, func(t *testing.T, w *world) {
+		_, c, s := w.connected()
+		edge, level := w.epoll(w.b), w.epoll(w.b)
+		w.add(w.b, edge, s, EPOLLPRI|EPOLLET)
+		w.add(w.b, level, s, EPOLLPRI)
+		pri := fmt.Sprintf("%d: PRI", s)
+		w.events(w.b, edge)
+		w.write(w.a, c, "text")
+		w.settle()
+		w.events(w.b, edge)
+		w.events(w.b, level)
+		for range 2 {
+			w.urge(w.a, c, "ab!")
+			w.settle()
+			w.events(w.b, edge, pri)
+			w.events(w.b, edge)
+			w.write(w.a, c, "more")
+			w.settle()
+			w.events(w.b, edge)
+			w.events(w.b, level, pri)
+			w.events(w.b, level, pri)
+		}
+		w.oob(w.b, s, "!", nil)
+		w.events(w.b, level)
+		w.events(w.b, edge)
+	})
 	inWorld(t, "MUST-31 a run of any length, larger than all buffers", slow, func(t *testing.T, w *world) {
 		_, c, s := w.connected()
 		text := strings.Repeat("urgent ", 100_000)
