@@ -67,28 +67,32 @@ func setField(v reflect.Value, name, value string) error {
 		}
 		v = v.FieldByName(part)
 	}
-	switch v.Interface().(type) {
-	case time.Duration:
-		d, err := time.ParseDuration(value)
-		v.SetInt(int64(d))
-		return err
-	case int, int64:
-		n, err := strconv.ParseInt(value, 0, 64)
+	var err error
+	switch v.Kind() {
+	case reflect.Int, reflect.Int64:
+		var n int64
+		if v.Type() == reflect.TypeFor[time.Duration]() {
+			var d time.Duration
+			d, err = time.ParseDuration(value)
+			n = int64(d)
+		} else {
+			n, err = strconv.ParseInt(value, 0, 64)
+		}
 		v.SetInt(n)
-		return err
-	case uint8:
-		n, err := strconv.ParseUint(value, 0, 8)
+	case reflect.Uint8:
+		var n uint64
+		n, err = strconv.ParseUint(value, 0, 8)
 		v.SetUint(n)
-		return err
-	case bool:
-		b, err := strconv.ParseBool(value)
+	case reflect.Bool:
+		var b bool
+		b, err = strconv.ParseBool(value)
 		v.SetBool(b)
-		return err
-	case string:
+	case reflect.String:
 		v.SetString(value)
-		return nil
+	default:
+		err = fmt.Errorf("%s is of type %v", name, v.Type())
 	}
-	return fmt.Errorf("%s is of type %v", name, v.Type())
+	return err
 }
 
 // lookUp prints a field of a struct, or an element of an array that is numbered by state or reason.
@@ -147,8 +151,7 @@ func (r *runner) declare(args []string) error {
 	}
 	f := r.flows[args[0]]
 	if f == nil {
-		f = &flow{name: args[0], host: netip.AddrPortFrom(hostAddr, hostPort),
-			peer: netip.AddrPortFrom(peerAddr, peerPort), irs: 1 << 28, peerWindow: 65535}
+		f = r.newFlow(args[0])
 		r.flows[f.name] = f
 	}
 	args = args[1:]

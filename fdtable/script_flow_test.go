@@ -22,13 +22,20 @@ type flow struct {
 	peerWindow uint16 // of the last segment sent
 	stampBase  uint32
 	stampKnown bool
-	lastStamp  uint32 // relative
-	literal    bool   // its text has been other than the pattern
+	lastStamp  uint32  // relative
+	literal    bool    // its text has been other than the pattern
+	cookie     *[]byte // of Fast Open: the last one that the host has sent on any flow
+}
+
+// newFlow returns a flow between the usual ends.
+func (r *runner) newFlow(name string) *flow {
+	return &flow{name: name, host: netip.AddrPortFrom(hostAddr, hostPort), peer: netip.AddrPortFrom(peerAddr, peerPort),
+		irs: 1 << 28, peerWindow: 65535, cookie: &r.cookie}
 }
 
 // again forgets a connection, for the next one between the same ends.
 func (f *flow) again() {
-	*f = flow{name: f.name, host: f.host, peer: f.peer, irs: f.irs, peerWindow: 65535}
+	*f = flow{name: f.name, host: f.host, peer: f.peer, irs: f.irs, peerWindow: 65535, cookie: f.cookie}
 }
 
 // view is what a line says about a segment: values by the names of viewNames.
@@ -200,6 +207,9 @@ func (f *flow) seeOptions(o *optionSet, flags uint16, got view) {
 	}
 	if o.cookie != nil {
 		got["tfo"] = hex.EncodeToString(o.cookie)
+		if len(o.cookie) > 0 && f.cookie != nil {
+			*f.cookie = o.cookie
+		}
 	}
 	if o.unknown != nil {
 		got["opt"] = strings.Join(o.unknown, ",")
@@ -298,11 +308,11 @@ func (f *flow) makeOptions(s *segment, o *optionSet, values map[string]string) (
 			o.sack = append(o.sack, block{f.iss + b.left, f.iss + b.right})
 		}
 	}
-	if _, said := values["tfo"]; said {
-		o.cookie = octets("tfo")
-		if o.cookie == nil {
-			o.cookie = []byte{}
-		}
+	switch text, said := values["tfo"]; {
+	case said && text == "seen":
+		o.cookie = *f.cookie
+	case said:
+		o.cookie = append([]byte{}, octets("tfo")...)
 	}
 	s.options = append(o.bytes(), octets("opt")...)
 	if _, said := values["raw"]; said {

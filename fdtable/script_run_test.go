@@ -47,6 +47,7 @@ type runner struct {
 	pending []*pendingCall
 	done    [][2]string // lines that were as expected: the line, and what was seen
 	batch   []link.Frame
+	cookie  []byte        // of Fast Open: the last one that the host has sent
 	reading chan struct{} // closed when the reader has ended
 
 	mu   sync.Mutex // guards what the reader fills
@@ -64,8 +65,7 @@ type pendingCall struct {
 func runScript(s *script) (pcap []byte, err error) {
 	r := &runner{script: s, began: time.Now(), flows: make(map[string]*flow), streams: make(map[string]uint32),
 		arp: true, reading: make(chan struct{})}
-	r.flows["a"] = &flow{name: "a", host: netip.AddrPortFrom(hostAddr, hostPort),
-		peer: netip.AddrPortFrom(peerAddr, peerPort), irs: 1 << 28, peerWindow: 65535}
+	r.flows["a"] = r.newFlow("a")
 	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("%s: %v", s.name, err)
 	}
@@ -219,7 +219,8 @@ func (r *runner) take() (frame, bool) {
 	return f, true
 }
 
-// flowOf returns the flow that a segment of the host's belongs to, nil for none.
+// flowOf returns the flow that a segment of the host's belongs to, nil for none. Of several whose port of the host
+// is not known yet it is the first by name.
 func (r *runner) flowOf(s *segment) *flow {
 	var match *flow
 	for _, f := range r.flows {
@@ -227,7 +228,7 @@ func (r *runner) flowOf(s *segment) *flow {
 		case f.peer != s.dst || f.host.Addr() != s.src.Addr():
 		case f.host.Port() == s.src.Port():
 			return f
-		case f.host.Port() == 0:
+		case f.host.Port() == 0 && (match == nil || f.name < match.name):
 			match = f
 		}
 	}
