@@ -52,10 +52,11 @@ type Config struct {
 	// still to send counts in MaxBuffered.
 	MaxOrphans int
 	// MaxBuffered is the storage in octets that the queues of all TCP connections may hold together. From
-	// three quarters of it on connections save: no buffer grows, each queues 4608 octets to send at most and
-	// offers its peer a window of four segments. Beyond MaxBuffered text that waits in excess of these four is
-	// refused, and comes again. So much each connection may always hold; the most it may is bounded by
-	// TCP.MaxRecvBuffer and TCP.MaxSendBuffer. Default 1 GiB, but no more than half of Go's memory limit.
+	// three quarters of it on connections save: no buffer grows, and one whose peer takes nothing queues 4608
+	// octets to send at most, one whose reader does not keep up offers its peer a window of four segments. Beyond
+	// MaxBuffered text that waits in excess of these four is refused, and comes again. So much each connection may
+	// always hold; the most it may is bounded by TCP.MaxRecvBuffer and TCP.MaxSendBuffer. Connections that move
+	// share what is left, and a quarter beyond the cap, for sending. Default 1 GiB, but no more than half of Go's memory limit.
 	MaxBuffered int64
 }
 

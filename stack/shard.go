@@ -184,6 +184,13 @@ func (s *shard) unlock() {
 	s.layer.host.flush()
 }
 
+// While memory is short, connections whose peers go on taking what is sent share what is left of the cap and a
+// part of it beyond: each may have one of so many parts of that, so that nobody finds nothing.
+const (
+	movingReserve = 4
+	movingParts   = 16
+)
+
 // accountLocked adds what the shard's queues hold to the host's sum, in steps that make that rare, and takes
 // over how short of memory the host is.
 func (s *shard) accountLocked() {
@@ -192,7 +199,9 @@ func (s *shard) accountLocked() {
 		l.buffered.Add(d)
 		s.told += d
 	}
-	switch held := l.buffered.Load(); {
+	held := l.buffered.Load()
+	s.env.Share = max(l.limits.buffered+l.limits.buffered/movingReserve-held, 0) / movingParts
+	switch {
 	case held > l.limits.buffered:
 		s.env.Pressure = tcp.Exhausted
 	case held > l.limits.buffered/4*3:

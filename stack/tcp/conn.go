@@ -35,6 +35,7 @@ const (
 	flagCWR                              // the window was reduced, and the peer has yet to be told
 	flagInteractive                      // text is answered by text: hold ACKs back from the start
 	flagMore                             // the user said that more follows what he wrote last: MSG_MORE
+	flagKeepsUp                          // the reader has lately taken all that there was
 )
 
 // caState is the state of loss recovery.

@@ -25,6 +25,9 @@ type Env struct {
 	Buffered int64
 	// Pressure is the caller's word on how much all connections of the host hold.
 	Pressure Pressure
+	// Share is how many octets a connection may have in its send queue while Pressure is not Ample and its peer
+	// goes on taking them.
+	Share int64
 
 	challenge challengeLimit
 	window    Window

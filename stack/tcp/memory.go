@@ -6,10 +6,11 @@ type Pressure uint8
 const (
 	// Ample memory: buffers grow as the paths ask for it.
 	Ample Pressure = iota
-	// Saving: no buffer grows, and each connection buffers only what it takes to go on. What a window has
-	// already offered stays offered and is kept.
+	// Saving: no buffer grows, and a connection whose peer or reader does not keep up buffers only what it takes
+	// to go on. What a window has already offered stays offered and is kept.
 	Saving
-	// Exhausted: what was offered beyond that is dropped too, and the peer will have to send it again.
+	// Exhausted: what was offered beyond that is dropped too, and text out of order in any case; the peer will
+	// have to send it again.
 	Exhausted
 )
 
@@ -44,23 +45,48 @@ func (c *Conn) chargeReceive() {
 	rx.charged = held
 }
 
-// noRoom says whether text that arrives in order must be dropped for want of memory.
+// noRoom says whether text that arrives in order must be dropped for want of memory. A reader who keeps up loses
+// his privilege when half a buffer waits for him.
 func (c *Conn) noRoom() bool {
-	return c.env.Pressure == Exhausted && c.rx != nil && c.rx.bytes >= c.receiveLimit()
-}
-
-// sendLimit is the size of the send buffer now.
-func (c *Conn) sendLimit() int {
-	if c.env != nil && c.env.Pressure != Ample {
-		return min(int(c.sndBuf), leastSend)
+	if c.env.Pressure != Exhausted || c.rx == nil {
+		return false
 	}
-	return int(c.sndBuf)
+	if c.rx.bytes > int(c.rcvBuf)/2 {
+		c.clear(flagKeepsUp)
+	}
+	return c.rx.bytes >= c.receiveLimit()
 }
 
-// receiveLimit is the size of the receive buffer now.
+// pruneExhausted gives up text out of order that a host without memory keeps for nobody: only the first few
+// segments, which the next retransmission will bring into order. It returns how many octets that was.
+func (c *Conn) pruneExhausted() (pruned int) {
+	a := &c.rx.ooo
+	for c.env.Pressure == Exhausted && a.charge > c.leastReceive() && len(a.pieces) > 0 {
+		pruned += a.prune()
+	}
+	return pruned
+}
+
+func (c *Conn) leastReceive() int { return min(int(c.rcvBuf), leastSegments*int(c.rmss)) }
+
+// sendLimit is the size of the send buffer now. While memory is short a connection that moves may have its share
+// of what is kept for such; one whose peer takes nothing, or does not answer, has the least.
+func (c *Conn) sendLimit() int {
+	if c.env == nil || c.env.Pressure == Ample {
+		return int(c.sndBuf)
+	}
+	least := min(int(c.sndBuf), leastSend)
+	if tx := c.tx; c.snd.wnd == 0 || c.retransmits > 0 || tx != nil && tx.kind == kindPersist {
+		return least
+	}
+	return max(least, int(min(int64(c.sndBuf), c.env.Share)))
+}
+
+// receiveLimit is the size of the receive buffer now. Where the reader keeps up the window may be as large as
+// ever while memory is short: what comes does not stay.
 func (c *Conn) receiveLimit() int {
-	if c.env.Pressure != Ample {
-		return min(int(c.rcvBuf), leastSegments*int(c.rmss))
+	if c.env.Pressure != Ample && !c.has(flagKeepsUp) {
+		return c.leastReceive()
 	}
 	return int(c.rcvBuf)
 }

@@ -259,6 +259,9 @@ func (c *Conn) afterRead(n int, now Time) {
 		return
 	}
 	c.tuneReceive(uint32(n), now)
+	if c.rx.bytes == 0 {
+		c.set(flagKeepsUp)
+	}
 	if c.canReceive() && c.windowUpdateDue() {
 		c.sendACK(now)
 		c.armRetransmit(now)

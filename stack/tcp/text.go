@@ -102,6 +102,7 @@ func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 	rx := c.receiving()
 	if seg.TextLen > 0 {
 		pruned := rx.ooo.insert(seg.Seq, seg.Text, c.receiveLimit(), c.env.Alloc)
+		pruned += c.pruneExhausted()
 		c.env.Counters.DroppedPruned += uint64(pruned)
 		if c.has(flagSACK) {
 			rx.ooo.report(seg.Seq)
