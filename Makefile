@@ -47,10 +47,12 @@ fuzz-short:
 	done
 
 # Random worlds of two TCBs, a user at each and a stranger between: STEPS segments and calls, from seed SEED on.
+# Then a tenth as many random calls on descriptors, against a model.
 STEPS ?= 10000000
 SEED  ?= 1
 fuzz-state:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestStates$$' -v ./stack/tcp -state.steps $(STEPS) -state.seed $(SEED)
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestCalls$$' -v ./fdtable -calls.steps $$(($(STEPS) / 10)) -calls.seed $(SEED)
 
 bench:
 	$(GO) run ./benchmarks $(ARGS)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 type attacker struct {
 	*network
 	port  *sim.Port
-	mac   link.MAC // the victim's
+	mac   link.MAC   // the victim's
+	mu    sync.Mutex // one Write at a time
 	rnd   *rand.Rand
 	ended chan struct{}
 }
@@ -29,7 +31,7 @@ const starvers = 10_000
 
 func newAttacker(n *network) *attacker {
 	a := &attacker{network: n, port: n.wire.NewPort(sim.PortConfig{Name: "attacker", Queue: 1 << 16}), rnd: rand.New(rand.NewPCG(6, 6)),
-		ended: make(chan struct{})}
+		mac: n.wire.Ports()[1].Info().MAC, ended: make(chan struct{})}
 	go a.answer()
 	request := wire.ARP{Op: wire.ARPRequest, SenderMAC: a.port.Info().MAC, SenderIP: attackerIP.As4(), TargetIP: addrB.As4()}
 	a.send(arpFrame(wire.BroadcastMAC, a.port.Info().MAC, request))
@@ -38,6 +40,8 @@ func newAttacker(n *network) *attacker {
 }
 
 func (a *attacker) send(frames ...[]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if _, err := a.port.Write(linkFrames(frames)); err != nil {
 		a.Error(err)
 	}
@@ -81,7 +85,6 @@ func (a *attacker) one(f []byte) {
 		if p.Parse(body) != nil {
 			return
 		}
-		a.mac = p.SenderMAC
 		if p.Op == wire.ARPRequest && p.TargetIP == attackerIP.As4() {
 			mac := a.port.Info().MAC
 			a.send(arpFrame(p.SenderMAC, mac, wire.ARP{Op: wire.ARPReply, SenderMAC: mac, SenderIP: attackerIP.As4(),
