@@ -21,6 +21,9 @@ const (
 	// steerWindow is the number of looks after which frames are handed elsewhere, if most of them found the
 	// writer on the processor that frames are handed to.
 	steerWindow = 16
+	// steerBatch is the mean number of frames of a call to Write below which they stay with the writer: it then waits
+	// for the answer to each, and another processor would have to be woken for each.
+	steerBatch = 2
 	// steerBelow is the mean size in octets of the frames of a window from which they stay with the writer.
 	steerBelow = 8192
 )
@@ -124,7 +127,7 @@ func (s *steering) look(cpu int) {
 
 // decide says where the frames of the next window go.
 func (s *steering) decide() {
-	target, stays := s.target, s.frames > 0 && s.octets >= s.frames*steerBelow
+	target, stays := s.target, s.frames < steerEvery*steerWindow*steerBatch || s.octets >= s.frames*steerBelow
 	if s.met > steerWindow*3/4 {
 		target = (target + 1) % len(s.cpus)
 	}

@@ -29,6 +29,7 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 	s, file := steeringOn(t, []int{2, 3, 35}, 1)
 	look := func(cpu, times int) {
 		for range times {
+			s.frames += steerBatch * steerEvery
 			s.look(cpu)
 		}
 	}
@@ -38,8 +39,8 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 	}
 	// As often here as there: moving would gain nothing.
 	for range steerWindow {
-		s.look(2)
-		s.look(3)
+		look(2, 1)
+		look(3, 1)
 	}
 	if got := file(); got != "" {
 		t.Fatalf("the writer met the target half of the time, yet frames go to %q", got)
@@ -63,7 +64,7 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	s, file := steeringOn(t, []int{0, 1}, 1)
 	window := func(size uint64) string {
 		for range steerWindow {
-			s.frames, s.octets = s.frames+4, s.octets+4*size
+			s.frames, s.octets = s.frames+2*steerEvery, s.octets+2*steerEvery*size
 			s.look(0)
 		}
 		return file()
@@ -76,10 +77,17 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 			t.Errorf("after frames of %d octets they go to %q, want %q", c.size, got, c.want)
 		}
 	}
+	for range steerWindow {
+		s.frames, s.octets = s.frames+2*steerEvery-1, s.octets+60
+		s.look(0)
+	}
+	if got := file(); got != "0" {
+		t.Errorf("fewer than two frames a call, and they go to %q", got)
+	}
 	// Where they stay nobody moves them; when they are handed over again it is to a processor that does not write.
 	window(65535)
 	for range steerWindow {
-		s.frames, s.octets = s.frames+1, s.octets+60
+		s.frames, s.octets = s.frames+2*steerEvery, s.octets+60
 		s.look(1)
 	}
 	if got := file(); got != "1" {
