@@ -98,20 +98,22 @@ func (s *scoreboard) forget(r *record, n uint32) {
 	}
 }
 
-// ack drops what stands before una and calls visit for each record that this acknowledges.
+// ack drops what stands before una and calls visit for each record, or part of one, that this acknowledges.
 func (s *scoreboard) ack(una Seq, visit func(r *record)) {
 	for s.head < len(s.recs) {
 		r := &s.recs[s.head]
 		if una.LessThanEq(r.seq) {
 			break
 		}
-		visit(r)
 		if una.LessThan(r.end()) {
-			n := una.Distance(r.seq)
+			n, rest := una.Distance(r.seq), r.end().Distance(una)
+			r.n = n // what stands behind una was sent with it, but has not arrived
+			visit(r)
 			s.forget(r, n)
-			r.seq, r.n = una, r.n-n
+			r.seq, r.n = una, rest
 			break
 		}
+		visit(r)
 		s.forget(r, r.n)
 		s.head++
 	}

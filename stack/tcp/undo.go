@@ -73,6 +73,9 @@ func (c *Conn) takeDSACK(b Block, ev *ackEvent, now Time) {
 	if !u.armed || u.resent == 0 || b.Left.LessThan(u.mark) {
 		return
 	}
+	if !u.timeout && !ev.dsackTLP {
+		m.reo.seen = true // what RACK took for lost was overtaken
+	}
 	u.resent -= min(b.Right.Distance(b.Left), u.resent)
 	if u.resent == 0 {
 		c.undoCut(now)
