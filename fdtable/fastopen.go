@@ -89,3 +89,17 @@ func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, erro
 	}
 	return n, err
 }
+
+// endFastOpen makes a socket unconnected again whose connect TCP_FASTOPEN_CONNECT left to the first Write, and
+// that Write has failed with err.
+func (s *socket) endFastOpen(c *stack.TCPConn, err error) {
+	if s.origin == nil || c.State() != tcp.Closed {
+		return
+	}
+	s.mu.Lock()
+	ours := s.origin.fast.connect && s.phase == connecting
+	s.mu.Unlock()
+	if ours {
+		_ = s.finishConnect(c, err) // the caller has the error already
+	}
+}

@@ -109,6 +109,12 @@ func TestFastOpen(t *testing.T) {
 		w.got(n, err, 0, syscall.ECONNREFUSED)
 		n, err = w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, at(80))
 		w.got(n, err, 3, nil)
+		fd = w.socket(w.a, 0)
+		w.is(w.a.SetsockoptInt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), nil)
+		w.is(w.a.Connect(fd, at(81)), nil)
+		w.writeFails(w.a, fd, syscall.ECONNREFUSED)
+		w.is(w.a.Connect(fd, at(80)), nil)
+		w.write(w.a, fd, "ask")
 	})
 	inWorld(t, "C-TFO-6 off by default, and the options' ranges", slow, func(t *testing.T, w *world) {
 		l := w.listen(80, 10)

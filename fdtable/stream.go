@@ -133,6 +133,9 @@ func (s *socket) sendOut(out outgoing, flags int) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	n, err := s.waitToSend(c, out, flags)
+	if n == 0 && err != nil {
+		s.endFastOpen(c, err)
+	}
 	if n == 0 || err == nil {
 		return n, err
 	}
