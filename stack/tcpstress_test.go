@@ -2,8 +2,10 @@ package stack
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -81,6 +83,15 @@ func TestTenThousandConnections(t *testing.T) {
 // All calls on one connection and its listener at once, in real time for the race detector: whatever the
 // order, each returns, with an error that it may return.
 func TestConcurrentCalls(t *testing.T) {
+	for _, procs := range []int{1, 2, 8} {
+		t.Run(fmt.Sprintf("F-RACE-1 on %d processors", procs), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			concurrentCalls(t, 35)
+		})
+	}
+}
+
+func concurrentCalls(t *testing.T, rounds int) {
 	x, y := inReal(t)
 	may := func(call string, err error, allowed ...syscall.Errno) {
 		for _, errno := range allowed {
@@ -92,7 +103,7 @@ func TestConcurrentCalls(t *testing.T) {
 			t.Errorf("%s: %v", call, err)
 		}
 	}
-	for range 100 {
+	for range rounds {
 		l := listenOn(t, y)
 		client, server := connectedTo(t, x, l)
 		var wait sync.WaitGroup

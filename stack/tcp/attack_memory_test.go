@@ -147,6 +147,38 @@ func TestReceiveStorage(t *testing.T) {
 	})
 }
 
+func TestHoard(t *testing.T) {
+	t.Run("D-SEG-1 without memory text out of order goes, but for a few segments, and the stream is whole all the same", func(t *testing.T) {
+		l := newLab(t, Config{}, DefaultOptions(), func(s *Segment) { s.Options |= OptSACKPermitted })
+		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
+		l.read()
+		at := func(i uint32) seg { return seg{flags: ACK, seq: 1461 + i*1460, ack: 1, n: 1460} }
+		for i := range uint32(30) {
+			l.in(at(i + 1))
+		}
+		before := l.conn.rx.ooo.charge
+		l.env.Pressure = Exhausted
+		l.in(at(31))
+		rx := l.conn.rx
+		if before < 30*1460 || rx.ooo.charge > l.conn.leastReceive() || len(rx.ooo.pieces) == 0 || rx.ooo.pieces[0].seq != l.irs.Add(1461+1460) {
+			t.Fatalf("%d octets pinned of %d, in %d pieces", rx.ooo.charge, before, len(rx.ooo.pieces))
+		}
+		got := ""
+		for i := range uint32(32) {
+			l.in(at(i))
+			got += l.read()
+		}
+		for i := range len(got) {
+			if got[i] != byte(1461+i/1460*1460+i%1460) {
+				t.Fatalf("octet %d differs", i)
+			}
+		}
+		if len(got) != 32*1460 {
+			t.Errorf("%d octets", len(got))
+		}
+	})
+}
+
 func TestSockstress(t *testing.T) {
 	// queued is a connection with text that a peer does not take.
 	queued := func(t *testing.T) *lab {
