@@ -38,7 +38,7 @@ func TestParsers(t *testing.T) {
 				}
 				_ = parse(b[:len(b):len(b)])
 			}
-			if n := testing.AllocsPerRun(20_000, one); n != 0 {
+			if n := testing.AllocsPerRun(4000, one); n != 0 {
 				t.Errorf("%v allocations", n)
 			}
 		})
