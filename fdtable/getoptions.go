@@ -10,7 +10,7 @@ import (
 // GetsockoptInt returns an option whose value is an int: all that SetsockoptInt sets, and of level SOL_SOCKET
 // SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN. Buffer
 // sizes read as twice what was set, as in Linux; TCP_MAXSEG reads as the segment size in use. ENOPROTOOPT
-// for any other option, EBADF.
+// for any other option, EOPNOTSUPP where the socket does not know the level, EBADF.
 func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -30,14 +30,14 @@ func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 		return s.getIPLocked(opt, IP_TTL, IP_TOS)
 	case IPPROTO_IPV6:
 		if s.domain != AF_INET6 {
-			return 0, syscall.ENOPROTOOPT
+			return 0, syscall.EOPNOTSUPP
 		}
 		if opt == IPV6_V6ONLY {
 			return number(s.reuse&v6Only != 0), nil
 		}
 		return s.getIPLocked(opt, IPV6_UNICAST_HOPS, IPV6_TCLASS)
 	}
-	return 0, syscall.ENOPROTOOPT
+	return 0, syscall.EOPNOTSUPP
 }
 
 func number(b bool) int {

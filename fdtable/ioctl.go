@@ -19,8 +19,7 @@ const (
 // IoctlInt is ioctl(2) with an int. SIOCINQ returns the octets that can be read, of a datagram socket those of
 // the next datagram; SIOCOUTQ those that were written and not acknowledged; SIOCOUTQNSD those of them that were
 // never sent; SIOCATMARK 1 where Sockatmark is true. FIONBIO sets O_NONBLOCK where arg is not zero, and clears
-// it otherwise. Errors: EINVAL (a listener, SIOCOUTQNSD of a datagram socket), ENOTTY (another request, an
-// epoll instance), EBADF.
+// it otherwise. Errors: EINVAL (a listener, an epoll instance), ENOTTY (another request), EBADF.
 func (t *Table) IoctlInt(fd, request, arg int) (int, error) {
 	f, err := t.file(fd)
 	if err != nil {
@@ -33,7 +32,7 @@ func (t *Table) IoctlInt(fd, request, arg int) (int, error) {
 	}
 	s, ok := f.body.(*socket)
 	if !ok {
-		return 0, syscall.ENOTTY
+		return 0, syscall.EINVAL
 	}
 	if s.typ == SOCK_DGRAM {
 		return s.ioctlDatagram(request)

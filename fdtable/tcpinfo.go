@@ -51,15 +51,18 @@ const (
 var linuxStates = [...]uint8{tcp.Closed: 7, tcp.Listen: 10, tcp.SynSent: 2, tcp.SynReceived: 3, tcp.Established: 1,
 	tcp.FinWait1: 4, tcp.FinWait2: 5, tcp.CloseWait: 8, tcp.Closing: 11, tcp.LastAck: 9, tcp.TimeWaitState: 6}
 
-// GetsockoptTCPInfo returns TCP_INFO, the one option of its kind. ENOPROTOOPT for any other option or a datagram
-// socket, EBADF.
+// GetsockoptTCPInfo returns TCP_INFO, the one option of its kind. ENOPROTOOPT for any other option,
+// EOPNOTSUPP for a datagram socket, EBADF.
 func (t *Table) GetsockoptTCPInfo(fd, level, opt int) (*TCPInfo, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
 		return nil, err
 	}
 	defer s.release()
-	if level != IPPROTO_TCP || opt != TCP_INFO || s.typ != SOCK_STREAM {
+	switch {
+	case s.typ != SOCK_STREAM:
+		return nil, syscall.EOPNOTSUPP
+	case level != IPPROTO_TCP || opt != TCP_INFO:
 		return nil, syscall.ENOPROTOOPT
 	}
 	s.mu.Lock()

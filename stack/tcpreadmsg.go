@@ -1,5 +1,7 @@
 package stack
 
+import "syscall"
+
 // ReadMode says how ReadMsg reads.
 type ReadMode struct {
 	// Try takes what is there, and returns EAGAIN when there is nothing, instead of waiting.
@@ -47,6 +49,9 @@ func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) 
 		switch {
 		case ok:
 		case n > 0:
+			if errno, _ := err.(syscall.Errno); errno != 0 && errno != syscall.EAGAIN && errno != syscall.EBADF {
+				c.setError(errno) // for the next call
+			}
 			return n, nil
 		default:
 			return 0, err
@@ -58,7 +63,11 @@ func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) 
 			} else {
 				k = c.tcp.Receive(p, now)
 			}
-			p = p[k:]
+			if p = p[k:]; k > 0 && c.tcp.AtMark() { // a read stops at the mark of urgent data
+				least = 0
+				n += k
+				break
+			}
 		}
 		s.afterLocked(c, now)
 	}

@@ -1,0 +1,424 @@
+package fdtable
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/tap/taptest"
+)
+
+// bsd is the calls of a scenario: the kernel's and a Table's answer the same ones.
+type bsd interface {
+	socket(typ int) (int, error)
+	bind(fd int, a netip.AddrPort) error
+	listen(fd, backlog int) error
+	accept(fd, flags int) (int, error)
+	connect(fd int, a netip.AddrPort) error
+	disconnect(fd int) error
+	send(fd int, iov [][]byte, flags int) (int, error)
+	sendto(fd int, p []byte, a netip.AddrPort) (int, error)
+	recv(fd int, iov [][]byte, flags int) (n, got int, err error)
+	read(fd int, p []byte) (int, error)
+	write(fd int, p []byte) (int, error)
+	readv(fd int, iov [][]byte) (int, error)
+	writev(fd int, iov [][]byte) (int, error)
+	shutdown(fd, how int) error
+	close(fd int) error
+	get(fd, level, opt int) (int, error)
+	set(fd, level, opt, value int) error
+	linger(fd, on, seconds int) error
+	getLinger(fd int) (int, int, error)
+	timeval(fd, opt int, d time.Duration) error
+	congestion(fd int, name string) error
+	state(fd int) (uint8, error)
+	name(fd int) (netip.AddrPort, error)
+	peer(fd int) (netip.AddrPort, error)
+	poll(fd, events, timeout int) (int, uint32, error)
+	dup(fd int) (int, error)
+	dup3(fd, to, flags int) (int, error)
+	fcntl(fd, cmd, arg int) (int, error)
+	ioctl(fd, request int) (int, error)
+	epoll(flags int) (int, error)
+	ctl(ep, op, fd int, events uint32, data int32) error
+	wait(ep, room, timeout int) ([]EpollEvent, error)
+}
+
+// run is one run of a scenario.
+type run struct {
+	bsd
+	fds   map[string]int
+	lines []string // what was seen
+}
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+var types = map[string]int{"stream": SOCK_STREAM, "dgram": SOCK_DGRAM, "nonblock": SOCK_NONBLOCK, "cloexec": SOCK_CLOEXEC}
+
+var msgFlags = map[string]int{"oob": MSG_OOB, "peek": MSG_PEEK, "trunc": MSG_TRUNC, "dontwait": MSG_DONTWAIT, "waitall": MSG_WAITALL,
+	"nosignal": MSG_NOSIGNAL, "more": MSG_MORE, "eor": MSG_EOR}
+
+var pollBits = map[string]uint32{"in": EPOLLIN, "out": EPOLLOUT, "pri": EPOLLPRI, "rdhup": EPOLLRDHUP, "hup": EPOLLHUP, "err": EPOLLERR,
+	"et": EPOLLET, "oneshot": EPOLLONESHOT, "exclusive": EPOLLEXCLUSIVE}
+
+var hows = map[string]int{"rd": SHUT_RD, "wr": SHUT_WR, "rdwr": SHUT_RDWR}
+
+var options = map[string][2]int{
+	"reuseaddr": {SOL_SOCKET, SO_REUSEADDR}, "reuseport": {SOL_SOCKET, SO_REUSEPORT}, "keepalive": {SOL_SOCKET, SO_KEEPALIVE},
+	"type": {SOL_SOCKET, SO_TYPE}, "error": {SOL_SOCKET, SO_ERROR}, "broadcast": {SOL_SOCKET, SO_BROADCAST}, "domain": {SOL_SOCKET, SO_DOMAIN},
+	"protocol": {SOL_SOCKET, SO_PROTOCOL}, "acceptconn": {SOL_SOCKET, SO_ACCEPTCONN}, "rcvlowat": {SOL_SOCKET, SO_RCVLOWAT},
+	"sndlowat": {SOL_SOCKET, SO_SNDLOWAT}, "sndbuf": {SOL_SOCKET, SO_SNDBUF}, "rcvbuf": {SOL_SOCKET, SO_RCVBUF},
+	"oobinline": {SOL_SOCKET, SO_OOBINLINE}, "unknown": {SOL_SOCKET, 999}, "nolevel": {999, 1},
+	"nodelay": {IPPROTO_TCP, TCP_NODELAY}, "maxseg": {IPPROTO_TCP, TCP_MAXSEG}, "cork": {IPPROTO_TCP, TCP_CORK},
+	"keepidle": {IPPROTO_TCP, TCP_KEEPIDLE}, "keepintvl": {IPPROTO_TCP, TCP_KEEPINTVL}, "keepcnt": {IPPROTO_TCP, TCP_KEEPCNT},
+	"syncnt": {IPPROTO_TCP, TCP_SYNCNT}, "linger2": {IPPROTO_TCP, TCP_LINGER2}, "defer": {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+	"clamp": {IPPROTO_TCP, TCP_WINDOW_CLAMP}, "quickack": {IPPROTO_TCP, TCP_QUICKACK}, "usertimeout": {IPPROTO_TCP, TCP_USER_TIMEOUT},
+	"notsent": {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "tcpunknown": {IPPROTO_TCP, 999}, "fastopen": {IPPROTO_TCP, TCP_FASTOPEN},
+	"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999}, "v6only": {IPPROTO_IPV6, IPV6_V6ONLY},
+}
+
+// flagsOf adds up what words mean.
+func flagsOf[T int | uint32](meaning map[string]T, words []string) (sum T) {
+	for _, w := range words {
+		m, ok := meaning[w]
+		if !ok {
+			panic("no such word: " + w)
+		}
+		sum |= m
+	}
+	return sum
+}
+
+func errnoName(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return unix.ErrnoName(err.(syscall.Errno))
+}
+
+func valueOr(n int, err error) string {
+	if err != nil {
+		return errnoName(err)
+	}
+	return strconv.Itoa(n)
+}
+
+// address returns what a scenario means: a socket's port on the loopback address, or a word.
+func (r *run) address(word string) netip.AddrPort {
+	switch word {
+	case "any":
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	case "lo":
+		return netip.AddrPortFrom(loopback, 0)
+	case "foreign":
+		return netip.MustParseAddrPort("10.99.99.99:0")
+	case "nobody":
+		return netip.AddrPortFrom(loopback, 1)
+	}
+	at, wildcard := strings.CutPrefix(word, "any:")
+	a, err := r.name(r.fds[at])
+	if err != nil {
+		panic(err)
+	}
+	if wildcard {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())
+	}
+	return netip.AddrPortFrom(loopback, a.Port())
+}
+
+// place spells an address without its port's number.
+func place(a netip.AddrPort, err error) string {
+	switch {
+	case err != nil:
+		return errnoName(err)
+	case a.Port() == 0:
+		return a.Addr().String() + ":0"
+	}
+	return a.Addr().String() + ":port"
+}
+
+// fd returns a descriptor by its name, or the number that stands there.
+func (r *run) fd(word string) int {
+	if fd, ok := r.fds[word]; ok {
+		return fd
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		panic("no such descriptor: " + word)
+	}
+	return n
+}
+
+func integer(word string) int {
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// texts makes buffers of words: their letters, or so many octets.
+func texts(word string) (iov [][]byte) {
+	for _, w := range strings.Split(word, ",") {
+		if n, err := strconv.Atoi(w); err == nil {
+			iov = append(iov, make([]byte, n))
+		} else {
+			iov = append(iov, []byte(w))
+		}
+	}
+	return iov
+}
+
+// do runs a scenario, a call to a line.
+func (r *run) do(scenario string) {
+	for line := range strings.SplitSeq(scenario, ";") {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if words[0] == "pair" { // a connection from c to s, through listener l
+			r.do("l = socket; bind l lo; listen l 5; c = socket; connect c l; s = accept l")
+			continue
+		}
+		var seen string
+		if len(words) > 2 && words[1] == "=" {
+			fd, err := r.open(words[2], words[3:])
+			if seen = errnoName(err); err == nil {
+				r.fds[words[0]] = fd
+			}
+		} else {
+			seen = r.call(words[0], words[1:])
+		}
+		r.lines = append(r.lines, strings.Join(words, " ")+" -> "+seen)
+	}
+}
+
+// open is a call that makes a descriptor.
+func (r *run) open(call string, args []string) (int, error) {
+	switch call {
+	case "socket":
+		typ := flagsOf(types, args)
+		if typ&15 == 0 {
+			typ |= SOCK_STREAM
+		}
+		return r.socket(typ)
+	case "accept":
+		return r.accept(r.fd(args[0]), flagsOf(types, args[1:]))
+	case "dup":
+		return r.dup(r.fd(args[0]))
+	case "dupfd":
+		return r.fcntl(r.fd(args[0]), F_DUPFD, integer(args[1]))
+	case "epoll":
+		return r.epoll(0)
+	}
+	panic("no such call: " + call)
+}
+
+func (r *run) call(call string, args []string) string {
+	fd := r.fd(args[0])
+	switch args = args[1:]; call {
+	case "bind":
+		return errnoName(r.bind(fd, r.address(args[0])))
+	case "listen":
+		return errnoName(r.listen(fd, integer(args[0])))
+	case "connect":
+		return errnoName(r.connect(fd, r.address(args[0])))
+	case "disconnect":
+		return errnoName(r.disconnect(fd))
+	case "send":
+		n, err := r.send(fd, texts(args[0]), flagsOf(msgFlags, args[1:]))
+		return valueOr(n, err)
+	case "sendto":
+		n, err := r.sendto(fd, []byte(args[0]), r.address(args[1]))
+		return valueOr(n, err)
+	case "recv":
+		return r.received(fd, args)
+	case "read":
+		p := make([]byte, integer(args[0]))
+		n, err := r.read(fd, p)
+		return fmt.Sprintf("%s %q", valueOr(n, err), p[:max(n, 0)])
+	case "write":
+		n, err := r.write(fd, texts(args[0])[0])
+		return valueOr(n, err)
+	case "readv":
+		iov := texts(args[0])
+		n, err := r.readv(fd, iov)
+		return fmt.Sprintf("%s %q", valueOr(n, err), iov)
+	case "writev":
+		n, err := r.writev(fd, texts(args[0]))
+		return valueOr(n, err)
+	case "shutdown":
+		how, ok := hows[args[0]]
+		if !ok {
+			how = integer(args[0])
+		}
+		return errnoName(r.shutdown(fd, how))
+	case "close":
+		return errnoName(r.close(fd))
+	case "fill": // until the peer takes no more either
+		for {
+			taken := 0
+			var err error
+			for _, size := range []int{1 << 16, 1} {
+				for n := 1; n > 0; taken += max(n, 0) {
+					n, err = r.send(fd, [][]byte{make([]byte, size)}, MSG_DONTWAIT)
+				}
+			}
+			if ready, _, _ := r.poll(fd, POLLOUT, 30); ready == 0 && taken == 0 {
+				return errnoName(err)
+			}
+		}
+	case "drain":
+		for {
+			if n, _, err := r.recv(fd, [][]byte{make([]byte, 1<<16)}, MSG_DONTWAIT); n == 0 || err != nil {
+				return errnoName(err)
+			}
+		}
+	}
+	return r.inquire(call, fd, args)
+}
+
+func (r *run) received(fd int, args []string) string {
+	iov := texts(args[0])
+	n, got, err := r.recv(fd, iov, flagsOf(msgFlags, args[1:]))
+	if err != nil {
+		return errnoName(err)
+	}
+	stored := n
+	if slices.Contains(args, "trunc") {
+		stored = 0 // what the buffers hold is not said
+	}
+	all := slices.Concat(iov...)
+	return fmt.Sprintf("%d %q %#x", n, all[:min(stored, len(all))], got)
+}
+
+// inquire is the calls that look at a descriptor or set something.
+func (r *run) inquire(call string, fd int, args []string) string {
+	switch call {
+	case "get":
+		o := options[args[0]]
+		n, err := r.get(fd, o[0], o[1])
+		if args[0] == "error" && err == nil && n != 0 {
+			return errnoName(syscall.Errno(n))
+		}
+		return valueOr(n, err)
+	case "set":
+		o := options[args[0]]
+		return errnoName(r.set(fd, o[0], o[1], integer(args[1])))
+	case "linger":
+		return errnoName(r.linger(fd, integer(args[0]), integer(args[1])))
+	case "getlinger":
+		on, seconds, err := r.getLinger(fd)
+		return fmt.Sprint(on, seconds, errnoName(err))
+	case "rcvtimeo":
+		return errnoName(r.timeval(fd, SO_RCVTIMEO, time.Duration(integer(args[0]))*time.Millisecond))
+	case "sndtimeo":
+		return errnoName(r.timeval(fd, SO_SNDTIMEO, time.Duration(integer(args[0]))*time.Millisecond))
+	case "congestion":
+		return errnoName(r.congestion(fd, args[0]))
+	case "state":
+		state, err := r.state(fd)
+		return valueOr(int(state), err)
+	case "reach": // until TCP_INFO says so
+		for range 2000 {
+			if state, err := r.state(fd); err != nil || int(state) == integer(args[0]) {
+				return errnoName(err)
+			}
+			_, _, _ = r.poll(-1, 0, 1)
+		}
+		return "never"
+	case "name":
+		return place(r.name(fd))
+	case "peer":
+		return place(r.peer(fd))
+	case "poll":
+		_, bits, err := r.poll(fd, all, 0)
+		return bitNames(bits) + " " + errnoName(err)
+	case "await": // until there is all of that
+		want := flagsOf(pollBits, args)
+		for range 2000 {
+			if _, bits, err := r.poll(fd, int(want), 1); err != nil || bits&want == want {
+				return errnoName(err)
+			}
+			_, _, _ = r.poll(-1, 0, 1)
+		}
+		return "never"
+	case "dup3":
+		_, err := r.dup3(fd, r.fd(args[0]), integer(args[1]))
+		return errnoName(err)
+	case "fcntl":
+		commands := map[string]int{"getfd": F_GETFD, "setfd": F_SETFD, "getfl": F_GETFL, "setfl": F_SETFL, "dupfd": F_DUPFD, "none": 9999}
+		n, err := r.fcntl(fd, commands[args[0]], integer(args[1]))
+		return valueOr(n, err)
+	case "ioctl":
+		n, err := r.ioctl(fd, map[string]int{"inq": SIOCINQ, "outq": SIOCOUTQ, "atmark": SIOCATMARK, "none": 0x1234}[args[0]])
+		return valueOr(n, err)
+	case "add", "mod", "del": // of instance fd: descriptor args[0], events
+		op := map[string]int{"add": EPOLL_CTL_ADD, "mod": EPOLL_CTL_MOD, "del": EPOLL_CTL_DEL}[call]
+		return errnoName(r.ctl(fd, op, r.fd(args[0]), flagsOf(pollBits, args[1:]), int32(args[0][0])))
+	case "wait":
+		events, err := r.wait(fd, integer(args[0]), 0)
+		var list []string
+		for _, e := range events {
+			list = append(list, fmt.Sprintf("%c(%s)", e.Fd, bitNames(e.Events)))
+		}
+		return strings.Join(list, " ") + " " + errnoName(err)
+	}
+	panic("no such call: " + call)
+}
+
+// scenario is a sequence of calls. differs says why the results are not the kernel's, as docs/differences.md does.
+type scenario struct{ name, calls, differs string }
+
+// TestDifferential runs call sequences on the kernel's sockets and on a Table, both over their loopback
+// interfaces, and compares all results and errnos.
+func TestDifferential(t *testing.T) {
+	taptest.Need(t)
+	h, err := stack.New(stack.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	differ := 0
+	list := scenarios()
+	for _, sc := range list {
+		t.Run(sc.name, func(t *testing.T) {
+			kernel := &run{bsd: kernelCalls{}, fds: map[string]int{}}
+			kernel.do(sc.calls)
+			for _, fd := range kernel.fds {
+				_ = unix.Close(fd)
+			}
+			table := New(h)
+			ours := &run{bsd: tableCalls{table}, fds: map[string]int{}}
+			ours.do(sc.calls)
+			for fd := range 100 {
+				_ = table.Close(fd)
+			}
+			same := slices.Equal(kernel.lines, ours.lines)
+			switch {
+			case sc.differs != "" && same:
+				t.Errorf("does not differ any longer: %s", sc.differs)
+			case sc.differs != "":
+				differ++
+			case !same:
+				for i := range kernel.lines {
+					if kernel.lines[i] != ours.lines[i] {
+						t.Errorf("%-60s ours: %s", kernel.lines[i], ours.lines[i][strings.Index(ours.lines[i], " -> ")+4:])
+					}
+				}
+			}
+		})
+	}
+	t.Logf("%d call sequences, of which %d differ and are listed in docs/differences.md", len(list), differ)
+	if len(list) < 150 {
+		t.Errorf("%d sequences only", len(list))
+	}
+}
