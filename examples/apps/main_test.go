@@ -37,25 +37,29 @@ func TestMain(m *testing.M) {
 
 // world is a network with a side for servers and one for clients, in package net's terms.
 type world struct {
-	server string // its address
-	listen func(network, address string) (net.Listener, error)
-	packet func(network, address string) (net.PacketConn, error)
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	server   string // its address
+	listen   func(network, address string) (net.Listener, error)
+	packet   func(network, address string) (net.PacketConn, error)
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	outgoing func(network, address string) (net.PacketConn, error) // the client's
 }
 
-// everywhere runs a test three times: both sides on unet, the clients on the kernel's stack, the servers there.
+// worlds are both sides on unet, the clients on the kernel's stack, the servers there.
+var worlds = []struct {
+	name string
+	open func(t *testing.T) *world
+}{
+	{"unet to unet", overSegment},
+	{"kernel to unet", func(t *testing.T) *world { return overTAP(t).accepting() }},
+	{"unet to kernel", func(t *testing.T) *world { return overTAP(t).dialling() }},
+}
+
+// everywhere runs a test in all worlds at once.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("unet to unet", func(t *testing.T) {
-		t.Parallel()
-		test(t, overSegment(t))
-	})
-	for _, w := range []struct {
-		name string
-		side func(*kernelPeer) *world
-	}{{"kernel to unet", (*kernelPeer).accepting}, {"unet to kernel", (*kernelPeer).dialling}} {
+	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, w.side(overTAP(t)))
+			test(t, w.open(t))
 		})
 	}
 }
@@ -78,7 +82,7 @@ func overSegment(t *testing.T) *world {
 	t.Cleanup(func() { _ = segment.Close() })
 	client := open(t, unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
 	server := open(t, unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
-	return &world{server: "10.0.0.2", listen: server.Listen, packet: server.ListenPacket, dial: client.DialContext}
+	return &world{server: "10.0.0.2", listen: server.Listen, packet: server.ListenPacket, dial: client.DialContext, outgoing: client.ListenPacket}
 }
 
 // kernelPeer is a host on a TAP device with the kernel at its other end.
@@ -98,12 +102,12 @@ func overTAP(t *testing.T) *kernelPeer {
 
 // accepting is the world whose server is on unet.
 func (p *kernelPeer) accepting() *world {
-	return &world{server: p.ours, listen: p.Listen, packet: p.ListenPacket, dial: new(net.Dialer).DialContext}
+	return &world{server: p.ours, listen: p.Listen, packet: p.ListenPacket, dial: new(net.Dialer).DialContext, outgoing: net.ListenPacket}
 }
 
 // dialling is the world whose client is on unet.
 func (p *kernelPeer) dialling() *world {
-	return &world{server: p.kernels, listen: net.Listen, packet: net.ListenPacket, dial: p.DialContext}
+	return &world{server: p.kernels, listen: net.Listen, packet: net.ListenPacket, dial: p.DialContext, outgoing: p.ListenPacket}
 }
 
 // listening returns a listener on a port of its own.
