@@ -17,7 +17,7 @@ import (
 	"github.com/unet-go/unet/tap"
 )
 
-// zone is a small DNS server: IPv4 addresses by name. A name that begins with "long." is told over TCP only.
+// zone is a small DNS server: addresses by name. A name that begins with "long." is told over TCP only.
 type zone struct {
 	names map[string][]string
 	asked atomic.Int64
@@ -40,12 +40,16 @@ func (z *zone) answer(query []byte, udp bool) []byte {
 		m.RCode = dnsmessage.RCodeNameError
 	case udp && strings.HasPrefix(name, "long."):
 		m.Truncated = true
-	case q.Type == dnsmessage.TypeA:
-		for _, a := range addrs {
-			m.Answers = append(m.Answers, dnsmessage.Resource{
-				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60},
-				Body:   &dnsmessage.AResource{A: netip.MustParseAddr(a).As4()},
-			})
+	default:
+		for _, text := range addrs {
+			a := netip.MustParseAddr(text)
+			header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}
+			switch {
+			case a.Is4() && q.Type == dnsmessage.TypeA:
+				m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: a.As4()}})
+			case a.Is6() && q.Type == dnsmessage.TypeAAAA:
+				m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
+			}
 		}
 	}
 	b, err := m.Pack()
@@ -101,7 +105,8 @@ func answering(t *testing.T, l net.Listener) {
 }
 
 func TestDialByName(t *testing.T) {
-	z := &zone{names: map[string][]string{"server.test.": {serverIP}, "long.test.": {serverIP}, "both.test.": {"127.0.0.9", serverIP}}}
+	z := &zone{names: map[string][]string{"server.test.": {serverIP}, "long.test.": {serverIP}, "both.test.": {"127.0.0.9", serverIP},
+		"dual.test.": {"2001:db8::1", serverIP}, "v6.test.": {"2001:db8::1"}, "dualgone.test.": {"2001:db8::1", "127.0.0.9"}}}
 	_, server, segment := pair(t, sim.Config{})
 	dns := netip.MustParseAddrPort(serverIP + ":53")
 	pc, err := server.ListenPacket("udp", dns.String())
@@ -151,6 +156,24 @@ func TestDialByName(t *testing.T) {
 		}
 	})
 	t.Run("the second address when the first one refuses", func(t *testing.T) { reach(t, client, "both.test.") })
+	t.Run("the family that the host has, of a name with both", func(t *testing.T) { reach(t, client, "dual.test.") })
+	t.Run("both families fail: the error of the one that came first", func(t *testing.T) {
+		c, err := client.Dial("tcp", "dualgone.test.:80")
+		if want := "dial tcp 127.0.0.9:80: connect: connection refused"; c != nil || err == nil || err.Error() != want {
+			t.Errorf("%v, %v, want %s", c, err, want)
+		}
+	})
+	t.Run("one family too few", func(t *testing.T) {
+		for network, want := range map[string]string{
+			"tcp":  "dial tcp [2001:db8::1]:80: connect: network is unreachable",
+			"tcp4": "dial tcp4: address v6.test.: no suitable address found",
+		} {
+			c, err := client.Dial(network, "v6.test.:80")
+			if c != nil || err == nil || err.Error() != want {
+				t.Errorf("%s: %v, %v, want %s", network, c, err, want)
+			}
+		}
+	})
 	t.Run("no such name", func(t *testing.T) {
 		c, err := client.Dial("tcp", "nobody.test.:80")
 		var failed *net.DNSError
