@@ -88,9 +88,11 @@ func (c *Conn) transmit(seg *Segment) {
 
 // advertise moves the right edge of the window as far as the free buffer allows, and never back (SHLD-14),
 // by steps worth a segment (MUST-39), and returns the field that expresses it. The field is rounded up, so
-// that an edge once offered stays offered.
+// that an edge once offered stays offered, unless that would offer more than the buffer and a unit: small segments
+// would move the edge on for ever. What it then says less than before is still taken (RFC 7323 2.4).
 func (c *Conn) advertise() uint16 {
-	if want := c.desiredEdge(); c.rcv.edge.LessThan(want) {
+	want := c.desiredEdge()
+	if c.rcv.edge.LessThan(want) {
 		gain := want.Distance(c.rcv.edge)
 		if gain >= min(uint32(c.rcvBuf)/2, uint32(c.rmss)) {
 			c.rcv.edge = want
@@ -98,8 +100,12 @@ func (c *Conn) advertise() uint16 {
 	}
 	largest := uint32(65535) << c.rcvScale
 	wnd := min(c.rcv.wnd(), largest)
-	field := min((wnd+1<<c.rcvScale-1)>>c.rcvScale, 65535)
-	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt.Add(field<<c.rcvScale))
+	field := wnd >> c.rcvScale
+	unit := uint32(1) << c.rcvScale
+	if up := c.rcv.nxt.Add((field + 1) * unit); wnd%unit != 0 && up.LessThan(want.Add(unit)) {
+		field++
+		c.rcv.edge = maxSeq(c.rcv.edge, up)
+	}
 	if wnd == largest {
 		c.rcv.edge = c.rcv.nxt.Add(largest)
 	}

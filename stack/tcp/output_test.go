@@ -300,6 +300,31 @@ func TestRightEdge(t *testing.T) {
 			}
 		}
 	})
+	t.Run("C-WS-5 small segments that nobody reads close the window", func(t *testing.T) {
+		l := sacking(t)
+		unit := uint32(1) << l.conn.rcvScale
+		edge, next := uint32(0), uint32(1)
+		for range 10000 {
+			l.tsval++
+			l.in(seg{flags: ACK, seq: next, ack: 1, n: 50})
+			l.in(seg{flags: ACK, seq: next, ack: 1, n: 50}) // a duplicate is acknowledged at once
+			for _, s := range l.out {
+				e := s.Ack.Distance(l.irs) + uint32(s.Window)*unit
+				if e+unit <= edge {
+					t.Fatalf("right edge went from %d to %d", edge, e)
+				}
+				edge = max(edge, e)
+			}
+			l.out = nil
+			next = uint32(l.conn.rcv.nxt - l.irs)
+		}
+		if most := int(l.conn.rcvBuf) + int(unit); l.conn.Readable() > most {
+			t.Errorf("%d octets are kept, with a buffer of %d", l.conn.Readable(), l.conn.rcvBuf)
+		}
+		if l.conn.Readable() < int(l.conn.rcvBuf)-int(unit) {
+			t.Errorf("%d octets are kept, of %d", l.conn.Readable(), l.conn.rcvBuf)
+		}
+	})
 }
 
 func TestAcknowledgments(t *testing.T) {
