@@ -78,6 +78,7 @@ type stateEnd struct {
 	offered         Seq // the farthest that the peer's window has reached
 	state           State
 	began           bool
+	owed            bool // Output has not been called since the last segment
 }
 
 func (w *stateWorld) fail(format string, args ...any) {
@@ -106,7 +107,7 @@ func newStateWorld(seed uint64) *stateWorld {
 	buffer := func() int { return []int{2304, 5000, 20_000, 128 << 10}[w.rnd.IntN(4)] }
 	for i := range w.ends {
 		cfg := Config{RecvBuffer: buffer(), SendBuffer: max(buffer(), 4608), MaxRecvBuffer: 1 << 18, MaxSendBuffer: 1 << 18,
-			NoSACK: w.one(3), NoTimestamps: w.one(3), CongestionControl: []string{"cubic", "reno"}[w.rnd.IntN(2)]}.WithDefaults()
+			NoSACK: w.one(3), NoTimestamps: w.one(3), ECN: ECN(w.rnd.IntN(4)), CongestionControl: []string{"cubic", "reno"}[w.rnd.IntN(2)]}.WithDefaults()
 		secret := new(Secret)
 		for k := range 8 {
 			secret[k] = byte(w.rnd.Uint32())
@@ -129,7 +130,17 @@ func newStateWorld(seed uint64) *stateWorld {
 	for _, e := range w.ends {
 		if !e.listens {
 			hasMin := w.one(3)
-			e.conn.Connect(e.env, e, e.tuple, e.path, &e.opts, Seq(w.rnd.Uint32()), hasMin, w.now)
+			minISS := Seq(w.rnd.Uint32())
+			if w.one(3) { // Fast Open, with a cookie or in search of one
+				e.conn.ConnectLater(e.env, e, e.tuple, e.path, &e.opts, minISS, hasMin, w.now)
+				text := make([]byte, w.rnd.IntN(2000))
+				for i := range text {
+					text[i] = e.at(uint64(i))
+				}
+				e.written = uint64(e.conn.OpenWith(Cookie{Len: uint8(8 * w.rnd.IntN(2))}, uint16(w.rnd.IntN(3)*700), text, w.now))
+			} else {
+				e.conn.Connect(e.env, e, e.tuple, e.path, &e.opts, minISS, hasMin, w.now)
+			}
 			e.settle()
 		}
 	}
@@ -200,6 +211,14 @@ func (e *stateEnd) arrive(seg *Segment) {
 		}
 	case e.listens && ListenArrives(seg) == ListenSYN:
 		e.half = new(HalfOpen)
+		if seg.Options&OptFastOpen != 0 && w.one(2) {
+			half := e.half
+			half.Init(e.env, e.tuple, e.path, &e.opts, seg, 0, false, now)
+			e.half, e.listens = nil, false
+			e.conn.AcceptFastOpen(e.env, e, half, e.path, &e.opts, seg, Cookie{Len: uint8(8 * w.rnd.IntN(2))}, now)
+			e.output()
+			return
+		}
 		if w.one(8) {
 			e.half.InitCookie(e.env, e.tuple, e.path, &e.opts, seg, now)
 			e.half.SynAck(e.env, &reply, now)
@@ -235,9 +254,12 @@ func (e *stateEnd) output() {
 	case 0:
 		e.conn.OutputEarly(e.world.now)
 	case 1:
+		e.owed = true
+		return
 	default:
 		e.conn.Output(e.world.now)
 	}
+	e.owed = false
 }
 
 // settle takes the events of a step and checks what must hold after it.
@@ -262,7 +284,7 @@ func follows(from, to State) bool {
 	}
 	switch from {
 	case Closed:
-		return to == SynSent || to == Established || to == CloseWait || to == FinWait1
+		return to == SynSent || to == SynReceived || to == Established || to == CloseWait || to == FinWait1
 	case SynSent:
 		return to == SynReceived || to == Established || to == CloseWait || to == FinWait1 || to == Closing
 	case SynReceived:
@@ -298,7 +320,7 @@ func (e *stateEnd) check() {
 	}
 	if !e.began {
 		e.began = true
-		e.una, e.nxt, e.edge, e.offered = c.snd.una, c.rcv.nxt, c.rcv.edge, c.snd.una.Add(c.snd.wnd)
+		e.una, e.nxt, e.edge, e.offered = c.snd.una, c.rcv.nxt, c.rcv.edge, c.snd.nxt // with Fast Open text goes before the peer offers a window
 	}
 	e.offered = maxSeq(e.offered, c.snd.una.Add(c.snd.wnd))
 	switch {
@@ -363,7 +385,7 @@ func (e *stateEnd) checkSender() {
 			w.fail("%c: %d records of %d, %d, %d octets; flight %d, sacked %d, lost %d", e.name, tx.sb.len(), n, sacked, lost,
 				c.flightSize(), tx.sb.sacked, tx.sb.lost)
 		}
-		if c.flightSize() > 0 && c.timers[timerRetransmit] == 0 && c.canSend() {
+		if c.flightSize() > 0 && c.timers[timerRetransmit] == 0 && c.canSend() && !e.owed {
 			w.fail("%c: %d octets in flight and no timer", e.name, c.flightSize())
 		}
 	}
@@ -570,6 +592,7 @@ func (w *stateWorld) deliver(reorder, lose, repeat int) {
 		return
 	}
 	s := f.seg
+	s.CE = s.ECT && w.one(10)
 	s.Text.Data = bytes.Clone(s.Text.Data) // the receiver may change its copy
 	if w.one(3) && s.TextLen > 0 {         // a frame that may be kept by reference
 		span := w.alloc(len(s.Text.Data))
