@@ -105,8 +105,8 @@ func TestHTTP(t *testing.T) {
 		secure      bool
 		protocols   http.Protocols
 	}{
-		{"HTTP/1.1", "HTTP/1.1", false, one}, {"HTTP/1.1 over TLS", "HTTP/1.1", true, one},
-		{"HTTP/2 over TLS", "HTTP/2.0", true, two}, {"HTTP/2 in the clear", "HTTP/2.0", false, clear},
+		{"E-GO-15 HTTP/1.1", "HTTP/1.1", false, one}, {"E-GO-15 HTTP/1.1 over TLS", "HTTP/1.1", true, one},
+		{"E-GO-15 HTTP/2 over TLS", "HTTP/2.0", true, two}, {"E-GO-15 HTTP/2 in the clear", "HTTP/2.0", false, clear},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, w *world) {
