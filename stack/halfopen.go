@@ -133,6 +133,10 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
 	}
 	if listener == nil || !listener.reserve() {
 		s.events.listenOverflows++
+		if s.layer.host.config.AbortOnOverflow {
+			s.resetHalfOpenLocked(half, now)
+			return
+		}
 		s.armHalfOpenLocked(half)
 		return
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	// answered with a SYN cookie. Default 65,536 records of 128 octets. Each listener has a bound of its own:
 	// its backlog, at least 128 and at most 4096.
 	MaxHalfOpen int
+	// AbortOnOverflow resets a peer whose handshake finds the accept queue full, as Linux does with
+	// tcp_abort_on_overflow. Default off: its acknowledgment is ignored, and the connection made a moment later.
+	AbortOnOverflow bool
 	// MaxTimeWait caps the TIME-WAIT records; beyond, the oldest goes (ledger D-TW-1). Default 262,144
 	// records of 96 octets. The cap is divided evenly among the shards.
 	MaxTimeWait int
