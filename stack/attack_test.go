@@ -133,7 +133,7 @@ func TestPortCounters(t *testing.T) {
 
 func TestSockstress(t *testing.T) {
 	t.Run("D-STK-1 connections whose peers take nothing are gone a minute after Close, and their memory with them", func(t *testing.T) {
-		const flows = 10_000
+		const flows = 5000
 		withPeer(t, Config{NeighborReachable: 24 * time.Hour, MaxBuffered: 1 << 30}, func(b *bed) {
 			l := b.listenTCP(80, flows)
 			response := make([]byte, 1000)
