@@ -219,7 +219,7 @@ func (f *flow) seeOptions(o *optionSet, flags uint16, got view) {
 	}
 }
 
-const sentNames = segmentNames + " badsum raw ipopt from to reserved"
+const sentNames = segmentNames + " badsum raw ipopt from to reserved bmac"
 
 // make makes the segment of a < line. What it does not say is: the peer's next number, an acknowledgment of
 // all that the host has sent, the window of the line before, TTL 64.

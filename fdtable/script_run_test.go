@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing/synctest"
@@ -261,7 +262,7 @@ func (r *runner) send(st *statement) error {
 		if a := s.dst.Addr(); a.IsMulticast() {
 			ip := a.As4()
 			copy(b, []byte{1, 0, 0x5e, ip[1] & 0x7f, ip[2], ip[3]})
-		} else if a.As4()[3] == 255 {
+		} else if a.As4()[3] == 255 || slices.Contains(args, "bmac") {
 			copy(b, []byte{255, 255, 255, 255, 255, 255})
 		}
 		r.batch = append(r.batch, newFrame(b))
