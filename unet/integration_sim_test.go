@@ -105,7 +105,7 @@ func TestIntegrationSeeds(t *testing.T) {
 func TestIntegrationLoss(t *testing.T) {
 	for _, loss := range []float64{0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3} {
 		for seed := range int64(5) {
-			t.Run(fmt.Sprintf("%g %% each way, seed %d", 100*loss, seed), func(t *testing.T) {
+			t.Run(fmt.Sprintf("F-LOSS-1 %g %% each way, seed %d", 100*loss, seed), func(t *testing.T) {
 				inBubble(t, sim.Config{Seed: seed, Delay: 25 * time.Millisecond}, func(t *testing.T, client, server *Host, segment *sim.Segment) {
 					transfer(t, client, server, 1) // ARP gives up after three losses, and a dial with it
 					segment.Update(func(cfg *sim.Config) { cfg.Loss = loss })

@@ -12,6 +12,7 @@ type ackEvent struct {
 	newest    Time          // when that segment was sent
 	retrans   bool          // it covers something that was sent more than once
 	original  bool          // it newly covers something before recover that was sent once
+	late      bool          // by its timestamp it answers the first transmission of what was sent again
 	dup       bool          // a duplicate acknowledgment (RFC 5681 2)
 	dsack     bool          // it reports a duplicate (RFC 2883)
 	dsackTLP  bool          // and that of a tail loss probe

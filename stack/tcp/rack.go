@@ -25,8 +25,10 @@ func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now Time) {
 		if rtt < micros(c.minRTT) {
 			return
 		}
-		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 &&
+		// Ahead of a hole the timestamp echoed is of what came before the hole, and tells nothing.
+		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 && r.end().LessThanEq(seg.Ack) &&
 			int32(seg.TSEcr-(tsClock(r.xmit)+c.tsOffset)) < 0 {
+			ev.late = true
 			return
 		}
 	} else {

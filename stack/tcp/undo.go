@@ -125,13 +125,19 @@ func (c *Conn) mayForward() bool {
 }
 
 // spuriousTimeout is the answer to a timeout that came too early: the window comes back, and RTO learns how long
-// the path may take (RFC 5682 4, RFC 4015 3.2).
+// the path may take (RFC 5682 4, RFC 4015 3.2). It learns only from what is late for certain: where acknowledgments
+// are lost, one that reports a duplicate or covers what was sent once may be the retransmission's, and the time that
+// passed was the timer's own.
 func (c *Conn) spuriousTimeout(seg *Segment, ev *ackEvent, now Time) {
 	c.undoCut(now)
 	c.tx.rackXmit = 0 // it may be that of the first segment, which both transmissions might have delivered
-	sample := ev.rtt
-	if sample == 0 && c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 {
+	var sample time.Duration
+	switch {
+	case ev.dsack:
+	case ev.late:
 		sample = c.echoRTT(seg.TSEcr, now)
+	case !ev.retrans:
+		sample = ev.rtt
 	}
 	if us := int32(min(sample/time.Microsecond, 1<<30)); us > 0 {
 		c.srtt, c.rttvar = max(c.srtt, us), max(c.rttvar, us/2)
