@@ -31,6 +31,7 @@ func (c *Conn) acknowledge(seg *Segment, now Time) {
 	}
 	// MUST: only the newest segment's window counts, however segments are reordered.
 	if seg.Ack.LessThan(c.snd.una) {
+		c.takeLateDSACK(seg, &ev, now)
 		return
 	}
 	if c.snd.wl1.LessThan(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessThanEq(seg.Ack) {
@@ -78,6 +79,15 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 		c.stalled = 0
 	}
 	c.tellWritable()
+}
+
+// takeLateDSACK takes the report of a duplicate from an acknowledgment that others have overtaken: what it says was
+// sent in vain still was.
+func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now Time) {
+	b := seg.SACK[0]
+	if c.has(flagSACK) && seg.NumSACK > 0 && b.Left.LessThan(b.Right) && b.Right.LessThanEq(seg.Ack) {
+		c.takeDSACK(b, ev, now)
+	}
 }
 
 // takeSACK marks what the blocks of a segment cover, from left to right, so that a late word of two blocks does not

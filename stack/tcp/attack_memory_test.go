@@ -87,7 +87,7 @@ func TestSACKSlowness(t *testing.T) {
 			if k := s.nextLost(); k >= 0 && r.IntN(3) == 0 {
 				s.resent(k, Time(1<<30))
 			}
-			s.compact()
+			s.compact(minSpan)
 			at, sacked, lost, first := s.recs[s.head].seq, uint32(0), uint32(0), -1
 			for k := s.head; k < len(s.recs); k++ {
 				rec := &s.recs[k]

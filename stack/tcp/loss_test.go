@@ -33,6 +33,23 @@ func TestScoreboard(t *testing.T) {
 			}
 		})
 	}
+	t.Run("C-RACK-1 very many records know when they were sent, but for a 64th of MinRTT", func(t *testing.T) {
+		const span = 3 * time.Millisecond
+		var s scoreboard
+		for i := range Seq(20_000) {
+			s.sent(i*mss, mss, Time(i)*Time(12*time.Microsecond))
+			s.compact(span)
+		}
+		if n := s.len(); n > maxRecords+maxRecords/8 {
+			t.Errorf("%d records", n)
+		}
+		for _, r := range s.recs[s.head:] {
+			first := Time(r.seq/mss) * Time(12*time.Microsecond)
+			if late := r.xmit.Sub(first); late >= span {
+				t.Fatalf("%d octets at %d claim to have left %v late", r.n, r.seq, late)
+			}
+		}
+	})
 	t.Run("C-6675-1 pipe counts what is neither delivered nor lost, and what was sent again", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		pipe := func(segments uint32) {

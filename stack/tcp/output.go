@@ -50,7 +50,7 @@ func (c *Conn) ackDue(early bool) bool {
 }
 
 func (c *Conn) sendText(now Time) {
-	c.tx.sb.compact()
+	c.tx.sb.compact(max(micros(c.minRTT)/64, minSpan))
 	forward := c.tx.frto == frtoNew // what looks lost waits for the proof that it is
 	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
 	}

@@ -160,6 +160,9 @@ func (a *reassembly) prune() int {
 }
 
 func (a *reassembly) noteDup(left, right Seq) {
+	if a.hasDup && left.LessThanEq(a.dup.Right) && a.dup.Left.LessThanEq(right) {
+		left, right = minSeq(left, a.dup.Left), maxSeq(right, a.dup.Right)
+	}
 	a.hasDup, a.dup = true, Block{left, right}
 }
 

@@ -1,5 +1,7 @@
 package tcp
 
+import "time"
+
 // record is a run of sequence numbers that was sent at one time. It covers the FIN's number too.
 type record struct {
 	seq   Seq
@@ -35,6 +37,9 @@ type scoreboard struct {
 // the work for one of them. Past it, a block that covers part of a record is ignored until records have been
 // joined.
 const maxRecords = 2048
+
+// minSpan is the least time within which transmissions need not be told apart.
+const minSpan = 10 * time.Microsecond
 
 func (s *scoreboard) reset() {
 	if cap(s.recs) > 1024 {
@@ -193,23 +198,33 @@ func (s *scoreboard) join(first, last int) {
 	}
 }
 
-// compact joins neighbours of the same kind when there are very many records, as a peer can make us send its
-// window's worth by the octet. What they lose is a little of the time at which each was sent.
-func (s *scoreboard) compact() {
+// compact joins neighbours of the same kind when there are very many records: first those sent within the same span
+// of time, so that RACK and round-trip times lose no more than that, and only when that is not enough, as a peer can
+// make us send its window's worth by the octet, others too.
+func (s *scoreboard) compact(span time.Duration) {
 	if s.len() < max(maxRecords, s.packed+maxRecords/16) {
 		return
 	}
+	s.squeeze(func(_ int, a, b *record) bool { return int64(a.xmit)/int64(span) == int64(b.xmit)/int64(span) })
+	if s.len() > maxRecords {
+		s.squeeze(func(i int, _, _ *record) bool { return i%4 != 0 })
+	}
+	s.packed = s.len()
+}
+
+// squeeze joins each record to the one before it where both have the same flags and join says so.
+func (s *scoreboard) squeeze(join func(i int, a, b *record) bool) {
 	kept := s.recs[:0]
 	for i := s.head; i < len(s.recs); i++ {
 		r := s.recs[i]
-		if k := len(kept) - 1; k >= 0 && (i-s.head)%4 != 0 && kept[k].flags == r.flags {
+		if k := len(kept) - 1; k >= 0 && kept[k].flags == r.flags && join(i-s.head, &kept[k], &r) {
 			kept[k].n += r.n
 			kept[k].xmit = max(kept[k].xmit, r.xmit)
 			continue
 		}
 		kept = append(kept, r)
 	}
-	s.recs, s.head, s.hint, s.packed = kept, 0, 0, len(kept)
+	s.recs, s.head, s.hint = kept, 0, 0
 }
 
 // lose marks record i as lost.

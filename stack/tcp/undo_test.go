@@ -131,6 +131,27 @@ func TestUndo(t *testing.T) {
 			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
 		}
 	})
+	t.Run("C-DSACK-2 the word may come behind later acknowledgments", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10)
+		cwnd := l.conn.cwnd
+		l.in(ackTo(0, blk(1, 4))).in(ackTo(9)).in(ackTo(5, blk(0, 1)))
+		if l.conn.cwnd < cwnd || l.conn.ssthresh != maxCwnd || l.env.Counters.SpuriousRecoveries != 1 {
+			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
+		}
+	})
+	t.Run("C-DSACK-1 duplicates that touch are reported as one", func(t *testing.T) {
+		var a reassembly
+		a.noteDup(100, 200)
+		a.noteDup(200, 300)
+		a.noteDup(50, 100)
+		if a.dup != (Block{50, 300}) {
+			t.Errorf("%v", a.dup)
+		}
+		a.noteDup(400, 500)
+		if a.dup != (Block{400, 500}) {
+			t.Errorf("%v", a.dup)
+		}
+	})
 	t.Run("C-DSACK-2 one needless retransmission of two undoes nothing", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		l.in(ackTo(0, blk(1, 2), blk(3, 10)))
