@@ -87,11 +87,11 @@ func TestFastHTTP(t *testing.T) {
 
 // TestFastHTTPHazards has clients that are too slow or go their own way, and a server that is.
 func TestFastHTTPHazards(t *testing.T) {
-	const short = 30 * time.Millisecond
 	everywhere(t, func(t *testing.T, w *world) {
 		finish := make(chan struct{})
-		l := w.listening(t)
-		serveFast(t, l, &fasthttp.Server{ReadTimeout: short, Logger: quiet{}, Handler: func(ctx *fasthttp.RequestCtx) {
+		l, impatient := w.listening(t), w.listening(t)
+		serveFast(t, impatient, &fasthttp.Server{ReadTimeout: short, Logger: quiet{}, Handler: func(*fasthttp.RequestCtx) {}}, false)
+		serveFast(t, l, &fasthttp.Server{Logger: quiet{}, Handler: func(ctx *fasthttp.RequestCtx) {
 			switch string(ctx.Path()) {
 			case "/wait":
 				<-finish
@@ -103,7 +103,7 @@ func TestFastHTTPHazards(t *testing.T) {
 
 		// fasthttp knows a timeout in the body by its *net.OpError, and calls one in the header a bad request.
 		for request, want := range map[string]string{"GET / HTTP/1.1\r\nHost:": "400", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf": "408"} {
-			c := w.connect(t, l)
+			c := w.connect(t, impatient)
 			if _, err := io.WriteString(c, request); err != nil {
 				t.Fatal(err)
 			}

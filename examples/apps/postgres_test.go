@@ -170,7 +170,7 @@ func postgresNotify(t *testing.T, pool *pgxpool.Pool) {
 	if _, err := c.Exec(t.Context(), "LISTEN news"); err != nil {
 		t.Fatal(err)
 	}
-	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	short, cancel := context.WithTimeout(t.Context(), short)
 	defer cancel()
 	if _, err := c.Conn().WaitForNotification(short); !pgconn.Timeout(err) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no news: %v", err)
@@ -199,7 +199,7 @@ func postgresCancel(t *testing.T, pool *pgxpool.Pool) {
 	sleep := func(c interface {
 		Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
 	}) error {
-		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), short)
 		defer cancel()
 		_, err := c.Exec(short, "SELECT pg_sleep(60)")
 		return err

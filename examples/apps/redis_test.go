@@ -149,16 +149,16 @@ func redisTimeouts(t *testing.T, c *redis.Client) {
 		t.Error(err)
 	}
 	options := *c.Options()
-	options.ReadTimeout, options.MaxRetries, options.PoolSize = 30*time.Millisecond, -1, 1
+	options.ReadTimeout, options.MaxRetries, options.PoolSize = short, -1, 1
 	hasty := redis.NewClient(&options)
 	defer hasty.Close()
 	if err := hasty.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.ClientPause(t.Context(), 200*time.Millisecond).Err(); err != nil {
+	if err := c.Do(t.Context(), "CLIENT", "PAUSE", time.Minute.Milliseconds(), "WRITE").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := hasty.Get(t.Context(), "counter").Err(); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := hasty.Set(t.Context(), "b", 1, 0).Err(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a server that pauses: %v", err)
 	}
 	if err := c.ClientUnpause(t.Context()).Err(); err != nil {

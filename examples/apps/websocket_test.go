@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -129,7 +128,7 @@ func testWebSocket(t *testing.T, client *http.Client, url string, ended <-chan e
 	}
 
 	c = dial()
-	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, short)
 	defer cancel()
 	if _, _, err := c.Read(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a read that times out: %v", err)
