@@ -301,7 +301,7 @@ func TestFastOpenHosts(t *testing.T) {
 		if k != 1460-40 || err != nil {
 			n.Errorf("wrote %d, %v", k, err)
 		}
-		k, err = c.TryWrite(make([]byte, 5000))
+		_, err = c.TryWrite(make([]byte, 5000))
 		n.want("the next", err, syscall.EAGAIN)
 		n.must(c.WaitConnect())
 		k, err = c.TryWrite(make([]byte, 5000-1420))

@@ -72,13 +72,13 @@ type stateEnd struct {
 	listens bool
 	gone    bool
 
-	written, read   uint64 // octets that the user has written and read
-	readShut, ended bool
-	una, nxt, edge  Seq // of SND.UNA, RCV.NXT and the right edge, the farthest so far
-	offered         Seq // the farthest that the peer's window has reached
-	state           State
-	began           bool
-	owed            bool // Output has not been called since the last segment
+	written, read  uint64 // octets that the user has written and read
+	readShut       bool
+	una, nxt, edge Seq // of SND.UNA, RCV.NXT and the right edge, the farthest so far
+	offered        Seq // the farthest that the peer's window has reached
+	state          State
+	began          bool
+	owed           bool // Output has not been called since the last segment
 }
 
 func (w *stateWorld) fail(format string, args ...any) {
