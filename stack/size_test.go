@@ -16,8 +16,10 @@ func TestSizes(t *testing.T) {
 		{"D-TW-1 timeWait", unsafe.Sizeof(timeWait{}), 96},
 		{"flow", unsafe.Sizeof(flow{}), 32},
 	} {
-		if x.got > x.max {
-			t.Errorf("%s takes %d octets, more than %d", x.name, x.got, x.max)
-		}
+		t.Run(x.name, func(t *testing.T) {
+			if x.got > x.max {
+				t.Errorf("%d octets, more than %d", x.got, x.max)
+			}
+		})
 	}
 }
