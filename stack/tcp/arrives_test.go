@@ -199,6 +199,14 @@ func TestAcceptability(t *testing.T) {
 		if got := len(l.read()); got != int(edge) {
 			t.Errorf("read %d octets, want the window's %d", got, edge)
 		}
+		t.Run("A-SM-11 the FIN has a number of its own, which the window must hold", func(t *testing.T) {
+			l := established(t)
+			edge := l.conn.rcv.wnd()
+			l.in(seg{flags: FIN | ACK, seq: 1, ack: 1, n: int(edge)})
+			l.want(seg{flags: ACK, seq: 1, ack: 1 + edge}).state(Established)
+			l = established(t).in(seg{flags: FIN | ACK, seq: 1, ack: 1, n: int(edge) - 1})
+			l.want(seg{flags: ACK, seq: 1, ack: 1 + edge}).state(CloseWait)
+		})
 	})
 	t.Run("A-SM-12 a closed window still takes the ACK", func(t *testing.T) {
 		l := established(t).send(100).want(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 100})
@@ -417,6 +425,9 @@ func TestClose(t *testing.T) {
 		}
 		if v := w.SegmentArrives(l.env, &Segment{Flags: SYN, Seq: w.rcvNxt.Sub(1)}, &reply, l.now); v != Reply || reply.Flags != ACK {
 			t.Errorf("older SYN: verdict %d reply %+v", v, reply)
+		}
+		if v := w.SegmentArrives(l.env, &Segment{Flags: SYN, Seq: w.rcvNxt}, &reply, l.now.Add(time.Second)); v != Reply || reply.Flags != ACK {
+			t.Errorf("SYN at RCV.NXT: verdict %d reply %+v", v, reply)
 		}
 		if !l.conn.snd.nxt.LessThan(w.MinISS()) {
 			t.Error("the new ISN would not stand after the old numbers")

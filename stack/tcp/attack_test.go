@@ -354,4 +354,30 @@ func TestAssassination(t *testing.T) {
 			}
 		}
 	})
+	t.Run("D-TW-2 C-PAWS-1 a FIN with an old timestamp does not begin TIME-WAIT anew", func(t *testing.T) {
+		now := Time(time.Hour)
+		tw := TimeWait{deadline: now.Add(time.Second), sndNxt: 50, rcvNxt: 1000, timestamps: true, tsRecent: 100}
+		env := newEnv(Config{})
+		var reply Segment
+		fin := Segment{Flags: FIN | ACK, Seq: 999, Ack: 50, Options: OptTimestamps, TSVal: 99}
+		if v := tw.SegmentArrives(env, &fin, &reply, now); v != Reply || reply.Flags != ACK || tw.Deadline() != now.Add(time.Second) {
+			t.Errorf("verdict %d, reply %+v, %v left", v, reply, tw.Deadline().Sub(now))
+		}
+		fin.TSVal = 100
+		if v := tw.SegmentArrives(env, &fin, &reply, now); v != Reply || tw.Deadline() != now.Add(2*env.Config.MSL) {
+			t.Errorf("the peer's own: verdict %d, %v left", v, tw.Deadline().Sub(now))
+		}
+	})
+	t.Run("D-5961-5 TIME-WAIT answers segments without text out of the window each 500 ms", func(t *testing.T) {
+		now := Time(time.Hour)
+		tw := TimeWait{deadline: now.Add(time.Minute), sndNxt: 50, rcvNxt: 1000}
+		env := newEnv(Config{})
+		var reply Segment
+		for i, want := range []Verdict{Reply, Drop, Drop, Reply} {
+			at := now.Add(time.Duration([]int64{0, 1, 499, 500}[i]) * time.Millisecond)
+			if v := tw.SegmentArrives(env, &Segment{Flags: ACK, Seq: 5000, Ack: 50}, &reply, at); v != want {
+				t.Errorf("after %v: verdict %d, want %d", at.Sub(now), v, want)
+			}
+		}
+	})
 }

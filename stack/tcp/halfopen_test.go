@@ -51,7 +51,7 @@ func TestHalfOpen(t *testing.T) {
 			t.Errorf("RST inside the window: verdict %d, reply %+v", v, reply)
 		}
 	})
-	t.Run("an ACK that is not ours earns a RST and the record stays", func(t *testing.T) {
+	t.Run("A-SM-18 an ACK that is not ours earns a RST and the record stays", func(t *testing.T) {
 		env := newEnv(Config{})
 		h, sa := passive(env, syn, now)
 		var reply Segment
@@ -60,6 +60,39 @@ func TestHalfOpen(t *testing.T) {
 		}
 		if v := h.SegmentArrives(env, &Segment{Flags: ACK, Seq: 5001, Ack: sa.Seq.Add(1)}, &reply, now); v != Complete {
 			t.Errorf("verdict %d", v)
+		}
+	})
+	// The connection's own checks have tests of their own; a record has only these.
+	t.Run("a record refuses as a connection does", func(t *testing.T) {
+		stamped := syn
+		stamped.Options, stamped.TSVal = OptMSS|OptTimestamps, 100
+		h, sa := passive(newEnv(Config{}), stamped, now)
+		for _, tt := range []struct {
+			name string
+			in   Segment
+			want Verdict
+		}{
+			{"A-SM-10 an ACK before the window", Segment{Flags: ACK, Seq: 5000, Ack: 1, TSVal: 100}, Reply},
+			{"A-SM-10 text that ends before the window", Segment{Flags: ACK, Seq: 4991, Ack: 1, TSVal: 100, TextLen: 10}, Reply},
+			{"A-SM-09 text that ends in the window", Segment{Flags: ACK, Seq: 4992, Ack: 1, TSVal: 100, TextLen: 10}, Complete},
+			{"A-SM-09 the last number of the window", Segment{Flags: ACK, Seq: 5000 + 65535, Ack: 1, TSVal: 100}, Complete},
+			{"A-SM-10 behind the window", Segment{Flags: ACK, Seq: 5001 + 65535, Ack: 1, TSVal: 100}, Reply},
+			{"C-PAWS-1 an old timestamp", Segment{Flags: ACK, Seq: 5001, Ack: 1, TSVal: 99}, Reply},
+			{"D-5961-3 another SYN", Segment{Flags: SYN, Seq: 5001, TSVal: 101}, Reply},
+			{"A-SM-13 no ACK bit", Segment{Seq: 5001, TSVal: 100, TextLen: 1}, Drop},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				env, rec, in := newEnv(Config{}), *h, tt.in
+				in.Options = OptTimestamps
+				if in.Has(ACK) {
+					in.Ack = sa.Seq.Add(1)
+				}
+				var reply Segment
+				v := rec.SegmentArrives(env, &in, &reply, now)
+				if v != tt.want || v == Reply && (reply.Flags != ACK || reply.Seq != sa.Seq.Add(1) || reply.Ack != 5001) {
+					t.Errorf("verdict %d, reply %+v, want %d", v, reply, tt.want)
+				}
+			})
 		}
 	})
 	t.Run("D-SYN-4 the SYN-ACK is sent again five times at most", func(t *testing.T) {
@@ -122,6 +155,11 @@ func TestCookies(t *testing.T) {
 		}
 		if back.FromCookie(env, tuple, path, &o, &ack, now.Add(2*time.Minute)) {
 			t.Error("a cookie of two minutes was taken")
+		}
+		elsewhere := ack
+		elsewhere.Seq++
+		if back.FromCookie(env, tuple, path, &o, &elsewhere, now) {
+			t.Error("a cookie for another number of the peer's was taken")
 		}
 		other := Tuple{addrA, netip.MustParseAddrPort("10.0.0.3:2000")}
 		if back.FromCookie(env, other, path, &o, &ack, now) {

@@ -338,6 +338,13 @@ func TestAcknowledgments(t *testing.T) {
 		t.Run("MUST-40 by 40 ms", func(t *testing.T) {
 			l.wait(40*time.Millisecond - 1).want().wait(1).want(seg{flags: ACK, seq: 1, ack: 11})
 		})
+		t.Run("MUST-40 after the first segment, however many small ones follow", func(t *testing.T) {
+			l := quiet(t).in(seg{flags: ACK, seq: 1, ack: 1, n: 10})
+			for i := range uint32(3) {
+				l.wait(13 * time.Millisecond).in(seg{flags: ACK, seq: 11 + 10*i, ack: 1, n: 10}).want()
+			}
+			l.wait(time.Millisecond).want(seg{flags: ACK, seq: 1, ack: 41})
+		})
 		l = quiet(t).in(seg{flags: ACK, seq: 1, ack: 1, n: 10}).send(5).want(seg{flags: ACK | PSH, seq: 1, ack: 11, n: 5})
 		l.wait(time.Millisecond * 40).want()
 	})
@@ -544,6 +551,18 @@ func TestRTO(t *testing.T) {
 		if l.conn.srtt != srtt {
 			t.Error("SRTT has changed")
 		}
+		t.Run("C-RTO-3 nor from what waited behind it at the peer", func(t *testing.T) {
+			l := newLab(t, Config{NoSACK: true}, Options{Linger: -1, NoDelay: true}, nil).send(4 * 1460)
+			srtt := l.conn.srtt
+			l.want(text(1, 1460, 1460, 1460, 1460)...).wait(10 * time.Millisecond)
+			for range 3 {
+				l.in(seg{flags: ACK, seq: 1, ack: 1})
+			}
+			l.want(seg{flags: ACK, seq: 1, ack: 1, n: 1460}).wait(80 * time.Millisecond).in(seg{flags: ACK, seq: 1, ack: 1 + 4*1460})
+			if l.conn.srtt != srtt {
+				t.Errorf("SRTT went from %v to %v", micros(srtt), micros(l.conn.srtt))
+			}
+		})
 		t.Run("C-RTO-4 the backoff stays", func(t *testing.T) {
 			l.out = nil
 			l.send(100).want(text(101, 100)...)
@@ -598,6 +617,11 @@ func TestKeepalive(t *testing.T) {
 				t.Errorf("error %v", l.conn.Err())
 			}
 		})
+	})
+	t.Run("MUST-29 a blind guess is no answer", func(t *testing.T) {
+		l := newLab(t, Config{}, alive, nil).wait(10*time.Second).want(probe, probe)
+		l.in(seg{flags: ACK, seq: 1 << 30, ack: 1 << 30}).want(seg{flags: ACK, seq: 1, ack: 1})
+		l.wait(3 * time.Second).want(seg{flags: RST | ACK, seq: 1, ack: 1}).state(Closed)
 	})
 	t.Run("MUST-25 off by default", func(t *testing.T) {
 		newLab(t, Config{}, DefaultOptions(), nil).wait(3 * time.Hour).want().state(Established)

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -284,6 +285,23 @@ func TestWindowGrowth(t *testing.T) {
 		}
 		if n != 10*1460 {
 			t.Errorf("%d octets in the first burst", n)
+		}
+		for mss, want := range map[uint16]uint32{536: 5360, 1460: 14600, 1461: 14600, 7300: 14600, 8960: 17920} {
+			if got := initialWindow(mss); got != want {
+				t.Errorf("MSS %d: %d octets, want %d", mss, got, want)
+			}
+		}
+		for lost, want := range []uint32{14600, 14600, 1460} {
+			t.Run(fmt.Sprintf("C-CC-1 with %d SYNs lost", lost), func(t *testing.T) {
+				l := &lab{t: t, env: newEnv(Config{NoTimestamps: true}), now: Time(time.Hour), irs: 5000}
+				l.dial(DefaultOptions())
+				l.wait([]time.Duration{0, time.Second, 3 * time.Second}[lost])
+				in := Segment{Flags: SYN | ACK, Seq: l.irs, Ack: l.iss.Add(1), Window: 65535, Options: OptMSS, MSS: 1460}
+				l.conn.SegmentArrives(&in, l.now)
+				if l.state(Established); l.conn.cwnd != want {
+					t.Errorf("cwnd %d, want %d", l.conn.cwnd, want)
+				}
+			})
 		}
 	})
 	t.Run("D-ACK-1 growth by octets, not by ACKs", func(t *testing.T) {
