@@ -43,8 +43,8 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	return s.finishConnect(c, err)
 }
 
-// beginConnect sends the SYN, or finds that it is sent; with Fast Open the SYN may wait for text. It returns the connection to wait for, and what to
-// tell a caller who does not wait.
+// beginConnect sends the SYN, or finds that it is sent; with Fast Open the SYN may wait for text. It returns the
+// connection to wait for, and what to tell a caller who does not wait.
 func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

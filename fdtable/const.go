@@ -7,7 +7,8 @@ const (
 	AF_INET6  = 10
 )
 
-// Types of Socket, and the flags that may be or-ed to them. SOCK_CLOEXEC is accepted and means nothing here.
+// Types of Socket, and the flags that may be or-ed to them. SOCK_CLOEXEC sets FD_CLOEXEC, which means nothing
+// here.
 const (
 	SOCK_STREAM   = 1
 	SOCK_DGRAM    = 2

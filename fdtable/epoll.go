@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Operations of EpollCtl, and the flag of EpollCreate1, which means nothing here.
+// Operations of EpollCtl, and the flag of EpollCreate1, FD_CLOEXEC.
 const (
 	EPOLL_CTL_ADD = 1
 	EPOLL_CTL_DEL = 2
@@ -36,8 +36,7 @@ const (
 
 const (
 	epollPrivate   = EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET
-	epollExclusive = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP |
-		EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET
+	epollExclusive = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET
 )
 
 // EpollEvent says what is asked for, or what there is. Fd and Pad are the caller's own, 64 bits that come back

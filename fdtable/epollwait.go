@@ -12,22 +12,15 @@ import (
 // is up. Of several calls on one instance an event wakes one. Errors: EINVAL (events is empty, or epfd is no
 // instance), EBADF, also when the instance is closed meanwhile. There is no EINTR.
 func (t *Table) EpollWait(epfd int, events []EpollEvent, msec int) (int, error) {
-	d := time.Duration(-1)
-	if msec >= 0 {
-		d = time.Duration(msec) * time.Millisecond
-	}
-	return t.epollWait(epfd, events, d)
+	return t.epollWait(epfd, events, milliseconds(msec))
 }
 
 // EpollPwait2 is EpollWait with a finer timeout; nil is for ever. There are no signals to mask. EINVAL for a
 // timeout that is negative or whose Nsec is out of range.
 func (t *Table) EpollPwait2(epfd int, events []EpollEvent, timeout *Timespec) (int, error) {
-	d := time.Duration(-1)
-	if timeout != nil {
-		var ok bool
-		if d, ok = timeout.duration(); !ok {
-			return 0, syscall.EINVAL
-		}
+	d, ok := timeout.duration()
+	if !ok {
+		return 0, syscall.EINVAL
 	}
 	return t.epollWait(epfd, events, d)
 }

@@ -53,6 +53,11 @@ func TestFastOpen(t *testing.T) {
 				if info, err := end.TCPInfo(end.fd); info.SYNData != (i == 1) || err != nil {
 					t.Errorf("connection %d: SYNData %v, %v", i, info.SYNData, err)
 				}
+				info, err := end.GetsockoptTCPInfo(end.fd, IPPROTO_TCP, TCP_INFO)
+				w.is(err, nil)
+				if got := info.Options&TCPI_OPT_SYN_DATA != 0; got != (i == 1) {
+					t.Errorf("connection %d: TCPI_OPT_SYN_DATA %v", i, got)
+				}
 			}
 			_, err = w.a.Sendto(fd, []byte("x"), MSG_FASTOPEN, at(80))
 			w.is(err, syscall.EISCONN)

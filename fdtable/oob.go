@@ -15,8 +15,7 @@ func (s *socket) receiveUrgent(m *Msghdr, flags int) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	octet, err := c.ReadUrgent(flags&MSG_PEEK != 0)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
 	}
 	m.Flags = MSG_OOB

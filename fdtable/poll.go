@@ -60,33 +60,44 @@ func eventBits(r stack.Readiness) uint32 {
 // ever when that is negative, and returns how many are; it sets Revents of all. A descriptor that is not open,
 // or is closed while Poll waits, is POLLNVAL and counts. EINVAL for more entries than descriptors can be open.
 func (t *Table) Poll(fds []PollFd, timeout int) (int, error) {
-	d := time.Duration(-1)
-	if timeout >= 0 {
-		d = time.Duration(timeout) * time.Millisecond
-	}
-	return t.poll(fds, d)
+	return t.poll(fds, milliseconds(timeout))
 }
 
 // Ppoll is Poll with a finer timeout; nil is for ever. There are no signals to mask. EINVAL for a timeout that
 // is negative or whose Nsec is out of range.
 func (t *Table) Ppoll(fds []PollFd, timeout *Timespec) (int, error) {
-	d := time.Duration(-1)
-	if timeout != nil {
-		var ok bool
-		if d, ok = timeout.duration(); !ok {
-			return 0, syscall.EINVAL
-		}
+	d, ok := timeout.duration()
+	if !ok {
+		return 0, syscall.EINVAL
 	}
 	return t.poll(fds, d)
 }
 
-// duration returns the time as a Duration, the longest one where it is longer.
+const (
+	forEver = time.Duration(-1)
+	longest = time.Duration(math.MaxInt64)
+)
+
+// milliseconds returns the timeout of Poll and EpollWait as a Duration, the longest one where it is longer.
+func milliseconds(n int) time.Duration {
+	switch {
+	case n < 0:
+		return forEver
+	case int64(n) > int64(longest/time.Millisecond):
+		return longest
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// duration is milliseconds of Ppoll and EpollPwait2, where nil is for ever. It is false for what is no time.
 func (ts *Timespec) duration() (time.Duration, bool) {
-	const longest = math.MaxInt64
+	if ts == nil {
+		return forEver, true
+	}
 	if ts.Sec < 0 || ts.Nsec < 0 || ts.Nsec >= 1e9 {
 		return 0, false
 	}
-	if ts.Sec >= longest/int64(time.Second) {
+	if ts.Sec >= int64(longest/time.Second) {
 		return longest, true
 	}
 	return time.Duration(ts.Sec*1e9 + ts.Nsec), true

@@ -17,7 +17,7 @@ type TCPInfo struct {
 	Retransmits uint8 // timeouts in a row
 	Probes      uint8 // keepalive probes in a row without an answer
 	Backoff     uint8 // how often the retransmission timeout was doubled
-	Options     uint8 // 1 timestamps, 2 SACK, 4 window scaling
+	Options     uint8 // TCPI_OPT_TIMESTAMPS and its kin
 	Snd_wscale  uint8 // the peer's window scale
 	Rcv_wscale  uint8 // ours
 
@@ -40,11 +40,14 @@ type TCPInfo struct {
 	Rcv_wnd       uint32
 }
 
-// The bits of TCPInfo.Options.
+// The bits of TCPInfo.Options: what both sides have agreed on, and TCPI_OPT_SYN_DATA, whether text on the SYN was
+// taken (Fast Open).
 const (
 	TCPI_OPT_TIMESTAMPS = 1
 	TCPI_OPT_SACK       = 2
 	TCPI_OPT_WSCALE     = 4
+	TCPI_OPT_ECN        = 8
+	TCPI_OPT_SYN_DATA   = 32
 )
 
 // linuxStates are Linux's numbers of the states.
@@ -102,7 +105,10 @@ func linuxInfo(c *stack.TCPConn) *TCPInfo {
 	for _, o := range []struct {
 		on  bool
 		bit uint8
-	}{{i.Timestamps, TCPI_OPT_TIMESTAMPS}, {i.SACK, TCPI_OPT_SACK}, {i.RcvScale > 0 || i.WindowScale > 0, TCPI_OPT_WSCALE}} {
+	}{
+		{i.Timestamps, TCPI_OPT_TIMESTAMPS}, {i.SACK, TCPI_OPT_SACK}, {i.RcvScale > 0 || i.WindowScale > 0, TCPI_OPT_WSCALE},
+		{i.ECN, TCPI_OPT_ECN}, {i.SYNData, TCPI_OPT_SYN_DATA},
+	} {
 		if o.on {
 			info.Options |= o.bit
 		}

@@ -27,7 +27,7 @@ var defaultHost struct {
 //	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
 //	UNET_PEER      addresses of the kernel's side of the device            the first other ones of UNET_ADDR's networks (Linux)
 //	UNET_GATEWAY   where packets go that are not for UNET_ADDR's networks  none
-//	UNET_DNS       servers that resolve names over the host's own network           none: the kernel's
+//	UNET_DNS       servers that resolve names, asked over this network     none: the kernel's
 //	UNET_MTU       largest IP packet in octets                             1500
 //	UNET_PORTABLE  1 for the TAP device of every system                    0
 func Default() (*Host, error) {

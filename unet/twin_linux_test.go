@@ -578,6 +578,9 @@ func differenceRows(t *testing.T) map[string]bool {
 	}
 	rows := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^\| (N-\d+) \|`).FindAllStringSubmatch(string(text), -1) {
+		if rows[m[1]] {
+			t.Errorf("docs/differences.md has two rows %s", m[1])
+		}
 		rows[m[1]] = true
 	}
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
