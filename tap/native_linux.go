@@ -130,7 +130,7 @@ func (q *native) readReady(fd uintptr) bool {
 		}
 		pause()
 	}
-	r.spin.found(time.Now)
+	r.spin.found(r.octets, time.Now)
 	return true
 }
 

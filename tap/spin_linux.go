@@ -22,6 +22,9 @@ const (
 	// vain spin in five is too many.
 	spinCredit = 16
 	spinLoss   = 4
+	// spinBelow is the number of octets found at once from which looking again gains nothing: who sends so much does
+	// not wait for an answer to each.
+	spinBelow = 16384
 )
 
 // spin decides whether a reader that has found nothing looks again or waits in the poller.
@@ -31,9 +34,11 @@ type spin struct {
 	waiting bool      // in the poller
 }
 
-// found takes note of frames.
-func (s *spin) found(now func() time.Time) {
+// found takes note of frames, of so many octets in all.
+func (s *spin) found(octets uint64, now func() time.Time) {
 	switch {
+	case octets >= spinBelow:
+		s.credit = max(s.credit-1, 0)
 	case s.began.IsZero():
 		return
 	case !s.waiting:

@@ -121,19 +121,19 @@ func TestSpin(t *testing.T) {
 		t.Fatalf("a new reader looked for %v", d)
 	}
 	pass(spinSoon + 1)
-	s.found(now)
+	s.found(60, now)
 	if d := miss(); d != 0 {
 		t.Fatalf("after a long wait it looked for %v", d)
 	}
 	pass(spinSoon)
-	s.found(now)
+	s.found(60, now)
 	if d := miss(); d != spinFor {
 		t.Fatalf("after a short wait it looked for %v, want %v", d, spinFor)
 	}
 	// That was in vain: it takes more than one short wait to make up for it.
 	for i := range spinLoss {
 		pass(spinSoon)
-		s.found(now)
+		s.found(60, now)
 		if d := miss(); (d != 0) != (i == spinLoss-1) {
 			t.Fatalf("short wait %d after a vain spin: it looked for %v", i+1, d)
 		}
@@ -145,7 +145,7 @@ func TestSpin(t *testing.T) {
 			t.Fatal("it gave up though frames came each time")
 		}
 		pass(spinFor / 2)
-		s.found(now)
+		s.found(60, now)
 	}
 	if s.credit != spinCredit {
 		t.Errorf("credit %d, want %d", s.credit, spinCredit)
@@ -155,11 +155,24 @@ func TestSpin(t *testing.T) {
 			t.Fatalf("vain spin %d lasted %v", i+1, d)
 		}
 		pass(time.Second)
-		s.found(now)
+		s.found(60, now)
 	}
 	if d := miss(); d != 0 {
 		t.Errorf("it looked for %v after %d vain spins", d, spinCredit/spinLoss)
 	}
+	s = spin{credit: 2}
+	for _, want := range []time.Duration{spinFor / 2, spinFor / 2, 0} {
+		looked := time.Duration(0)
+		for looked < spinFor/2 && s.again(now) {
+			pass(spinFor / 4)
+			looked += spinFor / 4
+		}
+		if s.found(spinBelow, now); looked != want {
+			t.Errorf("between large frames it looked for %v, want %v", looked, want)
+		}
+	}
+	s = spin{}
+	miss()
 	// A wakeup for nothing neither counts as a spin nor begins one.
 	pass(time.Minute)
 	if s.again(now) {
