@@ -487,6 +487,14 @@ func TestClose(t *testing.T) {
 			t.Errorf("%d octets arrived", len(w.b.got))
 		}
 	})
+	t.Run("A-SM-33 the FIN waits for room in the peer's window", func(t *testing.T) {
+		l := established(t).in(seg{flags: ACK, seq: 1, ack: 1, win: 100})
+		l.conn.Queue(make([]byte, 100), l.now)
+		l.conn.CloseWrite(l.now)
+		l.want(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 100}).state(FinWait1)
+		l.in(seg{flags: ACK, seq: 1, ack: 101, zero: true}).want()
+		l.in(seg{flags: ACK, seq: 1, ack: 101, win: 1}).want(seg{flags: FIN | ACK, seq: 101, ack: 1})
+	})
 	t.Run("A-SM-34 a second CLOSE sends no second FIN", func(t *testing.T) {
 		l := finWait1(t)
 		l.conn.CloseWrite(l.now)

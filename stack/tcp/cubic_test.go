@@ -257,22 +257,24 @@ func TestCubicUndo(t *testing.T) {
 // TestCubicTimeout holds that the congestion avoidance after a timeout begins at its plateau (RFC 9438 4.8), not
 // on the way back up to a W_max of before.
 func TestCubicTimeout(t *testing.T) {
-	f, _ := lossAt(500, 100*time.Millisecond)
-	f.roundTrip(testSMSS)
-	f.w.Ssthresh = f.cc.OnLoss(&f.w, f.w.Cwnd, f.now)
-	f.cc.OnTimeout(&f.w, f.now)
-	f.w.Cwnd = testSMSS
-	for f.w.InSlowStart() {
+	t.Run("C-CUB-1 after a timeout the curve begins at its plateau", func(t *testing.T) {
+		f, _ := lossAt(500, 100*time.Millisecond)
 		f.roundTrip(testSMSS)
-	}
-	before := f.segments()
-	for range 5 {
-		f.roundTrip(testSMSS)
-	}
-	// Half a second of 0.4 t^3 is nothing, five round trips of W_est are 5 alpha; towards W_max it would be a hundred.
-	if got := f.segments() - before; got < 1 || got > 4 {
-		t.Errorf("cwnd grew by %.2f segments in five RTT, want 5 alpha = 2.65", got)
-	}
+		f.w.Ssthresh = f.cc.OnLoss(&f.w, f.w.Cwnd, f.now)
+		f.cc.OnTimeout(&f.w, f.now)
+		f.w.Cwnd = testSMSS
+		for f.w.InSlowStart() {
+			f.roundTrip(testSMSS)
+		}
+		before := f.segments()
+		for range 5 {
+			f.roundTrip(testSMSS)
+		}
+		// Half a second of 0.4 t^3 is nothing, five round trips of W_est are 5 alpha; towards W_max it would be a hundred.
+		if got := f.segments() - before; got < 1 || got > 4 {
+			t.Errorf("cwnd grew by %.2f segments in five RTT, want 5 alpha = 2.65", got)
+		}
+	})
 }
 
 func TestCubicSize(t *testing.T) {

@@ -136,8 +136,10 @@ func TestECNReceiver(t *testing.T) {
 		l.send(10).want(seg{flags: ACK | ECE | PSH, seq: 1, ack: 201, n: 10})
 		l.in(seg{flags: ACK, seq: 201, ack: 11, n: 100, ce: true})
 		l.wait(time.Second).want(seg{flags: ACK | ECE, seq: 11, ack: 301})
-		l.in(seg{flags: ACK | CWR, seq: 301, ack: 11, n: 100}).want(seg{flags: ACK, seq: 11, ack: 401})
-		l.in(seg{flags: ACK | CWR, seq: 401, ack: 11, n: 100, ce: true}).want(seg{flags: ACK | ECE, seq: 11, ack: 501})
+		l.in(seg{flags: ACK, seq: 301, ack: 11, n: 100}).want(seg{flags: ACK | ECE, seq: 11, ack: 401})
+		l.conn.quick = 0 // it was the first of a burst
+		l.in(seg{flags: ACK | CWR, seq: 401, ack: 11, n: 100}).want(seg{flags: ACK, seq: 11, ack: 501})
+		l.in(seg{flags: ACK | CWR, seq: 501, ack: 11, n: 100, ce: true}).want(seg{flags: ACK | ECE, seq: 11, ack: 601})
 	})
 	t.Run("C-ECN-3 marks on what is not acceptable, not text or not agreed on count for nothing", func(t *testing.T) {
 		l := congested(t, "", 0).in(seg{flags: ACK, seq: 1, ack: 1, n: 100})

@@ -100,6 +100,24 @@ func TestNewRenoAvoidance(t *testing.T) {
 			t.Fatalf("cwnd = %d after the window is acknowledged", f.w.Cwnd)
 		}
 	})
+	for name, lose := range map[string]func(f *flow){
+		"loss":    (*flow).lose,
+		"timeout": func(f *flow) { f.cc.OnTimeout(&f.w, f.now); f.w.Cwnd /= 2 },
+	} {
+		t.Run("C-CC-3 what was counted before a "+name+" counts no more", func(t *testing.T) {
+			f := newFlow(new(newReno), 20, 10, 100*time.Millisecond)
+			f.ack(20*testSMSS-1, true)
+			lose(f)
+			f.ack(10*testSMSS-1, true)
+			if f.w.Cwnd != 10*testSMSS {
+				t.Fatalf("cwnd = %d one octet before the window is acknowledged", f.w.Cwnd)
+			}
+			f.ack(1, true)
+			if f.w.Cwnd != 11*testSMSS {
+				t.Errorf("cwnd = %d after the window is acknowledged", f.w.Cwnd)
+			}
+		})
+	}
 	t.Run("C-CC-3 cwnd cut by the connection buys no second SMSS", func(t *testing.T) {
 		f := newFlow(new(newReno), 100, 4, 100*time.Millisecond)
 		f.ack(99*testSMSS, true)

@@ -211,6 +211,16 @@ func TestWindow(t *testing.T) {
 			l.wait(rto).want(seg{flags: ACK, seq: 0, ack: 1}).wait(2 * rto).want(seg{flags: ACK, seq: 0, ack: 1})
 		})
 	})
+	t.Run("SHLD-16 what lies beyond a window that shrank is not sent again", func(t *testing.T) {
+		again := func(seq uint32) seg { return seg{flags: ACK, seq: seq, ack: 1, n: 1460} }
+		l := newLab(t, Config{NoSACK: true}, Options{Linger: -1, NoDelay: true}, nil).send(4 * 1460)
+		l.out = nil
+		l.in(seg{flags: ACK, seq: 1, ack: 1, win: 2 * 1460}).wait(micros(l.conn.rto)).want(again(1))
+		l.in(seg{flags: ACK, seq: 1, ack: 1461, win: 1460}).want(again(1461))
+		last := again(3*1460 + 1)
+		last.flags |= PSH
+		l.in(seg{flags: ACK, seq: 1, ack: 2921}).want(again(2921), last)
+	})
 	t.Run("MUST-38 no silly small segments", func(t *testing.T) {
 		l := established(t).send(1460).want(text(1, 1460)...)
 		l.in(seg{flags: ACK, seq: 1, ack: 1461, zero: true}).send(1460).want()
@@ -347,6 +357,11 @@ func TestAcknowledgments(t *testing.T) {
 		})
 		l = quiet(t).in(seg{flags: ACK, seq: 1, ack: 1, n: 10}).send(5).want(seg{flags: ACK | PSH, seq: 1, ack: 11, n: 5})
 		l.wait(time.Millisecond * 40).want()
+		t.Run("SHLD-18 an answer stops the timer", func(t *testing.T) {
+			l := quiet(t).in(seg{flags: ACK, seq: 1, ack: 1, n: 10}).send(5).want(seg{flags: ACK | PSH, seq: 1, ack: 11, n: 5})
+			l.wait(30 * time.Millisecond).in(seg{flags: ACK, seq: 11, ack: 6, n: 10})
+			l.wait(40*time.Millisecond - 1).want().wait(1).want(seg{flags: ACK, seq: 6, ack: 21})
+		})
 	})
 	t.Run("SHLD-19 at least every second segment", func(t *testing.T) {
 		for _, size := range []int{1460, 536} {

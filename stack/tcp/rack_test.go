@@ -229,5 +229,8 @@ func TestLossProbe(t *testing.T) {
 		kind(kindProbe, true)
 		l.wait(l.conn.Deadline().Sub(l.now))
 		kind(kindRTO, true)
+		if at := l.now.Add(micros(l.conn.rto)); l.conn.Deadline() != at {
+			t.Errorf("RTO %v from the probe, want %v", l.conn.Deadline().Sub(l.now), at.Sub(l.now))
+		}
 	})
 }

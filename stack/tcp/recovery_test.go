@@ -350,6 +350,20 @@ func TestWindowGrowth(t *testing.T) {
 		if l.conn.cwnd > 20*1460 {
 			t.Errorf("cwnd %d after a thousand single segments", l.conn.cwnd)
 		}
+		t.Run("C-CC-10 no longer, when it once was", func(t *testing.T) {
+			l := established(t).send(14600).in(seg{flags: ACK, seq: 1, ack: 14601})
+			at, cwnd := uint32(14601), l.conn.cwnd
+			if cwnd != 29200 {
+				t.Fatalf("cwnd %d", cwnd)
+			}
+			for range 100 {
+				at += 1460
+				l.send(1460).wait(10 * time.Millisecond).in(seg{flags: ACK, seq: 1, ack: at})
+			}
+			if l.conn.cwnd != cwnd {
+				t.Errorf("cwnd went from %d to %d", cwnd, l.conn.cwnd)
+			}
+		})
 	})
 }
 

@@ -152,6 +152,16 @@ func TestUndo(t *testing.T) {
 			t.Errorf("%v", a.dup)
 		}
 	})
+	t.Run("C-DSACK-2 a duplicate of what was acknowledged before the cut undoes nothing", func(t *testing.T) {
+		l := flight(t, Config{}, true, 10).in(ackTo(4)).in(ackTo(4, blk(5, 9)))
+		if l.conn.ca != caRecovery || l.conn.totalRetrans != 1 {
+			t.Fatalf("state %d, %d segments sent again", l.conn.ca, l.conn.totalRetrans)
+		}
+		l.in(ackTo(4, blk(0, 1), blk(5, 9)))
+		if l.conn.ca != caRecovery || l.env.Counters.SpuriousRecoveries != 0 {
+			t.Errorf("state %d, %d recoveries undone", l.conn.ca, l.env.Counters.SpuriousRecoveries)
+		}
+	})
 	t.Run("C-DSACK-2 one needless retransmission of two undoes nothing", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		l.in(ackTo(0, blk(1, 2), blk(3, 10)))
