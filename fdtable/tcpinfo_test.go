@@ -16,7 +16,7 @@ func TestTCPInfoOptions(t *testing.T) {
 		want uint8
 	}{
 		{"C-ECN-1 ECN only where it is agreed on", tcp.Config{}, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE},
-		{"C-ECN-1 ECN", tcp.Config{ECN: 2}, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE | TCPI_OPT_ECN},
+		{"C-ECN-1 ECN", tcp.Config{ECN: tcp.ECNActive}, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE | TCPI_OPT_ECN},
 	} {
 		inWorld(t, test.name, sim.Config{}, func(t *testing.T, w *world) {
 			h, err := stack.New(stack.Config{TCP: test.cfg})
