@@ -98,5 +98,6 @@ func (s *shard) fastEndLocked(c *TCPConn, now tcp.Time) {
 	if c.tcp.State() != tcp.SynReceived {
 		c.extra.pendingAt.endFast(c.tcp.Err() == errReset, now)
 		c.extra.pendingAt = nil
+		c.dropExtra()
 	}
 }

@@ -67,6 +67,22 @@ func TestFastOpenListener(t *testing.T) {
 			b.Errorf("%+v", g)
 		}
 	})
+	on("a connection whose handshake is over costs no more than any other", func(b *bed) {
+		l, cookie := b.fastListen(5)
+		out := b.send(seg{flags: "S", seq: 100, cookie: cookie, text: "early"})
+		c, err := l.TryAccept()
+		if err != nil || c.extra == nil {
+			b.Fatalf("accept: %v", err)
+		}
+		b.send(seg{flags: "A", seq: 106, ack: out[0].seq + 1})
+		if c.extra != nil {
+			b.Error("it still has what only pending ones need")
+		}
+		c.Watch(watchFunc(func(Readiness) {}))
+		if c.Watch(nil); c.extra != nil {
+			b.Error("it still has what only watched ones need")
+		}
+	})
 	on("C-TFO-2 a bad cookie: only the SYN is acknowledged, and a good one given", func(b *bed) {
 		l, cookie := b.fastListen(5)
 		out := b.send(seg{flags: "S", seq: 100, cookie: "12345678", text: "early"})

@@ -177,7 +177,7 @@ func (s *shard) queueLocked(c *TCPConn, listener *Listener, now tcp.Time) {
 	s.wakeListLocked().listener(listener)
 }
 
-// resetHalfOpenLocked takes a record out and resets its peer: the listener has gone.
+// resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
 func (s *shard) resetHalfOpenLocked(half *halfOpen, now tcp.Time) {
 	t := s.tuple(&half.flow)
 	half.tcp.SynAck(&s.env, s.clearReply(), now)

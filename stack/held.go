@@ -38,7 +38,11 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, now
 		}
 	}
 	if m.Urgent {
-		return n + c.tcp.SendUrgent(p, now)
+		k := c.tcp.SendUrgent(p, now)
+		if k == 0 && n > 0 {
+			c.tcp.Output(now)
+		}
+		return n + k
 	}
 	if s.layer.inBurst.Load() == 0 || c.tcp.SendQueued()+len(p) > maxHeld {
 		if n += c.tcp.Queue(p, now); n > 0 {

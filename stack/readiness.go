@@ -101,13 +101,14 @@ func (c *TCPConn) readyLocked() Readiness {
 func (c *TCPConn) Watch(w Watcher) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	switch {
-	case c.bits&closed != 0:
+	if c.bits&closed != 0 {
 		return
-	case c.extra == nil:
+	}
+	if c.extra == nil {
 		c.extra = new(extra)
 	}
 	c.extra.watcher = w
+	c.dropExtra()
 }
 
 // Ready returns ReadyIn when a connection waits for Accept.

@@ -293,6 +293,29 @@ func TestReadWrite(t *testing.T) {
 		_, err := client.Write([]byte("x"))
 		n.want("write", err, pipe)
 	})
+	inNetwork(t, "urgent data of several buffers leaves, whatever the last of them holds", slow, func(n *network) {
+		client, server := n.connect()
+		if k, err := client.WriteMsg([][]byte{[]byte("abc"), nil, {}}, WriteMode{Urgent: true}); k != 3 || err != nil {
+			n.Fatalf("WriteMsg: %d, %v", k, err)
+		}
+		time.Sleep(time.Second)
+		n.reads(server, "ab")
+		if octet, err := server.ReadUrgent(false); octet != 'c' || err != nil {
+			n.Errorf("ReadUrgent: %q, %v", octet, err)
+		}
+		client.shard.mu.Lock()
+		full := make([]byte, client.tcp.SendSpace())
+		client.shard.mu.Unlock()
+		if k, err := client.WriteMsg([][]byte{full, []byte("x")}, WriteMode{Try: true, Urgent: true}); k != len(full) || err != nil {
+			n.Fatalf("WriteMsg: %d, %v", k, err)
+		}
+		time.Sleep(time.Second)
+		server.shard.mu.Lock()
+		defer server.shard.mu.Unlock()
+		if server.tcp.Readable() == 0 {
+			n.Error("what was written before the urgent octet found no room has not left")
+		}
+	})
 	inNetwork(t, "MUST-12 a normal close and an abort are told apart", slow, func(n *network) {
 		client, server := n.connect()
 		n.must(server.Close())

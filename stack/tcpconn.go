@@ -34,6 +34,13 @@ type extra struct {
 	pendingAt *Listener
 }
 
+// dropExtra gives extra back when nothing is in it.
+func (c *TCPConn) dropExtra() {
+	if e := c.extra; e.binding == nil && e.watcher == nil && e.pendingAt == nil {
+		c.extra = nil
+	}
+}
+
 // connBits are what the stack knows about a connection beyond its TCB.
 type connBits uint16
 

@@ -66,6 +66,9 @@ type WriteMode struct {
 
 // WriteMsg is Write of the octets of all bufs, contiguous in the stream like those of one Write.
 func (c *TCPConn) WriteMsg(bufs [][]byte, m WriteMode) (int, error) {
+	for len(bufs) > 1 && len(bufs[len(bufs)-1]) == 0 {
+		bufs = bufs[:len(bufs)-1] // so that the last octet is in the last one
+	}
 	if len(bufs) == 0 {
 		return c.write(nil, nil, m)
 	}
@@ -214,9 +217,7 @@ func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
 	c.releaseBinding()
 	if c.extra != nil {
 		c.extra.watcher = nil
-	}
-	if c.extra != nil && c.extra.pendingAt == nil {
-		c.extra = nil
+		c.dropExtra()
 	}
 	if c.bits&inTable == 0 {
 		s.afterLocked(c, now)

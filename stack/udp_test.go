@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -373,6 +374,31 @@ func TestUDPSocketBlocking(t *testing.T) {
 			}
 			if n, _, _, err := s.TryReadFrom(p); err != nil || string(p[:n]) != "here" {
 				t.Errorf("TryReadFrom = %q, %v", p[:n], err)
+			}
+		})
+	})
+	t.Run("who only looks at a datagram leaves it to the next who waits", func(t *testing.T) {
+		withPeer(t, Config{}, func(b *bed) {
+			s := b.listenUDP("10.0.0.2:7")
+			got := make(chan string, 2)
+			for _, peek := range []bool{true, false} {
+				go func() {
+					p := make([]byte, 8)
+					n, _, _, err := s.ReadMsg([][]byte{p}, ReadMode{Peek: peek})
+					got <- fmt.Sprintf("%s %v", p[:n], err)
+				}()
+				synctest.Wait() // readers are woken in the order in which they came
+			}
+			b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, []byte("here")))))
+			synctest.Wait()
+			for range len(got) {
+				if g := <-got; g != "here <nil>" {
+					t.Errorf("read %q", g)
+				}
+			}
+			if s.Unread() != 0 {
+				t.Error("the second reader still waits")
+				_ = s.Close()
 			}
 		})
 	})

@@ -267,6 +267,7 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 			if d.buf != nil {
 				d.buf.Retain()
 			}
+			s.arrived.Signal() // it stays there for whoever waits too
 			return d, nil
 		default:
 			return s.popLocked(), nil

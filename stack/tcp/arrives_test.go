@@ -114,6 +114,11 @@ func TestSynSent(t *testing.T) {
 		if fmt.Sprint(at) != want {
 			t.Errorf("SYNs at %v, want %v", at, want)
 		}
+		many := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour)}
+		many.dial(Options{SYNRetries: 255})
+		if many.wait(time.Second).state(SynSent); len(many.out) != 2 {
+			t.Errorf("%d SYNs in a second, with 255 repetitions allowed", len(many.out))
+		}
 		if l.conn.Err() != syscall.ETIMEDOUT || l.now.Sub(start) != 180*time.Second {
 			t.Errorf("%v after %v, want ETIMEDOUT after 3m", l.conn.Err(), l.now.Sub(start))
 		}

@@ -84,6 +84,25 @@ func TestFastOpenClient(t *testing.T) {
 		l.in(seg{flags: ACK, seq: 1, ack: 101}).want()
 		l.wait(time.Minute).want()
 	})
+	t.Run("C-TFO-5 text that met a closed window does not free what follows from cwnd", func(t *testing.T) {
+		l, _ := fastClient(t, someCookie, 1460, text[:100])
+		l.now = l.now.Add(10 * time.Millisecond)
+		l.conn.SegmentArrives(&Segment{Flags: SYN | ACK, Seq: l.irs, Ack: l.iss.Add(1), Options: OptMSS, MSS: 1460}, l.now)
+		l.conn.Output(l.now)
+		l.send(60000).out = nil
+		l.in(seg{flags: ACK, seq: 1, ack: 101})
+		if flight := l.conn.flightSize(); flight == 0 || flight > l.conn.cwnd {
+			t.Errorf("%d octets in flight with a cwnd of %d", flight, l.conn.cwnd)
+		}
+	})
+	t.Run("C-TFO-5 a SYN that comes before ours has left is answered, and that answer repeated", func(t *testing.T) {
+		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+		l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &Options{Linger: -1}, 0, false, l.now)
+		l.iss = l.conn.snd.iss
+		l.conn.SegmentArrives(&Segment{Flags: SYN, Seq: l.irs, Window: 65535, Options: OptMSS, MSS: 1460}, l.now)
+		l.want(seg{flags: SYN | ACK, ack: 1}).state(SynReceived)
+		l.wait(time.Second).want(seg{flags: SYN | ACK, ack: 1}).state(SynReceived)
+	})
 	t.Run("C-TFO-5 and so is the rest of what it covers in part", func(t *testing.T) {
 		l, _ := fastClient(t, someCookie, 1460, text[:100])
 		l.out = nil

@@ -79,7 +79,7 @@ func (c *Conn) connectLimit() time.Duration {
 	limit := c.env.Config.SYNTimeout
 	if n := c.opts.SYNRetries; n > 0 {
 		limit = 0
-		for i := range n + 1 {
+		for i := range int(n) + 1 {
 			limit += min(initialRTO<<min(i, 16), c.env.Config.MaxRTO)
 		}
 	}
@@ -150,6 +150,9 @@ func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
 	c.state = SynReceived
 	c.retransmits = 0
 	c.rtoFrom = now
+	if c.stalled == 0 {
+		c.stalled = now // OpenWith has not been called: this is our first SYN
+	}
 	c.sendSYN(now)
 	c.armSYN()
 }

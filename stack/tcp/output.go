@@ -252,6 +252,7 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 	if c.ca == caRecovery {
 		tx.prrOut += length
 	}
+	tx.force = false
 	c.lastSend = now
 	c.env.Counters.OctetsOut += uint64(n)
 	if n > 0 && c.rcv.nxt != c.rcv.acked {

@@ -67,7 +67,7 @@ type Segment struct {
 
 	// CE says that the IP header of an incoming segment carried Congestion Experienced (RFC 3168 5).
 	CE bool
-	// ECT asks that the IP header of an outgoing segment says ECT(0).
+	// ECT asks that the IP header of an outgoing segment says ECT(0); that of an incoming one said ECT or CE.
 	ECT bool
 
 	// Text is the payload of an incoming segment. The connection borrows it, and takes a reference of its
