@@ -221,6 +221,11 @@ func TestAcceptability(t *testing.T) {
 		if l.conn.SendQueued() != 0 {
 			t.Errorf("%d octets still queued", l.conn.SendQueued())
 		}
+		l.want()
+		t.Run("A-SM-12 but neither text nor FIN", func(t *testing.T) {
+			l.in(seg{flags: FIN | ACK, seq: 1, ack: 101}).want(seg{flags: ACK, seq: 101, ack: 1}).state(Established)
+			l.in(seg{flags: FIN | ACK, seq: 1, ack: 101, n: 10}).want(seg{flags: ACK, seq: 101, ack: 1}).state(Established)
+		})
 	})
 	t.Run("MUST-66 RST and URG at a closed window", func(t *testing.T) {
 		l := established(t)
@@ -390,6 +395,17 @@ func TestClose(t *testing.T) {
 		l := lastAck(t).in(seg{flags: ACK, seq: 2, ack: 2}).want().state(Closed)
 		if l.conn.Err() != 0 || l.conn.tx != nil || l.conn.rx != nil || l.conn.Deadline() != 0 {
 			t.Error("something is left over")
+		}
+	})
+	t.Run("A-SM-20 no timer of the connection outlives it", func(t *testing.T) {
+		l := finWait2(t)
+		l.conn.Close(l.now)
+		if l.conn.Deadline() != l.now.Add(l.env.Config.FINWait2) {
+			t.Errorf("FIN-WAIT-2 ends in %v", l.conn.Deadline().Sub(l.now))
+		}
+		l.in(seg{flags: FIN | ACK, seq: 1, ack: 2}).want(seg{flags: ACK, seq: 2, ack: 2}).state(TimeWaitState)
+		if l.conn.Deadline() != 0 {
+			t.Errorf("a timer ends in %v", l.conn.Deadline().Sub(l.now))
 		}
 	})
 	t.Run("A-SM-23 a FIN sent again restarts TIME-WAIT", func(t *testing.T) {

@@ -56,6 +56,24 @@ func TestChallengeLimits(t *testing.T) {
 			}
 		}
 	})
+	t.Run("D-5961-5 whatever provokes it", func(t *testing.T) {
+		for name, s := range map[string]seg{
+			"D-5961-1 RST":     {flags: RST, seq: 2},
+			"D-5961-3 SYN":     {flags: SYN, seq: 70000},
+			"D-5961-4 old ACK": {flags: ACK, seq: 1, ack: 1 << 31},
+			"D-5961-4 new ACK": {flags: ACK, seq: 1, ack: 2},
+		} {
+			t.Run(name, func(t *testing.T) {
+				l := established(t)
+				answer := seg{flags: ACK, seq: 1, ack: 1}
+				l.in(s).want(answer)
+				for range 499 {
+					l.wait(time.Millisecond).in(s).want()
+				}
+				l.wait(time.Millisecond).in(s).want(answer).state(Established)
+			})
+		}
+	})
 	t.Run("D-5961-5 the cap of all is drawn anew each second, so that nobody can count others' challenge ACKs", func(t *testing.T) {
 		mine := sharing(t, 1200)
 		victim := mine[len(mine)-1]

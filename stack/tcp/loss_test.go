@@ -256,6 +256,28 @@ func TestPRR(t *testing.T) {
 			}
 		}
 	})
+	t.Run("C-PRR-2 an ACK that shows further loss is not safe", func(t *testing.T) {
+		for _, c := range []struct {
+			ack   seg
+			quota uint32 // segments
+		}{
+			{ackTo(14), 1 + 1},
+			{ackTo(14, blk(15, 18)), 4},
+		} {
+			l := newLab(t, Config{}, Options{Linger: -1, NoDelay: true}, func(s *Segment) { s.Options |= OptSACKPermitted })
+			x := &l.conn
+			x.cwnd = 40 * 1460
+			l.send(40 * 1460).wait(11 * time.Millisecond).in(ackTo(0, blk(1, 14)))
+			if x.ca != caRecovery || x.pipe() != 27*1460 || x.ssthresh != 28*1460 {
+				t.Fatalf("state %d, pipe %d, ssthresh %d", x.ca, x.pipe(), x.ssthresh)
+			}
+			x.tx.prrOut = x.tx.prrDelivered
+			l.raw(c.ack)
+			if got := x.cwnd - x.pipe(); got != c.quota*1460 {
+				t.Errorf("%v: %d octets, want %d", c.ack, got, c.quota*1460)
+			}
+		}
+	})
 	t.Run("C-PRR-2 no ACK lets go more than it delivers and a segment", func(t *testing.T) {
 		l := newLab(t, Config{}, Options{Linger: -1, NoDelay: true}, func(s *Segment) {
 			s.Options |= OptSACKPermitted | OptWindowScale

@@ -551,6 +551,15 @@ func TestRTO(t *testing.T) {
 			t.Errorf("the timer runs with nothing outstanding")
 		}
 		l.wait(time.Hour).want()
+		t.Run("C-RTO-5 or only what is held back", func(t *testing.T) {
+			l := newLab(t, Config{NoSACK: true}, Options{Linger: -1, Cork: true}, nil).send(1460)
+			l.want(text(1, 1460)...).wait(micros(l.conn.rto) - 20*time.Millisecond).send(100)
+			l.in(seg{flags: ACK, seq: 1, ack: 1461}).wait(200*time.Millisecond - 1).want()
+			if n := l.env.Counters.Timeouts; n != 0 {
+				t.Errorf("%d timeouts with nothing outstanding", n)
+			}
+			l.wait(1).want(text(1461, 100)...)
+		})
 	})
 	t.Run("MUST-19 RTO doubles per timeout", func(t *testing.T) {
 		l := newLab(t, Config{NoSACK: true}, Options{Linger: -1, NoDelay: true}, nil).send(100).want(text(1, 100)...)
