@@ -45,7 +45,8 @@ func open(kind, device string) (link stack.LinkEndpoint, tuned bool, err error) 
 			return nil, false, fmt.Errorf("%s: offload: %w", device, err)
 		}
 		options.FDs = []int{fd}
-		options.RXChecksumOffload, options.TXChecksumOffload = true, true
+		// With TXChecksumOffload the stack would leave segments that are not GSO without any checksum, begun or whole.
+		options.RXChecksumOffload = true
 		under, err := fdbased.New(&options)
 		if err != nil {
 			return nil, false, err
