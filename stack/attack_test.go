@@ -504,28 +504,7 @@ func TestCycles(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		n.must(l.Close())
-		for _, h := range []*Host{n.a, n.b} {
-			g := h.Stats().TCPGauges
-			if g.Connections() != 0 || g.States[tcp.TimeWaitState] != 0 || g.HalfOpen != 0 || g.Orphans != 0 || g.Bindings != 0 || g.Buffered != 0 {
-				n.Errorf("left: %+v", g)
-			}
-			for i := range h.tcp.shards {
-				s := &h.tcp.shards[i]
-				s.mu.Lock()
-				if s.flows.len != 0 || s.timers.Len() != 0 || s.timeWaits.len != 0 {
-					n.Errorf("shard %d: %d flows, %d timers", i, s.flows.len, s.timers.Len())
-				}
-				s.mu.Unlock()
-			}
-			for port := range 1 << 16 {
-				if k := h.tcp.ports.flows.of(uint16(port)).Load(); k != 0 {
-					n.Errorf("port %d is used by %d", port, k)
-				}
-			}
-		}
-		if left := link.Outstanding(); left > buffers {
-			n.Errorf("%d buffers, %d before", left, buffers)
-		}
+		n.nothingLeft(buffers)
 	})
 }
 

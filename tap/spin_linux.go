@@ -41,9 +41,7 @@ func (s *spin) found(octets uint64, now func() time.Time) {
 		s.credit = max(s.credit-1, 0)
 	case s.began.IsZero():
 		return
-	case !s.waiting:
-		s.credit = min(s.credit+1, spinCredit)
-	case now().Sub(s.began) <= spinSoon:
+	case !s.waiting || now().Sub(s.began) <= spinSoon:
 		s.credit = min(s.credit+1, spinCredit)
 	}
 	s.began, s.waiting = time.Time{}, false
