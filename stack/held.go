@@ -44,14 +44,13 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, now
 		}
 		return n + k
 	}
-	if s.layer.inBurst.Load() == 0 || c.tcp.SendQueued()+len(p) > maxHeld {
-		if n += c.tcp.Queue(p, now); n > 0 {
-			c.tcp.Output(now)
-		}
-		return n
-	}
+	hold := s.layer.inBurst.Load() != 0 && c.tcp.SendQueued()+len(p) <= maxHeld
 	if n += c.tcp.Queue(p, now); n == 0 {
 		return 0
+	}
+	if !hold {
+		c.tcp.Output(now)
+		return n
 	}
 	s.holdLocked(c)
 	// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us two
