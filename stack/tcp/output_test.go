@@ -408,6 +408,27 @@ func TestAcknowledgments(t *testing.T) {
 		}
 		l.want(seg{flags: ACK, seq: 1, ack: 42})
 	})
+	t.Run("the update of the window that our SYN could not name waits with the eager ACK", func(t *testing.T) {
+		l := established(t)
+		l.raw(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 10})
+		l.conn.OutputEarly(l.now)
+		l.read()
+		l.want()
+		if !l.conn.windowUpdateDue() {
+			t.Fatal("the buffer is not larger than what the window said")
+		}
+		l.conn.Queue(make([]byte, 5), l.now)
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK | PSH, seq: 1, ack: 11, n: 5})
+		if l.conn.windowUpdateDue() {
+			t.Error("the answer has not said it")
+		}
+		l.raw(seg{flags: ACK | PSH, seq: 11, ack: 6, n: 10}) // after an answer no ACK is eager
+		l.conn.rcv.edge = l.conn.rcv.nxt.Add(100)
+		l.conn.OutputEarly(l.now)
+		l.read()
+		l.want(seg{flags: ACK, seq: 6, ack: 21})
+	})
 	t.Run("MUST-58 a batch is acknowledged together", func(t *testing.T) {
 		l := quiet(t)
 		for i := range uint32(8) {

@@ -262,7 +262,8 @@ func (c *Conn) afterRead(n int, now Time) {
 	if c.rx.bytes == 0 {
 		c.set(flagKeepsUp)
 	}
-	if c.canReceive() && c.windowUpdateDue() {
+	// The acknowledgment that the end of the burst sends, unless the answer carries it, says this as well.
+	if c.canReceive() && !c.has(flagACKSoon) && c.windowUpdateDue() {
 		c.sendACK(now)
 		c.armRetransmit(now)
 	}
