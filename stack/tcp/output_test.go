@@ -409,7 +409,9 @@ func TestAcknowledgments(t *testing.T) {
 		l.want(seg{flags: ACK, seq: 1, ack: 42})
 	})
 	t.Run("the update of the window that our SYN could not name waits with the eager ACK", func(t *testing.T) {
-		l := established(t)
+		l := newLab(t, Config{RecvBuffer: 4 * 65535}, Options{Linger: -1, NoDelay: true},
+			func(s *Segment) { s.Options |= OptWindowScale })
+		l.conn.rcv.edge = l.conn.rcv.nxt.Add(65535) // as behind a SYN-ACK
 		l.raw(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 10})
 		l.conn.OutputEarly(l.now)
 		l.read()
