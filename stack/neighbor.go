@@ -229,6 +229,7 @@ func (c *neighborCache) holdLocked(n *neighbor, q *txQueue, f *link.Frame, gathe
 		c.host.drop(DropNeighborQueue)
 	}
 	appendSpans(f, gather)
+	f.Own() // it may be for long
 	n.held = append(n.held, heldFrame{queue: q, frame: *f})
 	*f = link.Frame{}
 	c.heldAll++

@@ -109,6 +109,16 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (n int, err error)
 			break
 		}
 		if c.bits&connected != 0 && (mine || c.bits&writing == 0) {
+			if !m.Try && !m.Urgent && len(p) >= lendLeast {
+				if k := s.lendLocked(c, p, m.More || len(rest) > 0, now); k > 0 {
+					mine = true
+					if n += k; n == total {
+						break
+					}
+					p, rest = advance(p, rest, k)
+					continue
+				}
+			}
 			k := s.sendLocked(c, p, rest, m, now)
 			s.afterLocked(c, now)
 			n += k

@@ -83,13 +83,16 @@ func (q *txQueue) endBurst() {
 	q.mu.Unlock()
 }
 
-// flush writes out all frames, those that come while it writes included.
-func (q *txQueue) flush() {
+// flush writes out all frames, those that come while it writes included, unless a receive burst is in progress.
+func (q *txQueue) flush() { q.drain(false) }
+
+// drain is flush that a burst may be told not to hold up.
+func (q *txQueue) drain(early bool) {
 	if q.queued.Load() == 0 {
 		return
 	}
 	q.mu.Lock()
-	if q.flushing || q.burst {
+	if q.flushing || q.burst && !early {
 		q.mu.Unlock()
 		return
 	}

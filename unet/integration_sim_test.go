@@ -229,7 +229,7 @@ func TestIntegrationManyConnections(t *testing.T) {
 			round(connections) // which fills pools and tables
 			goroutines, heap := runtime.NumGoroutine(), liveHeap()
 			round(connections)
-			if n := runtime.NumGoroutine(); n != goroutines {
+			if n := runtime.NumGoroutine(); n > goroutines { // fewer: another test's last one has ended
 				t.Errorf("%d goroutines, %d were before", n, goroutines)
 			}
 			grown := int64(liveHeap()) - int64(heap)

@@ -20,6 +20,7 @@ type Buffer struct {
 	refs  atomic.Int32
 	class int8
 	data  []byte
+	loan  *Loan // that the memory belongs to, or nil
 }
 
 // NewBuffer returns a buffer of at least n octets with one reference, which the caller owns. Its content
@@ -56,6 +57,9 @@ func (b *Buffer) Retain() { b.refs.Add(1) }
 func (b *Buffer) Release() {
 	switch n := b.refs.Add(-1); {
 	case n > 0:
+		if n == 1 && b.loan != nil {
+			b.loan.returned()
+		}
 		return
 	case n < 0:
 		panic("link: buffer released twice")

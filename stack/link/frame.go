@@ -98,6 +98,25 @@ func (f *Frame) CopyTo(p []byte) int {
 	return n
 }
 
+// Own copies the frame into a buffer of its own if it refers to memory that was lent, so that it can be kept.
+func (f *Frame) Own() {
+	lent := false
+	for i := range f.Payload {
+		b := f.Payload[i].Buf
+		lent = lent || b != nil && b.loan != nil
+	}
+	if !lent {
+		return
+	}
+	n := f.Len()
+	b := NewBuffer(Headroom + n)
+	f.CopyTo(b.data[Headroom:])
+	meta := f.Meta
+	f.Release()
+	f.Meta = meta
+	f.Set(b, Headroom, Headroom+n)
+}
+
 // Release gives back the frame's references and empties it. Payload keeps its array for the next use.
 func (f *Frame) Release() {
 	if f.buf != nil {

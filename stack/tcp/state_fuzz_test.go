@@ -434,7 +434,13 @@ func (e *stateEnd) write(n int) {
 	for i := range text {
 		text[i] = e.at(e.written + uint64(i))
 	}
-	switch e.world.rnd.IntN(4) {
+	switch e.world.rnd.IntN(5) {
+	case 4:
+		s := Span{Data: text, Owner: &plain{len(text)}}
+		e.written += uint64(e.conn.Lend(s, e.world.now))
+		e.conn.Output(e.world.now)
+		e.conn.Keep(s.Owner)
+		clear(text) // its owner has it back
 	case 0:
 		s := e.world.alloc(n)
 		s.Data = append(s.Data[:0], text...)

@@ -1,0 +1,46 @@
+package stack
+
+import (
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// A large Write is transmitted from where it stands, as far as the windows allow, and only then copied into the send
+// queue, as far as it is not acknowledged by then. So the device reads octets that are in the cache, which those of the
+// send queue are no longer: 12 to 17 % of a bulk transfer over TAP.
+const (
+	// lendLeast is the number of octets from which that is worth the trouble.
+	lendLeast = 32 << 10
+	// lendMost is how many go at once: so many should be in the cache still when they are copied.
+	lendMost = 256 << 10
+)
+
+// lendLocked transmits the front of p, as much as may leave now, and returns how much that is: 0 where p has to go
+// through the send queue. It gives the lock back for a while, during which the bit writing, which it leaves set, keeps
+// other writers away. more says that more follows behind p.
+func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now tcp.Time) int {
+	if c.route.path.MaxSuper == 0 {
+		return 0
+	}
+	p = p[:min(len(p), lendMost)]
+	loan := link.Lend(p)
+	c.tcp.SetMore(more)
+	n := c.tcp.Lend(tcp.Span{Data: p, Owner: loan.Buffer()}, now)
+	if n == 0 {
+		loan.Await()
+		return 0
+	}
+	c.bits |= writing
+	c.tcp.Output(now)
+	s.afterLocked(c, now)
+	s.unlock()
+	for _, q := range c.route.iface.queues {
+		q.drain(true)
+	}
+	s.lock()
+	c.tcp.Keep(loan.Buffer())
+	s.unlock()
+	loan.Await()
+	s.lock()
+	return n
+}

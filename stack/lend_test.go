@@ -1,0 +1,178 @@
+package stack
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+// spy is a device that counts the octets that stand in memory, and waits before it writes them while gate is shut.
+type spy struct {
+	link.Device
+	memory []byte
+	seen   atomic.Int64
+	gate   atomic.Pointer[chan struct{}]
+}
+
+func (d *spy) Write(frames []link.Frame) (int, error) {
+	first := uintptr(unsafe.Pointer(&d.memory[0]))
+	found := false
+	for i := range frames {
+		for _, s := range frames[i].Payload {
+			if at := uintptr(unsafe.Pointer(&s.Data[0])); at >= first && at < first+uintptr(len(d.memory)) {
+				d.seen.Add(int64(len(s.Data)))
+				found = true
+			}
+		}
+	}
+	if g := d.gate.Load(); g != nil && found {
+		<-*g
+	}
+	return d.Device.Write(frames)
+}
+
+// spied returns the ends of a connection whose client's device looks for memory.
+func spied(n *network, memory []byte) (d *spy, client, server *TCPConn) {
+	n.Helper()
+	h, err := New(Config{})
+	n.must(err)
+	d = &spy{Device: n.wire.Port(), memory: memory}
+	n.must(h.Attach(d, Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")}}))
+	n.must(n.a.Close())
+	n.a = h
+	client, server = n.connect()
+	return d, client, server
+}
+
+// drain reads size octets, or up to the end, in the background.
+func (n *network) drain(c *TCPConn, size int) <-chan []byte {
+	all := make(chan []byte, 1)
+	go func() {
+		var got []byte
+		p := make([]byte, 64<<10)
+		for len(got) < size {
+			k, err := c.Read(p)
+			if n.want("Read", err, 0); err != nil || k == 0 {
+				break
+			}
+			got = append(got, p[:k]...)
+		}
+		all <- got
+	}()
+	return all
+}
+
+func writeAll(c *TCPConn, p []byte) error {
+	k, err := c.Write(p)
+	if err == nil && k != len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+func fill(p []byte, round int) {
+	for i := range p {
+		p[i] = byte(i>>8 + i*7 + round)
+	}
+}
+
+func TestLentWrites(t *testing.T) {
+	const size = 100_000
+	inNetwork(t, "leave from the caller's memory, which is the caller's again", sim.Config{Delay: 10 * time.Microsecond, Offload: true}, func(n *network) {
+		p := make([]byte, size)
+		d, client, server := spied(n, p)
+		got := n.drain(server, 20*size)
+		var want bytes.Buffer
+		for round := range 20 {
+			fill(p, round)
+			want.Write(p)
+			n.must(writeAll(client, p))
+			clear(p)
+		}
+		if g := <-got; !bytes.Equal(g, want.Bytes()) {
+			n.Errorf("%d octets arrived, not those %d that were written", len(g), want.Len())
+		}
+		if seen := d.seen.Load(); seen < size {
+			n.Errorf("%d octets left from where they stood", seen)
+		}
+	})
+	inNetwork(t, "through loss", sim.Config{Delay: 100 * time.Microsecond, Offload: true, Loss: 0.05, Seed: 1}, func(n *network) {
+		p := make([]byte, size)
+		_, client, server := spied(n, p)
+		got := n.drain(server, 60*size)
+		var want bytes.Buffer
+		for round := range 60 {
+			fill(p, round)
+			want.Write(p)
+			n.must(writeAll(client, p))
+			clear(p)
+		}
+		if g := <-got; !bytes.Equal(g, want.Bytes()) {
+			n.Errorf("%d octets arrived, not those %d that were written", len(g), want.Len())
+		}
+	})
+	inNetwork(t, "Write ends when the device is done with its octets", sim.Config{Offload: true}, func(n *network) {
+		const each = 40_000
+		p := make([]byte, 2*each)
+		d, client, server := spied(n, p)
+		l := n.listen(n.b, 81, 1)
+		other := n.dial(81)
+		n.must(other.WaitConnect())
+		_, err := l.Accept()
+		n.must(err)
+		for _, c := range []*TCPConn{client, other} {
+			n.must(writeAll(c, make([]byte, each))) // opens cwnd
+		}
+		<-n.drain(server, each)
+		settle()
+		gate := make(chan struct{})
+		d.gate.Store(&gate)
+		var done [2]atomic.Bool
+		begin := func(i int, c *TCPConn) {
+			go func() {
+				n.must(writeAll(c, p[i*each:][:each]))
+				done[i].Store(true)
+			}()
+			settle()
+		}
+		begin(0, client) // writes to the device
+		begin(1, other)  // leaves that to the first
+		if done[0].Load() || done[1].Load() {
+			n.Errorf("Write has returned while the device still reads the caller's memory: %v, %v", done[0].Load(), done[1].Load())
+		}
+		d.gate.Store(nil)
+		close(gate)
+		settle()
+		if !done[0].Load() || !done[1].Load() {
+			n.Errorf("Write waits on: %v, %v", done[0].Load(), done[1].Load())
+		}
+	})
+}
+
+func TestLentFramesThatAreKept(t *testing.T) {
+	p := []byte("an answer that waits for its neighbour")
+	loan := link.Lend(p)
+	header := link.NewBuffer(link.Headroom + 4)
+	copy(header.Bytes()[link.Headroom:], "head")
+	var f link.Frame
+	f.Set(header, link.Headroom, link.Headroom+4)
+	f.Meta.GSOSize = 7
+	f.Append(p, loan.Buffer())
+	f.Own()
+	loan.Await() // f refers to p no longer
+	clear(p)
+	if got := string(f.Header); got != "headan answer that waits for its neighbour" || len(f.Payload) != 0 || f.Meta.GSOSize != 7 {
+		t.Errorf("the frame is %q with %d spans, cut at %d", got, len(f.Payload), f.Meta.GSOSize)
+	}
+	if f.Prepend(10) == nil {
+		t.Error("no headroom")
+	}
+	f.Release()
+}

@@ -1,0 +1,77 @@
+package tcp
+
+// lendSegments is the number of full segments below which Lend takes nothing.
+const lendSegments = 2
+
+// Lend puts the front of s into the send queue without a copy, as much of it as Output transmits at once, and returns
+// how many octets that is: 0 where less than two full segments may leave now, or something else is to be sent before.
+// The queue takes references of its own to s.Owner; the caller calls Output, and soon Keep.
+func (c *Conn) Lend(s Span, now Time) int {
+	switch c.state {
+	case Established, CloseWait:
+	case Closed, Listen, SynSent, SynReceived, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
+		return 0
+	}
+	if c.handshaking() || c.notSent() > 0 || c.urgentMode() {
+		return 0
+	}
+	room := c.admit(len(s.Data), now)
+	if room == 0 {
+		return 0
+	}
+	tx := c.sending()
+	if tx.sb.lost > 0 {
+		return 0
+	}
+	c.restartAfterIdle(now)
+	edge := c.snd.una.Add(c.snd.wnd)
+	if !c.snd.nxt.LessThan(edge) {
+		return 0
+	}
+	n := min(uint32(room), edge.Distance(c.snd.nxt), c.budget())
+	mss := c.segmentSize()
+	if n < lendSegments*mss {
+		return 0
+	}
+	if n < uint32(len(s.Data)) {
+		n -= n % mss
+	}
+	s.Owner.Retain()
+	s.Data = s.Data[:n]
+	tx.q.append(s)
+	c.chargeSend()
+	return int(n)
+}
+
+// Keep copies what the send queue still holds of a span that was lent, so that its owner can have it back.
+// Segments that are on their way have references of their own.
+func (c *Conn) Keep(owner Storage) {
+	if c.tx != nil {
+		c.tx.q.keep(owner, c.env.Alloc)
+		c.chargeSend()
+	}
+}
+
+// keep replaces the last chunk by a copy, if it refers to owner.
+func (q *sendQueue) keep(owner Storage, alloc func(int) Span) {
+	last := len(q.chunks) - 1
+	if last < q.head || q.chunks[last].span.Owner != owner {
+		return
+	}
+	lent := q.chunks[last]
+	q.chunks[last] = chunk{}
+	q.chunks = q.chunks[:last]
+	q.storage -= lent.span.storage()
+	rest := lent.span.Data
+	if lent.seq.LessThan(q.first) {
+		rest = rest[q.first.Distance(lent.seq):]
+	}
+	for seq := q.end.Sub(uint32(len(rest))); len(rest) > 0; {
+		s := alloc(min(len(rest), maxChunk))
+		s.Data = append(s.Data[:0], rest[:min(len(rest), maxChunk)]...)
+		q.storage += s.storage()
+		q.chunks = append(q.chunks, chunk{seq: seq, span: s})
+		seq, rest = seq.Add(uint32(len(s.Data))), rest[len(s.Data):]
+	}
+	lent.span.release()
+}
