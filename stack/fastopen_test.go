@@ -82,6 +82,7 @@ func TestFastOpenListener(t *testing.T) {
 		if c.Watch(nil); c.extra != nil {
 			b.Error("it still has what only watched ones need")
 		}
+		c.Abort() // gives back what nobody has read
 	})
 	on("C-TFO-2 a bad cookie: only the SYN is acknowledged, and a good one given", func(b *bed) {
 		l, cookie := b.fastListen(5)
