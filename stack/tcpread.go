@@ -19,53 +19,53 @@ func (c *TCPConn) read(p []byte, try bool) (int, error) {
 	s.lock()
 	defer s.unlock()
 	if len(p) == 0 {
-		return 0, c.readErrorLocked(try)
+		return 0, c.readErrorLocked(try, s.layer.host.clock.now())
 	}
 	if c.tcp.RecvLowat() > 1 {
 		return s.readMsgLocked(c, [][]byte{p}, len(p), ReadMode{Try: try})
 	}
-	ok, err := s.awaitTextLocked(c, try, 1)
-	if !ok {
+	now, err := s.awaitTextLocked(c, try, 1)
+	if now == 0 {
 		return 0, err
 	}
-	now := s.layer.host.clock.now()
 	n := c.tcp.Receive(p, now)
 	s.afterLocked(c, now)
 	return n, nil
 }
 
 // readErrorLocked is the part of a read that looks at nothing but its own side.
-func (c *TCPConn) readErrorLocked(try bool) error {
+func (c *TCPConn) readErrorLocked(try bool, now tcp.Time) error {
 	switch {
 	case c.bits&closed != 0:
 		return syscall.EBADF
-	case !try && c.readDeadline != 0 && passed(c.readDeadline, c.shard.layer.host.clock.now()):
+	case !try && passed(c.readDeadline, now):
 		return syscall.EAGAIN
 	}
 	return nil
 }
 
 // awaitTextLocked waits until there is text to read, least octets or as many as the peer may send, and returns
-// true; or false, with the error that the read ends with, which is nil at the end of the stream. What ends the
-// wait early leaves true where there is any text.
-func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (bool, error) {
+// the present moment; or 0, with the error that the read ends with, which is nil at the end of the stream. What
+// ends the wait early is no reason to return 0 where there is any text.
+func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (tcp.Time, error) {
 	for {
-		if err := c.readErrorLocked(try); err != nil {
-			return false, err
+		now := s.layer.host.clock.now()
+		if err := c.readErrorLocked(try, now); err != nil {
+			return 0, err
 		}
 		switch n := c.tcp.Readable(); {
 		case n >= least || n > 0 && c.readEndsLocked(try):
-			return true, nil
+			return now, nil
 		case c.tcp.EOF() || c.bits&readShut != 0:
-			return false, nil
+			return 0, nil
 		case c.err != 0:
-			return false, c.takeErrorLocked()
+			return 0, c.takeErrorLocked()
 		case c.bits&inTable == 0:
-			return false, nil
+			return 0, nil
 		case try:
-			return false, syscall.EAGAIN
+			return 0, syscall.EAGAIN
 		}
-		s.waitReadLocked(c, s.layer.host.clock.now())
+		s.waitReadLocked(c, now)
 	}
 }
 
@@ -75,11 +75,10 @@ func (c *TCPConn) ReadSpan() (tcp.Span, error) {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
-	ok, err := s.awaitTextLocked(c, false, 1)
-	if !ok {
+	now, err := s.awaitTextLocked(c, false, 1)
+	if now == 0 {
 		return tcp.Span{}, err
 	}
-	now := s.layer.host.clock.now()
 	span := c.tcp.ReceiveSpan(now)
 	s.afterLocked(c, now)
 	return span, nil

@@ -25,7 +25,7 @@ func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
 	s.lock()
 	defer s.unlock()
 	if total == 0 {
-		return 0, c.readErrorLocked(m.Try)
+		return 0, c.readErrorLocked(m.Try, s.layer.host.clock.now())
 	}
 	return s.readMsgLocked(c, bufs, total, m)
 }
@@ -38,16 +38,16 @@ func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) 
 		least = min(total, c.tcp.RecvLowat())
 	}
 	if m.Peek {
-		if ok, err := s.awaitTextLocked(c, m.Try, least); !ok && c.tcp.Readable() == 0 {
+		if now, err := s.awaitTextLocked(c, m.Try, least); now == 0 && c.tcp.Readable() == 0 {
 			return 0, err
 		}
 		return c.peekLocked(bufs, m), nil
 	}
 	p, bufs := bufs[0], bufs[1:]
 	for n < least {
-		ok, err := s.awaitTextLocked(c, m.Try, 1)
+		now, err := s.awaitTextLocked(c, m.Try, 1)
 		switch {
-		case ok:
+		case now != 0:
 		case n > 0:
 			if errno, _ := err.(syscall.Errno); errno != 0 && errno != syscall.EAGAIN && errno != syscall.EBADF {
 				c.setError(errno) // for the next call
@@ -56,7 +56,6 @@ func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) 
 		default:
 			return 0, err
 		}
-		now := s.layer.host.clock.now()
 		for k := 1; k > 0; n += k {
 			if p, bufs = advance(p, bufs, 0); m.Discard {
 				k = c.tcp.Discard(len(p), now)
