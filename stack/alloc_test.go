@@ -40,7 +40,7 @@ func path(tb testing.TB) (*Host, *receiver, *sinkDevice) {
 		tb.Fatal(err)
 	}
 	ifc := h.topology.Load().ifaces[1]
-	rc := &receiver{host: h, iface: ifc, queue: ifc.queues[0]}
+	rc := newReceiver(ifc, ifc.queues[0])
 	rc.burst(linkFrames([][]byte{request(peerIP, peerMAC, ourIP)}))
 	return h, rc, d
 }

@@ -188,7 +188,7 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 // receive starts the interface's receive loops.
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
-		rc := &receiver{host: h, iface: ifc, queue: q}
+		rc := newReceiver(ifc, q)
 		h.loops.Add(1)
 		go rc.run()
 	}

@@ -104,7 +104,7 @@ func FuzzHostInput(f *testing.F) {
 			t.Fatal(err)
 		}
 		ifc := h.topology.Load().ifaces[1]
-		rc := &receiver{host: h, iface: ifc, queue: ifc.queues[0]}
+		rc := newReceiver(ifc, ifc.queues[0])
 		for frames := fuzzFrames(data); len(frames) > 0; {
 			n := min(burstFrames, len(frames))
 			rc.burst(linkFrames(frames[:n]))

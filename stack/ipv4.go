@@ -65,8 +65,12 @@ func headerDrop(err error) Drop {
 
 // destination4 says whether p is for us (RFC 1122 3.2.1.3), and notes when it is for others as well.
 func (rc *receiver) destination4(p *packet) bool {
+	if p.dst == rc.lastDst {
+		return true
+	}
 	switch rc.topology.class(p.dst) {
 	case own:
+		rc.lastDst = p.dst
 		return true
 	case broadcast:
 		p.broadcast = true
@@ -92,6 +96,8 @@ func (rc *receiver) destination4(p *packet) bool {
 // Our own address never comes from the wire: that is a LAND attack or a loop.
 func (rc *receiver) source4(p *packet, proto uint8) bool {
 	switch {
+	case p.src == rc.lastSrc:
+		return true
 	case rc.iface.loopback:
 		if p.src.IsLoopback() || rc.topology.class(p.src) == own {
 			return true
@@ -102,6 +108,7 @@ func (rc *receiver) source4(p *packet, proto uint8) bool {
 			return true
 		}
 	case isUnicast(p.src) && !p.src.IsLoopback() && rc.topology.class(p.src) == foreign:
+		rc.lastSrc = p.src
 		return true
 	}
 	rc.host.drop(DropBadSource)

@@ -33,12 +33,19 @@ type receiver struct {
 	host     *Host
 	iface    *iface
 	queue    *txQueue
-	topology *topology // during a burst
+	topology *topology // of the burst
+	// The destination and the source of the latest packet that passed for our own and for a foreign address
+	// of topology: most packets are between the same two.
+	lastDst, lastSrc netip.Addr
 
 	frames [burstFrames]link.Frame
-	batch  []packet       // TCP's packets of the burst
+	segments burst        // TCP's of the burst
 	woken  int            // goroutines that the burst woke
 	owned  []*link.Buffer // reassembled ones among them, to be released after the burst
+}
+
+func newReceiver(ifc *iface, q *txQueue) *receiver {
+	return &receiver{host: ifc.host, iface: ifc, queue: q, segments: newBurst(len(ifc.host.tcp.shards))}
 }
 
 // run reads bursts until the device is closed. What a burst makes the protocols and the application say
@@ -62,17 +69,17 @@ func (rc *receiver) run() {
 
 // burst takes one burst of frames and releases them.
 func (rc *receiver) burst(frames []link.Frame) {
-	rc.topology = rc.host.topology.Load()
+	if t := rc.host.topology.Load(); t != rc.topology {
+		rc.topology, rc.lastDst, rc.lastSrc = t, netip.Addr{}, netip.Addr{}
+	}
 	rc.woken = 0
 	var octets int
 	for i := range frames {
 		octets += len(frames[i].Header)
 		rc.frame(&frames[i])
 	}
-	if len(rc.batch) > 0 {
-		rc.woken = rc.host.tcpInput(rc.batch)
-		clear(rc.batch)
-		rc.batch = rc.batch[:0]
+	if len(rc.segments.in) > 0 {
+		rc.woken = rc.host.tcp.input(&rc.segments)
 	}
 	for i, b := range rc.owned {
 		b.Release()
@@ -151,7 +158,7 @@ func (rc *receiver) ip(b []byte, p *packet) {
 func (rc *receiver) deliver(proto uint8, p *packet) {
 	switch proto {
 	case wire.ProtocolTCP:
-		rc.batch = append(rc.batch, *p)
+		rc.segments.add(&rc.host.tcp, p)
 	case wire.ProtocolUDP:
 		rc.host.udpInput(p)
 	case wire.ProtocolICMP:

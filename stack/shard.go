@@ -45,7 +45,6 @@ type tcpLayer struct {
 	malformed          atomic.Uint64
 	badChecksum        atomic.Uint64
 	dropped            atomic.Uint64
-	bursts             sync.Pool
 }
 
 // shard is a part of the flow table with everything that belongs to its flows, behind one mutex.
@@ -65,8 +64,9 @@ type shard struct {
 	// held are the connections whose Output waits for the end of the burst; heldAny says that there are some.
 	held    []*TCPConn
 	heldAny atomic.Bool
-	// wakes collects what to do after unlock.
+	// wakes collects what to do after unlock; sent says that something was, so that there is something to flush.
 	wakes *wakeList
+	sent  bool
 	// idle are waiters for the next who waits.
 	idle      *waiters
 	idleCount int
@@ -108,7 +108,6 @@ func (l *tcpLayer) init(h *Host) {
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
 	l.step = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
-	l.bursts.New = func() any { return newBurst(len(l.shards)) }
 	secret := tcp.NewSecret()
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -169,10 +168,19 @@ func (s *shard) lock() { s.mu.Lock() }
 // unlock gives the lock back, and then does what must not be done under it: wakes who waits, tells the clock
 // of a nearer deadline, and writes out what was sent.
 func (s *shard) unlock() {
+	if s.leave() {
+		s.layer.host.flush()
+	}
+}
+
+// leave is unlock that leaves it to the caller to flush. It says whether there is anything to.
+func (s *shard) leave() (sent bool) {
 	s.accountLocked()
 	at := s.deadlineLocked()
 	wakes := s.wakes
 	s.wakes = nil
+	sent = s.sent
+	s.sent = false
 	s.mu.Unlock()
 	if wakes != nil {
 		wakes.run()
@@ -181,7 +189,7 @@ func (s *shard) unlock() {
 	if at != 0 {
 		s.layer.host.clock.armed(at)
 	}
-	s.layer.host.flush()
+	return sent
 }
 
 // While memory is short, connections whose peers go on taking what is sent share what is left of the cap and a

@@ -110,6 +110,7 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 	}
 	if events&tcp.Doubtful != 0 {
 		c.route.doubt(now)
+		s.sent = true // it may ask the neighbour
 	}
 	if events&tcp.Drained != 0 {
 		c.bits |= drained

@@ -19,7 +19,7 @@ func (in *inbound) tuple() tcp.Tuple {
 	return tcp.Tuple{Local: in.key.local(), Remote: in.key.remote()}
 }
 
-// burst is the scratch memory of one tcpInput.
+// burst collects the TCP segments of one receive burst. Its memory serves for the next one.
 type burst struct {
 	in         []inbound
 	head, tail []int32 // by shard, -1 for none
@@ -27,26 +27,18 @@ type burst struct {
 	wakes      wakeList
 }
 
-func newBurst(shards int) *burst {
-	b := &burst{head: make([]int32, shards), tail: make([]int32, shards)}
+func newBurst(shards int) burst {
+	b := burst{head: make([]int32, shards), tail: make([]int32, shards)}
 	for i := range b.head {
 		b.head[i] = -1
 	}
 	return b
 }
 
-// tcpInput takes the TCP packets of one burst in their order of arrival. It takes each shard's lock once, and
-// wakes the goroutines concerned before it returns, and returns how many it woke. It does not flush.
-func (h *Host) tcpInput(batch []packet) (woken int) {
-	l := &h.tcp
-	if l.closed.Load() {
-		return 0
-	}
-	b := l.bursts.Get().(*burst)
-	for i := range batch {
-		b.add(l, &batch[i])
-	}
-	now := h.clock.now()
+// input takes the segments of a burst in their order of arrival, and empties it. It takes each shard's lock
+// once, wakes the goroutines concerned before it returns, and returns how many it woke. It does not flush.
+func (l *tcpLayer) input(b *burst) (woken int) {
+	now := l.host.clock.now()
 	var earliest tcp.Time
 	for _, i := range b.shards {
 		at := l.shards[i].burst(b, b.head[i], now)
@@ -58,10 +50,9 @@ func (h *Host) tcpInput(batch []packet) (woken int) {
 	b.wakes.run()
 	woken = len(b.wakes.conds)
 	if earliest != 0 {
-		h.clock.armed(earliest)
+		l.host.clock.armed(earliest)
 	}
 	b.clear()
-	l.bursts.Put(b)
 	return woken
 }
 
@@ -164,7 +155,7 @@ func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
-	s.wakes = nil
+	s.wakes, s.sent = nil, false
 	s.accountLocked()
 	at := s.deadlineLocked()
 	s.mu.Unlock()

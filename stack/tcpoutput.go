@@ -50,6 +50,7 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, seg *tcp.
 		df: true,
 	}
 	r.send(&s.out)
+	s.sent = true
 	s.out.payload = nil
 }
 
