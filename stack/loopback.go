@@ -52,13 +52,11 @@ func (l *loopback) Write(frames []link.Frame) (int, error) {
 		}
 		l.octets += n
 		slot := l.extendLocked()
-		slot.Meta = f.Meta
-		if b := f.Buffer(); b != nil && len(f.Payload) == 0 {
-			b.Retain()
-			start := b.Cap() - cap(f.Header)
-			slot.Set(b, start, start+n)
+		if shared, ok := f.Share(); ok {
+			*slot = shared
 			continue
 		}
+		slot.Meta = f.Meta
 		b := link.NewBuffer(link.Headroom + n)
 		f.CopyTo(b.Bytes()[link.Headroom:])
 		slot.Set(b, link.Headroom, link.Headroom+n)

@@ -71,6 +71,16 @@ func (f *Frame) Append(data []byte, b *Buffer) {
 // Buffer returns the buffer of Header, which the caller borrows; nil where there is none.
 func (f *Frame) Buffer() *Buffer { return f.buf }
 
+// Share returns a frame of the same octets with a reference of its own to the buffer of Header. It is false where
+// f is not in one piece, or others refer to its buffer too and might use the headroom.
+func (f *Frame) Share() (shared Frame, ok bool) {
+	if f.buf == nil || len(f.Payload) > 0 || f.buf.refs.Load() != 1 {
+		return Frame{}, false
+	}
+	f.buf.Retain()
+	return Frame{Header: f.Header, Meta: f.Meta, buf: f.buf, start: f.start}, true
+}
+
 // Prepend returns the n octets in front of Header, followed by Header, and leaves Header as it is. It
 // returns nil where the headroom is too small. Only the device that Write was called on may call it.
 func (f *Frame) Prepend(n int) []byte {

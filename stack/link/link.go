@@ -62,7 +62,8 @@ type Device interface {
 	// After Close it returns ErrClosed. Any other error ends the device for its reader.
 	Read(frames []Frame) (int, error)
 	// Write sends frames in order and returns how many it took; it borrows them until it returns and
-	// changes neither Header nor Payload, though it may use the headroom in front of Header.
+	// changes neither Header nor Payload, though it may use the headroom in front of Header. It may keep
+	// references of its own to their buffers, whose octets must not change any more.
 	// A full queue or a frame that the network refuses is dropped and counted as taken, as on a wire.
 	// After Close it returns ErrClosed.
 	Write(frames []Frame) (int, error)

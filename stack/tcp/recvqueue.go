@@ -55,14 +55,22 @@ func keepable(t Span) bool { return t.Owner != nil && 2*len(t.Data) >= t.Owner.C
 // more than it holds. hint is how much more text is likely to follow.
 func hold(t Span, hint int, alloc func(int) Span) Span {
 	if keepable(t) {
-		t.Owner.Retain()
-		t.Data = t.Data[:len(t.Data):len(t.Data)]
-		return t
+		return keep(t)
 	}
 	s := alloc(max(len(t.Data), min(hint, 16384)))
 	s.Data = append(s.Data[:0], t.Data...)
 	return s
 }
+
+// keep returns t with a reference of its own, and without the room behind it.
+func keep(t Span) Span {
+	t.Owner.Retain()
+	t.Data = t.Data[:len(t.Data):len(t.Data)]
+	return t
+}
+
+// leastStorage is storage in octets that a copy would pin too.
+const leastStorage = 256
 
 // push appends text, which it borrows.
 func (r *receiver) push(t Span, alloc func(int) Span) {
@@ -78,7 +86,12 @@ func (r *receiver) push(t Span, alloc func(int) Span) {
 		t.Data = t.Data[take:]
 	}
 	if len(t.Data) > 0 {
-		s := hold(t, hint, alloc)
+		var s Span
+		if len(r.spans) == 0 && t.Owner != nil && t.Owner.Cap() <= leastStorage {
+			s = keep(t) // alone in the queue: nothing will pin more for it
+		} else {
+			s = hold(t, hint, alloc)
+		}
 		r.storage += s.storage()
 		r.spans = append(r.spans, s)
 	}
