@@ -17,8 +17,9 @@ var pools [len(sizes)]sync.Pool
 // Buffer is pooled storage with a reference count. It begins with one reference; the last Release puts it
 // back into its pool, after which nobody may look at it. Retain and Release may be called from any goroutine.
 type Buffer struct {
-	refs  atomic.Int32
+	refs  atomic.Int32 // 1 in the pool, where free is set
 	class int8
+	free  bool
 	data  []byte
 	loan  *Loan // that the memory belongs to, or nil
 }
@@ -33,8 +34,9 @@ func NewBuffer(n int) *Buffer {
 		b, _ := pools[class].Get().(*Buffer)
 		if b == nil {
 			b = &Buffer{class: int8(class), data: make([]byte, size)}
+			b.refs.Store(1)
 		}
-		b.refs.Store(1)
+		b.free = false
 		debugGet(b)
 		return b
 	}
@@ -55,15 +57,20 @@ func (b *Buffer) Retain() { b.refs.Add(1) }
 
 // Release gives one reference back. Giving back more than there are is a bug in the caller and panics.
 func (b *Buffer) Release() {
-	switch n := b.refs.Add(-1); {
-	case n > 0:
-		if n == 1 && b.loan != nil {
+	if b.refs.Load() != 1 { // the only reference needs no subtraction: nobody else could take or give back one
+		switch n := b.refs.Add(-1); {
+		case n == 1 && b.loan != nil:
 			b.loan.returned()
+			return
+		case n > 0:
+			return
 		}
-		return
-	case n < 0:
+		b.refs.Store(1)
+	}
+	if b.free {
 		panic("link: buffer released twice")
 	}
+	b.free = true
 	debugPut(b)
 	if b.class >= 0 {
 		pools[b.class].Put(b)
