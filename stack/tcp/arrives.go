@@ -266,7 +266,7 @@ func (c *Conn) end(why syscall.Errno) {
 	c.flags &^= flagACKNow | flagACKSoon
 	c.dropSender()
 	if c.rx != nil {
-		c.rx.ooo = c.rx.ooo.emptied()
+		c.rx.ooo.reset()
 		c.dropReceiver()
 	}
 	c.events |= Gone | Readable | Writable

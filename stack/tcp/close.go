@@ -105,7 +105,7 @@ func (c *Conn) discard() {
 	}
 	rx.bytes = 0
 	c.dropMark()
-	rx.ooo = rx.ooo.emptied()
+	rx.ooo.reset()
 	c.dropReceiver()
 }
 

@@ -38,16 +38,18 @@ const (
 // idle says whether there is nothing to remember.
 func (a *reassembly) idle() bool { return len(a.pieces) == 0 && !a.fin && !a.hasDup }
 
-// emptied releases everything and returns the empty value with its array.
-func (a *reassembly) emptied() reassembly {
+// reset releases everything. The array stays for the next use.
+func (a *reassembly) reset() {
 	for i := range a.pieces {
 		a.pieces[i].span.release()
 		a.pieces[i] = piece{}
 	}
-	if cap(a.pieces) > 256 {
+	if a.pieces = a.pieces[:0]; cap(a.pieces) > 256 {
 		a.pieces = nil
 	}
-	return reassembly{pieces: a.pieces[:0]}
+	a.charge, a.text = 0, 0
+	a.fin, a.finSeq = false, 0
+	a.numRecent, a.hasDup = 0, false
 }
 
 // after returns the index of the first piece that ends after seq.

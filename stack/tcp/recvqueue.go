@@ -42,7 +42,10 @@ func (c *Conn) dropReceiver() {
 	}
 	c.chargeReceive()
 	c.rx = nil
-	*rx = receiver{spans: rx.spans[:0], ooo: rx.ooo.emptied()}
+	// Field by field: a whole new value would be built on the stack and copied, for every request.
+	rx.spans, rx.head, rx.off, rx.bytes = rx.spans[:0], 0, 0, 0
+	rx.storage, rx.charged, rx.urgent = 0, 0, urgentMark{}
+	rx.ooo.reset()
 	if cap(rx.spans) <= 1024 && len(c.env.receivers) < maxFree {
 		c.env.receivers = append(c.env.receivers, rx)
 	}

@@ -136,7 +136,7 @@ func (c *Conn) checkFIN(now Time) {
 	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt)
 	c.events |= Readable
 	if c.rx != nil {
-		c.rx.ooo = c.rx.ooo.emptied()
+		c.rx.ooo.reset()
 		c.dropReceiver()
 	}
 	switch c.state {
