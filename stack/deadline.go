@@ -51,9 +51,30 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// timelyLocked says whether the node of c is armed early enough for its deadlines, as it nearly always is. That
+// takes no clock.
+func (s *shard) timelyLocked(c *TCPConn) bool {
+	var at tcp.Time
+	if c.bits&inTable != 0 {
+		at = c.tcp.Deadline()
+	}
+	if w := c.waiters; w != nil {
+		if d := c.readDeadline; w.readers > 0 && d != 0 && (at == 0 || d < at) {
+			at = d
+		}
+		if d := c.writeDeadline; w.writers > 0 && d != 0 && (at == 0 || d < at) {
+			at = d
+		}
+	}
+	return at == 0 || c.timer.Armed() && c.timer.Deadline() <= int64(at)
+}
+
 // armLocked arms the node of c at its earliest deadline. A node that is armed earlier stays: it fires in vain
 // once, which is cheaper than moving it with every segment. The user's deadlines count while somebody waits.
 func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
+	if s.timelyLocked(c) {
+		return
+	}
 	var at tcp.Time
 	if c.bits&inTable != 0 {
 		// A deadline that has passed already waits a moment, so that nothing can make the clock spin.

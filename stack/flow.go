@@ -41,11 +41,13 @@ func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
 type flowKey [36]byte
 
 func makeKey(local, remote netip.AddrPort) (k flowKey) {
-	a, b := local.Addr().As16(), remote.Addr().As16()
-	copy(k[0:16], a[:])
-	copy(k[16:32], b[:])
-	binary.BigEndian.PutUint32(k[32:], uint32(local.Port())<<16|uint32(remote.Port()))
+	k.set(local.Addr(), remote.Addr(), local.Port(), remote.Port())
 	return k
+}
+
+func (k *flowKey) set(local, remote netip.Addr, localPort, remotePort uint16) {
+	*k.localAddr(), *k.remoteAddr() = local.As16(), remote.As16()
+	binary.BigEndian.PutUint32(k[32:], uint32(localPort)<<16|uint32(remotePort))
 }
 
 func (k *flowKey) ports() uint32          { return binary.BigEndian.Uint32(k[32:]) }

@@ -25,44 +25,51 @@ func (s *shard) holdLocked(c *TCPConn) {
 	s.heldAny.Store(true)
 }
 
-// sendLocked puts p and rest into c's send queue and transmits what may leave, now or at the end of the burst.
-// It returns how much it took.
-func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, now tcp.Time) int {
+// writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns
+// the moment of the write: that of the burst in this case, which is good enough for what is not sent yet.
+func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now tcp.Time) {
+	hold = s.layer.inBurst.Load() != 0 && !m.Urgent && c.tcp.SendQueued()+n <= maxHeld
+	if hold && c.writeDeadline == 0 {
+		return true, tcp.Time(s.layer.burstAt.Load())
+	}
+	return hold, s.layer.host.clock.now()
+}
+
+// sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
+// the burst. It returns how much it took.
+func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hold bool, now tcp.Time) (n int) {
 	c.tcp.SetMore(m.More)
-	n := 0
-	for ; len(rest) > 0; p, rest = rest[0], rest[1:] {
+	for ; ; p, rest = rest[0], rest[1:] {
+		last := len(rest) == 0
+		if last && m.Urgent {
+			if k := c.tcp.SendUrgent(p, now); k > 0 {
+				return n + k // and has transmitted
+			}
+			break
+		}
 		k := c.tcp.Queue(p, now)
-		if n += k; k < len(p) {
-			c.tcp.Output(now)
-			return n
+		if n += k; k < len(p) || last {
+			break
 		}
 	}
-	if m.Urgent {
-		k := c.tcp.SendUrgent(p, now)
-		if k == 0 && n > 0 {
-			c.tcp.Output(now)
+	switch {
+	case n == 0:
+	case hold:
+		s.holdLocked(c)
+		// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us
+		// two sees the other.
+		if s.layer.inBurst.Load() == 0 {
+			s.releaseLocked(s.layer.host.clock.now())
 		}
-		return n + k
-	}
-	hold := s.layer.inBurst.Load() != 0 && c.tcp.SendQueued()+len(p) <= maxHeld
-	if n += c.tcp.Queue(p, now); n == 0 {
-		return 0
-	}
-	if !hold {
+	default:
 		c.tcp.Output(now)
-		return n
-	}
-	s.holdLocked(c)
-	// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us two
-	// sees the other.
-	if s.layer.inBurst.Load() == 0 {
-		s.releaseLocked(now)
 	}
 	return n
 }
 
 // beginBurst lets Output wait for endBurst. It returns what letAnswer wants to know.
-func (l *tcpLayer) beginBurst() (parked uint32) {
+func (l *tcpLayer) beginBurst(now tcp.Time) (parked uint32) {
+	l.burstAt.Store(int64(now))
 	l.inBurst.Add(1)
 	return l.parked.Load()
 }

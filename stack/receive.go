@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
 
@@ -34,14 +35,15 @@ type receiver struct {
 	iface    *iface
 	queue    *txQueue
 	topology *topology // of the burst
+	now      tcp.Time  // when it began
 	// The destination and the source of the latest packet that passed for our own and for a foreign address
 	// of topology: most packets are between the same two.
 	lastDst, lastSrc netip.Addr
 
-	frames [burstFrames]link.Frame
-	segments burst        // TCP's of the burst
-	woken  int            // goroutines that the burst woke
-	owned  []*link.Buffer // reassembled ones among them, to be released after the burst
+	frames   [burstFrames]link.Frame
+	segments burst          // TCP's of the burst
+	woken    int            // goroutines that the burst woke
+	owned    []*link.Buffer // reassembled ones among them, to be released after the burst
 }
 
 func newReceiver(ifc *iface, q *txQueue) *receiver {
@@ -58,7 +60,8 @@ func (rc *receiver) run() {
 			return
 		}
 		rc.queue.beginBurst()
-		parked := rc.host.tcp.beginBurst()
+		rc.now = rc.host.clock.now()
+		parked := rc.host.tcp.beginBurst(rc.now)
 		rc.burst(rc.frames[:n])
 		rc.host.tcp.letAnswer(parked, rc.woken)
 		rc.host.tcp.endBurst()
@@ -79,7 +82,7 @@ func (rc *receiver) burst(frames []link.Frame) {
 		rc.frame(&frames[i])
 	}
 	if len(rc.segments.in) > 0 {
-		rc.woken = rc.host.tcp.input(&rc.segments)
+		rc.woken = rc.host.tcp.input(&rc.segments, rc.now)
 	}
 	for i, b := range rc.owned {
 		b.Release()

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -238,9 +239,11 @@ func (r *route) chooseHop(t *topology) error {
 // so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear
 // nothing of us. Cheap; callable under a shard's lock.
 func (r *route) confirm(now tcp.Time) {
-	if n := r.neighbor.Load(); n != nil {
-		n.confirmed.Store(int64(now))
+	n := r.neighbor.Load()
+	if n == nil || now.Sub(tcp.Time(n.confirmed.Load())) < time.Millisecond {
+		return // lest all connections write it all the time
 	}
+	n.confirmed.Store(int64(now))
 }
 
 // doubt tells that what we send over this route has not been acknowledged for a while: its neighbour may be gone,

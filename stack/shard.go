@@ -40,6 +40,7 @@ type tcpLayer struct {
 	buffered           atomic.Int64  // sum of the shards' env.Buffered, as far as they have told
 	step               int64         // by how much env.Buffered must have changed to be told
 	inBurst            atomic.Int32  // receive bursts in progress
+	burstAt            atomic.Int64  // when the last one began
 	parked             atomic.Uint32 // how often a reader has begun to wait
 	closed             atomic.Bool
 	malformed          atomic.Uint64

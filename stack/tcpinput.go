@@ -1,8 +1,6 @@
 package stack
 
 import (
-	"net/netip"
-
 	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
@@ -37,8 +35,7 @@ func newBurst(shards int) burst {
 
 // input takes the segments of a burst in their order of arrival, and empties it. It takes each shard's lock
 // once, wakes the goroutines concerned before it returns, and returns how many it woke. It does not flush.
-func (l *tcpLayer) input(b *burst) (woken int) {
-	now := l.host.clock.now()
+func (l *tcpLayer) input(b *burst, now tcp.Time) (woken int) {
 	var earliest tcp.Time
 	for _, i := range b.shards {
 		at := l.shards[i].burst(b, b.head[i], now)
@@ -87,7 +84,7 @@ func (b *burst) add(l *tcpLayer, p *packet) {
 	}
 	in := &b.in[n]
 	in.fill(&header, p, text)
-	in.key = makeKey(netip.AddrPortFrom(p.dst, header.DstPort), netip.AddrPortFrom(p.src, header.SrcPort))
+	in.key.set(p.dst, p.src, header.DstPort, header.SrcPort)
 	in.hash = l.shards[0].flows.hash(&in.key)
 	in.next = -1
 	i := int32(in.hash >> l.shift)

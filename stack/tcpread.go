@@ -49,11 +49,14 @@ func (c *TCPConn) readErrorLocked(try bool, now tcp.Time) error {
 // ends the wait early is no reason to return 0 where there is any text.
 func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (tcp.Time, error) {
 	for {
-		now := s.layer.host.clock.now()
+		n, now := c.tcp.Readable(), tcp.Time(0)
+		if n > 0 || c.readDeadline != 0 { // else nobody asks for it
+			now = s.layer.host.clock.now()
+		}
 		if err := c.readErrorLocked(try, now); err != nil {
 			return 0, err
 		}
-		switch n := c.tcp.Readable(); {
+		switch {
 		case n >= least || n > 0 && c.readEndsLocked(try):
 			return now, nil
 		case c.tcp.EOF() || c.bits&readShut != 0:
@@ -65,7 +68,7 @@ func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (tcp.Time, erro
 		case try:
 			return 0, syscall.EAGAIN
 		}
-		s.waitReadLocked(c, now)
+		s.waitReadLocked(c)
 	}
 }
 

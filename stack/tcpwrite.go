@@ -98,7 +98,7 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (n int, err error)
 		c.bits |= writing
 	}
 	for {
-		now := s.layer.host.clock.now()
+		hold, now := s.writeTimeLocked(c, total-n, m)
 		if err = c.writeErrorLocked(m.Try, now); err != nil {
 			if c.bits&connected == 0 && err != syscall.EAGAIN {
 				n = 0 // what the SYN carried has come to nothing
@@ -119,7 +119,7 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (n int, err error)
 					continue
 				}
 			}
-			k := s.sendLocked(c, p, rest, m, now)
+			k := s.sendLocked(c, p, rest, m, hold, now)
 			s.afterLocked(c, now)
 			n += k
 			if n == total {

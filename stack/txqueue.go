@@ -37,12 +37,13 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 		return
 	}
 	spans := slot.Payload // the array is used again
-	*slot, *f = *f, link.Frame{}
+	*slot = *f
 	if slot.Payload == nil {
 		slot.Payload = spans[:0]
 	}
 	appendSpans(slot, gather)
 	q.mu.Unlock()
+	*f = link.Frame{}
 }
 
 // appendSpans adds spans that are all kept by buffers to f.

@@ -49,12 +49,14 @@ func (s *shard) leaveLocked(c *TCPConn) {
 }
 
 // waitReadLocked gives the lock back until something happens that a reader of c may care about, or its read
-// deadline passes. The caller has checked at now that there is nothing for it yet.
-func (s *shard) waitReadLocked(c *TCPConn, now tcp.Time) {
+// deadline passes. The caller has checked that there is nothing for it yet.
+func (s *shard) waitReadLocked(c *TCPConn) {
 	w := s.waitersLocked(c)
 	w.readers++
 	w.readWoken = false
-	s.armLocked(c, now)
+	if !s.timelyLocked(c) {
+		s.armLocked(c, s.layer.host.clock.now())
+	}
 	s.layer.parked.Add(1)
 	w.read.Wait()
 	w.readers--
