@@ -162,6 +162,9 @@ func (c *TCPConn) TakeError() error {
 	return c.takeErrorLocked()
 }
 
+// Tuple returns the addresses of both ends.
+func (c *TCPConn) Tuple() tcp.Tuple { return c.shard.tuple(&c.flow) }
+
 // Local returns the connection's local address.
 func (c *TCPConn) Local() netip.AddrPort { return c.shard.tuple(&c.flow).Local }
 

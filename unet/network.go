@@ -193,10 +193,17 @@ func (n network) local(e endpoint, remote netip.Addr) (netip.AddrPort, error) {
 // tcpAddr returns ap as package net has it, in one allocation. An IPv4 address has four octets, or is an
 // IPv4-mapped one of sixteen where mapped says so: on a socket for both families.
 func tcpAddr(ap netip.AddrPort, mapped bool) *net.TCPAddr {
-	v := &struct {
-		net.TCPAddr
-		octets [16]byte
-	}{}
+	v := new(tcpAddress)
+	return v.set(ap, mapped)
+}
+
+// tcpAddress is an address and the octets that it refers to.
+type tcpAddress struct {
+	net.TCPAddr
+	octets [16]byte
+}
+
+func (v *tcpAddress) set(ap netip.AddrPort, mapped bool) *net.TCPAddr {
 	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr(), mapped), int(ap.Port()), ap.Addr().Zone()
 	return &v.TCPAddr
 }

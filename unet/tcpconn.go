@@ -33,7 +33,17 @@ func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
 
 // opError makes the error of operation op out of one that the stack returned in the place of a system call.
 func (c *TCPConn) opError(op, call string, err error) error {
-	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: syscallError(call, err)}
+	t := c.conn.Tuple()
+	e := new(tcpError)
+	e.OpError = net.OpError{Op: op, Net: c.net.String(), Source: e.local.set(t.Local, c.mapped),
+		Addr: e.remote.set(t.Remote, c.mapped), Err: syscallError(call, err)}
+	return &e.OpError
+}
+
+// tcpError is an error and its addresses in one piece: a net/http server ends a read by its deadline after each request.
+type tcpError struct {
+	net.OpError
+	local, remote tcpAddress
 }
 
 // Read reads at least one octet into b, waiting for it if there is none, and returns how many. The end of

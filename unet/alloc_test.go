@@ -1,0 +1,35 @@
+//go:build !race
+
+package unet
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/unet-go/unet/stack/sim"
+)
+
+// TestReadEndedByDeadlineAllocatesOnce does what a server of net/http does after each request.
+func TestReadEndedByDeadlineAllocatesOnce(t *testing.T) {
+	bubble(t, "a past deadline", sim.Config{}, func(t *testing.T, client, server *Host, _ *sim.Segment) {
+		c, _ := connection(t, client, server)
+		var b [1]byte
+		var err error
+		long := time.Unix(1, 0)
+		if n := testing.AllocsPerRun(100, func() {
+			_ = c.SetReadDeadline(long)
+			_, err = c.Read(b[:])
+			_ = c.SetReadDeadline(time.Time{})
+		}); n != 1 {
+			t.Errorf("%v allocations, want the error alone", n)
+		}
+		var op *net.OpError
+		if !errors.As(err, &op) || op.Op != "read" || op.Net != "tcp" || op.Err != os.ErrDeadlineExceeded ||
+			op.Source.String() != c.LocalAddr().String() || op.Addr.String() != c.RemoteAddr().String() {
+			t.Errorf("%#v", err)
+		}
+	})
+}
