@@ -60,6 +60,7 @@ type nativeReader struct {
 	start  int          // where the frame begins in spare
 	colour int
 	spin   spin
+	out    uint64      // octets written in all when frames were last found
 	ring   *ringReader // nil where there is no io_uring
 }
 
@@ -130,7 +131,9 @@ func (q *native) readReady(fd uintptr) bool {
 		}
 		pause()
 	}
-	r.spin.found(r.octets, time.Now)
+	out := q.out.octets.Load()
+	r.spin.found(r.octets+out-r.out, time.Now)
+	r.out = out
 	return true
 }
 

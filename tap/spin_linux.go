@@ -22,8 +22,8 @@ const (
 	// vain spin in five is too many.
 	spinCredit = 16
 	spinLoss   = 4
-	// spinBelow is the number of octets found at once from which looking again gains nothing: who sends so much does
-	// not wait for an answer to each.
+	// spinBelow is the number of octets, found at once or written since frames were last found, from which looking
+	// again gains nothing: who sends so much, or is sent so much, does not wait for an answer to each.
 	spinBelow = 16384
 )
 
@@ -34,11 +34,11 @@ type spin struct {
 	waiting bool      // in the poller
 }
 
-// found takes note of frames, of so many octets in all.
+// found takes note of frames, and of how many octets have crossed, in either direction, since the last.
 func (s *spin) found(octets uint64, now func() time.Time) {
 	switch {
 	case octets >= spinBelow:
-		s.credit = max(s.credit-1, 0)
+		s.credit = max(s.credit-spinLoss, 0)
 	case s.began.IsZero():
 		return
 	case !s.waiting || now().Sub(s.began) <= spinSoon:

@@ -160,7 +160,7 @@ func TestSpin(t *testing.T) {
 	if d := miss(); d != 0 {
 		t.Errorf("it looked for %v after %d vain spins", d, spinCredit/spinLoss)
 	}
-	s = spin{credit: 2}
+	s = spin{credit: 2 * spinLoss}
 	for _, want := range []time.Duration{spinFor / 2, spinFor / 2, 0} {
 		looked := time.Duration(0)
 		for looked < spinFor/2 && s.again(now) {
