@@ -29,6 +29,16 @@ type packet struct {
 // burstFrames is how many frames the receive loop takes at once.
 const burstFrames = 64
 
+// A burst of large frames ends while the text is still in the processor's cache when it is read. Where several
+// connections share it, it goes on for longer: else it would end after some frames of each of them, and the
+// acknowledgments of each burst interrupt the peer's processor, at some 28 us.
+const (
+	// largeFrame is the mean size in octets of a burst's frames from which its length is bounded by octets.
+	largeFrame = 16384
+	// connOctets is the length in octets of such a burst for each reader that it wakes.
+	connOctets = 512 << 10
+)
+
 // receiver is the receive loop of one device queue.
 type receiver struct {
 	host     *Host
@@ -43,11 +53,13 @@ type receiver struct {
 	frames   [burstFrames]link.Frame
 	segments burst          // TCP's of the burst
 	woken    int            // goroutines that the burst woke
+	room     int            // frames that the next burst may have
 	owned    []*link.Buffer // reassembled ones among them, to be released after the burst
 }
 
 func newReceiver(ifc *iface, q *txQueue) *receiver {
-	return &receiver{host: ifc.host, iface: ifc, queue: q, segments: newBurst(len(ifc.host.tcp.shards))}
+	return &receiver{host: ifc.host, iface: ifc, queue: q, segments: newBurst(len(ifc.host.tcp.shards)),
+		room: burstFrames}
 }
 
 // run reads bursts until the device is closed. What a burst makes the protocols and the application say
@@ -55,7 +67,7 @@ func newReceiver(ifc *iface, q *txQueue) *receiver {
 func (rc *receiver) run() {
 	defer rc.host.loops.Done()
 	for {
-		n, err := rc.queue.dev.Read(rc.frames[:])
+		n, err := rc.queue.dev.Read(rc.frames[:rc.room])
 		if err != nil {
 			return
 		}
@@ -92,9 +104,19 @@ func (rc *receiver) burst(frames []link.Frame) {
 	for i := range frames {
 		frames[i].Release()
 	}
+	rc.room = roomFor(len(frames), octets, rc.woken)
 	c := &rc.iface.counters
 	c.framesIn.Add(uint64(len(frames)))
 	c.octetsIn.Add(uint64(octets))
+}
+
+// roomFor returns how many frames the burst may have that follows upon one of so many frames and octets, which woke
+// so many readers.
+func roomFor(frames, octets, woken int) int {
+	if octets < max(frames, 1)*largeFrame {
+		return burstFrames
+	}
+	return min(max(connOctets*max(woken, 1)*frames/octets, 1), burstFrames)
 }
 
 // frame takes one frame. The network layer gets it without its link header, pad included.

@@ -9,9 +9,9 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// burstOctets ends a batch of large frames: what the stack and the application work on next should still be in
-// the processor's cache.
-const burstOctets = 256 << 10
+// burstOctets ends a batch of large frames, however many the caller asks for: what the stack and the application work
+// on next should still be in the processor's cache.
+const burstOctets = 1 << 20
 
 // ringReader is what reading by io_uring needs beside nativeReader.
 type ringReader struct {
