@@ -134,7 +134,7 @@ func newWire(stack string) (*wire, error) {
 	var hosts [2]*unet.Host
 	for i := range hosts {
 		at := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(1 + i)}), 24)
-		h, err := unet.Open(unet.Config{Link: segment.NewPort(sim.PortConfig{Queue: quiet}), Addrs: []netip.Prefix{at}})
+		h, err := unet.Open(unet.Config{Link: segment.NewPort(sim.PortConfig{Queue: quiet, Portions: runtime.GOMAXPROCS(0) > 1}), Addrs: []netip.Prefix{at}})
 		if err != nil {
 			return nil, errors.Join(err, segment.Close())
 		}

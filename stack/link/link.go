@@ -56,9 +56,9 @@ type Info struct {
 type Device interface {
 	// Info describes the device.
 	Info() Info
-	// Read blocks until at least one frame is there, fills frames from the front with as many as are
-	// there without waiting further, and returns their number. It passes ownership of each to the caller,
-	// who calls Frame.Release. A received frame is contiguous: all of it stands in Frame.Header.
+	// Read blocks until at least one frame is there, fills frames from the front with those that are there,
+	// or some of them, without waiting further, and returns their number. It passes ownership of each to the
+	// caller, who calls Frame.Release. A received frame is contiguous: all of it stands in Frame.Header.
 	// After Close it returns ErrClosed. Any other error ends the device for its reader.
 	Read(frames []Frame) (int, error)
 	// Write sends frames in order and returns how many it took; it borrows them until it returns and

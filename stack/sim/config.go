@@ -93,6 +93,10 @@ type PortConfig struct {
 	MAC link.MAC
 	// Queue is the number of frames that wait for Read; newer ones are dropped. Default 4096.
 	Queue int
+	// Portions has Read return a quarter of the frames that wait, but at least 12, instead of all. Two busy hosts
+	// in one process that take all there is work in turn, each while the other waits; so they work at the same
+	// time. With two processors and 64 connections that is worth 12 % of all requests, with one it costs 3 %.
+	Portions bool
 }
 
 // plan is a Config with defaults filled in and what the path of a frame asks for precomputed.

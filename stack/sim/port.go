@@ -38,6 +38,7 @@ func newPort(s *Segment, number int, cfg PortConfig, pl *plan) *Port {
 	p.plan.Store(pl)
 	p.write.seed = portSeed(pl.Seed, number)
 	p.read.limit = cfg.Queue
+	p.read.portions = cfg.Portions
 	p.read.wake.L = &p.read.mu
 	return p
 }
@@ -101,14 +102,18 @@ func (p *Port) discard(frames []link.Frame) {
 
 // receiver is the receive queue: a ring that grows as needed up to limit, behind its lock.
 type receiver struct {
-	mu    sync.Mutex
-	wake  sync.Cond
-	idle  int // goroutines in wake.Wait
-	limit int
-	ring  []link.Frame
-	head  int
-	n     int
+	mu       sync.Mutex
+	wake     sync.Cond
+	idle     int // goroutines in wake.Wait
+	limit    int
+	ring     []link.Frame
+	head     int
+	n        int
+	portions bool // see PortConfig
 }
+
+// leastPortion is the number of frames of which Read leaves none behind.
+const leastPortion = 12
 
 // receive puts frames into the receive queue and takes ownership of them.
 func (p *Port) receive(frames []link.Frame) {
@@ -164,7 +169,8 @@ func (r *receiver) drain() {
 	r.ring, r.head, r.n = nil, 0, 0
 }
 
-// Read waits for a frame and returns all that are there, at most len(frames), as link.Device demands.
+// Read waits for a frame and returns, as link.Device demands, what is there, up to len(frames): all of it, or with
+// PortConfig.Portions a part.
 func (p *Port) Read(frames []link.Frame) (int, error) {
 	r := &p.read
 	r.mu.Lock()
@@ -178,6 +184,9 @@ func (p *Port) Read(frames []link.Frame) (int, error) {
 		return 0, link.ErrClosed
 	}
 	n := min(r.n, len(frames))
+	if r.portions {
+		n = min(n, max(r.n/4, leastPortion))
+	}
 	for i := range n {
 		slot := &r.ring[r.head]
 		spans := frames[i].Payload

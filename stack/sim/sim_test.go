@@ -509,6 +509,30 @@ func TestReceiveQueueIsBounded(t *testing.T) {
 	}
 }
 
+func TestPortions(t *testing.T) {
+	s := sim.NewSegment(sim.Config{})
+	defer s.Close()
+	a, b := s.Port(), s.NewPort(sim.PortConfig{Portions: true})
+	for i := range uint32(80) {
+		send(t, a, b, 60, i)
+	}
+	frames := make([]link.Frame, 200)
+	next := byte(0)
+	for _, want := range []int{20, 15, 12, 12, 12, 9} {
+		n, err := b.Read(frames)
+		if n != want || err != nil {
+			t.Fatalf("Read = %d, %v, want %d frames", n, err, want)
+		}
+		for i := range n {
+			if got := frames[i].Header[17]; got != next {
+				t.Errorf("frame %d is number %d", next, got)
+			}
+			next++
+			frames[i].Release()
+		}
+	}
+}
+
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sim.NewSegment(sim.Config{Delay: time.Hour})
