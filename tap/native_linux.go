@@ -209,11 +209,8 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	w.Lock()
 	defer w.Unlock()
 	w.frames, w.n, w.sent, w.octets, w.err = frames, 0, 0, 0, nil
-	err := q.conn.Write(w.ready)
+	err := q.steered()
 	w.frames = nil
-	if q.steering != nil {
-		q.steering.wrote(w.sent, w.octets)
-	}
 	q.out.frames.Add(w.sent)
 	q.out.octets.Add(w.octets)
 	switch {
@@ -225,6 +222,25 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 		err = w.err
 	}
 	return w.n, q.gone(err)
+}
+
+// steered has the poller write w.frames, and tells the steering about it.
+func (q *native) steered() error {
+	w, s := &q.writer, q.steering
+	if s == nil {
+		return q.conn.Write(w.ready)
+	}
+	var began time.Time
+	if s.measuring() {
+		began = time.Now()
+	}
+	err := q.conn.Write(w.ready)
+	var took time.Duration
+	if !began.IsZero() {
+		took = time.Since(began)
+	}
+	s.wrote(w.sent, w.octets, took)
+	return err
 }
 
 // writeReady writes frames until all are gone. It reports false, so that the poller waits, when the kernel

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-// steeringOn returns a steering whose file is an ordinary one, and what reads it.
+// never is more windows than a test has.
+const never = 1 << 30
+
+// steeringOn returns a steering that measures nothing and whose file is an ordinary one, and what reads it.
 func steeringOn(t *testing.T, cpus []int, target int) (*steering, func() string) {
 	path := filepath.Join(t.TempDir(), "rps_cpus")
 	file, err := os.Create(path)
@@ -16,7 +19,7 @@ func steeringOn(t *testing.T, cpus []int, target int) (*steering, func() string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	return &steering{file: file, cpus: cpus, target: target}, func() string {
+	return &steering{file: file, cpus: cpus, target: target, every: steerFirst, left: never}, func() string {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +33,7 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 	look := func(cpu, times int) {
 		for range times {
 			s.frames += steerBatch * steerEvery
-			s.look(cpu)
+			s.look(cpu, writeCost{})
 		}
 	}
 	look(2, 5*steerWindow)
@@ -65,7 +68,7 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	window := func(size uint64) string {
 		for range steerWindow {
 			s.frames, s.octets = s.frames+2*steerEvery, s.octets+2*steerEvery*size
-			s.look(0)
+			s.look(0, writeCost{})
 		}
 		return file()
 	}
@@ -79,7 +82,7 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	}
 	for range steerWindow {
 		s.frames, s.octets = s.frames+2*steerEvery-1, s.octets+60
-		s.look(0)
+		s.look(0, writeCost{})
 	}
 	if got := file(); got != "0" {
 		t.Errorf("fewer than two frames a call, and they go to %q", got)
@@ -88,10 +91,70 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	window(65535)
 	for range steerWindow {
 		s.frames, s.octets = s.frames+2*steerEvery, s.octets+60
-		s.look(1)
+		s.look(1, writeCost{})
 	}
 	if got := file(); got != "1" {
 		t.Errorf("frames go to %q, want the processor that does not write", got)
+	}
+}
+
+// TestSteeringMeasures gives a steering frames that cost so and so much either way.
+func TestSteeringMeasures(t *testing.T) {
+	s, _ := steeringOn(t, []int{0, 1}, 1)
+	s.weighs, s.left = true, 1
+	// run lets so many windows pass, with calls of ten frames, and returns how many of them were kept.
+	run := func(windows int, kept, handed time.Duration) (stayed int) {
+		for range windows {
+			cost := handed
+			if s.stays {
+				cost = kept
+				stayed++
+			}
+			calls := 0
+			for done := false; !done; calls++ {
+				took := 10 * cost
+				if calls%5 == 0 {
+					took += 3 * time.Millisecond // another process has interrupted the call
+				}
+				before := len(s.costs)
+				if s.measuring() {
+					s.calls = 0
+					s.frames += 10
+					s.look(0, writeCost{took, 10})
+					done = len(s.costs) < before
+				} else {
+					s.calls++
+					s.frames += 10
+				}
+			}
+			if want := steerWindow; calls != want && calls != want*steerEvery {
+				t.Fatalf("a window of %d calls", calls)
+			}
+		}
+		return stayed
+	}
+	const kept = 2000 * time.Nanosecond
+	worth, vain := kept*steerWorth/100, kept*steerWorth/100+100
+	if n := run(steerFirst, kept, worth); n != 1 || s.stays {
+		t.Errorf("%d windows stayed, want the one that tries it; stays %v", n, s.stays)
+	}
+	if n := run(500, kept, worth); n < 500/steerLast || n > 500/steerLast+4 {
+		t.Errorf("%d windows of 500 tried the other way", n)
+	}
+	run(4*steerLast, kept, vain)
+	if n := run(steerLast, kept, vain); n < steerLast-1 {
+		t.Errorf("handed over in vain: %d of %d windows stayed", n, steerLast)
+	}
+	run(4*steerLast, kept, worth)
+	if n := run(steerLast, kept, worth); n > 1 {
+		t.Errorf("worth it again: %d of %d windows stayed", n, steerLast)
+	}
+	// One window that is out of the way decides nothing.
+	s.trial, s.left = false, never
+	run(3, kept, worth)
+	run(1, kept, 10*worth)
+	if s.stays {
+		t.Error("one window changed the decision")
 	}
 }
 
