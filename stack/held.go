@@ -67,7 +67,7 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 	return n
 }
 
-// beginBurst lets Output wait for endBurst. It returns what letAnswer wants to know.
+// beginBurst lets Output wait for endBurst. It returns what awaitAnswers wants to know.
 func (l *tcpLayer) beginBurst(now tcp.Time) (parked uint32) {
 	l.burstAt.Store(int64(now))
 	l.inBurst.Add(1)
@@ -77,15 +77,15 @@ func (l *tcpLayer) beginBurst(now tcp.Time) (parked uint32) {
 // maxYields bounds how often a receive loop gives way to those who answer: twice for each, up to so often.
 const maxYields = 16
 
-// letAnswer lets the goroutines run that a burst has woken, until each has answered and waits again, as those
-// of a server do between requests, or for as long as giving way costs little. One turn is not enough where
-// another processor has taken one of them over.
-func (l *tcpLayer) letAnswer(parked uint32, woken int) {
-	for range max(1, min(2*woken, maxYields)) {
-		runtime.Gosched()
+// awaitAnswers gives way to the goroutines that a burst has woken, until each has answered and waits again, as those
+// of a server do between requests, or for as long as giving way costs little. They have had a turn: another processor
+// may have taken over those that have not answered.
+func (l *tcpLayer) awaitAnswers(parked uint32, woken int) {
+	for range min(2*woken, maxYields) {
 		if l.parked.Load()-parked >= uint32(woken) {
 			return
 		}
+		runtime.Gosched()
 	}
 }
 

@@ -1,7 +1,11 @@
 package stack
 
 import (
+	"fmt"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,5 +132,149 @@ func TestHeldIsReleased(t *testing.T) {
 		}
 		n.must(client.Close())
 		settle()
+	})
+}
+
+// crowd is a few connections whose clients speak at once, so that a burst wakes enough for the loop of the servers'
+// host to give its turn away.
+type crowd struct {
+	*network
+	clients, servers [2 * turnFrom]*TCPConn
+}
+
+// inCrowd runs body on one processor, where it is certain that those who were woken have answered by the burst's end.
+func inCrowd(t *testing.T, name string, body func(cr *crowd)) {
+	t.Helper()
+	inNetwork(t, name, sim.Config{}, func(n *network) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		cr := &crowd{network: n}
+		for i := range cr.clients {
+			cr.clients[i], cr.servers[i] = n.connect()
+		}
+		settle()
+		body(cr)
+	})
+}
+
+// ask has each client write its number, all in one batch of frames.
+func (cr *crowd) ask() {
+	cr.Helper()
+	q := cr.a.topology.Load().ifaces[1].queues[0]
+	q.beginBurst()
+	for i, c := range cr.clients {
+		cr.write(c, fmt.Sprint(i))
+	}
+	q.endBurst()
+	cr.a.flush()
+}
+
+// serve runs handle for each server on a goroutine of its own.
+func (cr *crowd) serve(handle func(i int, c *TCPConn)) {
+	for i, c := range cr.servers {
+		go handle(i, c)
+	}
+	settle()
+}
+
+// TestTurns has bursts wake so many that the receive loop gives its turn to its twin.
+func TestTurns(t *testing.T) {
+	inCrowd(t, "each answer leaves with the acknowledgment and the FIN", func(cr *crowd) {
+		cr.serve(func(i int, c *TCPConn) {
+			cr.write(c, cr.read(c)) // the first read tells the peer of a larger window
+			cr.write(c, cr.read(c))
+			cr.write(c, " is ")
+			cr.write(c, "fine")
+			cr.must(c.Close())
+		})
+		cr.ask()
+		var want []string
+		for i, c := range cr.clients {
+			cr.reads(c, fmt.Sprint(i))
+			want = append(want, fmt.Sprintf("FP. %d is fine", i))
+		}
+		settle()
+		got := cr.frames(cr.b)
+		cr.ask()
+		list := got()
+		slices.Sort(list)
+		cr.wantFrames(list, want...)
+		for i, c := range cr.clients {
+			cr.reads(c, fmt.Sprint(i, " is fine"), "EOF")
+			cr.must(c.Close())
+		}
+	})
+	inCrowd(t, "the twins take turns, and no answer waits for a timer", func(cr *crowd) {
+		start := time.Now()
+		cr.serve(func(i int, c *TCPConn) {
+			for {
+				text := cr.read(c)
+				if text == "EOF" {
+					cr.must(c.Close())
+					return
+				}
+				cr.write(c, text)
+			}
+		})
+		for range 1000 {
+			cr.ask()
+			for i, c := range cr.clients {
+				cr.reads(c, fmt.Sprint(i))
+			}
+		}
+		if d := time.Since(start); d != 0 {
+			cr.Errorf("1000 rounds took %v of fake time, want none", d)
+		}
+		for _, c := range cr.clients {
+			cr.must(c.Close())
+		}
+		settle()
+	})
+	inCrowd(t, "who blocks elsewhere stops neither the loop nor the others", func(cr *crowd) {
+		start := time.Now()
+		release := make(chan struct{})
+		cr.serve(func(i int, c *TCPConn) {
+			text := cr.read(c)
+			if i%2 == 0 {
+				<-release
+			}
+			cr.write(c, text)
+			cr.must(c.Close())
+		})
+		cr.ask()
+		for i, c := range cr.clients {
+			if i%2 != 0 {
+				cr.reads(c, fmt.Sprint(i), "EOF")
+			}
+		}
+		late, server := cr.connect()
+		cr.write(late, "late")
+		cr.reads(server, "late")
+		close(release)
+		for i, c := range cr.clients {
+			if i%2 == 0 {
+				cr.reads(c, fmt.Sprint(i), "EOF")
+			}
+			cr.must(c.Close())
+		}
+		if d := time.Since(start); d != 0 {
+			cr.Errorf("it took %v of fake time, want none", d)
+		}
+		cr.must(late.Close())
+		cr.must(server.Close())
+	})
+	inCrowd(t, "who was woken may close the host", func(cr *crowd) {
+		cr.serve(func(i int, c *TCPConn) {
+			cr.read(c)
+			if i == 0 {
+				cr.must(cr.b.Close())
+			}
+		})
+		cr.ask()
+		settle()
+		for _, c := range cr.clients {
+			_, err := c.Read(make([]byte, 1))
+			cr.want("read", err, syscall.ECONNRESET)
+			cr.must(c.Close())
+		}
 	})
 }

@@ -188,9 +188,7 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 // receive starts the interface's receive loops.
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
-		rc := newReceiver(ifc, q)
-		h.loops.Add(1)
-		go rc.run()
+		newReceiver(ifc, q).start()
 	}
 }
 

@@ -108,6 +108,8 @@ func FuzzHostInput(f *testing.F) {
 		for frames := fuzzFrames(data); len(frames) > 0; {
 			n := min(burstFrames, len(frames))
 			rc.burst(linkFrames(frames[:n]))
+			rc.segments.wakes.run()
+			rc.segments.wakes.clear()
 			h.flush()
 			frames = frames[n:]
 		}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net/netip"
+	"runtime"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -39,11 +40,19 @@ const (
 	connOctets = 512 << 10
 )
 
-// receiver is the receive loop of one device queue.
+// receiver is the receive loop of one device queue. What a burst makes the protocols and the application say
+// leaves as one batch: goroutines that the burst woke get to run before it is flushed. To let them, the loop is
+// two goroutines that take turns. With a burst that woke many, one wakes all of these but one, its twin, and then the
+// last: so the twin stands behind those who answer in the run queue of this processor, ends the burst when it comes
+// up there, and reads on. runtime.Gosched would start another processor at once, and put the loop in the queue that
+// all processors share: the other one took the loop, or half of those who answer, and all they touch with them.
 type receiver struct {
-	host     *Host
-	iface    *iface
-	queue    *txQueue
+	host  *Host
+	iface *iface
+	queue *txQueue
+	// turn has a token for the goroutine whose turn it is. It alone uses what follows.
+	turn chan struct{}
+
 	topology *topology // of the burst
 	now      tcp.Time  // when it began
 	// The destination and the source of the latest packet that passed for our own and for a foreign address
@@ -51,10 +60,12 @@ type receiver struct {
 	lastDst, lastSrc netip.Addr
 
 	frames   [burstFrames]link.Frame
-	segments burst          // TCP's of the burst
-	woken    int            // goroutines that the burst woke
+	segments burst          // TCP's of the burst, and then whom they wake
 	room     int            // frames that the next burst may have
 	owned    []*link.Buffer // reassembled ones among them, to be released after the burst
+	// What beginBurst returned, and how many were woken, of the burst that the turn was last given away for.
+	parked uint32
+	woken  int
 }
 
 func newReceiver(ifc *iface, q *txQueue) *receiver {
@@ -62,39 +73,84 @@ func newReceiver(ifc *iface, q *txQueue) *receiver {
 		room: burstFrames}
 }
 
-// run reads bursts until the device is closed. What a burst makes the protocols and the application say
-// leaves as one batch: goroutines that the burst woke get to run before it is flushed.
+// turnFrom is how many goroutines a burst must have woken for the loop to give its turn away. Where a few answer, an
+// idle processor would take the twin over before they have.
+const turnFrom = 4
+
+// start starts the loop. It ends when the device is closed.
+func (rc *receiver) start() {
+	rc.turn = make(chan struct{}, 1)
+	rc.turn <- struct{}{}
+	rc.host.loops.Add(2)
+	go rc.run()
+	go rc.run()
+}
+
+// run is either of the two goroutines.
 func (rc *receiver) run() {
 	defer rc.host.loops.Done()
+	var spare wakeList
+	for range rc.turn {
+		if rc.woken > 0 {
+			rc.host.tcp.awaitAnswers(rc.parked, rc.woken)
+			rc.endBurst()
+		}
+		rc.takeTurn(&spare)
+	}
+}
+
+// takeTurn takes bursts until it has given the turn away, or the device is closed. spare is an empty list of the
+// caller's, and is empty when it returns.
+func (rc *receiver) takeTurn(spare *wakeList) {
+	wakes := &rc.segments.wakes
 	for {
 		n, err := rc.queue.dev.Read(rc.frames[:rc.room])
 		if err != nil {
+			close(rc.turn)
 			return
 		}
 		rc.queue.beginBurst()
 		rc.now = rc.host.clock.now()
 		parked := rc.host.tcp.beginBurst(rc.now)
 		rc.burst(rc.frames[:n])
-		rc.host.tcp.letAnswer(parked, rc.woken)
-		rc.host.tcp.endBurst()
-		rc.queue.endBurst()
-		rc.host.flush()
+		woken := len(wakes.conds)
+		if woken >= turnFrom {
+			rc.parked, rc.woken = parked, woken
+			*spare, *wakes = *wakes, *spare
+			spare.allButLast()
+			rc.turn <- struct{}{}
+			// From here on the receiver is the twin's.
+			spare.last()
+			spare.clear()
+			return
+		}
+		wakes.run()
+		wakes.clear()
+		runtime.Gosched()
+		rc.host.tcp.awaitAnswers(parked, woken)
+		rc.endBurst()
 	}
 }
 
-// burst takes one burst of frames and releases them.
+// endBurst transmits what the burst has held.
+func (rc *receiver) endBurst() {
+	rc.host.tcp.endBurst()
+	rc.queue.endBurst()
+	rc.host.flush()
+}
+
+// burst takes one burst of frames and releases them. Who is to be woken is then in segments.wakes.
 func (rc *receiver) burst(frames []link.Frame) {
 	if t := rc.host.topology.Load(); t != rc.topology {
 		rc.topology, rc.lastDst, rc.lastSrc = t, netip.Addr{}, netip.Addr{}
 	}
-	rc.woken = 0
 	var octets int
 	for i := range frames {
 		octets += len(frames[i].Header)
 		rc.frame(&frames[i])
 	}
 	if len(rc.segments.in) > 0 {
-		rc.woken = rc.host.tcp.input(&rc.segments, rc.now)
+		rc.host.tcp.input(&rc.segments, rc.now)
 	}
 	for i, b := range rc.owned {
 		b.Release()
@@ -104,7 +160,7 @@ func (rc *receiver) burst(frames []link.Frame) {
 	for i := range frames {
 		frames[i].Release()
 	}
-	rc.room = roomFor(len(frames), octets, rc.woken)
+	rc.room = roomFor(len(frames), octets, len(rc.segments.wakes.conds))
 	c := &rc.iface.counters
 	c.framesIn.Add(uint64(len(frames)))
 	c.octetsIn.Add(uint64(octets))

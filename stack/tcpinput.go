@@ -33,9 +33,9 @@ func newBurst(shards int) burst {
 	return b
 }
 
-// input takes the segments of a burst in their order of arrival, and empties it. It takes each shard's lock
-// once, wakes the goroutines concerned before it returns, and returns how many it woke. It does not flush.
-func (l *tcpLayer) input(b *burst, now tcp.Time) (woken int) {
+// input takes the segments of a burst in their order of arrival, and empties it but for wakes, which the caller runs
+// and clears. It takes each shard's lock once. It does not flush.
+func (l *tcpLayer) input(b *burst, now tcp.Time) {
 	var earliest tcp.Time
 	for _, i := range b.shards {
 		at := l.shards[i].burst(b, b.head[i], now)
@@ -44,13 +44,10 @@ func (l *tcpLayer) input(b *burst, now tcp.Time) (woken int) {
 		}
 		b.head[i] = -1
 	}
-	b.wakes.run()
-	woken = len(b.wakes.conds)
 	if earliest != 0 {
 		l.host.clock.armed(earliest)
 	}
 	b.clear()
-	return woken
 }
 
 // add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
@@ -120,13 +117,12 @@ func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
 	seg.GSOSize = p.gsoSize
 }
 
-// clear forgets the burst but keeps its memory.
+// clear forgets the burst but keeps its memory, and wakes.
 func (b *burst) clear() {
 	for i := range b.in {
 		b.in[i].seg.Text = tcp.Span{}
 	}
 	b.in, b.shards = b.in[:0], b.shards[:0]
-	b.wakes.clear()
 }
 
 // burst runs the protocol for the segments of this shard from index first on, then Output once for each

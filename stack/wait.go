@@ -130,13 +130,26 @@ func (w *wakeList) listener(l *Listener) {
 	}
 }
 
-// run wakes and calls in the order of the events.
+// run wakes all and makes the calls.
 func (w *wakeList) run() {
-	for _, c := range w.conds {
-		c.Broadcast()
-	}
+	w.allButLast()
+	w.last()
+}
+
+// allButLast makes the calls, and wakes all but the last waiter.
+func (w *wakeList) allButLast() {
 	for i := range w.calls {
 		w.calls[i].watcher.Wake(w.calls[i].edges)
+	}
+	for i := range len(w.conds) - 1 {
+		w.conds[i].Broadcast()
+	}
+}
+
+// last wakes the last waiter, if there is any.
+func (w *wakeList) last() {
+	if n := len(w.conds); n > 0 {
+		w.conds[n-1].Broadcast()
 	}
 }
 
