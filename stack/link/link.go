@@ -63,7 +63,8 @@ type Device interface {
 	Read(frames []Frame) (int, error)
 	// Write sends frames in order and returns how many it took; it borrows them until it returns and
 	// changes neither Header nor Payload, though it may use the headroom in front of Header. It may keep
-	// references of its own to their buffers, whose octets must not change any more.
+	// references of its own to their buffers, whose octets must not change any more; a Write of the application may
+	// wait until they are given back.
 	// A full queue or a frame that the network refuses is dropped and counted as taken, as on a wire.
 	// After Close it returns ErrClosed.
 	Write(frames []Frame) (int, error)
