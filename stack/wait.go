@@ -69,6 +69,7 @@ func (s *shard) waitWriteLocked(c *TCPConn, now tcp.Time) {
 	w.writers++
 	w.writeWoken = false
 	s.armLocked(c, now)
+	s.layer.parked.Add(1)
 	w.write.Wait()
 	w.writers--
 	s.leaveLocked(c)
