@@ -39,7 +39,7 @@ const (
 	steerWorth = 70
 	// steerFirst is the number of windows after which one window tries the other way, to measure it anew. As long as the
 	// decision stands it is doubled each time, up to steerLast.
-	steerFirst, steerLast = 4, 32
+	steerFirst, steerLast = 4, 8
 )
 
 // steering hands the frames that a queue writes to a processor other than the writer's. Its methods are called
@@ -56,6 +56,7 @@ type steering struct {
 	costs          []writeCost
 
 	kept, handed recent // what a frame costs the writer
+	batch        uint64 // frames of a window of full length when that began to be measured
 	keeps        bool   // is the better way, as far as is known
 	every, left  int    // windows between two trials, and until the next
 	weighs       bool   // what frames cost is compared
@@ -168,6 +169,10 @@ func (s *steering) decide() {
 		target = (target + 1) % len(s.cpus)
 	}
 	if s.weighs && !stays {
+		if batch := s.frames * steerWindow * steerEvery / calls; batch > 2*s.batch || 2*batch < s.batch {
+			// Another load: what the last one has taught is of no use.
+			s.batch, s.kept, s.handed, s.keeps, s.every, s.left = batch, recent{}, recent{}, false, steerFirst, 1
+		}
 		stays = s.weigh()
 	}
 	if target == s.target && stays == s.stays {
