@@ -61,14 +61,7 @@ func (s *shard) timelyLocked(c *TCPConn) bool {
 	if c.bits&inTable != 0 {
 		at = c.tcp.Deadline()
 	}
-	if w := c.waiters; w != nil {
-		if d := c.readDeadline; w.readers > 0 && d != 0 && (at == 0 || d < at) {
-			at = d
-		}
-		if d := c.writeDeadline; w.writers > 0 && d != 0 && (at == 0 || d < at) {
-			at = d
-		}
-	}
+	at = c.userDeadline(at, 0)
 	return at == 0 || c.timer.Armed() && c.timer.Deadline() <= int64(at)
 }
 
@@ -85,17 +78,23 @@ func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
 			at = now.Add(time.Millisecond)
 		}
 	}
-	if w := c.waiters; w != nil {
-		if d := c.readDeadline; w.readers > 0 && d > now && (at == 0 || d < at) {
-			at = d
-		}
-		if d := c.writeDeadline; w.writers > 0 && d > now && (at == 0 || d < at) {
-			at = d
-		}
-	}
+	at = c.userDeadline(at, now)
 	if at != 0 && (!c.timer.Armed() || c.timer.Deadline() > int64(at)) {
 		s.timers.Arm(&c.timer, int64(at))
 	}
+}
+
+// userDeadline returns at, or an earlier one of the user's deadlines that somebody waits for and that comes behind after.
+func (c *TCPConn) userDeadline(at, after tcp.Time) tcp.Time {
+	if w := c.waiters; w != nil {
+		if d := c.readDeadline; w.readers > 0 && d > after && (at == 0 || d < at) {
+			at = d
+		}
+		if d := c.writeDeadline; w.writers > 0 && d > after && (at == 0 || d < at) {
+			at = d
+		}
+	}
+	return at
 }
 
 // fireConnLocked acts on the deadlines of c that have passed.

@@ -83,22 +83,28 @@ func fill(p []byte, round int) {
 	}
 }
 
+// passes writes p so many times, with other octets each time, which it overwrites at once, and checks what arrives.
+func (n *network) passes(client, server *TCPConn, p []byte, rounds int) {
+	n.Helper()
+	got := n.drain(server, rounds*len(p))
+	var want bytes.Buffer
+	for round := range rounds {
+		fill(p, round)
+		want.Write(p)
+		n.must(writeAll(client, p))
+		clear(p)
+	}
+	if g := <-got; !bytes.Equal(g, want.Bytes()) {
+		n.Errorf("%d octets arrived, not those %d that were written", len(g), want.Len())
+	}
+}
+
 func TestLentWrites(t *testing.T) {
 	const size = 100_000
 	inNetwork(t, "leave from the caller's memory, which is the caller's again", sim.Config{Delay: 10 * time.Microsecond, Offload: true}, func(n *network) {
 		p := make([]byte, size)
 		d, client, server := spied(n, p)
-		got := n.drain(server, 20*size)
-		var want bytes.Buffer
-		for round := range 20 {
-			fill(p, round)
-			want.Write(p)
-			n.must(writeAll(client, p))
-			clear(p)
-		}
-		if g := <-got; !bytes.Equal(g, want.Bytes()) {
-			n.Errorf("%d octets arrived, not those %d that were written", len(g), want.Len())
-		}
+		n.passes(client, server, p, 20)
 		if seen := d.seen.Load(); seen < size {
 			n.Errorf("%d octets left from where they stood", seen)
 		}
@@ -106,17 +112,7 @@ func TestLentWrites(t *testing.T) {
 	inNetwork(t, "through loss", sim.Config{Delay: 100 * time.Microsecond, Offload: true, Loss: 0.05, Seed: 1}, func(n *network) {
 		p := make([]byte, size)
 		_, client, server := spied(n, p)
-		got := n.drain(server, 60*size)
-		var want bytes.Buffer
-		for round := range 60 {
-			fill(p, round)
-			want.Write(p)
-			n.must(writeAll(client, p))
-			clear(p)
-		}
-		if g := <-got; !bytes.Equal(g, want.Bytes()) {
-			n.Errorf("%d octets arrived, not those %d that were written", len(g), want.Len())
-		}
+		n.passes(client, server, p, 60)
 	})
 	inNetwork(t, "Write ends when the device is done with its octets", sim.Config{Offload: true}, func(n *network) {
 		const each = 40_000

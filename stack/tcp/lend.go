@@ -66,12 +66,7 @@ func (q *sendQueue) keep(owner Storage, alloc func(int) Span) {
 	if lent.seq.LessThan(q.first) {
 		rest = rest[q.first.Distance(lent.seq):]
 	}
-	for seq := q.end.Sub(uint32(len(rest))); len(rest) > 0; {
-		s := alloc(min(len(rest), maxChunk))
-		s.Data = append(s.Data[:0], rest[:min(len(rest), maxChunk)]...)
-		q.storage += s.storage()
-		q.chunks = append(q.chunks, chunk{seq: seq, span: s})
-		seq, rest = seq.Add(uint32(len(s.Data))), rest[len(s.Data):]
-	}
+	q.end = q.end.Sub(uint32(len(rest)))
+	q.write(rest, alloc)
 	lent.span.release()
 }
