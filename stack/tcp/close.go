@@ -82,7 +82,7 @@ func (c *Conn) Close(now Time) {
 func (c *Conn) armFINWait2(now Time) {
 	switch limit := c.opts.FINWait2; {
 	case limit < 0:
-		c.sendReset(c.snd.nxt)
+		c.sendReset(c.acceptableSeq())
 		c.end(0)
 	case limit > 0:
 		c.timers[timerClose] = now.Add(time.Duration(limit) * time.Second)
@@ -114,7 +114,7 @@ func (c *Conn) discard() {
 func (c *Conn) Abort(now Time) {
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynReceived:
-		c.sendReset(c.snd.nxt)
+		c.sendReset(c.acceptableSeq())
 	case Closed, TimeWaitState:
 		return
 	case Listen, SynSent, Closing, LastAck:

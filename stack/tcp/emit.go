@@ -30,7 +30,19 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now Time) {
 }
 
 // sendACK transmits <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
-func (c *Conn) sendACK(now Time) { c.sendACKAt(c.snd.nxt, now) }
+func (c *Conn) sendACK(now Time) { c.sendACKAt(c.acceptableSeq(), now) }
+
+// acceptableSeq returns the number of a segment without text: SND.NXT, or the right edge of the peer's window where
+// that has shrunk to before SND.NXT. At SND.NXT the peer would drop the segment and the acknowledgment in it, and two
+// ends whose windows are both closed would wait for each other for ever. By less than a unit of the window field the
+// edge may differ from the one that the peer goes by.
+func (c *Conn) acceptableSeq() Seq {
+	edge := maxSeq(c.snd.una, c.snd.iss.Add(1)).Add(c.snd.wnd)
+	if !edge.LessThan(c.snd.nxt) || c.snd.nxt.Distance(edge) < 1<<c.sndScale {
+		return c.snd.nxt
+	}
+	return edge
+}
 
 func (c *Conn) sendACKAt(seq Seq, now Time) {
 	seg := c.env.segment()
@@ -56,7 +68,7 @@ func (c *Conn) sendReset(seq Seq) {
 	}
 	if c.has(flagTimestamps) {
 		seg.Options |= OptTimestamps
-		seg.TSVal, seg.TSEcr = c.tsNow(c.lastSend), c.tsRecent
+		seg.TSVal, seg.TSEcr = c.env.stamp(c.lastSend)+c.tsOffset, c.tsRecent
 	}
 	c.env.Counters.ResetsOut++
 	c.transmit(seg)
@@ -69,7 +81,7 @@ func (c *Conn) fill(seg *Segment, now Time) {
 	seg.Window = c.advertise()
 	if c.has(flagTimestamps) {
 		seg.Options |= OptTimestamps
-		seg.TSVal, seg.TSEcr = c.tsNow(now), c.tsRecent
+		seg.TSVal, seg.TSEcr = c.env.stamp(now)+c.tsOffset, c.tsRecent
 	}
 	if c.has(flagEchoCE) {
 		seg.Flags |= ECE

@@ -29,6 +29,7 @@ type Env struct {
 	// goes on taking them.
 	Share int64
 
+	stamped   Time // the latest moment that a timestamp has told
 	challenge challengeLimit
 	window    Window
 	scratch   Segment
@@ -51,6 +52,13 @@ func (e *Env) share(o *Options) *Options {
 	e.options[e.newOption] = &fresh
 	e.newOption = (e.newOption + 1) % len(e.options)
 	return &fresh
+}
+
+// stamp returns the timestamp clock of now, but never one before another that it returned: a caller may go by the
+// moment at which a burst began while another has gone on, and what PAWS finds older than before is lost (RFC 7323 5.4).
+func (e *Env) stamp(now Time) uint32 {
+	e.stamped = max(e.stamped, now)
+	return tsClock(e.stamped)
 }
 
 // segment returns the Env's scratch segment, emptied.

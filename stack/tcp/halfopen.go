@@ -99,16 +99,16 @@ func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
 	if h.flags&halfSACK != 0 {
 		reply.Options |= OptSACKPermitted
 	}
-	h.stamp(reply, now)
+	h.stamp(env, reply, now)
 	if h.flags&halfCookie != 0 && h.flags&halfTimestamps != 0 {
 		reply.TSVal = h.cookieStamp(reply.TSVal)
 	}
 }
 
-func (h *HalfOpen) stamp(reply *Segment, now Time) {
+func (h *HalfOpen) stamp(env *Env, reply *Segment, now Time) {
 	if h.flags&halfTimestamps != 0 {
 		reply.Options |= OptTimestamps
-		reply.TSVal, reply.TSEcr = tsClock(now)+h.tsOffset, h.tsRecent
+		reply.TSVal, reply.TSEcr = env.stamp(now)+h.tsOffset, h.tsRecent
 	}
 }
 
@@ -119,7 +119,7 @@ func (h *HalfOpen) ack(env *Env, reply *Segment, now Time) Verdict {
 	}
 	env.Counters.ChallengeACKs++
 	*reply = Segment{Seq: h.iss.Add(1), Ack: h.irs.Add(1), Flags: ACK, Window: h.rcvWnd >> h.rcvScale}
-	h.stamp(reply, now)
+	h.stamp(env, reply, now)
 	return Reply
 }
 

@@ -62,7 +62,7 @@ func (c *Conn) fillSYN(seg *Segment, now Time) {
 	}
 	if (!reply && !c.env.Config.NoTimestamps) || c.has(flagTimestamps) {
 		seg.Options |= OptTimestamps
-		seg.TSVal = c.tsNow(now)
+		seg.TSVal = c.env.stamp(now) + c.tsOffset
 		if reply {
 			seg.TSEcr = c.tsRecent
 		}

@@ -221,6 +221,34 @@ func TestWindow(t *testing.T) {
 		last.flags |= PSH
 		l.in(seg{flags: ACK, seq: 1, ack: 2921}).want(again(2921), last)
 	})
+	t.Run("A-SM-16 text sent again brings the window that its acknowledgment stands for", func(t *testing.T) {
+		l := established(t).send(4000)
+		l.out = nil
+		l.in(seg{flags: ACK, seq: 1001, ack: 1001, n: 1000, win: 5000}) // ahead of a gap
+		l.in(seg{flags: ACK, seq: 1, ack: 3001, n: 1000, win: 3000})
+		if edge := l.conn.snd.una.Add(l.conn.snd.wnd).Distance(l.iss); edge != 6001 {
+			t.Errorf("right edge at %d, want that of the last segment, 6001", edge)
+		}
+		l.in(seg{flags: ACK, seq: 1, ack: 3001, n: 1000, win: 9000})
+		if edge := l.conn.snd.una.Add(l.conn.snd.wnd).Distance(l.iss); edge != 6001 {
+			t.Errorf("right edge at %d after one that acknowledges no more", edge)
+		}
+	})
+	t.Run("A-SM-12 an ACK stands at the right edge of a window that shrank, where a closed one takes it", func(t *testing.T) {
+		l := established(t).send(2000)
+		l.out = nil
+		l.in(seg{flags: ACK, seq: 1, ack: 1001, zero: true}).want()
+		l.in(seg{flags: ACK, seq: 1, ack: 1001, n: 1460, zero: true}).want(seg{flags: ACK, seq: 1001, ack: 1461, win: anyWindow})
+		l.conn.Abort(l.now)
+		l.want(seg{flags: RST | ACK, seq: 1001, ack: 1461, win: anyWindow})
+	})
+	t.Run("A-SM-12 an edge that a scaled window rounds off is not taken for one that shrank", func(t *testing.T) {
+		l := sacking(t).send(2000)
+		l.out = nil
+		l.tsecr = l.conn.tsNow(l.now)
+		l.in(seg{flags: ACK, seq: 1, ack: 1, win: 15}) // 1920 octets
+		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 1448, win: 15}).want(seg{flags: ACK, seq: 2001, ack: 1449, win: anyWindow})
+	})
 	t.Run("MUST-38 no silly small segments", func(t *testing.T) {
 		l := established(t).send(1460).want(text(1, 1460)...)
 		l.in(seg{flags: ACK, seq: 1, ack: 1461, zero: true}).send(1460).want()
@@ -491,6 +519,19 @@ func TestTimestamps(t *testing.T) {
 		l.in(seg{flags: ACK, seq: 121, ack: 1, n: 10, tsval: 3000})
 		if got := l.out[0].TSEcr; got != 2000 {
 			t.Errorf("the ACK of text out of order echoes %d, want 2000", got)
+		}
+	})
+	t.Run("C-TS-5 a timestamp is never older than one before it", func(t *testing.T) {
+		l := sacking(t)
+		burst := l.now
+		l.now = l.now.Add(5 * time.Millisecond)
+		l.send(10)
+		want := l.out[0].TSVal
+		l.out = nil
+		l.now = burst // one that goes by the moment at which its burst of segments began
+		l.send(10)
+		if got := l.out[0].TSVal; got != want {
+			t.Errorf("TSval %d after %d", got, want)
 		}
 	})
 	t.Run("C-PAWS-1 an old timestamp is acknowledged and dropped", func(t *testing.T) {

@@ -133,7 +133,7 @@ func (c *Conn) expendable() bool {
 func (c *Conn) giveUp() {
 	c.env.Counters.UserTimeouts++
 	if c.has(flagClosed) {
-		c.sendReset(c.snd.nxt)
+		c.sendReset(c.acceptableSeq())
 		c.end(0)
 		return
 	}
@@ -285,7 +285,7 @@ func (c *Conn) keepaliveTimeout(now Time) {
 	}
 	if failed {
 		c.env.Counters.KeepaliveFails++
-		c.sendReset(c.snd.nxt)
+		c.sendReset(c.acceptableSeq())
 		c.end(c.timeoutErrno())
 		return
 	}

@@ -62,7 +62,7 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 	old := stamped && int32(seg.TSVal-w.tsRecent) < 0
 	if !old && seg.Has(FIN) && seg.End() == w.rcvNxt {
 		w.deadline = now.Add(2 * env.Config.MSL)
-		return w.ack(reply, now)
+		return w.ack(env, reply, now)
 	}
 	if !old && seg.Seq == w.rcvNxt && seg.Len() == 0 {
 		return Drop // nothing that needs an answer
@@ -71,7 +71,7 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 		env.Counters.DroppedChallengeACKs++
 		return Drop
 	}
-	return w.ack(reply, now)
+	return w.ack(env, reply, now)
 }
 
 // reopens says whether a SYN is surely newer than all segments of the connection that was.
@@ -82,12 +82,12 @@ func (w *TimeWait) reopens(seg *Segment) bool {
 	return w.rcvNxt.LessThan(seg.Seq)
 }
 
-func (w *TimeWait) ack(reply *Segment, now Time) Verdict {
+func (w *TimeWait) ack(env *Env, reply *Segment, now Time) Verdict {
 	reply.Seq, reply.Ack, reply.Flags = w.sndNxt, w.rcvNxt, ACK
 	reply.Window = uint16(min(w.wnd>>w.rcvScale, 65535))
 	if w.timestamps {
 		reply.Options = OptTimestamps
-		reply.TSVal, reply.TSEcr = tsClock(now)+w.tsOffset, w.tsRecent
+		reply.TSVal, reply.TSEcr = env.stamp(now)+w.tsOffset, w.tsRecent
 	}
 	return Reply
 }
