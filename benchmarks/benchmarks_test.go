@@ -47,7 +47,7 @@ func TestFlags(t *testing.T) {
 		procs    []int
 	}{
 		{"", 5, 2 * time.Second, []int{0, 1}},
-		{"-short", 3, 500 * time.Millisecond, []int{0}},
+		{"-short", 2, 500 * time.Millisecond, []int{0}},
 		{"-short -rounds 5 -procs 1,default,2", 5, 500 * time.Millisecond, []int{1, 0, 2}},
 	} {
 		o, err := parse(strings.Fields(tc.args), io.Discard)
@@ -230,7 +230,7 @@ func TestBulk(t *testing.T) {
 
 func TestInOneProcess(t *testing.T) {
 	for _, stack := range []string{unetName, kernelName} {
-		r, err := inOneProcess(t.Context(), stack, 3, 20*time.Millisecond)
+		r, err := inOneProcess(t.Context(), stack, 3, 2, 20*time.Millisecond)
 		if err != nil || r.Errors != 0 || r.Counted == 0 || r.P99 < r.P50 || r.CPU <= 0 {
 			t.Errorf("%s: %+v, %v", stack, r, err)
 		}

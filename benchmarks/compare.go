@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // errNotHere says that a point cannot be had from a contestant, which is no failure.
@@ -44,27 +45,15 @@ func compare(ctx context.Context, o *options, out io.Writer) (err error) {
 	return nil
 }
 
-// A lane is a contestant with one GOMAXPROCS, and its server.
+// A lane is a contestant with one GOMAXPROCS.
 type lane struct {
 	contestant *contestant
 	procs      int
-	server     *server
 }
 
-// measure measures one part: the servers stay, and each round takes one sample of each in turn.
+// measure measures one part: each round takes one sample of each contestant in turn.
 func measure(ctx context.Context, l *lab, p *part, o *options, out io.Writer) (all []Series, err error) {
 	lanes := lanesOf(l, p, o)
-	defer func() {
-		for i := range lanes {
-			err = errors.Join(err, lanes[i].server.stop())
-		}
-		err = errors.Join(err, l.endSessions())
-	}()
-	for i := range lanes {
-		if err := lanes[i].serve(ctx, l, p); err != nil {
-			return nil, err
-		}
-	}
 	points := p.points(o)
 	for _, at := range points {
 		for _, of := range lanes {
@@ -77,9 +66,9 @@ func measure(ctx context.Context, l *lab, p *part, o *options, out io.Writer) (a
 				continue
 			}
 			fmt.Fprintf(out, "%s, round %d of %d, %s:", p.name, round+1, o.Rounds, at.Name)
-			for j := range lanes {
-				s := &all[i*len(lanes)+j]
-				if err := lanes[j].sample(ctx, l, p, o, at, s, out); err != nil {
+			for j, of := range lanes {
+				t := turn{lab: l, part: p, options: o, contestant: of.contestant, at: at, procs: of.procs, round: round}
+				if err := t.sample(ctx, &all[i*len(lanes)+j], out); err != nil {
 					fmt.Fprintln(out)
 					return nil, err
 				}
@@ -105,26 +94,12 @@ func lanesOf(l *lab, p *part, o *options) (lanes []lane) {
 	return lanes
 }
 
-// serve starts the lane's server, if its part has one and it does not run.
-func (of *lane) serve(ctx context.Context, l *lab, p *part) (err error) {
-	if p.server == nil || of.server.runs() {
-		return nil
-	}
-	if of.server, err = of.contestant.start(ctx, l, p.server, of.procs); err != nil {
-		return fmt.Errorf("%s: %w", of.contestant.name, err)
-	}
-	return nil
-}
-
 // sample takes a sample for s, or notes why there is none. Its error ends the run.
-func (of *lane) sample(ctx context.Context, l *lab, p *part, o *options, at point, s *Series, out io.Writer) error {
+func (t *turn) sample(ctx context.Context, s *Series, out io.Writer) error {
 	if s.Note != "" {
 		return nil
 	}
-	if err := of.serve(ctx, l, p); err != nil {
-		return err
-	}
-	sample, err := p.measure(ctx, &turn{lab: l, options: o, contestant: of.contestant, server: of.server, at: at, procs: of.procs})
+	sample, err := t.alone(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -132,19 +107,41 @@ func (of *lane) sample(ctx context.Context, l *lab, p *part, o *options, at poin
 		s.Note = err.Error()
 	case err != nil:
 		s.Failures = append(s.Failures, err.Error())
-		fmt.Fprintf(out, "  %s failed: %v", of.label(), err)
+		fmt.Fprintf(out, "  %s failed: %v", t.label(), err)
 	default:
 		s.Samples = append(s.Samples, sample)
-		fmt.Fprintf(out, "  %s %s", of.label(), figure(sample.Rate*p.scale))
+		fmt.Fprintf(out, "  %s %s", t.label(), figure(sample.Rate*t.part.scale))
 	}
 	return nil
 }
 
-func (of *lane) label() string {
-	if of.procs == 0 {
-		return of.contestant.name
+// warmFor is the part of the duration for which a server is asked before it is measured.
+const warmFor = 0.1
+
+// alone starts a server, if the part has one, measures it and ends it, so that there is no other beside it and none
+// has what an earlier measurement left behind. The first requests, which find every pool empty, do not count.
+func (t *turn) alone(ctx context.Context) (sample Sample, err error) {
+	if t.part.server == nil {
+		return t.part.measure(ctx, t)
 	}
-	return fmt.Sprintf("%s/%d", of.contestant.name, of.procs)
+	if t.server, err = t.contestant.start(ctx, t); err != nil {
+		return sample, fmt.Errorf("start the server: %w", err)
+	}
+	defer func() { err = errors.Join(err, t.server.stop()) }()
+	o, warm := *t.options, *t
+	o.Duration, o.Client = time.Duration(warmFor*float64(o.Duration)), "builtin"
+	warm.options, warm.at.Conns = &o, min(t.at.Conns, atOnce)
+	if _, err := t.part.measure(ctx, &warm); err != nil {
+		return sample, fmt.Errorf("warm up: %w", err)
+	}
+	return t.part.measure(ctx, t)
+}
+
+func (t *turn) label() string {
+	if t.procs == 0 {
+		return t.contestant.name
+	}
+	return fmt.Sprintf("%s/%d", t.contestant.name, t.procs)
 }
 
 // figure writes a number with three or more significant digits.

@@ -24,7 +24,7 @@ var connects = part{
 	points: func(*options) []point { return []point{{Name: strconv.Itoa(atOnce), Conns: atOnce}} },
 	measure: func(ctx context.Context, t *turn) (Sample, error) {
 		return t.answered(func() (*requestResult, error) {
-			if t.lab.Wrk != "" {
+			if t.wrk() {
 				return t.lab.wrk(ctx, t.server.target, t.at.Conns, t.options.Duration, "Connection: close")
 			}
 			var r requestResult

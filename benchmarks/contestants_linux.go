@@ -19,7 +19,8 @@ import (
 type contestant struct {
 	name, about string
 	peer        bool // stands in a module of its own, which not everybody can fetch
-	start       func(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error)
+	// start starts the server of a turn on a network of its own.
+	start func(ctx context.Context, t *turn) (*server, error)
 }
 
 // The names of contestants.
@@ -48,21 +49,28 @@ func contestantNames() (names []string) {
 
 const port = "8080"
 
-func startUnet(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
-	client, at := l.network()
+func startUnet(ctx context.Context, t *turn) (*server, error) {
+	kind := t.part.server
+	client, at := t.lab.network()
 	args := slices.Concat(kind.args, kind.onUnet, []string{"-listen", at.Addr().String() + ":" + port,
-		"-dev", fmt.Sprintf("unet%d", l.nets), "-addr", at.String(), "-peer", client.String()})
-	if dir := l.options.profiles; dir != "" {
-		args = append(args, "-cpuprofile", filepath.Join(dir, fmt.Sprintf("%s-%d.prof", kind.name, procs)))
+		"-dev", fmt.Sprintf("unet%d", t.lab.nets), "-addr", at.String(), "-peer", client.String()})
+	if dir := t.options.profiles; dir != "" {
+		args = append(args, "-cpuprofile", filepath.Join(dir, t.profile()))
 	}
-	return l.start(ctx, &launch{program: kind.program, args: args, procs: procs, at: at})
+	return t.lab.start(ctx, &launch{program: kind.program, args: args, procs: t.procs, at: at})
 }
 
-func startKernel(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
-	client, at := l.network()
-	name := fmt.Sprintf("veth%d", l.nets)
+// profile returns the name of the file for a turn's profile. go tool pprof merges those of several rounds.
+func (t *turn) profile() string {
+	return fmt.Sprintf("%s-%s%d-procs%d-round%d.prof", t.part.name, t.at.mode, t.at.Conns, t.procs, t.round+1)
+}
+
+func startKernel(ctx context.Context, t *turn) (*server, error) {
+	kind := t.part.server
+	client, at := t.lab.network()
+	name := fmt.Sprintf("veth%d", t.lab.nets)
 	args := slices.Concat(kind.args, kind.onKern, []string{"-listen", at.Addr().String() + ":" + port})
-	return l.start(ctx, &launch{program: kind.program, args: args, procs: procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
+	return t.lab.start(ctx, &launch{program: kind.program, args: args, procs: t.procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
 		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "veth", PeerNamespace: netlink.NsPid(cmd.Process.Pid)}
@@ -79,12 +87,12 @@ func startKernel(ctx context.Context, l *lab, kind *serverKind, procs int) (*ser
 
 // startGvisor returns what starts the peer's program with one of its endpoints. The program makes the device and
 // leaves the kernel's side of it to us.
-func startGvisor(endpoint string) func(context.Context, *lab, *serverKind, int) (*server, error) {
-	return func(ctx context.Context, l *lab, kind *serverKind, procs int) (*server, error) {
-		client, at := l.network()
-		name := fmt.Sprintf("gvisor%d", l.nets)
-		args := slices.Concat(kind.onPeer, []string{"-endpoint", endpoint, "-dev", name, "-addr", at.String(), "-port", port})
-		s, err := l.start(ctx, &launch{program: gvisorProgram, args: args, procs: procs, at: at})
+func startGvisor(endpoint string) func(context.Context, *turn) (*server, error) {
+	return func(ctx context.Context, t *turn) (*server, error) {
+		client, at := t.lab.network()
+		name := fmt.Sprintf("gvisor%d", t.lab.nets)
+		args := slices.Concat(t.part.server.onPeer, []string{"-endpoint", endpoint, "-dev", name, "-addr", at.String(), "-port", port})
+		s, err := t.lab.start(ctx, &launch{program: gvisorProgram, args: args, procs: t.procs, at: at})
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -29,21 +30,47 @@ var idle = part{
 		}
 		return points
 	},
-	measure: func(ctx context.Context, t *turn) (Sample, error) {
+	measure: func(ctx context.Context, t *turn) (sample Sample, err error) {
 		if t.at.Conns > 0 {
-			// Others' idle connections end first, since all contestants share the client's memory.
-			if _, err := t.lab.session(ctx, "hold", self, 0, "hold-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns)); err != nil {
-				return Sample{}, err
+			h, err := startHolder(ctx, t.server.target, t.at.Conns)
+			if err != nil {
+				return sample, err
 			}
+			defer h.end()
 		}
 		load := *t
 		load.at.Conns = atOnce
-		sample, err := load.requests(ctx)
-		if bad := t.lab.endSessions(); err == nil {
-			err = bad
-		}
-		return sample, err
+		return load.requests(ctx)
 	},
+}
+
+// A holder is a process that holds connections.
+type holder struct{ cmd *exec.Cmd }
+
+// startHolder returns when all of its connections are there.
+func startHolder(ctx context.Context, target string, conns int) (*holder, error) {
+	cmd := command(ctx, self, "hold-client", "-target", target, "-conns", strconv.Itoa(conns))
+	cmd.Stderr = os.Stderr
+	if _, err := cmd.StdinPipe(); err != nil { // it ends when that does
+		return nil, err
+	}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if lines := bufio.NewScanner(said); !lines.Scan() {
+		return nil, fmt.Errorf("the holder has ended before its connections were there: %w", waitOf(cmd))
+	}
+	return &holder{cmd: cmd}, nil
+}
+
+// end kills the holder, whose connections the kernel closes.
+func (h *holder) end() {
+	_ = killGroup(h.cmd)
+	_ = h.cmd.Wait() // says that it was killed
 }
 
 // spare are descriptors for all that is not a connection.

@@ -31,19 +31,22 @@ var inProcess = part{
 	points: func(*options) []point {
 		return []point{{Name: "1", Conns: 1}, {Name: "64", Conns: 64}, {Name: "256", Conns: 256}}
 	},
-	measure: func(ctx context.Context, t *turn) (Sample, error) {
-		var r processResult
-		err := t.lab.client(ctx, t.procs, &r, "process", "-stack", t.contestant.name, "-conns", strconv.Itoa(t.at.Conns),
-			"-duration", t.options.Duration.String())
-		if err != nil {
-			return Sample{}, err
-		}
-		if r.Requests == 0 {
-			return Sample{}, fmt.Errorf("no request was answered: %s", r.First)
-		}
-		return Sample{Rate: float64(r.Counted) / r.Took.Seconds(), CPU: r.CPU / time.Duration(r.Requests), P50: r.P50, P99: r.P99, P999: r.P999,
-			Allocs: &r.Allocs, Errors: r.Errors}, nil
-	},
+	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.process(ctx, t.at.Conns, 0) },
+}
+
+// process measures requests over conns connections beside idle ones, all in one process.
+func (t *turn) process(ctx context.Context, conns, idle int) (Sample, error) {
+	var r processResult
+	err := t.lab.client(ctx, t.procs, &r, "process", "-stack", t.contestant.name, "-conns", strconv.Itoa(conns),
+		"-idle", strconv.Itoa(idle), "-duration", t.options.Duration.String())
+	if err != nil {
+		return Sample{}, err
+	}
+	if r.Requests == 0 {
+		return Sample{}, fmt.Errorf("no request was answered: %s", r.First)
+	}
+	return Sample{Rate: float64(r.Counted) / r.Took.Seconds(), CPU: r.CPU / time.Duration(r.Requests), P50: r.P50, P99: r.P99, P999: r.P999,
+		Allocs: &r.Allocs, Errors: r.Errors}, nil
 }
 
 // processResult is what the process prints.
@@ -58,23 +61,29 @@ func process(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("process", flag.ContinueOnError)
 	stack := flags.String("stack", unetName, "unet or kernel")
 	conns := flags.Int("conns", 1, "number of connections")
+	idle := flags.Int("idle", 0, "number of idle connections beside them")
 	duration := flags.Duration("duration", time.Second, "time that counts")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	r, err := inOneProcess(ctx, *stack, *conns, *duration)
+	r, err := inOneProcess(ctx, *stack, *conns, *idle, *duration)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(stdout).Encode(r)
 }
 
-func inOneProcess(ctx context.Context, stack string, conns int, duration time.Duration) (*processResult, error) {
+func inOneProcess(ctx context.Context, stack string, conns, idle int, duration time.Duration) (*processResult, error) {
 	w, err := newWire(stack)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
+	held, err := w.hold(ctx, idle)
+	if err != nil {
+		return nil, err
+	}
+	defer held.close()
 	askers, hangUp, err := w.site(ctx, conns)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,6 @@ type lab struct {
 	contestants []*contestant
 	control     string // the congestion control of kernels
 	nets        int    // given away
-	sessions    map[string]*session
 	fasthttp    string // version
 }
 
@@ -53,7 +52,7 @@ func newLab(ctx context.Context, o *options) (*lab, error) {
 		}
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	l := &lab{dir: os.Getenv(dirVariable), options: o, sessions: make(map[string]*session)}
+	l := &lab{dir: os.Getenv(dirVariable), options: o}
 	if err := l.settle(); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -127,7 +126,7 @@ func chooseControl() (string, error) {
 func (l *lab) network() (client, server netip.Prefix) {
 	l.nets++
 	at := func(host byte) netip.Prefix {
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, byte(l.nets), host}), 24)
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(l.nets >> 8), byte(l.nets), host}), 24)
 	}
 	return at(1), at(2)
 }

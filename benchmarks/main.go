@@ -4,12 +4,12 @@
 // gVisor's netstack over TAP:
 //
 //	go run ./benchmarks             (make bench)
-//	go run ./benchmarks -short      two minutes, and no figures to quote
+//	go run ./benchmarks -short      three minutes, and no figures to quote
 //	go run ./benchmarks -parts bulk -rounds 7
 //
 // It makes the network namespaces that it needs, as root or as an ordinary user who may open /dev/net/tun,
 // starts the same server on each, and measures them in turn from a process of its own, A B C A B C, so that what
-// disturbs the machine disturbs all. It writes RESULTS.md, results.json and plots beside its source.
+// disturbs the machine disturbs all. Each measurement has a server of its own, so that none disturbs another. It writes RESULTS.md, results.json and plots beside its source.
 package main
 
 import (
@@ -57,7 +57,6 @@ var roles = map[string]func(ctx context.Context, args []string, stdout io.Writer
 	"hold-client":    holdClient,
 	"bulk-server":    bulkServer,
 	"process":        process,
-	"growth":         growth,
 	"memory":         memory,
 	"enter":          enter,
 }

@@ -31,12 +31,7 @@ var memories = part{
 		}
 		return points
 	},
-	rounds: func(o *options, at point) int {
-		if at.Conns >= 1_000_000 { // takes long, and hardly varies
-			return min(o.Rounds, 3)
-		}
-		return o.Rounds
-	},
+	rounds: fewOfMany,
 	measure: func(ctx context.Context, t *turn) (Sample, error) {
 		if t.contestant.name == kernelName && t.at.Conns >= descriptors() {
 			return Sample{}, fmt.Errorf("%w: a process may have %d descriptors", errNotHere, descriptors()+spare)

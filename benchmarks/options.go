@@ -31,7 +31,7 @@ type options struct {
 }
 
 // short is what -short makes of flags that are not given.
-var short = map[string]string{"rounds": "3", "duration": "500ms", "procs": "default", "conns": "1,64,256,1000", "ends": "0,1000,10000,100000"}
+var short = map[string]string{"rounds": "2", "duration": "500ms", "procs": "default", "conns": "1,64,256,1000", "ends": "0,1000,10000,100000"}
 
 func parse(args []string, stderr io.Writer) (*options, error) {
 	o := options{command: strings.TrimSpace("go run ./benchmarks " + strings.Join(args, " "))}
@@ -40,13 +40,13 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	names := flags.String("parts", partNames(), "comma separated `parts` to measure")
 	who := flags.String("contestants", strings.Join(contestantNames(), ","), "comma separated `contestants`")
 	flags.IntVar(&o.Rounds, "rounds", 5, "`number` of rounds")
-	flags.DurationVar(&o.Duration, "duration", 2*time.Second, "`time` for which each measurement lasts; wrk takes whole seconds, rounded up")
+	flags.DurationVar(&o.Duration, "duration", 2*time.Second, "`time` for which each measurement lasts, without that which its server takes to start and to warm up; wrk takes whole seconds, rounded up")
 	conns := flags.String("conns", "1,8,64,256,1000,10000", "comma separated `numbers` of connections")
 	ends := flags.String("ends", "0,1000,10000,100000,1000000", "comma separated `numbers` of idle connections for memory and growth")
 	procs := flags.String("procs", "default,1", "comma separated `values` of GOMAXPROCS of servers, default for Go's own choice")
 	flags.StringVar(&o.Client, "client", "auto", "`client` for requests: wrk, builtin, or auto for wrk where it is on PATH")
 	flags.BoolVar(&o.install, "install", false, "install wrk with apt-get where it is not on PATH")
-	flags.BoolVar(&o.Short, "short", false, "two minutes: fewer rounds, values and points, unless the flags say otherwise")
+	flags.BoolVar(&o.Short, "short", false, "three minutes: fewer rounds, values and points, unless the flags say otherwise")
 	flags.StringVar(&o.profiles, "profiles", "", "write CPU profiles of unet's servers to `folder`, which costs them some speed")
 	flags.StringVar(&o.out, "out", "benchmarks", "write RESULTS.md, results.json and plots to `folder`; empty for none")
 	if err := flags.Parse(args); err != nil {

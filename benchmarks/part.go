@@ -39,12 +39,17 @@ type point struct {
 // A turn is what one sample is taken of.
 type turn struct {
 	lab        *lab
+	part       *part
 	options    *options
 	contestant *contestant
 	server     *server // nil where the part has none
 	at         point
 	procs      int
+	round      int // from 0
 }
+
+// wrk says whether wrk asks, and not the client of our own.
+func (t *turn) wrk() bool { return t.lab.Wrk != "" && t.options.Client != "builtin" }
 
 var parts = []*part{&requests, &netHTTP, &connects, &bulk, &idle, &inProcess, &grown, &memories, &sizes}
 

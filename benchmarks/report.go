@@ -153,12 +153,14 @@ func (r *report) head(w io.Writer) {
 	}
 	fmt.Fprintf(w, `
 Client and server are processes of their own where a part does not say otherwise; the client is the kernel's TCP.
+Each measurement has a server and a network of its own, started for it and ended after it: what one leaves behind is
+in no other's figure. Before what counts the server is asked for a tenth of the time over up to %d connections.
 Each figure is the median of %d rounds of %v, in which the contestants take turns (wrk takes whole seconds). The
 spread is the distance from the lowest to the highest round, as a part of the median. GOMAXPROCS is the server's; a
 dash is Go's own choice. The server's processor time is its process's own as /proc/PID/stat has it, to a hundredth of
 a second: a hint, since the kernel charges the work of its TCP to whichever process it interrupts. That of the machine
 is all that was not idle, the client's included.
-`, r.Options.Rounds, r.Options.Duration)
+`, atOnce, r.Options.Rounds, r.Options.Duration)
 	if r.Options.Short {
 		fmt.Fprint(w, "\n**A short run: not for comparison.**\n")
 	}

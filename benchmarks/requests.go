@@ -41,7 +41,7 @@ func byConns(o *options) (points []point) {
 // requests measures requests over t.at.Conns connections.
 func (t *turn) requests(ctx context.Context) (Sample, error) {
 	return t.answered(func() (*requestResult, error) {
-		if t.lab.Wrk != "" && (t.at.Conns <= wrkMost || t.options.Client == "wrk") {
+		if t.wrk() && (t.at.Conns <= wrkMost || t.options.Client == "wrk") {
 			return t.lab.wrk(ctx, t.server.target, t.at.Conns, t.options.Duration)
 		}
 		var r requestResult

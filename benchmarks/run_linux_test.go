@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -23,6 +25,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// With -race each of our processes would stay for a second after its end, and there are many.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
 	taptest.Enter()
 	goleak.VerifyTestMain(m,
 		// fasthttp's own, which end some time after the last server or never.
@@ -30,7 +36,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
-// TestRun makes the parts that need servers, sessions and processes of their own once, over TAP and veth.
+// TestRun makes the parts that need servers and processes of their own once, over TAP and veth.
 func TestRun(t *testing.T) {
 	taptest.Need(t)
 	dir, out := t.TempDir(), t.TempDir()
@@ -196,6 +202,51 @@ func TestProcessorTime(t *testing.T) {
 		used = usage{after.process - before.process, after.machine - before.machine}
 		if ownTime() > before.process+500*tick {
 			t.Fatalf("%v of %v after five seconds of work", used.process, used.machine)
+		}
+	}
+}
+
+// TestAlone takes two samples: each has a server of its own, which is asked a little first and has ended after it.
+func TestAlone(t *testing.T) {
+	var servers []*server
+	var seen []turn
+	of := &contestant{name: "ours", start: func(ctx context.Context, t *turn) (*server, error) {
+		s, err := t.lab.start(ctx, &launch{args: []string{"bulk-server", "-listen", "127.0.0.1:0"}})
+		servers = append(servers, s)
+		return s, err
+	}}
+	p := &part{scale: 1, server: &streamServer, measure: func(_ context.Context, t *turn) (Sample, error) {
+		seen = append(seen, *t)
+		select {
+		case <-t.server.ended:
+			return Sample{}, errors.New("the server has ended")
+		default:
+			return Sample{Rate: float64(len(seen))}, nil
+		}
+	}}
+	var s Series
+	o := &options{Duration: time.Second, Client: "auto"}
+	for round := range 2 {
+		turn := turn{lab: &lab{}, part: p, options: o, contestant: of, at: point{Conns: 1000}, round: round}
+		if err := turn.sample(t.Context(), &s, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-servers[round].ended:
+		default:
+			t.Error("the server outlives its measurement")
+		}
+	}
+	if got := s.values(rate); !slices.Equal(got, []float64{2, 4}) || len(s.Failures) > 0 || len(servers) != 2 || servers[0] == servers[1] {
+		t.Errorf("samples %v of %d servers, failures %v", got, len(servers), s.Failures)
+	}
+	for i, got := range seen {
+		want := turn{options: o, at: point{Conns: 1000}}
+		if i%2 == 0 {
+			want = turn{options: &options{Duration: time.Second / 10, Client: "builtin"}, at: point{Conns: atOnce}}
+		}
+		if got.server != servers[i/2] || got.at != want.at || got.options.Duration != want.options.Duration || got.options.Client != want.options.Client {
+			t.Errorf("measurement %d: %+v", i, got)
 		}
 	}
 }

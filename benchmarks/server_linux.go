@@ -55,7 +55,6 @@ func environment(procs int) []string {
 
 // serverKind is a program that serves.
 type serverKind struct {
-	name    string // of its profile
 	program string // of the lab's folder; empty for ourselves
 	args    []string
 	onUnet  []string // further arguments on unet
@@ -64,14 +63,14 @@ type serverKind struct {
 }
 
 var (
-	httpServer = serverKind{name: "fasthttp", program: httpProgram, args: []string{"-server", "fasthttp"}, onKern: []string{"-kernel"},
+	httpServer = serverKind{program: httpProgram, args: []string{"-server", "fasthttp"}, onKern: []string{"-kernel"},
 		onPeer: []string{"-mode", "fasthttp"}}
-	netHTTPServer = serverKind{name: "nethttp", program: httpProgram, args: []string{"-server", "nethttp"}, onKern: []string{"-kernel"},
+	netHTTPServer = serverKind{program: httpProgram, args: []string{"-server", "nethttp"}, onKern: []string{"-kernel"},
 		onPeer: []string{"-mode", "nethttp"}}
-	streamServer = serverKind{name: "bulk", args: []string{"bulk-server"}, onPeer: []string{"-mode", "bulk"}}
+	streamServer = serverKind{args: []string{"bulk-server"}, onPeer: []string{"-mode", "bulk"}}
 )
 
-// server is a running server. A nil server does not run.
+// server is a running server.
 type server struct {
 	target string
 	cmd    *exec.Cmd
@@ -140,23 +139,8 @@ func (s *server) wait(lines *bufio.Scanner) error {
 	return s.err
 }
 
-func (s *server) runs() bool {
-	if s == nil {
-		return false
-	}
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
-
 // stop interrupts the server and waits for its end.
 func (s *server) stop() error {
-	if s == nil {
-		return nil
-	}
 	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -181,62 +165,4 @@ func (l *lab) client(ctx context.Context, procs int, result any, args ...string)
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	return json.Unmarshal(out, result)
-}
-
-// session is a role of ours that runs on: it says when it is ready, and answers each line with one.
-type session struct {
-	cmd   *exec.Cmd
-	lines *bufio.Scanner
-	stdin io.WriteCloser
-}
-
-// session returns the session of that name, which it starts if there is none.
-func (l *lab) session(ctx context.Context, name, program string, procs int, args ...string) (*session, error) {
-	if s := l.sessions[name]; s != nil {
-		return s, nil
-	}
-	cmd := command(ctx, program, args...)
-	cmd.Stderr = os.Stderr
-	cmd.Env = environment(procs)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &session{cmd: cmd, lines: bufio.NewScanner(stdout), stdin: stdin}
-	if !s.lines.Scan() {
-		return nil, fmt.Errorf("%s has ended before it was ready: %w", args[0], errors.Join(stdin.Close(), cmd.Wait()))
-	}
-	l.sessions[name] = s
-	return s, nil
-}
-
-// ask has the session answer once.
-func (s *session) ask(result any) error {
-	if _, err := io.WriteString(s.stdin, "go\n"); err != nil {
-		return err
-	}
-	if !s.lines.Scan() {
-		return fmt.Errorf("no answer: %w", errors.Join(s.lines.Err(), io.ErrUnexpectedEOF))
-	}
-	return json.Unmarshal(s.lines.Bytes(), result)
-}
-
-// endSessions ends all sessions. They are not asked to tidy up, since what they hold is memory of their own.
-func (l *lab) endSessions() error {
-	var all []error
-	for name, s := range l.sessions {
-		delete(l.sessions, name)
-		if err := killGroup(s.cmd); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			all = append(all, err)
-		}
-		_ = s.cmd.Wait() // says that it was killed
-	}
-	return errors.Join(all...)
 }
