@@ -94,6 +94,9 @@ func (b *bench) kernelListen() (fd int, port uint16) {
 func (b *bench) kernelAccept(listener int) int {
 	b.Helper()
 	fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	for err == unix.EINTR { // Go's own signals end what waits with SO_RCVTIMEO
+		fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	}
 	b.must(err)
 	b.Cleanup(func() { _ = unix.Close(fd) })
 	b.impatient(fd)
@@ -114,6 +117,9 @@ func (b *bench) kernelRead(fd, flags int, want string) {
 	b.Helper()
 	p := make([]byte, 4096)
 	n, _, err := unix.Recvfrom(fd, p, flags)
+	for err == unix.EINTR {
+		n, _, err = unix.Recvfrom(fd, p, flags)
+	}
 	if err != nil || string(p[:n]) != want {
 		b.Fatalf("the kernel reads %q, %v; want %q", p[:max(n, 0)], err, want)
 	}
@@ -152,7 +158,11 @@ func TestUrgentWithKernel(t *testing.T) {
 			b.must(unix.SetsockoptInt(kernel, unix.SOL_SOCKET, unix.SO_OOBINLINE, inline))
 			b.write(ours, MSG_OOB, "abc!")
 			ready := []unix.PollFd{{Fd: int32(kernel), Events: unix.POLLPRI}}
-			if n, err := unix.Poll(ready, 10_000); n != 1 || err != nil {
+			n, err := unix.Poll(ready, 10_000)
+			for err == unix.EINTR {
+				n, err = unix.Poll(ready, 10_000)
+			}
+			if n != 1 || err != nil {
 				b.Fatalf("no urgent data: %d, %v", n, err)
 			}
 			atMark(b, kernel, 0)
@@ -252,9 +262,16 @@ func TestFastOpenWithKernel(t *testing.T) {
 		b.must(err)
 		for _, fast := range []bool{false, true, true} {
 			kernel := b.kernelSocket()
-			b.must(unix.Sendto(kernel, []byte("ask"), unix.MSG_FASTOPEN, sockaddr(b.ours, name.Port())))
+			// To wait would be to be interrupted, with the text on its way or not.
+			err := unix.Sendto(kernel, []byte("ask"), unix.MSG_FASTOPEN|unix.MSG_DONTWAIT, sockaddr(b.ours, name.Port()))
+			if want := map[bool]error{false: unix.EINPROGRESS, true: nil}[fast]; err != want {
+				b.Fatalf("the kernel opens with text: %v, want %v", err, want)
+			}
 			ours, _, err := b.table.Accept(l)
 			b.must(err)
+			if !fast {
+				b.must(unix.Sendto(kernel, []byte("ask"), 0, nil))
+			}
 			b.read(ours, 0, "ask")
 			b.write(ours, 0, "answer")
 			b.kernelRead(kernel, 0, "answer")
