@@ -104,7 +104,7 @@ func (s *shard) fireConnLocked(c *TCPConn, now tcp.Time) {
 	}
 	if w := c.waiters; w != nil {
 		read := w.readers > 0 && passed(c.readDeadline, now)
-		write := w.writers > 0 && passed(c.writeDeadline, now)
+		write := w.writers > 0 && (passed(c.writeDeadline, now) || c.bits&awaitsAck != 0)
 		if read || write {
 			s.wakeLocked(c, read, write)
 		}

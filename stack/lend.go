@@ -13,6 +13,9 @@ const (
 	lendLeast = 32 << 10
 	// lendMost is how many go at once: so many should be in the cache still when they are copied.
 	lendMost = 256 << 10
+	// lendWaitFrom is how many large Writes must be in progress for each to wait for its acknowledgment in place of
+	// copying: the device has enough to do meanwhile. Fewer would let it run dry.
+	lendWaitFrom = 3
 )
 
 // lendLocked transmits the front of p, as much as may leave now, and returns how much that is: 0 where p has to go
@@ -38,9 +41,28 @@ func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now tcp.Time) int {
 		q.drain(true)
 	}
 	s.lock()
+	if s.layer.bulk.Load() >= lendWaitFrom && c.tcp.Prompt() {
+		s.waitAckLocked(c, loan.Buffer())
+	}
 	c.tcp.Keep(loan.Buffer())
 	s.unlock()
 	loan.Await()
 	s.lock()
 	return n
+}
+
+// waitAckLocked waits until the peer has acknowledged most of what was lent; a peer may take its time over the rest,
+// hoping for more to acknowledge with it. It gives up when it is woken in vain: by a timer, since the acknowledgment is
+// late; by the end of the connection; by a deadline.
+func (s *shard) waitAckLocked(c *TCPConn, lent *link.Buffer) {
+	for left := c.tcp.Lent(lent); left >= lendLeast; {
+		c.bits |= awaitsAck
+		s.waitWriteLocked(c, s.layer.host.clock.now())
+		c.bits &^= awaitsAck
+		now := c.tcp.Lent(lent)
+		if now == left {
+			return
+		}
+		left = now
+	}
 }

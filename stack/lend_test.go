@@ -19,6 +19,7 @@ type spy struct {
 	memory []byte
 	seen   atomic.Int64
 	gate   atomic.Pointer[chan struct{}]
+	lose   atomic.Bool // whatever is written
 }
 
 func (d *spy) Write(frames []link.Frame) (int, error) {
@@ -34,6 +35,9 @@ func (d *spy) Write(frames []link.Frame) (int, error) {
 	}
 	if g := d.gate.Load(); g != nil && found {
 		<-*g
+	}
+	if d.lose.Load() {
+		return len(frames), nil
 	}
 	return d.Device.Write(frames)
 }
@@ -171,4 +175,87 @@ func TestLentFramesThatAreKept(t *testing.T) {
 		t.Error("no headroom")
 	}
 	f.Release()
+}
+
+func TestWritesThatWaitForTheirAcknowledgment(t *testing.T) {
+	const size, oneWay = 40_000, 50 * time.Microsecond
+	// begin begins a Write of size octets on client while two others are in progress. before is called right before.
+	begin := func(n *network, before func(d *spy, client *TCPConn)) (client *TCPConn, result chan error) {
+		p := make([]byte, size)
+		d, client, server := spied(n, p)
+		go func() {
+			for err := error(nil); err == nil; {
+				_, err = server.Read(make([]byte, size))
+			}
+		}()
+		l := n.listen(n.b, 81, 2)
+		for range 2 {
+			c := n.dial(81)
+			n.must(c.WaitConnect())
+			_, err := l.Accept() // and nobody reads
+			n.must(err)
+			go func() { _ = writeAll(c, make([]byte, 64<<20)) }()
+		}
+		for range 8 {
+			n.must(writeAll(client, p)) // opens cwnd
+		}
+		time.Sleep(100 * time.Millisecond)
+		before(d, client)
+		result = make(chan error, 1)
+		go func() { result <- writeAll(client, p) }()
+		settle()
+		return client, result
+	}
+	returned := func(n *network, result chan error, want bool, when string) {
+		n.Helper()
+		settle()
+		if got := len(result) > 0; got != want {
+			n.Errorf("Write has returned %s: %v, want %v", when, got, want)
+		}
+	}
+	loses := func(d *spy, _ *TCPConn) { d.lose.Store(true) }
+	cfg := sim.Config{Delay: oneWay, Offload: true}
+	inNetwork(t, "return when it is there", cfg, func(n *network) {
+		client, result := begin(n, func(*spy, *TCPConn) {})
+		time.Sleep(2*oneWay - 1)
+		returned(n, result, false, "before a round-trip time has passed")
+		time.Sleep(1)
+		returned(n, result, true, "with the acknowledgment")
+		n.must(<-result)
+		if i := client.Info(); i.Queued >= lendLeast {
+			n.Errorf("%d octets were copied", i.Queued)
+		}
+	})
+	inNetwork(t, "or is late, and keep what they lent", cfg, func(n *network) {
+		var lossy *spy
+		client, result := begin(n, func(d *spy, c *TCPConn) { lossy = d; loses(d, c) })
+		returned(n, result, false, "at once")
+		time.Sleep(time.Second)
+		returned(n, result, true, "after a second without an acknowledgment")
+		n.must(<-result)
+		lossy.lose.Store(false)
+		time.Sleep(2 * time.Second)
+		if i := client.Info(); i.Queued != 0 {
+			n.Errorf("%d octets are unacknowledged: they have not been sent again", i.Queued)
+		}
+	})
+	inNetwork(t, "or the deadline passes", cfg, func(n *network) {
+		_, result := begin(n, func(d *spy, client *TCPConn) {
+			loses(d, client)
+			n.must(client.SetWriteDeadline(time.Now().Add(oneWay)))
+		})
+		time.Sleep(oneWay)
+		returned(n, result, true, "at its deadline")
+		n.must(<-result) // all was taken
+	})
+	inNetwork(t, "or the connection ends", cfg, func(n *network) {
+		client, result := begin(n, loses)
+		client.Abort()
+		returned(n, result, true, "after Abort")
+	})
+	inNetwork(t, "only from a peer who is near", sim.Config{Delay: 2 * time.Millisecond, Offload: true}, func(n *network) {
+		_, result := begin(n, func(*spy, *TCPConn) {})
+		returned(n, result, true, "at once")
+		n.must(<-result)
+	})
 }

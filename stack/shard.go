@@ -41,6 +41,7 @@ type tcpLayer struct {
 	step               int64         // by how much env.Buffered must have changed to be told
 	inBurst            atomic.Int32  // receive bursts in progress
 	burstAt            atomic.Int64  // when the last one began
+	bulk               atomic.Int32  // how many large Writes are in progress
 	parked             atomic.Uint32 // how often a reader or a writer has begun to wait
 	closed             atomic.Bool
 	malformed          atomic.Uint64

@@ -58,6 +58,7 @@ const (
 	held                           // what it has to send waits for the end of the burst
 	asked                          // its SYN asks for Fast Open, and the answer has not come
 	waits                          // its SYN waits for the first Write
+	awaitsAck                      // a Write waits until what it lent is acknowledged
 )
 
 const (
@@ -120,7 +121,8 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 	}
 	const forReaders = tcp.Readable | tcp.Urgent | tcp.EnteredTimeWait | tcp.Gone
 	const forWriters = tcp.Connected | tcp.Writable | tcp.Drained | tcp.EnteredTimeWait | tcp.Gone
-	s.wakeLocked(c, events&forReaders != 0, events&forWriters != 0)
+	lender := c.bits&awaitsAck != 0 && events&tcp.Progress != 0
+	s.wakeLocked(c, events&forReaders != 0, events&forWriters != 0 || lender)
 	s.notifyLocked(c, edgesOf(events, moved))
 }
 

@@ -76,14 +76,23 @@ func (c *TCPConn) WriteMsg(bufs [][]byte, m WriteMode) (int, error) {
 }
 
 // write writes p and then rest.
-func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (n int, err error) {
+func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (int, error) {
 	total := len(p)
 	for _, b := range rest {
 		total += len(b)
 	}
 	s := c.shard
+	if !m.Try && total >= lendLeast {
+		s.layer.bulk.Add(1)
+		defer s.layer.bulk.Add(-1)
+	}
 	s.lock()
 	defer s.unlock()
+	return s.writeLocked(c, p, rest, total, m)
+}
+
+// writeLocked writes the total octets of p and then rest. It gives the lock back while it waits.
+func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m WriteMode) (n int, err error) {
 	mine := false // this call holds the bit writing
 	if c.bits&waits != 0 {
 		first := p

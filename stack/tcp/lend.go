@@ -1,7 +1,12 @@
 package tcp
 
+import "time"
+
 // lendSegments is the number of full segments below which Lend takes nothing.
 const lendSegments = 2
+
+// promptRTT is the round-trip time up to which it may pay to wait for an acknowledgment.
+const promptRTT = time.Millisecond
 
 // Lend puts the front of s into the send queue without a copy, as much of it as Output transmits at once, and returns
 // how many octets that is: 0 where less than two full segments may leave now, or something else is to be sent before.
@@ -50,6 +55,26 @@ func (c *Conn) Keep(owner Storage) {
 		c.tx.q.keep(owner, c.env.Alloc)
 		c.chargeSend()
 	}
+}
+
+// Lent returns how many octets of a span that was lent the peer has not acknowledged.
+func (c *Conn) Lent(owner Storage) int {
+	if c.tx == nil {
+		return 0
+	}
+	return c.tx.q.lent(owner)
+}
+
+// Prompt says whether the peer is so near that an acknowledgment of what was just sent is a matter of microseconds.
+func (c *Conn) Prompt() bool { return c.minRTT > 0 && micros(c.minRTT) <= promptRTT && c.ca == caOpen }
+
+// lent returns how many octets of the last chunk are unacknowledged, if it refers to owner.
+func (q *sendQueue) lent(owner Storage) int {
+	last := len(q.chunks) - 1
+	if last < q.head || q.chunks[last].span.Owner != owner {
+		return 0
+	}
+	return int(q.end.Distance(maxSeq(q.first, q.chunks[last].seq)))
 }
 
 // keep replaces the last chunk by a copy, if it refers to owner.
