@@ -36,6 +36,9 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 		}
 		return nil
 	}
+	if inProgress == syscall.EINPROGRESS && s.neverWaits() {
+		return inProgress // however quick the answer: the next call tells it
+	}
 	err = s.awaitConnect(c)
 	if pending(err) {
 		return inProgress
@@ -85,12 +88,18 @@ func pending(err error) bool {
 	return err == syscall.EINPROGRESS || err == syscall.EALREADY || err == syscall.EAGAIN
 }
 
+// neverWaits says that a call on the socket that sends, or connects, does not wait.
+func (s *socket) neverWaits() bool {
+	limits := s.timeouts.Load()
+	return s.nonblock.Load() || limits != nil && limits.send.never()
+}
+
 // awaitConnect waits for the handshake as long as the socket says.
 func (s *socket) awaitConnect(c *stack.TCPConn) error {
-	limits := s.timeouts.Load()
-	if s.nonblock.Load() || limits != nil && limits.send.never() {
+	if s.neverWaits() {
 		return c.Connected()
 	}
+	limits := s.timeouts.Load()
 	if limits == nil {
 		err := c.WaitConnect()
 		limits = s.timeouts.Load()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -46,6 +48,24 @@ func TestConnect(t *testing.T) {
 		w.settle()
 		w.is(w.a.Connect(c, at(80)), nil)
 		w.is(w.a.Connect(c, at(80)), syscall.EISCONN)
+	})
+	inWorld(t, "E-CON-3 non-blocking connect: EINPROGRESS, however quick the answer", sim.Config{}, func(t *testing.T, w *world) {
+		w.listen(80, 10)
+		h, err := stack.New(stack.Config{})
+		w.is(err, nil)
+		defer h.Close()
+		w.is(h.Attach(lateWrite{w.segment.Port()}, stack.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.3/24")}}), nil)
+		table := New(h)
+		for _, typ := range []int{0, SOCK_NONBLOCK} { // the first one asks for the neighbour
+			c := w.socket(table, typ)
+			if typ == 0 {
+				w.is(table.Connect(c, at(80)), nil)
+				continue
+			}
+			w.is(table.Connect(c, at(80)), syscall.EINPROGRESS)
+			w.is(table.Connect(c, at(80)), nil)
+			w.is(table.Connect(c, at(80)), syscall.EISCONN)
+		}
 	})
 	inWorld(t, "refused non-blocking connect tells SO_ERROR once", sim.Config{Delay: ms}, func(t *testing.T, w *world) {
 		c := w.socket(w.a, SOCK_NONBLOCK)
@@ -181,4 +201,13 @@ func dropTCP(_ *sim.Port, f []byte) sim.Verdict {
 		return sim.Drop
 	}
 	return sim.Pass
+}
+
+// lateWrite is a device whose Write returns when what it wrote has been answered.
+type lateWrite struct{ link.Device }
+
+func (d lateWrite) Write(frames []link.Frame) (int, error) {
+	n, err := d.Device.Write(frames)
+	time.Sleep(ms)
+	return n, err
 }

@@ -64,8 +64,7 @@ func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, erro
 	case c == nil:
 		return 0, err
 	}
-	l := s.timeouts.Load()
-	if s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.send.never() {
+	if flags&MSG_DONTWAIT != 0 || s.neverWaits() {
 		if !c.Waits() {
 			return 0, inProgress
 		}
