@@ -69,7 +69,7 @@ var sequences = []scenario{
 	{name: "E-RW-9 MSG_DONTWAIT", calls: "pair; recv s 1 dontwait; send c x dontwait; await s in; recv s 1 dontwait; recv s 1 dontwait"},
 	{name: "E-RW-9 MSG_MORE", calls: "pair; send c ab more; ioctl c outq; send c cd; await s in; recv s 4 waitall"},
 	{name: "MSG_EOR and MSG_NOSIGNAL", calls: "pair; send c x eor; send c y nosignal; recv s 2 waitall"},
-	{name: "E-RW-8 write until it is full", calls: "pair; fill c; poll c; drain s; await c out; send c x dontwait"},
+	{name: "E-RW-8 write until it is full", calls: "pair; fill c; poll c; drain s c; send c x dontwait"},
 	{name: "SO_RCVTIMEO", calls: "pair; rcvtimeo s 20; recv s 1; read s 1; rcvtimeo l 20; x = accept l"},
 	{name: "SO_SNDTIMEO", calls: "pair; sndtimeo c 20; send c x; recv s 1; sndtimeo l 20; a = socket; sndtimeo a 20; send a x"},
 	{name: "SO_RCVLOWAT and poll", calls: "pair; set s rcvlowat 4; get s rcvlowat; send c abc; rcvtimeo s 30; recv s 9; send c abc; send c d; await s in; recv s 9"},

@@ -220,8 +220,8 @@ func (l *lab) send(n int) *lab {
 
 // read reads all that waits.
 func (l *lab) read() string {
-	var b [1 << 20]byte
-	return string(b[:l.conn.Receive(b[:], l.now)])
+	b := make([]byte, l.conn.Readable())
+	return string(b[:l.conn.Receive(b, l.now)])
 }
 
 // in each closing state, by the shortest way there.
