@@ -340,6 +340,14 @@ func (r *run) inquire(call string, fd int, args []string) string {
 			_, _, _ = r.poll(-1, 0, 1)
 		}
 		return "never"
+	case "acked": // until the peer has acknowledged everything
+		for range 2000 {
+			if n, err := r.ioctl(fd, SIOCOUTQ); n == 0 || err != nil {
+				return errnoName(err)
+			}
+			_, _, _ = r.poll(-1, 0, 1)
+		}
+		return "never"
 	case "name":
 		return place(r.name(fd))
 	case "peer":

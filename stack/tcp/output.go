@@ -41,7 +41,7 @@ func (c *Conn) output(now Time, early bool) {
 func (c *Conn) finPending() bool { return c.has(flagFINQueued) && !c.has(flagFINSent) }
 
 // ackDue says whether an acknowledgment must leave now: one is asked for, or two full segments' worth of
-// text is unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2).
+// text is unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2). One that is wanted soon waits for a burst's end.
 func (c *Conn) ackDue(early bool) bool {
 	if c.has(flagACKNow) || !early && c.has(flagACKSoon) {
 		return true

@@ -405,6 +405,29 @@ func TestAcknowledgments(t *testing.T) {
 			}
 		}
 	})
+	t.Run("SHLD-19 more than one full segment is acknowledged when the burst ends, before a tail loss probe asks", func(t *testing.T) {
+		l := quiet(t)
+		l.conn.rmss = 1460
+		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 1460}).want()
+		l.raw(seg{flags: ACK | PSH, seq: 1461, ack: 1, n: 10})
+		if !l.conn.OutputEarly(l.now) {
+			t.Error("no ACK is held")
+		}
+		l.want()
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK, seq: 1, ack: 1471})
+	})
+	t.Run("SHLD-19 what a device has put together shows no segment larger than one with timestamps can be", func(t *testing.T) {
+		l := sacking(t)
+		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 3 * 1448, win: 500, tsval: 1001})
+		if l.conn.rmss != 1448 {
+			t.Errorf("RMSS %d, want 1448", l.conn.rmss)
+		}
+		l = quiet(t).in(seg{flags: ACK, seq: 1, ack: 1, n: 3 * 1460})
+		if l.conn.rmss != 1460 {
+			t.Errorf("without them: RMSS %d, want 1460", l.conn.rmss)
+		}
+	})
 	t.Run("an eager ACK waits for the end of the burst, one that a gap asks for does not", func(t *testing.T) {
 		l := established(t)
 		l.raw(seg{flags: ACK | PSH, seq: 1, ack: 1, n: 10})

@@ -67,7 +67,7 @@ func (c *Conn) trim(seg *Segment) (fin bool) {
 // takeText takes text that stands at RCV.NXT, and what it brings into order.
 func (c *Conn) takeText(seg *Segment, now Time) {
 	c.env.Counters.OctetsIn += uint64(seg.TextLen)
-	if n := min(seg.TextLen, uint32(c.advertised)); n > uint32(c.rmss) {
+	if n := min(seg.TextLen, c.largestSegment()); n > uint32(c.rmss) {
 		c.rmss = uint16(n)
 	}
 	keep := !c.has(flagReadShut)
@@ -80,6 +80,10 @@ func (c *Conn) takeText(seg *Segment, now Time) {
 		c.rcv.nxt = c.rx.ooo.take(c.rcv.nxt, c.rx, keep)
 		c.set(flagACKNow) // RFC 5681 4.2: a gap is filled
 	}
+	if c.rcv.nxt.Distance(c.rcv.acked) > uint32(c.rmss) {
+		// More than a segment: its sender has a tail loss probe for what is not acknowledged soon (RFC 8985 7.2).
+		c.set(flagACKSoon)
+	}
 	if c.quick > 0 && !c.has(flagInteractive) {
 		c.quick--
 		c.set(flagACKSoon)
@@ -91,6 +95,15 @@ func (c *Conn) takeText(seg *Segment, now Time) {
 		c.timers[timerACK] = now.Add(c.env.Config.DelayedACK)
 	}
 	c.dropReceiver()
+}
+
+// largestSegment returns the most text that one segment of the peer's may carry. What is longer is several that a device
+// has put together.
+func (c *Conn) largestSegment() uint32 {
+	if c.has(flagTimestamps) {
+		return uint32(max(c.advertised, timestampLen) - timestampLen)
+	}
+	return uint32(c.advertised)
 }
 
 // keepOutOfOrder keeps text ahead of a gap and asks for an acknowledgment at once (RFC 5681 4.2).
