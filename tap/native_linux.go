@@ -26,6 +26,17 @@ const (
 	colourStep = 128
 )
 
+// firstOf returns the least place in its buffer of a frame with headroom whose text, if it is a TCP segment over IPv4
+// with timestamps and no other option, as those of a bulk transfer are, begins at a multiple of 8. Where it does not,
+// to copy it into the buffer of a Read takes a third longer.
+func firstOf(kind link.Kind) int {
+	headers := 20 + 20 + 12
+	if kind == link.Ethernet {
+		headers += 14
+	}
+	return (link.Headroom+headers+7)&^7 - headers
+}
+
 // native is a queue of the Linux TUN driver: a non-blocking descriptor in the runtime's poller.
 //
 // Frames cross in batches by io_uring where the system allows it; elsewhere one frame is one read(2), write(2)
@@ -36,6 +47,8 @@ type native struct {
 	file *os.File
 	conn syscall.RawConn
 	vnet int // octets of the virtio header: vnetLen or 0
+	// first is where the frame of colour 0 begins in its buffer.
+	first int
 	counters
 
 	closing  sync.Once
@@ -85,7 +98,7 @@ func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, er
 	if err != nil {
 		return nil, err
 	}
-	q := &native{info: info, file: file, conn: conn, vnet: vnet}
+	q := &native{info: info, file: file, conn: conn, vnet: vnet, first: firstOf(info.Kind)}
 	q.reader.ready = q.readReady
 	q.writer.ready = q.writeReady
 	if rings {
@@ -146,7 +159,7 @@ func (q *native) readAll(fd uintptr) bool {
 	for r.n < len(r.frames) && r.octets < burstOctets {
 		if r.spare == nil {
 			r.spare = link.NewBuffer(link.MaxBuffer)
-			r.start = link.Headroom + r.colour*colourStep
+			r.start = q.first + r.colour*colourStep
 		}
 		room := r.spare.Bytes()[r.start-q.vnet:]
 		// Nothing here can sleep, so the scheduler need not be told that a system call begins.
@@ -190,11 +203,11 @@ func (q *native) receive(b *link.Buffer, start, n int) (taken bool) {
 		return false
 	}
 	r.colour = (r.colour + 1) % colours
-	if taken = link.Headroom+size > copyBelow; taken {
+	if taken = q.first+size > copyBelow; taken {
 		f.Set(b, start, start+size)
 	} else {
-		small := link.NewBuffer(link.Headroom + size)
-		at := link.Headroom + min(r.colour*colourStep, small.Cap()-link.Headroom-size)
+		small := link.NewBuffer(q.first + size)
+		at := q.first + min(r.colour*colourStep, small.Cap()-q.first-size)
 		copy(small.Bytes()[at:], room[q.vnet:n])
 		f.Set(small, at, at+size)
 	}
