@@ -188,6 +188,9 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 // receive starts the interface's receive loops.
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
+		if dev, ok := q.dev.(link.Glancer); ok {
+			q.glance = glance{Glancer: dev, receiver: newReceiver(ifc, q)}
+		}
 		newReceiver(ifc, q).start()
 	}
 }

@@ -40,8 +40,13 @@ func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now tcp.Time) int {
 	for _, q := range c.route.iface.queues {
 		q.drain(true)
 	}
+	wait := s.layer.bulk.Load() >= lendWaitFrom
+	if !wait {
+		// A near peer's acknowledgments are here already: what they cover needs no copy.
+		c.route.iface.glance()
+	}
 	s.lock()
-	if s.layer.bulk.Load() >= lendWaitFrom && c.tcp.Prompt() {
+	if wait && c.tcp.Prompt() {
 		s.waitAckLocked(c, loan.Buffer())
 	}
 	c.tcp.Keep(loan.Buffer())

@@ -104,7 +104,7 @@ func (rc *receiver) run() {
 func (rc *receiver) takeTurn(spare *wakeList) {
 	wakes := &rc.segments.wakes
 	for {
-		n, err := rc.queue.dev.Read(rc.frames[:rc.room])
+		n, err := rc.queue.read(rc.frames[:rc.room])
 		if err != nil {
 			close(rc.turn)
 			return
@@ -113,6 +113,7 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 		rc.now = rc.host.clock.now()
 		parked := rc.host.tcp.beginBurst(rc.now)
 		rc.burst(rc.frames[:n])
+		rc.queue.readDone()
 		woken := len(wakes.conds)
 		if woken >= turnFrom {
 			rc.parked, rc.woken = parked, woken

@@ -15,6 +15,7 @@ const maxQueuedFrames = 16384
 // so frames leave in the order in which they were put.
 type txQueue struct {
 	dev    link.Device
+	glance glance // zero where the device is no link.Glancer
 	iface  *iface
 	queued atomic.Int32 // len(pending), to look at without the lock
 

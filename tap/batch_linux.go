@@ -54,17 +54,6 @@ func (q *native) useRings() {
 	q.reader.ring, q.writer.ring = r, w
 }
 
-// closeRings gives the rings back, under the locks of both sides.
-func (q *native) closeRings() {
-	if q.reader.ring != nil {
-		q.dropReadRing()
-	}
-	if w := q.writer.ring; w != nil {
-		w.close()
-		q.writer.ring = nil
-	}
-}
-
 // dropReadRing gives the ring of the reading side back: the queue is closed, or the driver of this kernel (before
 // 6.4) cannot be asked not to wait.
 func (q *native) dropReadRing() {

@@ -14,29 +14,6 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// copyBelow is the size in octets of a buffer up to which a received frame is copied out of the read buffer
-// in place of being handed over in it: a copy costs some tens of nanoseconds, the next read finds its buffer
-// in the cache, and a frame that the stack keeps pins a small buffer and not one of 72 KB.
-const copyBelow = 2048
-
-// colours is the number of places, colourStep octets apart, that frames begin at in their buffers. Buffers are
-// aligned to their size, so without that the headers of a batch would compete for the same few cache sets.
-const (
-	colours    = 8
-	colourStep = 128
-)
-
-// firstOf returns the least place in its buffer of a frame with headroom whose text, if it is a TCP segment over IPv4
-// with timestamps and no other option, as those of a bulk transfer are, begins at a multiple of 8. Where it does not,
-// to copy it into the buffer of a Read takes a third longer.
-func firstOf(kind link.Kind) int {
-	headers := 20 + 20 + 12
-	if kind == link.Ethernet {
-		headers += 14
-	}
-	return (link.Headroom+headers+7)&^7 - headers
-}
-
 // native is a queue of the Linux TUN driver: a non-blocking descriptor in the runtime's poller.
 //
 // Frames cross in batches by io_uring where the system allows it; elsewhere one frame is one read(2), write(2)
@@ -59,22 +36,6 @@ type native struct {
 	writer nativeWriter
 	// steering is nil where frames stay on the processor that writes them. It is the writer's.
 	steering *steering
-}
-
-// nativeReader is what a Read works with. The lock is held throughout, so that Close can wait for it.
-type nativeReader struct {
-	sync.Mutex
-	ready  func(fd uintptr) bool // native.readReady, made once because a method value allocates
-	frames []link.Frame
-	n      int
-	octets uint64
-	err    error
-	spare  *link.Buffer // what the next read goes to, kept from call to call
-	start  int          // where the frame begins in spare
-	colour int
-	spin   spin
-	out    uint64      // octets written in all when frames were last found
-	ring   *ringReader // nil where there is no io_uring
 }
 
 // nativeWriter is what a Write works with, under its lock.
@@ -100,6 +61,7 @@ func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, er
 	}
 	q := &native{info: info, file: file, conn: conn, vnet: vnet, first: firstOf(info.Kind)}
 	q.reader.ready = q.readReady
+	q.reader.glance = func(fd uintptr) { q.readAll(fd) }
 	q.writer.ready = q.writeReady
 	if rings {
 		q.useRings()
@@ -109,112 +71,6 @@ func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, er
 
 // Info describes the device that the queue belongs to.
 func (q *native) Info() link.Info { return q.info }
-
-// Read reads frames as link.Device says.
-func (q *native) Read(frames []link.Frame) (int, error) {
-	if len(frames) == 0 {
-		return 0, nil
-	}
-	r := &q.reader
-	r.Lock()
-	defer r.Unlock()
-	r.frames, r.n, r.octets, r.err = frames, 0, 0, nil
-	err := q.conn.Read(r.ready)
-	r.frames = nil
-	q.in.frames.Add(uint64(r.n))
-	q.in.octets.Add(r.octets)
-	switch {
-	case r.n > 0:
-		return r.n, nil
-	case q.closed.Load():
-		return 0, link.ErrClosed
-	case err == nil:
-		err = r.err
-	}
-	return 0, q.gone(err)
-}
-
-// readReady reads until there is no frame or no room left. It reports false, so that the poller waits, if
-// there was no frame at all and none is to be expected soon.
-func (q *native) readReady(fd uintptr) bool {
-	r := &q.reader
-	for !q.readAll(fd) {
-		if q.closed.Load() || !r.spin.again(time.Now) {
-			return false
-		}
-		pause()
-	}
-	out := q.out.octets.Load()
-	r.spin.found(r.octets+out-r.out, time.Now)
-	r.out = out
-	return true
-}
-
-// readAll reads until there is no frame or no room left. It reports false if there was no frame at all.
-func (q *native) readAll(fd uintptr) bool {
-	r := &q.reader
-	if r.ring != nil {
-		return q.readRing(fd)
-	}
-	for r.n < len(r.frames) && r.octets < burstOctets {
-		if r.spare == nil {
-			r.spare = link.NewBuffer(link.MaxBuffer)
-			r.start = q.first + r.colour*colourStep
-		}
-		room := r.spare.Bytes()[r.start-q.vnet:]
-		// Nothing here can sleep, so the scheduler need not be told that a system call begins.
-		n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
-		switch errno {
-		case 0:
-			if q.receive(r.spare, r.start, int(n)) {
-				r.spare = nil
-			}
-		case unix.EAGAIN:
-			return r.n > 0
-		case unix.EINTR:
-		default:
-			r.err = errno
-			return true
-		}
-	}
-	return true
-}
-
-// receive makes the n octets that were read into b, virtio header first and the frame at start, the next
-// frame of the batch, or drops them. It says whether the frame took b over.
-func (q *native) receive(b *link.Buffer, start, n int) (taken bool) {
-	r := &q.reader
-	room := b.Bytes()[start-q.vnet:]
-	size := n - q.vnet
-	switch {
-	case n == len(room):
-		// The kernel cuts without a word what does not fit.
-		q.in.truncated.Add(1)
-		return false
-	case size <= 0:
-		q.in.malformed.Add(1)
-		return false
-	}
-	f := &r.frames[r.n]
-	if q.vnet == 0 {
-		f.Meta = link.Meta{}
-	} else if !getVnet(room, room[q.vnet:n], &f.Meta) {
-		q.in.malformed.Add(1)
-		return false
-	}
-	r.colour = (r.colour + 1) % colours
-	if taken = q.first+size > copyBelow; taken {
-		f.Set(b, start, start+size)
-	} else {
-		small := link.NewBuffer(q.first + size)
-		at := q.first + min(r.colour*colourStep, small.Cap()-q.first-size)
-		copy(small.Bytes()[at:], room[q.vnet:n])
-		f.Set(small, at, at+size)
-	}
-	r.n++
-	r.octets += uint64(size)
-	return taken
-}
 
 // Write writes frames as link.Device says.
 func (q *native) Write(frames []link.Frame) (int, error) {
@@ -377,19 +233,38 @@ func (q *native) Close() error {
 	q.closing.Do(func() {
 		q.closed.Store(true)
 		q.closeErr = q.file.Close()
-		q.writer.Lock()
-		defer q.writer.Unlock()
-		q.reader.Lock()
-		defer q.reader.Unlock()
-		if q.steering != nil {
-			q.steering.close()
-			q.steering = nil
-		}
-		if q.reader.spare != nil {
-			q.reader.spare.Release()
-			q.reader.spare = nil
-		}
-		q.closeRings()
+		// One after the other: who has read may be writing before it is done.
+		q.endWriting()
+		q.endReading()
 	})
 	return q.closeErr
+}
+
+// endWriting gives back what the writing side has.
+func (q *native) endWriting() {
+	w := &q.writer
+	w.Lock()
+	defer w.Unlock()
+	if q.steering != nil {
+		q.steering.close()
+		q.steering = nil
+	}
+	if w.ring != nil {
+		w.ring.close()
+		w.ring = nil
+	}
+}
+
+// endReading gives back what the reading side has.
+func (q *native) endReading() {
+	r := &q.reader
+	r.Lock()
+	defer r.Unlock()
+	if r.spare != nil {
+		r.spare.Release()
+		r.spare = nil
+	}
+	if r.ring != nil {
+		q.dropReadRing()
+	}
 }

@@ -72,6 +72,19 @@ type Device interface {
 	Close() error
 }
 
+// Glancer is a Device that two may read: one who waits for frames, and others who take what is there. Whoever gets
+// frames has taken them in before anybody gets those behind them, so that they stay in order.
+type Glancer interface {
+	Device
+	// ReadHeld is Read. If it returns frames, nobody else gets any until ReadDone.
+	ReadHeld(frames []Frame) (int, error)
+	// TryRead is ReadHeld that does not wait: it returns 0 if there are no frames, or somebody has some and has not
+	// called ReadDone. It leaves errors to ReadHeld. It may be called while ReadHeld waits.
+	TryRead(frames []Frame) int
+	// ReadDone follows a ReadHeld or TryRead that has returned frames, once they are taken in.
+	ReadDone()
+}
+
 // MultiQueue is a Device of several queues. Each queue is a Device of its own with the same Info; closing
 // the parent closes them all. The network chooses the queue by flow.
 type MultiQueue interface {
