@@ -189,7 +189,7 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
 		if dev, ok := q.dev.(link.Glancer); ok {
-			q.glance = glance{Glancer: dev, receiver: newReceiver(ifc, q)}
+			q.glance = glance{dev: dev, receiver: newReceiver(ifc, q)}
 		}
 		newReceiver(ifc, q).start()
 	}

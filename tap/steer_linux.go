@@ -1,11 +1,9 @@
 package tap
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -212,14 +210,22 @@ func (s *steering) weigh() (stays bool) {
 // frameCost returns what a frame has cost in the window. The calls in which it cost the most are left out: another
 // process may have interrupted them.
 func (s *steering) frameCost() time.Duration {
-	slices.SortFunc(s.costs, func(a, b writeCost) int {
-		return cmp.Compare(a.took*time.Duration(b.frames), b.took*time.Duration(a.frames))
-	})
+	// So few are in order soon, and a sort of package slices for them alone would be 10 KB of every program.
+	for i := range s.costs {
+		for ; i > 0 && s.costs[i].less(s.costs[i-1]); i-- {
+			s.costs[i], s.costs[i-1] = s.costs[i-1], s.costs[i]
+		}
+	}
 	var sum writeCost
 	for _, c := range s.costs[:len(s.costs)*3/4] {
 		sum.took, sum.frames = sum.took+c.took, sum.frames+c.frames
 	}
 	return max(sum.took/time.Duration(max(sum.frames, 1)), 1)
+}
+
+// less says whether a frame cost less in c than in d.
+func (c writeCost) less(d writeCost) bool {
+	return c.took*time.Duration(d.frames) < d.took*time.Duration(c.frames)
 }
 
 // recent is the last few measurements of something.
@@ -235,10 +241,14 @@ func (r *recent) add(d time.Duration) {
 
 // typical returns their median, of two the lower one, and zero of none: one alone that is out of the way decides nothing.
 func (r *recent) typical() time.Duration {
-	sorted := r.last
-	n := min(r.n, len(sorted))
-	slices.Sort(sorted[:n])
-	return sorted[max(n-1, 0)/2]
+	switch a, b, c := r.last[0], r.last[1], r.last[2]; r.n {
+	case 0, 1:
+		return a
+	case 2:
+		return min(a, b)
+	default:
+		return max(min(a, b), min(max(a, b), c))
+	}
 }
 
 // set hands frames to cpu; below 0 it leaves them where they are written.
