@@ -51,14 +51,8 @@ type holder struct{ cmd *exec.Cmd }
 func startHolder(ctx context.Context, target string, conns int) (*holder, error) {
 	cmd := command(ctx, self, "hold-client", "-target", target, "-conns", strconv.Itoa(conns))
 	cmd.Stderr = os.Stderr
-	if _, err := cmd.StdinPipe(); err != nil { // it ends when that does
-		return nil, err
-	}
-	said, err := cmd.StdoutPipe()
+	_, said, err := startPiped(cmd)
 	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	if lines := bufio.NewScanner(said); !lines.Scan() {

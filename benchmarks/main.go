@@ -9,7 +9,8 @@
 //
 // It makes the network namespaces that it needs, as root or as an ordinary user who may open /dev/net/tun,
 // starts the same server on each, and measures them in turn from a process of its own, A B C A B C, so that what
-// disturbs the machine disturbs all. Each measurement has a server of its own, so that none disturbs another. It writes RESULTS.md, results.json and plots beside its source.
+// disturbs the machine disturbs all. Each measurement has a server of its own, so that none disturbs another. It
+// writes RESULTS.md, results.json and plots beside its source.
 package main
 
 import (

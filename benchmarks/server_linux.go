@@ -101,15 +101,8 @@ func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
 	}
 	cmd.Stderr = os.Stderr
 	cmd.Env = environment(how.procs)
-	gate, err := cmd.StdinPipe()
+	gate, said, err := startPiped(cmd)
 	if err != nil {
-		return nil, err
-	}
-	said, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	s := &server{target: how.at.Addr().String() + ":" + port, cmd: cmd, ended: make(chan struct{})}
@@ -128,6 +121,17 @@ func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
 	}
 	go func() { _ = s.wait(lines) }()
 	return s, nil
+}
+
+// startPiped starts a process and returns its standard input, at whose end a process of ours ends, and its output.
+func startPiped(cmd *exec.Cmd) (stdin io.WriteCloser, stdout io.ReadCloser, err error) {
+	if stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	if stdout, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	return stdin, stdout, cmd.Start()
 }
 
 // wait reads what the server goes on to say, so that it can, and waits for its end.

@@ -40,11 +40,7 @@ func (q *txQueue) takeAtOnce() {
 	if n == 0 {
 		return
 	}
-	host := q.iface.host
-	q.beginBurst()
-	rc.now = host.clock.now()
-	host.tcp.beginBurst(rc.now)
-	rc.burst(rc.frames[:n])
+	rc.beginBurst(n)
 	wakes := wakeLists.Get().(*wakeList)
 	*wakes, rc.segments.wakes = rc.segments.wakes, *wakes
 	dev.ReadDone()

@@ -109,10 +109,7 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 			close(rc.turn)
 			return
 		}
-		rc.queue.beginBurst()
-		rc.now = rc.host.clock.now()
-		parked := rc.host.tcp.beginBurst(rc.now)
-		rc.burst(rc.frames[:n])
+		parked := rc.beginBurst(n)
 		rc.queue.readDone()
 		woken := len(wakes.conds)
 		if woken >= turnFrom {
@@ -131,6 +128,15 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 		rc.host.tcp.awaitAnswers(parked, woken)
 		rc.endBurst()
 	}
+}
+
+// beginBurst takes the first n frames, which have just been read, as a burst. It returns what awaitAnswers wants to know.
+func (rc *receiver) beginBurst(n int) (parked uint32) {
+	rc.queue.beginBurst()
+	rc.now = rc.host.clock.now()
+	parked = rc.host.tcp.beginBurst(rc.now)
+	rc.burst(rc.frames[:n])
+	return parked
 }
 
 // endBurst transmits what the burst has held.

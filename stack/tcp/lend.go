@@ -79,19 +79,16 @@ func (q *sendQueue) lent(owner Storage) int {
 
 // keep replaces the last chunk by a copy, if it refers to owner.
 func (q *sendQueue) keep(owner Storage, alloc func(int) Span) {
-	last := len(q.chunks) - 1
-	if last < q.head || q.chunks[last].span.Owner != owner {
-		return
+	left := q.lent(owner)
+	if left == 0 {
+		return // all is acknowledged, and the chunk gone with it
 	}
-	lent := q.chunks[last]
+	last := len(q.chunks) - 1
+	lent := q.chunks[last].span
 	q.chunks[last] = chunk{}
 	q.chunks = q.chunks[:last]
-	q.storage -= lent.span.storage()
-	rest := lent.span.Data
-	if lent.seq.LessThan(q.first) {
-		rest = rest[q.first.Distance(lent.seq):]
-	}
-	q.end = q.end.Sub(uint32(len(rest)))
-	q.write(rest, alloc)
-	lent.span.release()
+	q.storage -= lent.storage()
+	q.end = q.end.Sub(uint32(left))
+	q.write(lent.Data[len(lent.Data)-left:], alloc)
+	lent.release()
 }
