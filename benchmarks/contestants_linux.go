@@ -19,6 +19,7 @@ import (
 type contestant struct {
 	name, about string
 	peer        bool // stands in a module of its own, which not everybody can fetch
+	base        bool // has the programs of another revision: see buildBase
 	// start starts the server of a turn on a network of its own.
 	start func(ctx context.Context, t *turn) (*server, error)
 }
@@ -38,16 +39,41 @@ var contestants = []*contestant{
 		peer: true, start: startGvisor("fdbased")},
 	{name: gvisorGSOName, about: "the same over an endpoint of ours that lets super-segments through in both directions, with SACK, RACK, CUBIC " +
 		"and buffers of up to 8 and 6 MiB, as its big users set them", peer: true, start: startGvisor("vnet")},
+	{name: baseName, about: "unet as of another revision, with programs built from its sources", base: true, start: startUnet},
 }
 
+// contestantNames are those that need no flag to take part.
 func contestantNames() (names []string) {
 	for _, c := range contestants {
-		names = append(names, c.name)
+		if !c.base {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }
 
+// stack returns the contestant's name for the programs that know but the stacks they are linked with.
+func (c *contestant) stack() string {
+	if c.base {
+		return unetName
+	}
+	return c.name
+}
+
 const port = "8080"
+
+// program returns the path of a program of the turn's contestant; empty is the one that has our roles.
+func (t *turn) program(name string) string {
+	switch {
+	case t.contestant.base && name == "":
+		return filepath.Join(baseDir(t.lab.dir), benchmarksProgram)
+	case t.contestant.base:
+		return filepath.Join(baseDir(t.lab.dir), name)
+	case name == "":
+		return self
+	}
+	return filepath.Join(t.lab.dir, name)
+}
 
 func startUnet(ctx context.Context, t *turn) (*server, error) {
 	kind := t.part.server
@@ -57,7 +83,7 @@ func startUnet(ctx context.Context, t *turn) (*server, error) {
 	if dir := t.options.profiles; dir != "" {
 		args = append(args, "-cpuprofile", filepath.Join(dir, t.profile()))
 	}
-	return t.lab.start(ctx, &launch{program: kind.program, args: args, procs: t.procs, at: at})
+	return t.lab.start(ctx, &launch{program: t.program(kind.program), args: args, procs: t.procs, at: at})
 }
 
 // profile returns the name of the file for a turn's profile. go tool pprof merges those of several rounds.
@@ -70,7 +96,7 @@ func startKernel(ctx context.Context, t *turn) (*server, error) {
 	client, at := t.lab.network()
 	name := fmt.Sprintf("veth%d", t.lab.nets)
 	args := slices.Concat(kind.args, kind.onKern, []string{"-listen", at.Addr().String() + ":" + port})
-	return t.lab.start(ctx, &launch{program: kind.program, args: args, procs: t.procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
+	return t.lab.start(ctx, &launch{program: t.program(kind.program), args: args, procs: t.procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
 		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "veth", PeerNamespace: netlink.NsPid(cmd.Process.Pid)}
@@ -92,7 +118,7 @@ func startGvisor(endpoint string) func(context.Context, *turn) (*server, error) 
 		client, at := t.lab.network()
 		name := fmt.Sprintf("gvisor%d", t.lab.nets)
 		args := slices.Concat(t.part.server.onPeer, []string{"-endpoint", endpoint, "-dev", name, "-addr", at.String(), "-port", port})
-		s, err := t.lab.start(ctx, &launch{program: gvisorProgram, args: args, procs: t.procs, at: at})
+		s, err := t.lab.start(ctx, &launch{program: t.program(gvisorProgram), args: args, procs: t.procs, at: at})
 		if err != nil {
 			return nil, err
 		}

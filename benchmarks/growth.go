@@ -14,7 +14,7 @@ var grown = part{
 	name: "growth", title: "Requests in one process over 64 connections beside idle ones, two hosts of unet over sim", rows: "idle connections",
 	unit: "requests/s", scale: 1, per: "request",
 	about:       "Idle connections are accepted, have sent nothing and send no keepalive; both their ends are in the process.",
-	contestants: []string{unetName},
+	contestants: []string{unetName, baseName},
 	points:      byEnds,
 	rounds:      fewOfMany,
 	measure:     func(ctx context.Context, t *turn) (Sample, error) { return t.process(ctx, atOnce, t.at.Conns) },

@@ -27,7 +27,7 @@ var inProcess = part{
 	name: "process", title: "Requests in one process, fasthttp, two hosts of unet over sim and the kernel over loopback", rows: "connections",
 	unit: "requests/s", scale: 1, per: "request", procs: true,
 	about:       "Allocations are those of client, server and, with unet, both stacks, for each request.",
-	contestants: []string{unetName, kernelName},
+	contestants: []string{unetName, kernelName, baseName},
 	points: func(*options) []point {
 		return []point{{Name: "1", Conns: 1}, {Name: "64", Conns: 64}, {Name: "256", Conns: 256}}
 	},
@@ -37,7 +37,7 @@ var inProcess = part{
 // process measures requests over conns connections beside idle ones, all in one process.
 func (t *turn) process(ctx context.Context, conns, idle int) (Sample, error) {
 	var r processResult
-	err := t.lab.client(ctx, t.procs, &r, "process", "-stack", t.contestant.name, "-conns", strconv.Itoa(conns),
+	err := role(ctx, t.program(""), t.procs, &r, "process", "-stack", t.contestant.stack(), "-conns", strconv.Itoa(conns),
 		"-idle", strconv.Itoa(idle), "-duration", t.options.Duration.String())
 	if err != nil {
 		return Sample{}, err

@@ -29,6 +29,8 @@ type lab struct {
 // prepared is what was found out before the namespace, where nothing can be fetched.
 type prepared struct {
 	Revision string
+	// Base is the revision of the contestant base, empty without it.
+	Base string
 	// Missing says what cannot be compared, and why.
 	Missing []string
 	// Wrk is the program's path, empty for the client of our own; WrkVersion is for people.

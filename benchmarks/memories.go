@@ -22,7 +22,7 @@ var memories = part{
 	about: "Both ends are in one process (the kernel's over loopback, with the dialling end in another) and nobody waits on them: no goroutine. " +
 		"For unet and gVisor it is heap in use; for the kernel its slab, that of the descriptors included, and the heap of package net. " +
 		"Resident is the growth of the process, halved as well; setup is the time for each connection.",
-	contestants: []string{unetName, kernelName, gvisorName},
+	contestants: []string{unetName, kernelName, gvisorName, baseName},
 	points: func(o *options) (points []point) {
 		for _, n := range o.Ends {
 			if n > 0 {
@@ -37,7 +37,7 @@ var memories = part{
 			return Sample{}, fmt.Errorf("%w: a process may have %d descriptors", errNotHere, descriptors()+spare)
 		}
 		var r memoryResult
-		args := []string{"-stack", t.contestant.name, "-conns", strconv.Itoa(t.at.Conns)}
+		args := []string{"-stack", t.contestant.stack(), "-conns", strconv.Itoa(t.at.Conns)}
 		var err error
 		if t.contestant.peer {
 			if t.at.Conns > 100_000 {
@@ -45,7 +45,7 @@ var memories = part{
 			}
 			err = t.lab.peer(ctx, &r, "-mode", "memory", "-conns", strconv.Itoa(t.at.Conns))
 		} else {
-			err = t.lab.client(ctx, 0, &r, append([]string{"memory"}, args...)...)
+			err = role(ctx, t.program(""), 0, &r, append([]string{"memory"}, args...)...)
 		}
 		if err != nil {
 			return Sample{}, err

@@ -23,6 +23,7 @@ type options struct {
 	Ends        []int  // idle connections, of memory and growth
 	Procs       []int  // GOMAXPROCS of servers; 0 for Go's own choice
 	Client      string // auto, wrk or builtin
+	Base        string // revision of the contestant base; empty for none
 	Short       bool
 	install     bool
 	profiles    string // folder; empty for none
@@ -40,6 +41,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	names := flags.String("parts", partNames(), "comma separated `parts` to measure")
 	who := flags.String("contestants", strings.Join(contestantNames(), ","), "comma separated `contestants`")
 	flags.IntVar(&o.Rounds, "rounds", 5, "`number` of rounds")
+	flags.StringVar(&o.Base, "base", "", "measure unet of another `revision` of this repository in turn with the rest, as contestant base")
 	flags.DurationVar(&o.Duration, "duration", 2*time.Second, "`time` for which each measurement lasts, without that which its server takes to start and to warm up; wrk takes whole seconds, rounded up")
 	conns := flags.String("conns", "1,8,64,256,1000,10000", "comma separated `numbers` of connections")
 	ends := flags.String("ends", "0,1000,10000,100000,1000000", "comma separated `numbers` of idle connections for memory and growth")
@@ -88,8 +90,13 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if o.Parts, err = chosen("parts", *names, partNames()); err != nil {
 		return nil, err
 	}
-	o.Contestants, err = chosen("contestants", *who, strings.Join(contestantNames(), ","))
-	return &o, err
+	if o.Contestants, err = chosen("contestants", *who, strings.Join(contestantNames(), ",")); err != nil {
+		return nil, err
+	}
+	if o.Base != "" && !slices.Contains(o.Contestants, baseName) {
+		o.Contestants = append(o.Contestants, baseName)
+	}
+	return &o, nil
 }
 
 // chosen splits a list whose elements must all stand in the list of.

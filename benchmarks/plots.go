@@ -9,7 +9,7 @@ import (
 )
 
 // colours of the contestants.
-var colours = map[string]string{unetName: "#0a7d4b", kernelName: "#3465a4", gvisorName: "#d9822b", gvisorGSOName: "#8f4fb3"}
+var colours = map[string]string{unetName: "#0a7d4b", kernelName: "#3465a4", gvisorName: "#d9822b", gvisorGSOName: "#8f4fb3", baseName: "#777777"}
 
 // A picture is a plot to be drawn of a part: a property of its samples.
 type picture struct {

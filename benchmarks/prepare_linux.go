@@ -25,7 +25,7 @@ const (
 const building = 5 * time.Minute
 
 // prepare builds the programs into dir, and writes there what it found out.
-func prepare(ctx context.Context, o *options, dir string) error {
+func prepare(ctx context.Context, o *options, dir string) (err error) {
 	var p prepared
 	if err := goBuild(ctx, "", "-o", filepath.Join(dir, httpProgram), module+"examples/http"); err != nil {
 		return err
@@ -40,6 +40,11 @@ func prepare(ctx context.Context, o *options, dir string) error {
 	if slices.ContainsFunc(contestants, func(c *contestant) bool { return c.peer && slices.Contains(o.Contestants, c.name) }) {
 		if err := buildPeers(ctx, o, dir); err != nil {
 			p.Missing = append(p.Missing, fmt.Sprintf("gVisor's netstack is not compared: %v", err))
+		}
+	}
+	if o.Base != "" {
+		if p.Base, err = buildBase(ctx, o, dir); err != nil {
+			return err
 		}
 	}
 	if err := p.findWrk(ctx, o); err != nil {

@@ -30,6 +30,7 @@ type report struct {
 	Go, FastHTTP        string
 	Client              string
 	Revision            string
+	Base                string `json:",omitzero"` // the revision of the contestant base
 	Missing             []string
 	Options             *options
 	CongestionOfKernels string
@@ -38,7 +39,7 @@ type report struct {
 
 func newReport(o *options, l *lab) *report {
 	r := &report{Time: time.Now().UTC().Truncate(time.Second), Command: o.command, CPUs: runtime.NumCPU(), Go: runtime.Version(),
-		Options: o, CongestionOfKernels: l.control, FastHTTP: l.fasthttp, Revision: l.Revision, Missing: l.Missing}
+		Options: o, CongestionOfKernels: l.control, FastHTTP: l.fasthttp, Revision: l.Revision, Base: l.Base, Missing: l.Missing}
 	r.Client = "built-in"
 	if l.Wrk != "" {
 		r.Client = l.WrkVersion + " for requests and connections, built-in for the rest"
@@ -146,6 +147,9 @@ func (r *report) head(w io.Writer) {
 	for _, c := range contestants {
 		if slices.ContainsFunc(r.Series, func(s Series) bool { return s.Contestant == c.name }) {
 			fmt.Fprintf(w, "- **%s**: %s.\n", c.name, c.about)
+			if c.base {
+				fmt.Fprintf(w, "  The revision is %s.\n", r.Base)
+			}
 		}
 	}
 	for _, line := range r.Missing {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ type server struct {
 
 // launch is what start needs to know.
 type launch struct {
-	program string // of the lab's folder; empty for ourselves
+	program string // path; empty for ourselves
 	args    []string
 	procs   int
 	at      netip.Prefix
@@ -90,9 +89,9 @@ type launch struct {
 
 // start starts a server and returns when it serves.
 func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
-	program := self
-	if how.program != "" {
-		program = filepath.Join(l.dir, how.program)
+	program := how.program
+	if program == "" {
+		program = self
 	}
 	cmd := command(ctx, program, how.args...)
 	if how.join != nil {
@@ -161,7 +160,12 @@ func (s *server) stop() error {
 
 // client runs a role of ours in a process of its own and decodes what it prints.
 func (l *lab) client(ctx context.Context, procs int, result any, args ...string) error {
-	cmd := command(ctx, self, args...)
+	return role(ctx, self, procs, result, args...)
+}
+
+// role runs a role of a program that has ours.
+func role(ctx context.Context, program string, procs int, result any, args ...string) error {
+	cmd := command(ctx, program, args...)
 	cmd.Stderr = os.Stderr
 	cmd.Env = environment(procs)
 	out, err := cmd.Output()
