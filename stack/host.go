@@ -61,6 +61,10 @@ type Config struct {
 	// always hold; the most it may is bounded by TCP.MaxRecvBuffer and TCP.MaxSendBuffer. Connections that move
 	// share what is left, and a quarter beyond the cap, for sending. Default 1 GiB, but no more than half of Go's memory limit.
 	MaxBuffered int64
+	// Logger gets a line about each thing that whoever runs the host should know of: an interface that fails, comes
+	// back or is given up, and what else the host cannot mend by itself. nil: no lines. A *slog.Logger is one. It is
+	// called on a goroutine of its own, which Close waits for, and may not call Close.
+	Logger Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -113,6 +117,7 @@ type Interface struct {
 type Host struct {
 	config     Config
 	clock      clock
+	log        hostLog
 	tcp        tcpLayer
 	udp        udpLayer
 	reassembly reassembly
@@ -138,6 +143,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, syscall.ENOENT
 	}
 	h.clock.init()
+	h.log.start(h.config.Logger)
 	h.routes.seed = maphash.MakeSeed()
 	h.ids.init()
 	h.errorLimit.init(h.config.ICMPRate, 10)
@@ -233,5 +239,6 @@ func (h *Host) Close() error {
 			q.flush() // the device is closed: this releases the frames
 		}
 	}
+	h.log.stop()
 	return first
 }

@@ -47,6 +47,10 @@ type Config struct {
 	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
 	MTU int
 
+	// Logger gets a line about each thing that whoever runs the host should know of: see stack.Config. nil: no lines,
+	// unless Stack.Logger is set. A *slog.Logger is one.
+	Logger stack.Logger
+
 	// Stack is the configuration of the stack below: buffers, timers, limits. Its zero fields are defaults.
 	Stack stack.Config
 }
@@ -124,6 +128,9 @@ func (cfg *Config) check() error {
 
 // attach makes the stack and takes ownership of dev, which may be nil.
 func attach(cfg Config, dev link.Device) (*stack.Host, error) {
+	if cfg.Stack.Logger == nil {
+		cfg.Stack.Logger = cfg.Logger
+	}
 	s, err := stack.New(cfg.Stack)
 	if err != nil {
 		if dev != nil {

@@ -1,0 +1,139 @@
+package stack
+
+import (
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// Logger takes the few lines that a host has for those who run it: a device that fails, an address that another host
+// has too. A *slog.Logger is one. It is an interface so that a program without log/slog, which would be 0.3 MB, does
+// not get it with the stack.
+type Logger interface {
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+// logQueue is how many lines may wait for the Logger. More are dropped: none of them is worth waiting for.
+const logQueue = 64
+
+// hostLog hands lines to the Logger on a goroutine of its own. The stack so never waits for a Logger, even one that
+// writes to a connection of the same host, and may log while it holds a lock.
+type hostLog struct {
+	to    Logger // nil: nobody wants to know
+	lines chan logLine
+	done  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+}
+
+type logLine struct {
+	log  func(msg string, args ...any)
+	msg  string
+	args []any
+}
+
+// start makes to the Logger. A nil pointer in the interface is as good as nil.
+func (l *hostLog) start(to Logger) {
+	if to == nil {
+		return
+	}
+	if v := reflect.ValueOf(to); v.Kind() == reflect.Pointer && v.IsNil() {
+		return
+	}
+	l.to = to
+	l.lines = make(chan logLine, logQueue)
+	l.done, l.ended = make(chan struct{}), make(chan struct{})
+	go l.run()
+}
+
+// run hands lines over until stop, and then those that wait.
+func (l *hostLog) run() {
+	defer close(l.ended)
+	for {
+		select {
+		case line := <-l.lines:
+			line.log(line.msg, line.args...)
+		case <-l.done:
+			for {
+				select {
+				case line := <-l.lines:
+					line.log(line.msg, line.args...)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// stop waits until the Logger has all lines. What is logged later is lost.
+func (l *hostLog) stop() {
+	if l.to != nil {
+		l.once.Do(func() { close(l.done) })
+		<-l.ended
+	}
+}
+
+func (l *hostLog) put(log func(msg string, args ...any), msg string, args []any) {
+	select {
+	case l.lines <- logLine{log, msg, args}:
+	default:
+	}
+}
+
+// logInfo, logWarn and logError log a line, args being keys and values by turns. The values are looked at later, on
+// another goroutine. They may be called under any lock.
+func (h *Host) logInfo(msg string, args ...any) {
+	if h.log.to != nil {
+		h.log.put(h.log.to.Info, msg, args)
+	}
+}
+
+func (h *Host) logWarn(msg string, args ...any) {
+	if h.log.to != nil {
+		h.log.put(h.log.to.Warn, msg, args)
+	}
+}
+
+func (h *Host) logError(msg string, args ...any) {
+	if h.log.to != nil {
+		h.log.put(h.log.to.Error, msg, args)
+	}
+}
+
+// logLimit keeps one kind of line to one in each interval. The zero value is ready.
+type logLimit struct {
+	next atomic.Int64 // when the next line may come, a tcp.Time
+	held atomic.Uint64
+}
+
+// allow says whether a line may be logged now, and how many were held back since the last one.
+func (l *logLimit) allow(now tcp.Time, every time.Duration) (held uint64, ok bool) {
+	next := l.next.Load()
+	if int64(now) < next || !l.next.CompareAndSwap(next, int64(now.Add(every))) {
+		l.held.Add(1)
+		return 0, false
+	}
+	return l.held.Swap(0), true
+}
+
+// warnEvery is logWarn for what a stranger can bring about: at most one line of the kind that l stands for in each
+// interval, with the number of those that were held back, as "repeated".
+func (h *Host) warnEvery(l *logLimit, every time.Duration, msg string, args ...any) {
+	if h.log.to == nil {
+		return
+	}
+	held, ok := l.allow(h.clock.now(), every)
+	if !ok {
+		return
+	}
+	if held > 0 {
+		args = append(args, "repeated", held)
+	}
+	h.logWarn(msg, args...)
+}
