@@ -203,6 +203,12 @@ func (rc *receiver) frame(f *link.Frame) {
 	if !rc.accepts(&eth) {
 		return
 	}
+	if eth.Type == wire.EtherTypeVLAN || eth.Type == wire.EtherTypeServiceVLAN {
+		var ok bool
+		if eth.Type, b, ok = rc.untag(eth.Type, b); !ok {
+			return
+		}
+	}
 	p.broadcast = eth.Dst[0]&1 != 0
 	switch eth.Type {
 	case wire.EtherTypeIPv4:
@@ -228,6 +234,25 @@ func (rc *receiver) accepts(eth *wire.Ethernet) bool {
 		rc.host.drop(DropForeignMAC)
 	}
 	return false
+}
+
+// untag takes the tags of VLAN 0 off, which name a priority and no VLAN (IEEE 802.1Q 6.9.1), and returns what they
+// enclose and its EtherType. As Linux does it, it takes all of them, a service provider's too.
+func (rc *receiver) untag(typ uint16, b []byte) (uint16, []byte, bool) {
+	for typ == wire.EtherTypeVLAN || typ == wire.EtherTypeServiceVLAN {
+		var tag wire.VLANTag
+		rest, err := tag.Parse(b)
+		switch {
+		case err != nil:
+			rc.host.drop(DropRunt)
+			return 0, nil, false
+		case tag.ID != 0:
+			rc.host.drop(DropVLAN)
+			return 0, nil, false
+		}
+		typ, b = tag.Type, rest
+	}
+	return typ, b, true
 }
 
 // ip takes a packet from a device that has no link header.

@@ -11,10 +11,12 @@ type Drop uint8
 
 // The reasons.
 const (
-	// DropRunt: a frame shorter than its link header.
+	// DropRunt: a frame shorter than its link header, or than its tags.
 	DropRunt Drop = iota
 	// DropEtherType: an EtherType that nobody here speaks, or an IEEE 802.3 length.
 	DropEtherType
+	// DropVLAN: a frame of a VLAN other than 0, which none of ours is in.
+	DropVLAN
 	// DropForeignMAC: a frame for another station, or a group that we are not in.
 	DropForeignMAC
 	// DropOwnMAC: a frame of ours that came back.
@@ -84,7 +86,7 @@ const (
 	Drops
 )
 
-var dropNames = [Drops]string{"runt frame", "EtherType", "foreign MAC", "own MAC", "IPv6", "malformed ARP",
+var dropNames = [Drops]string{"runt frame", "EtherType", "VLAN", "foreign MAC", "own MAC", "IPv6", "malformed ARP",
 	"ARP sender", "IP version", "IP header", "IP checksum", "IP options", "source route", "not for us",
 	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
 	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",

@@ -30,6 +30,8 @@ const (
 	etherARP  = 0x0806
 	etherIPv6 = 0x86dd
 
+	etherVLAN, etherServiceVLAN = 0x8100, 0x88a8
+
 	protoICMP   = 1
 	protoTCP    = 6
 	protoUDP    = 17
@@ -66,17 +68,35 @@ func (p *Printer) frame(b []byte) string {
 	if len(b) < 14 {
 		return "[|ether]"
 	}
-	switch kind := binary.BigEndian.Uint16(b[12:]); kind {
-	case etherIPv4:
-		return p.ipv4(b[14:])
-	case etherIPv6:
-		return p.ipv6(b[14:])
-	case etherARP:
-		return arp(b[14:])
-	default:
-		return fmt.Sprintf("%v > %v, ethertype Unknown (0x%04x), length %d",
-			net.HardwareAddr(b[6:12]), net.HardwareAddr(b[:6]), kind, len(b))
+	kind, body, tags := binary.BigEndian.Uint16(b[12:]), b[14:], ""
+	for kind == etherVLAN || kind == etherServiceVLAN {
+		if len(body) < 4 {
+			return tags + "[|vlan]"
+		}
+		tags += tag(binary.BigEndian.Uint16(body))
+		kind, body = binary.BigEndian.Uint16(body[2:]), body[4:]
 	}
+	switch kind {
+	case etherIPv4:
+		return tags + p.ipv4(body)
+	case etherIPv6:
+		return tags + p.ipv6(body)
+	case etherARP:
+		return tags + arp(body)
+	default:
+		return fmt.Sprintf("%v > %v, %sethertype Unknown (0x%04x), length %d",
+			net.HardwareAddr(b[6:12]), net.HardwareAddr(b[:6]), tags, kind, len(b))
+	}
+}
+
+// tag prints the control information of an IEEE 802.1Q tag. tcpdump does so with -e alone; here it is in every line,
+// since it decides whether a host takes the frame.
+func tag(control uint16) string {
+	eligible := ""
+	if control&0x1000 != 0 {
+		eligible = ", DEI"
+	}
+	return fmt.Sprintf("vlan %d, p %d%s, ", control&0xfff, control>>13, eligible)
 }
 
 func arp(b []byte) string {

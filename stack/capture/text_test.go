@@ -125,6 +125,23 @@ func TestTCPOddities(t *testing.T) {
 	)
 }
 
+func TestVLANLines(t *testing.T) {
+	ping := packet(t, ether(layers.EthernetTypeARP), &layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4,
+		HwAddressSize: 6, ProtAddressSize: 4, Operation: 1, SourceHwAddress: macA, SourceProtAddress: []byte{10, 0, 0, 1},
+		DstHwAddress: make([]byte, 6), DstProtAddress: []byte{10, 0, 0, 2}})
+	tagged := func(f []byte, tag ...byte) []byte {
+		return append(append(append([]byte(nil), f[:12]...), tag...), f[12:]...)
+	}
+	zero := tagged(ping, 0x81, 0, 0xa0, 0)
+	five := tagged(ping, 0x81, 0, 0x10, 5)
+	wantLines(t, link.Ethernet, [][]byte{zero, five, tagged(five, 0x88, 0xa8, 0, 7), zero[:17], tagged(five, 0x81, 0, 0, 0)[:20]},
+		"vlan 0, p 5, ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 46",
+		"vlan 5, p 0, DEI, ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 46",
+		"vlan 7, p 0, vlan 5, p 0, DEI, ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 46",
+		"[|vlan]",
+		"vlan 0, p 0, [|vlan]")
+}
+
 func TestARPLines(t *testing.T) {
 	arp := func(op uint16, target []byte, pad int) []byte {
 		return packet(t, ether(layers.EthernetTypeARP), &layers.ARP{AddrType: layers.LinkTypeEthernet,

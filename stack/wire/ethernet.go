@@ -9,6 +9,12 @@ const (
 	EtherTypeIPv6 = 0x86dd
 )
 
+// EtherTypes of the tags of IEEE 802.1Q: a customer's, and a service provider's around it (802.1ad).
+const (
+	EtherTypeVLAN        = 0x8100
+	EtherTypeServiceVLAN = 0x88a8
+)
+
 // EthernetLen is the length of an Ethernet II header in octets. Neither preamble nor frame check sequence
 // reaches software.
 const EthernetLen = 14
@@ -45,4 +51,26 @@ func (h *Ethernet) Marshal(b []byte) int {
 	copy(b[6:12], h.Src[:])
 	binary.BigEndian.PutUint16(b[12:14], h.Type)
 	return EthernetLen
+}
+
+// VLANTagLen is the length in octets of what follows the EtherType of a tag: priority and VLAN, and the next EtherType.
+const VLANTagLen = 4
+
+// VLANTag is a tag of IEEE 802.1Q. ID 0 is no VLAN: such a tag says the priority alone (802.1Q 9.6).
+type VLANTag struct {
+	Priority uint8  // 0 to 7
+	ID       uint16 // 0 to 4095
+	Type     uint16 // of what follows
+}
+
+// Parse reads the tag at the front of b, which follows an EtherType that says so, and returns what comes behind it.
+// The error is ErrShort.
+func (t *VLANTag) Parse(b []byte) (payload []byte, err error) {
+	if len(b) < VLANTagLen {
+		return nil, ErrShort
+	}
+	control := binary.BigEndian.Uint16(b)
+	t.Priority, t.ID = uint8(control>>13), control&0xfff
+	t.Type = binary.BigEndian.Uint16(b[2:])
+	return b[VLANTagLen:], nil
 }

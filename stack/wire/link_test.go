@@ -65,6 +65,23 @@ func TestEthernet(t *testing.T) {
 	}
 }
 
+func TestVLANTag(t *testing.T) {
+	b := octets(t, "e064 0800 4500")
+	var tag VLANTag
+	payload, err := tag.Parse(b)
+	if want := (VLANTag{Priority: 7, ID: 100, Type: EtherTypeIPv4}); err != nil || tag != want || !bytes.Equal(payload, b[4:]) {
+		t.Errorf("Parse = %+v, %x, %v; want %+v", tag, payload, err, want)
+	}
+	if _, err := tag.Parse(octets(t, "1fff 8100")); err != nil || tag != (VLANTag{ID: 4095, Type: EtherTypeVLAN}) {
+		t.Errorf("Parse with the drop eligible bit = %+v, %v", tag, err)
+	}
+	for n := range VLANTagLen {
+		if _, err := tag.Parse(b[:n]); err != ErrShort {
+			t.Errorf("Parse of %d octets: %v", n, err)
+		}
+	}
+}
+
 func TestARP(t *testing.T) {
 	request := octets(t, "0001 0800 06 04 0001  02000000000a 0a000001  000000000000 0a000002")
 	want := ARP{Op: ARPRequest, SenderMAC: macA, SenderIP: [4]byte{10, 0, 0, 1}, TargetIP: [4]byte{10, 0, 0, 2}}

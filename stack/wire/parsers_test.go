@@ -8,6 +8,7 @@ import (
 // Every parser, without the headers around it.
 var parsers = map[string]func(b []byte) error{
 	"Ethernet":  func(b []byte) error { _, err := new(Ethernet).Parse(b); return err },
+	"VLANTag":   func(b []byte) error { _, err := new(VLANTag).Parse(b); return err },
 	"ARP":       func(b []byte) error { return new(ARP).Parse(b) },
 	"IPv4":      func(b []byte) error { _, err := new(IPv4).Parse(b); return err },
 	"IPv6":      func(b []byte) error { _, err := new(IPv6).Parse(b); return err },
