@@ -233,13 +233,55 @@ func TestSockstress(t *testing.T) {
 			t.Errorf("ended after %v", d)
 		}
 	})
-	t.Run("D-STK-1 without memory orphans go at their next timeout", func(t *testing.T) {
+	t.Run("D-STK-1 without memory orphans whose peer has never taken anything go at their next timeout", func(t *testing.T) {
 		l := queued(t)
 		l.conn.Close(l.now)
 		l.env.Pressure = Exhausted
 		l.now = l.conn.Deadline()
 		l.conn.Timeout(l.now)
 		l.state(Closed)
+	})
+	t.Run("D-STK-1 without memory an orphan is not reset for a timeout, where its peer answers", func(t *testing.T) {
+		for _, lost := range []int{1, 2, 4} { // so many flights
+			l := established(t)
+			l.send(3000)
+			l.conn.Close(l.now)
+			l.env.Pressure = Exhausted
+			l.out = nil
+			for range lost {
+				l.now = max(l.now, l.conn.Deadline())
+				l.conn.Timeout(l.now)
+				l.state(FinWait1)
+			}
+			l.in(seg{flags: ACK, seq: 1, ack: 1461})
+			for range min(lost, 2) {
+				l.now = max(l.now, l.conn.Deadline())
+				l.conn.Timeout(l.now)
+				l.state(FinWait1)
+			}
+			l.in(seg{flags: ACK, seq: 1, ack: 3002}).state(FinWait2)
+		}
+	})
+	t.Run("D-STK-1 without memory an orphan whose peer has taken something waits 15 s for it to go on", func(t *testing.T) {
+		for _, answers := range []bool{false, true} {
+			l := established(t)
+			l.send(60_000).in(seg{flags: ACK, seq: 1, ack: 1461, zero: answers})
+			l.conn.Close(l.now)
+			l.env.Pressure = Exhausted
+			began := l.now
+			if answers { // that it takes nothing
+				answer(l, time.Hour, func() seg { return seg{flags: ACK, seq: 1, ack: 1461, zero: true} })
+			} else {
+				l.wait(time.Hour)
+			}
+			l.state(Closed)
+			if d := l.now.Sub(began); answers && (d < 15*time.Second || d > 30*time.Second) || l.env.Buffered != 0 {
+				t.Errorf("ended after %v, %d octets left", d, l.env.Buffered)
+			}
+			if !l.out[len(l.out)-1].Has(RST) {
+				t.Errorf("the last segment is %+v", l.out[len(l.out)-1])
+			}
+		}
 	})
 	t.Run("D-STK-1 a live connection waits as long as its peer answers, and no longer", func(t *testing.T) {
 		for _, pressure := range []Pressure{Ample, Exhausted} {

@@ -69,7 +69,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 	if c.tx == nil {
 		return
 	}
-	if now >= c.giveUpAt() || c.expendable() {
+	if now >= c.giveUpAt() || c.expendable(now) {
 		c.giveUp()
 		return
 	}
@@ -124,10 +124,26 @@ func (c *Conn) giveUpAt() Time {
 	return c.stalled.Add(c.env.Config.UserTimeout)
 }
 
-// expendable says whether a connection that nobody waits for, and whose peer does not answer or takes nothing,
-// holds what a host without memory needs for others.
-func (c *Conn) expendable() bool {
-	return c.has(flagClosed) && c.env.Pressure == Exhausted && (c.tx.kind == kindRTO || c.tx.kind == kindPersist)
+// expendable says whether a connection that nobody waits for holds what a host without memory needs for others: its
+// peer has never taken anything and offers no window, as sockstress does, or has acknowledged nothing new for a quarter
+// of Config.OrphanTimeout and three timeouts. One timeout says nothing of the kind: the peer may answer what is sent
+// again.
+func (c *Conn) expendable(now Time) bool {
+	if !c.has(flagClosed) || c.env.Pressure != Exhausted {
+		return false
+	}
+	switch c.tx.kind {
+	case kindPersist:
+		if c.snd.una == c.snd.iss.Add(1) {
+			return true
+		}
+	case kindRTO:
+	default: // kindProbe and kindReorder: an acknowledgment is still to be expected
+		return false
+	}
+	// Since each timeout doubles the next, the third one comes 7/4 of the last interval after the progress.
+	three := c.backedOffRTO() / 4 * 7
+	return now.Sub(c.stalled) >= max(c.env.Config.OrphanTimeout/4, three)
 }
 
 func (c *Conn) giveUp() {
