@@ -211,3 +211,22 @@ func (d lateWrite) Write(frames []link.Frame) (int, error) {
 	time.Sleep(ms)
 	return n, err
 }
+
+func TestManyRefused(t *testing.T) {
+	inWorld(t, "300 connects at once to a closed port are refused within a round trip", sim.Config{Delay: 10 * ms}, func(t *testing.T, w *world) {
+		var polled []PollFd
+		for range 300 {
+			c := w.socket(w.a, SOCK_NONBLOCK)
+			w.is(w.a.Connect(c, at(81)), syscall.EINPROGRESS)
+			polled = append(polled, PollFd{Fd: int32(c), Events: POLLOUT})
+		}
+		w.settle()
+		if n, err := w.a.Poll(polled, 0); n != 300 || err != nil {
+			t.Errorf("poll: %d, %v", n, err)
+		}
+		for _, p := range polled {
+			w.option(w.a, int(p.Fd), SOL_SOCKET, SO_ERROR, int(syscall.ECONNREFUSED))
+			w.is(w.a.Close(int(p.Fd)), nil)
+		}
+	})
+}

@@ -24,7 +24,7 @@ func (d *sinkDevice) Write(frames []link.Frame) (int, error) {
 // path is a host whose receive loop the caller drives.
 func path(tb testing.TB) (*Host, *receiver, *sinkDevice) {
 	tb.Helper()
-	h, err := New(Config{ICMPRate: -1})
+	h, err := New(Config{ICMPRate: 1 << 20, ResetRate: 1 << 20})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,6 +63,7 @@ func hotPaths(tb testing.TB) map[string]func() {
 	datagram := in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, octets(1000))))
 	echo := in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(8, 0, [4]byte{}, octets(1000))))
 	closed := in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 8, octets(100))))
+	refused := seg{flags: "S", seq: 100, port: 81}.frame()
 	peer := netip.AddrPortFrom(peerIP, 5)
 	return map[string]func(){
 		"datagram in": func() {
@@ -84,6 +85,11 @@ func hotPaths(tb testing.TB) map[string]func() {
 		},
 		"port unreachable": func() {
 			refill(frames, closed)
+			rc.burst(frames)
+			h.flush()
+		},
+		"reset": func() {
+			refill(frames, refused)
 			rc.burst(frames)
 			h.flush()
 		},

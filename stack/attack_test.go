@@ -187,7 +187,7 @@ func shutWindow(s seg) []byte {
 
 func TestLateCookie(t *testing.T) {
 	t.Run("D-SYN-3 cookies only under pressure, and one that was given counts when the pressure is over", func(t *testing.T) {
-		withPeer(t, Config{MaxHalfOpen: 1, ICMPRate: -1}, func(b *bed) {
+		withPeer(t, Config{MaxHalfOpen: 1, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
 			l := b.listenTCP(80, 4)
 			b.send(seg{flags: "S", seq: 500, peer: 4000})
 			if n := b.h.Stats().TCPGauges.SYNCookies; n != 0 {
@@ -215,7 +215,7 @@ func TestLateCookie(t *testing.T) {
 
 func TestPortScanned(t *testing.T) {
 	t.Run("D-SIDE-3 a scan of all ports gets no more resets than a limit allows", func(t *testing.T) {
-		withPeer(t, Config{ICMPRate: 1000, NeighborReachable: time.Hour}, func(b *bed) {
+		withPeer(t, Config{ResetRate: 1000, NeighborReachable: time.Hour}, func(b *bed) {
 			resets := 0
 			for first := 0; first < 1<<16; first += 1 << 10 {
 				var frames [][]byte
@@ -289,7 +289,7 @@ func TestNoOldMemory(t *testing.T) {
 		for _, buf := range dirty {
 			buf.Release()
 		}
-		withPeer(t, Config{ICMPRate: -1}, func(b *bed) {
+		withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, func(b *bed) {
 			s := b.listenUDP("10.0.0.2:7")
 			b.listenTCP(80, 10)
 			b.inject(request(peerIP, peerMAC, ourIP))
@@ -376,7 +376,7 @@ func TestNoPanic(t *testing.T) {
 		}
 	})
 	t.Run("D-MISC-4 frames with lies in them, of all kinds", func(t *testing.T) {
-		withPeer(t, Config{ReassemblyBytes: 64 << 10, MaxNeighbors: 4, ICMPRate: -1}, func(b *bed) {
+		withPeer(t, Config{ReassemblyBytes: 64 << 10, MaxNeighbors: 4, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
 			b.listenTCP(80, 4)
 			b.listenUDP("10.0.0.2:7")
 			syn := tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn, Window: 1000,

@@ -45,7 +45,9 @@ func (b *bed) text(l *Listener) string {
 
 func TestFastOpenListener(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, NeighborReachable: 100 * time.Hour}, f) })
+		t.Run(name, func(t *testing.T) {
+			withPeer(t, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: 100 * time.Hour}, f)
+		})
 	}
 	on("C-TFO-6 off unless the listener asks for it", func(b *bed) {
 		l := b.listenTCP(80, 20)

@@ -28,7 +28,7 @@ func (d twoQueues) Close() error {
 
 func TestMultiQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, err := New(Config{ICMPRate: -1})
+		h, err := New(Config{ICMPRate: -1, ResetRate: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

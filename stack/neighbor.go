@@ -3,7 +3,6 @@ package stack
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,9 +21,6 @@ const (
 	staleLifetime   = 5 * time.Minute // an unused entry is forgotten after that
 	failedLifetime  = 20 * time.Second
 	recentlyUsed    = time.Minute // such entries make no room for what others told unasked
-
-	heldPerNeighbor = 64   // all fragments of one 64 KB datagram fit
-	heldTotal       = 1024 // of an interface; beyond it each neighbour keeps its newest packet
 )
 
 // neighborState is a state of RFC 4861 7.3.2; failed says that nobody answered lately.
@@ -53,15 +49,10 @@ type neighbor struct {
 	lastUsed  tcp.Time
 	doubted   tcp.Time // when a higher layer last thought that it might be gone
 	held      []heldFrame
+	heldOther int // of held, those that are not TCP's
 	timer     wheel.Node[neighbor]
 	// Entries in STALE and FAILED form a list from the one that went there first.
 	idlePrev, idleNext *neighbor
-}
-
-// heldFrame waits for its link header.
-type heldFrame struct {
-	queue *txQueue
-	frame link.Frame
 }
 
 // address returns the MAC to send to, when nothing else has to be done.
@@ -220,21 +211,6 @@ func (c *neighborCache) reachableTime() time.Duration {
 	return time.Duration(base/2 + rand.Int64N(base))
 }
 
-// holdLocked keeps f until the neighbour answers, at the cost of the oldest that waits (RFC 1122 2.3.2.2).
-func (c *neighborCache) holdLocked(n *neighbor, q *txQueue, f *link.Frame, gather []tcp.Span) {
-	if len(n.held) > 0 && (len(n.held) >= heldPerNeighbor || c.heldAll >= heldTotal) {
-		n.held[0].frame.Release()
-		n.held = slices.Delete(n.held, 0, 1)
-		c.heldAll--
-		c.host.drop(DropNeighborQueue)
-	}
-	appendSpans(f, gather)
-	f.Own() // it may be for long
-	n.held = append(n.held, heldFrame{queue: q, frame: *f})
-	*f = link.Frame{}
-	c.heldAll++
-}
-
 // heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
 // that the sender may become a new entry: it asked for us, so we shall soon want to answer.
 func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool) {
@@ -286,16 +262,6 @@ func (c *neighborCache) makeRoomLocked(now tcp.Time) bool {
 		n = n.idleNext
 	}
 	return false
-}
-
-func (c *neighborCache) sendHeldLocked(n *neighbor) {
-	for i := range n.held {
-		h := &n.held[i]
-		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC)
-		h.queue.put(&h.frame, nil)
-	}
-	c.heldAll -= len(n.held)
-	n.held = nil
 }
 
 // doubt asks a neighbour that we believe in whether it is still there, without the wait of DELAY. However many
@@ -359,7 +325,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		}
 		c.lost = append(c.lost, n.held...)
 		c.heldAll -= len(n.held)
-		n.held = nil
+		n.held, n.heldOther = nil, 0
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:
 		if period := c.host.config.NeighborReachable; confirmed.Add(period) > now {
@@ -395,7 +361,7 @@ func (c *neighborCache) clear() {
 		for i := range n.held {
 			n.held[i].frame.Release()
 		}
-		n.held = nil
+		n.held, n.heldOther = nil, 0
 	}
 	c.heldAll = 0
 }

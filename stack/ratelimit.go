@@ -9,11 +9,18 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// peerSlots is the number of buckets that peers share by a keyed hash.
-const peerSlots = 1024
+// Buckets of sources stand in sets of sourceWays, and a keyed hash of the source chooses the set: what strangers
+// can make a limit hold is fixed.
+const (
+	sourceSets = 256
+	sourceWays = 4
+)
 
 // token is one token in a bucket: nanoseconds times tokens a second, so that filling rounds nothing.
 const token = int64(1e9)
+
+// allowance is what a bucket is filled by each second, and what it holds at most, in tokens.
+type allowance struct{ rate, depth int64 }
 
 // bucket holds tokens.
 type bucket struct {
@@ -22,58 +29,124 @@ type bucket struct {
 	filled tcp.Time
 }
 
-// take fills the bucket at rate tokens a second and takes a message's cost out of it if it is there.
-func (b *bucket) take(now tcp.Time, rate, depth int64) bool {
+// fill brings the bucket up to date.
+func (b *bucket) fill(now tcp.Time, a allowance) {
 	if b.filled == 0 {
-		b.tokens, b.cost, b.filled = depth*token, token, now
+		b.tokens, b.cost = a.depth*token, token
 	}
 	passed := min(int64(now.Sub(b.filled)), 1e9) // a second fills any bucket of ours by most of its depth
-	b.tokens = min(b.tokens+passed*rate, depth*token)
+	b.tokens = min(b.tokens+passed*a.rate, a.depth*token)
 	b.filled = now
+}
+
+// take takes a message's cost out of the bucket if it is there, and draws that of the next from least on.
+func (b *bucket) take(least int64) bool {
 	if b.tokens < b.cost {
 		return false
 	}
 	b.tokens -= b.cost
-	b.cost = token + rand.Int64N(token)
+	b.cost = least + rand.Int64N(token)
 	return true
 }
 
-// rateLimit bounds what a host says unasked: a token bucket for all and one for each peer (RFC 1812
-// 4.3.2.8). What a message costs varies at random, so that nobody can count what others made the host send
-// (CVE-2020-25705, ledger D-SIDE-2).
+// source is the bucket of one source.
+type source struct {
+	tag uint64 // a hash of the source; 0 for none yet
+	bucket
+}
+
+// rateLimit bounds what a host says unasked: a token bucket for all and one for each source, an IPv4 address or an
+// IPv6 network of 64 bits (RFC 1812 4.3.2.8). What a message costs varies at random by up to a token, so that nobody
+// can count what others made the host send (CVE-2020-25705, ledger D-SIDE-2).
+//
+// A set that has no bucket of a source gives it the fullest of its own. If that is full, nothing is forgotten of the
+// source that had it; otherwise the two share it. So forged sources, each of which sends little, push out nobody
+// who sends much, and neither are they given anything for being many.
 type rateLimit struct {
-	seed maphash.Seed
-	rate int64 // tokens each second; negative for no bound
+	seed      maphash.Seed
+	unbounded bool
+	least     int64 // the least that a message costs
+	all, one  allowance
 
-	mu    sync.Mutex
-	all   bucket
-	peers [peerSlots]bucket
-	share int64 // the part of rate that one peer gets: rate/share
+	mu      sync.Mutex
+	common  bucket
+	sources [sourceSets][sourceWays]source
 }
 
-func (l *rateLimit) init(rate int, share int64) {
-	l.seed, l.rate, l.share = maphash.MakeSeed(), min(int64(rate), 1e9), share
+// initErrors makes it the limit of ICMP errors. In any second at most rate of them leave: the bucket of all fills at
+// nine tenths of that and holds the last tenth, and a message costs from one to two tokens. Under a flood about two
+// thirds of rate leave. One source gets a tenth. A negative rate is no bound.
+func (l *rateLimit) initErrors(rate int) {
+	l.seed, l.unbounded, l.least = maphash.MakeSeed(), rate < 0, token
+	n := min(int64(rate), maxRate)
+	own := max(n/10, 1)
+	l.all = allowance{max(n*9/10, 1), max(n/10, 2)}
+	l.one = allowance{own, max(own/10, 6)}
 }
+
+// resetBurst is how many resets one source may be sent at once, at the default rate.
+const resetBurst = 4096
+
+// initResets makes it the limit of resets for no connection. In any second at most rate of them leave: the bucket of all
+// fills at nearly four fifths of that and holds a fifth, and a message costs from half a token to one and a half. One
+// source gets a tenth of rate, and at once what that is in 0.41 s. A negative rate is no bound.
+func (l *rateLimit) initResets(rate int) {
+	l.seed, l.unbounded, l.least = maphash.MakeSeed(), rate < 0, token/2
+	n := min(int64(rate), maxRate)
+	own := max(n/10, 1)
+	burst := max(own*resetBurst/(defaultResetRate/10), 1)
+	l.all = allowance{max(n*79/100, 1), max(n/5, 1)}
+	l.one = allowance{own, burst + burst/32 + 1} // so much more that jitter leaves burst
+}
+
+// maxRate keeps the product of a rate and a second in range.
+const maxRate = 1e9
 
 // allow says whether a message may go to peer. Nothing is bounded that stays within the host.
-//
-// In any second at most rate messages leave: the bucket fills at nine tenths of it and holds the last tenth,
-// and a message costs from one to two tokens. Under a flood about two thirds of rate leave.
 func (l *rateLimit) allow(now tcp.Time, peer netip.Addr, loopback bool) bool {
-	if l.rate < 0 || loopback {
+	if l.unbounded || loopback {
 		return true
 	}
+	if peer.Is6() {
+		if network, err := peer.Prefix(64); err == nil {
+			peer = network.Addr()
+		}
+	}
+	tag := maphash.Comparable(l.seed, peer) | 1 // 0 says that there is none
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &l.peers[maphash.Comparable(l.seed, peer)%peerSlots]
-	own := max(l.rate/l.share, 1)
-	if !p.take(now, own, max(own/10, 6)) {
+	if !l.sourceLocked(tag, now).take(l.least) {
 		return false
 	}
-	return l.all.take(now, max(l.rate*9/10, 1), max(l.rate/10, 2))
+	l.common.fill(now, l.all)
+	return l.common.take(l.least)
 }
 
-// allowReset says whether a reset for no connection may be sent to remote now, within Config.ICMPRate.
+// sourceLocked returns the bucket that the source with this tag has, brought up to date.
+func (l *rateLimit) sourceLocked(tag uint64, now tcp.Time) *bucket {
+	set := &l.sources[tag>>32%sourceSets]
+	var fullest *source
+	for i := range set {
+		s := &set[i]
+		if s.tag == tag {
+			s.fill(now, l.one)
+			return &s.bucket
+		}
+	}
+	for i := range set {
+		s := &set[i]
+		s.fill(now, l.one)
+		if fullest == nil || s.tokens > fullest.tokens {
+			fullest = s
+		}
+	}
+	if fullest.tokens == l.one.depth*token {
+		fullest.tag = tag
+	}
+	return &fullest.bucket
+}
+
+// allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.
 func (h *Host) allowReset(remote netip.Addr) bool {
 	return h.resetLimit.allow(h.clock.now(), remote, h.isLocal(remote))
 }

@@ -25,7 +25,7 @@ func FuzzTCPInput(f *testing.F) {
 
 // runScript takes four octets for each step: what, flags, and where SEQ and ACK stand.
 func runScript(t *testing.T, script []byte) {
-	h, err := New(Config{Shards: 1, ICMPRate: -1})
+	h, err := New(Config{Shards: 1, ICMPRate: -1, ResetRate: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

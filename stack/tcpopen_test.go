@@ -48,7 +48,7 @@ func unreachable(code uint8, seq uint32, synAck bool) []byte {
 
 func TestActiveOpen(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, NeighborReachable: time.Hour}, f) })
+		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, f) })
 	}
 	on("MUST-10 a SYN that crosses ours is answered from our ISS and opens one connection", func(b *bed) {
 		c, iss := b.dialFrom80()

@@ -157,7 +157,7 @@ func (b *bed) handshake(irs uint32) uint32 {
 
 func TestNoConnection(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1}, f) })
+		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, f) })
 	}
 	on("A-SM-01 a segment for no connection is answered by a reset", func(b *bed) {
 		b.expect("SYN and text", b.send(seg{flags: "S", seq: 500, text: "hello"}), seg{flags: "RA", ack: 506})
@@ -256,7 +256,7 @@ func unroutable(b *bed) (n int) {
 
 func TestListenSegments(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1}, f) })
+		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, f) })
 	}
 	on("A-SM-03 LISTEN ignores a reset", func(b *bed) {
 		b.listenTCP(80, 1)
@@ -340,7 +340,7 @@ func TestListenSegments(t *testing.T) {
 
 func TestSYNQueue(t *testing.T) {
 	t.Run("D-SYN-1 beyond the SYN queue a cookie answers and nothing is kept", func(t *testing.T) {
-		withPeer(t, Config{Shards: 8, ICMPRate: -1}, func(b *bed) {
+		withPeer(t, Config{Shards: 8, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
 			l := b.listenTCP(80, 16)
 			flood(b, 5000)
 			g := b.h.Stats().TCPGauges
@@ -370,7 +370,7 @@ func TestSYNQueue(t *testing.T) {
 		})
 	})
 	t.Run("D-SYN-2 a forged or old cookie is answered by a reset", func(t *testing.T) {
-		withPeer(t, Config{Shards: 8, ICMPRate: -1, NeighborReachable: time.Hour}, func(b *bed) {
+		withPeer(t, Config{Shards: 8, ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, func(b *bed) {
 			l := b.listenTCP(80, 1)
 			flood(b, minSYNQueue)
 			iss := b.send(seg{flags: "S", seq: 100})[0].seq

@@ -1,0 +1,70 @@
+package stack
+
+import (
+	"slices"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// How many packets wait for neighbours. A SYN that is dropped costs a dial a second, so that TCP's have no bound but
+// that of the interface, beyond which each neighbour keeps its newest packet.
+const (
+	heldPerNeighbor = 64 // other than TCP's: all fragments of one 64 KB datagram fit
+	heldTotal       = 1024
+)
+
+// heldFrame waits for its link header.
+type heldFrame struct {
+	queue *txQueue
+	frame link.Frame
+}
+
+// holdLocked keeps f until the neighbour answers, at the cost of the oldest that waits (RFC 1122 2.3.2.2).
+func (c *neighborCache) holdLocked(n *neighbor, q *txQueue, f *link.Frame, gather []tcp.Span) {
+	other := !c.isTCP(f)
+	switch {
+	case len(n.held) > 0 && c.heldAll >= heldTotal:
+		c.dropHeldLocked(n, 0)
+	case other && n.heldOther >= heldPerNeighbor:
+		c.dropHeldLocked(n, slices.IndexFunc(n.held, func(h heldFrame) bool { return !c.isTCP(&h.frame) }))
+	}
+	if other {
+		n.heldOther++
+	}
+	appendSpans(f, gather)
+	f.Own() // it may be for long
+	n.held = append(n.held, heldFrame{queue: q, frame: *f})
+	*f = link.Frame{}
+	c.heldAll++
+}
+
+// isTCP says whether f is a TCP segment.
+func (c *neighborCache) isTCP(f *link.Frame) bool {
+	at := c.iface.linkLen + 9 // IPv4's protocol
+	return len(f.Header) > at && f.Header[at] == wire.ProtocolTCP
+}
+
+// dropHeldLocked drops the i-th packet that waits for n.
+func (c *neighborCache) dropHeldLocked(n *neighbor, i int) {
+	h := &n.held[i]
+	if !c.isTCP(&h.frame) {
+		n.heldOther--
+	}
+	h.frame.Release()
+	n.held = slices.Delete(n.held, i, i+1)
+	c.heldAll--
+	c.host.drop(DropNeighborQueue)
+}
+
+// sendHeldLocked sends what waited for n, whose address is known.
+func (c *neighborCache) sendHeldLocked(n *neighbor) {
+	for i := range n.held {
+		h := &n.held[i]
+		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC)
+		h.queue.put(&h.frame, nil)
+	}
+	c.heldAll -= len(n.held)
+	n.held, n.heldOther = nil, 0
+}
