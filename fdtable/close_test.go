@@ -1,7 +1,9 @@
 package fdtable
 
 import (
+	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +27,27 @@ func TestClose(t *testing.T) {
 		if flags := w.take('b'); flags != "RA" && flags != "R" {
 			t.Errorf("b sent %q, want a reset", flags)
 		}
+		w.readFails(w.a, c, syscall.ECONNRESET)
+	})
+	inWorld(t, "E-CLS-1 an answer leaves in front of the reset that unread data asks for", slow, func(t *testing.T, w *world) {
+		_, c, s := w.connected()
+		w.settle()
+		w.take('b')
+		done := make(chan error, 1)
+		go func() { // woken in the midst of a burst, it answers before the burst ends
+			_, err := w.b.Read(s, make([]byte, 10))
+			_, werr := w.b.Write(s, []byte("ans"))
+			_, werr2 := w.b.Write(s, []byte("wer"))
+			done <- errors.Join(err, werr, werr2, w.b.Close(s))
+		}()
+		synctest.Wait()
+		w.write(w.a, c, strings.Repeat("x", 100))
+		w.is(<-done, nil)
+		w.settle()
+		if flags := w.take('b'); flags != "PA RA" {
+			t.Errorf("b sent %q, want the answer and a reset", flags)
+		}
+		w.read(w.a, c, "answer")
 		w.readFails(w.a, c, syscall.ECONNRESET)
 	})
 	inWorld(t, "E-CLS-1 close with all data read and a FIN queued sends a FIN", slow, func(t *testing.T, w *world) {

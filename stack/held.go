@@ -25,6 +25,14 @@ func (s *shard) holdLocked(c *TCPConn) {
 	s.heldAny.Store(true)
 }
 
+// pushLocked transmits what c has written and a burst holds, before something happens that would keep it from leaving
+// or change what leaves of it. To the program it has left when Write has returned, and with Linux it has.
+func (s *shard) pushLocked(c *TCPConn, now tcp.Time) {
+	if c.bits&held != 0 {
+		c.tcp.Push(now)
+	}
+}
+
 // writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns
 // the moment of the write: that of the burst in this case, which is good enough for what is not sent yet.
 func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now tcp.Time) {
@@ -38,7 +46,7 @@ func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now 
 // sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
 // the burst. It returns how much it took.
 func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hold bool, now tcp.Time) (n int) {
-	c.tcp.SetMore(m.More)
+	s.setMoreLocked(c, m.More, now)
 	for ; ; p, rest = rest[0], rest[1:] {
 		last := len(rest) == 0
 		if last && m.Urgent {
@@ -65,6 +73,14 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 		c.tcp.Output(now)
 	}
 	return n
+}
+
+// setMoreLocked says whether more follows what is written next. What was written before does not wait for that.
+func (s *shard) setMoreLocked(c *TCPConn, more bool, now tcp.Time) {
+	if more {
+		s.pushLocked(c, now)
+	}
+	c.tcp.SetMore(more)
 }
 
 // beginBurst lets Output wait for endBurst. It returns what awaitAnswers wants to know.

@@ -27,7 +27,7 @@ func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now tcp.Time) int {
 	}
 	p = p[:min(len(p), lendMost)]
 	loan := link.Lend(p)
-	c.tcp.SetMore(more)
+	s.setMoreLocked(c, more, now)
 	n := c.tcp.Lend(tcp.Span{Data: p, Owner: loan.Buffer()}, now)
 	if n == 0 {
 		loan.Await()

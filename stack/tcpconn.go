@@ -191,6 +191,7 @@ func (c *TCPConn) Update(change func(o *tcp.Options)) error {
 	o := c.tcp.Options()
 	change(&o)
 	now := s.layer.host.clock.now()
+	s.pushLocked(c, now)
 	c.tcp.SetOptions(&o, now)
 	s.afterLocked(c, now)
 	return nil

@@ -165,6 +165,9 @@ func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()
+		if c.bits&(held|touched) != 0 {
+			s.pushBeforeLocked(c, &in.seg, now)
+		}
 		c.tcp.SegmentArrives(&in.seg, now)
 		if c.bits&asked != 0 {
 			s.fastAnswerLocked(c, &in.seg, now)
@@ -174,6 +177,14 @@ func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
 		s.halfOpenLocked(f.halfOpen(), in, now)
 	case timeWaitFlow:
 		s.timeWaitLocked(f.timeWait(), in, now)
+	}
+}
+
+// pushBeforeLocked transmits what c may send already, though its Output waits for the end of the burst, where the
+// segment that comes next may end the connection: a RST, or text for one that is closed.
+func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now tcp.Time) {
+	if seg.Flags&tcp.RST != 0 || c.bits&closed != 0 && seg.TextLen > 0 {
+		c.tcp.Push(now)
 	}
 }
 
@@ -219,6 +230,7 @@ func (h *Host) tcpError(e transportError) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()
+		s.pushLocked(c, now)
 		c.tcp.ICMPError(e.err, now)
 		s.afterLocked(c, now)
 	case halfOpenFlow:

@@ -595,6 +595,57 @@ func closeScenarios() []scenario {
 				d.end()
 			}
 		}},
+		{name: "E-CLS-1 close: an answer in front of unread text", run: func(s *script) {
+			for range 20 {
+				c, p := s.ends()
+				served := make(chan []any, 1)
+				go func() {
+					_, err := io.ReadFull(p, make([]byte, 10))
+					n, werr := io.WriteString(p, "answer")
+					served <- logs(err, n, werr, p.Close())
+				}()
+				_, err := c.Write(big[:100])
+				s.must(err)
+				s.log("served", <-served...)
+				answer, err := io.ReadAll(c)
+				s.log("answer", string(answer), err)
+				s.log("Read again", logs(c.Read(make([]byte, 1)))...)
+			}
+		}},
+		{name: "E-CLS-2 close: an answer and linger 0", run: func(s *script) {
+			for range 20 {
+				c, p := s.ends()
+				served := make(chan []any, 1)
+				go func() {
+					_, err := io.ReadFull(p, make([]byte, 10))
+					_, werr := io.WriteString(p, "ans")
+					_, werr2 := io.WriteString(p, "wer")
+					served <- logs(err, werr, werr2, p.SetLinger(0), p.Close())
+				}()
+				_, err := c.Write(big[:10])
+				s.must(err)
+				s.log("served", <-served...)
+				answer, err := io.ReadAll(c)
+				s.log("answer", string(answer), err)
+			}
+		}},
+		{name: "E-CLS-1 close: an answer in the middle of an upload", run: func(s *script) {
+			for range 20 {
+				c, p := s.narrow()
+				served := make(chan []any, 1)
+				go func() {
+					_, err := io.ReadFull(p, make([]byte, 10))
+					n, werr := io.WriteString(p, "answer")
+					served <- logs(err, n, werr, p.Close())
+				}()
+				_, err := c.Write(big)
+				s.log("upload", err)
+				s.log("served", <-served...)
+				answer, err := io.ReadAll(c)
+				s.log("answer", string(answer), err)
+				s.log("Write", logs(c.Write(big[:1]))...)
+			}
+		}},
 		{name: "close: in many places at once", run: func(s *script) {
 			c, p := s.ends()
 			good, closed := s.atOnce(8, c.Close)

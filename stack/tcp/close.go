@@ -110,14 +110,20 @@ func (c *Conn) discard() {
 }
 
 // Abort is ABORT of RFC 9293 3.10.5: the connection ends at once, with a RST where the peer still believes
-// in it. Calls on it fail with ECONNABORTED.
+// in it. What was queued leaves in front of the RST as far as the windows allow, since it would have left already had
+// the caller not put Output off. Calls on the connection fail with ECONNABORTED.
 func (c *Conn) Abort(now Time) {
+	c.Push(now)
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynReceived:
 		c.sendReset(c.acceptableSeq())
 	case Closed, TimeWaitState:
 		return
-	case Listen, SynSent, Closing, LastAck:
+	case Closing, LastAck:
+		if c.finPending() { // as Linux: the peer waits for the rest
+			c.sendReset(c.acceptableSeq())
+		}
+	case Listen, SynSent:
 	}
 	c.end(syscall.ECONNABORTED)
 }

@@ -13,6 +13,14 @@ func (c *Conn) OutputEarly(now Time) (held bool) {
 	return c.has(flagACKSoon)
 }
 
+// Push transmits the text and the FIN that may leave now, and nothing else: for a caller that has put Output off and
+// is about to do what would keep them from leaving.
+func (c *Conn) Push(now Time) {
+	if c.tx != nil && !c.handshaking() && c.canSend() {
+		c.sendText(now)
+	}
+}
+
 func (c *Conn) output(now Time, early bool) {
 	if c.handshaking() {
 		return
