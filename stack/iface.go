@@ -42,6 +42,9 @@ func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
 		if !p.IsValid() || a.Is4() != p.Addr().Is4() || !isUnicast(a) || a.IsLoopback() {
 			return nil, syscall.EINVAL
 		}
+		if a.Is6() { // whose packets are dropped
+			return nil, syscall.EAFNOSUPPORT
+		}
 		ifc.addrs = append(ifc.addrs, netip.PrefixFrom(a, p.Bits()))
 	}
 	if info.Kind == link.Ethernet {

@@ -43,11 +43,14 @@ type Route struct {
 	Via netip.Addr
 }
 
-// AddRoute adds a route through a gateway: EINVAL when the two are not of one family, ENETUNREACH when no
-// directly connected network holds the gateway, EEXIST when there is a route for dst already.
+// AddRoute adds a route through a gateway: EINVAL when the two are not of one family, EAFNOSUPPORT when they
+// are of IPv6, ENETUNREACH when no directly connected network holds the gateway, EEXIST when there is a route for dst already.
 func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	if !dst.IsValid() || !isUnicast(via) || dst.Addr().Is4() != via.Is4() {
 		return syscall.EINVAL
+	}
+	if via.Is6() { // it leads nowhere: packets of IPv6 are dropped
+		return syscall.EAFNOSUPPORT
 	}
 	dst = dst.Masked()
 	h.changing.Lock()

@@ -17,66 +17,6 @@ type attempt struct {
 	net  network
 }
 
-// parallel gives the first address's family a head start over the other one and returns the first
-// connection; without any, the first family's error.
-func (a *attempt) parallel(ctx context.Context, addrs []net.Addr) (net.Conn, error) {
-	primaries, fallbacks := partition(addrs)
-	if len(fallbacks) == 0 {
-		return a.serial(ctx, primaries)
-	}
-	ctx, cancel := context.WithCancel(ctx) // ends the loser
-	defer cancel()
-	type result struct {
-		conn    net.Conn
-		err     error
-		primary bool
-	}
-	results := make(chan result)
-	race := func(addrs []net.Addr, primary bool) {
-		c, err := a.serial(ctx, addrs)
-		select {
-		case results <- result{c, err, primary}:
-		case <-ctx.Done():
-			if c != nil {
-				_ = c.Close()
-			}
-		}
-	}
-	delay := a.FallbackDelay
-	if delay == 0 {
-		delay = defaultFallbackDelay
-	}
-	go race(primaries, true)
-	headStart := time.NewTimer(delay)
-	defer headStart.Stop()
-	var first error
-	for racers := 1; ; {
-		select {
-		case <-headStart.C:
-			racers++
-			go race(fallbacks, false)
-			continue
-		case r := <-results:
-			if r.err == nil {
-				return r.conn, nil
-			}
-			racers--
-			if r.primary || first == nil {
-				first = r.err
-			}
-			if r.primary && headStart.Stop() {
-				headStart.Reset(0)
-				continue
-			}
-		case <-ctx.Done():
-			return nil, &net.OpError{Op: "dial", Net: a.net.String(), Source: a.LocalAddr, Addr: addrs[0], Err: contextError(ctx.Err())}
-		}
-		if racers == 0 {
-			return nil, first
-		}
-	}
-}
-
 // serial tries the addresses in order and returns the first connection; without any, the first error.
 func (a *attempt) serial(ctx context.Context, addrs []net.Addr) (net.Conn, error) {
 	var first error
@@ -86,7 +26,7 @@ func (a *attempt) serial(ctx context.Context, addrs []net.Addr) (net.Conn, error
 			return c, nil
 		}
 		if first == nil {
-			first = &net.OpError{Op: "dial", Net: a.net.String(), Source: a.LocalAddr, Addr: raddr, Err: err}
+			first = err
 		}
 		if ctx.Err() != nil {
 			break
@@ -98,7 +38,7 @@ func (a *attempt) serial(ctx context.Context, addrs []net.Addr) (net.Conn, error
 // single dials one address, with its share of the time when others remain.
 func (a *attempt) single(ctx context.Context, raddr net.Addr, remaining int) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, contextError(err)
+		return nil, a.opError(raddr, contextError(err))
 	}
 	if deadline, ok := ctx.Deadline(); ok && remaining > 1 {
 		left := time.Until(deadline)
@@ -107,6 +47,22 @@ func (a *attempt) single(ctx context.Context, raddr net.Addr, remaining int) (ne
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
+	trace := traceOf(ctx)
+	trace.start(a.net, raddr)
+	c, err := a.dial(ctx, raddr)
+	if err != nil {
+		err = a.opError(raddr, err)
+	}
+	trace.done(a.net, raddr, err)
+	return c, err
+}
+
+func (a *attempt) opError(raddr net.Addr, err error) error {
+	return &net.OpError{Op: "dial", Net: a.net.String(), Source: a.LocalAddr, Addr: raddr, Err: err}
+}
+
+// dial makes the connection. Its errors are for the Err of an OpError.
+func (a *attempt) dial(ctx context.Context, raddr net.Addr) (net.Conn, error) {
 	if a.net.udp() {
 		c, err := a.udp(ctx, a.LocalAddr, raddr)
 		if err != nil {
@@ -142,16 +98,12 @@ func (a *attempt) tcp(ctx context.Context, laddr, raddr net.Addr) (*TCPConn, err
 
 func (a *attempt) tcpOnce(ctx context.Context, from endpoint, raddr net.Addr) (*TCPConn, error) {
 	to, _ := endpointOf(raddr)
-	remote, err := a.net.remote(to)
+	local, remote, err := a.net.ends(from, to)
 	if err != nil {
 		return nil, err
 	}
 	var b *stack.Binding
-	if from.port != 0 || !from.wildcard() {
-		local, err := a.net.local(from, remote.Addr())
-		if err != nil {
-			return nil, err
-		}
+	if local.Port() != 0 || !local.Addr().IsUnspecified() {
 		if b, err = a.host.stack.BindTCP(local, stack.BindOptions{LatePort: true}); err != nil {
 			return nil, syscallError("bind", err)
 		}
@@ -198,13 +150,9 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 	if err := ctx.Err(); err != nil {
 		return nil, contextError(err)
 	}
-	to, _ := endpointOf(raddr)
-	remote, err := a.net.remote(to)
-	if err != nil {
-		return nil, err
-	}
 	from, _ := endpointOf(laddr)
-	local, err := a.net.local(from, remote.Addr())
+	to, _ := endpointOf(raddr)
+	local, remote, err := a.net.ends(from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,9 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 		if cfg.Gateway, err = netip.ParseAddr(gw); err != nil {
 			return Config{}, badVariable("UNET_GATEWAY", gw, "an IP address such as 10.0.0.1")
 		}
+		if cfg.Gateway = cfg.Gateway.Unmap(); cfg.Gateway.Is6() {
+			return Config{}, noIPv6("UNET_GATEWAY", gw)
+		}
 	}
 	if list := get("UNET_DNS", ""); list != "" {
 		if cfg.DNS, err = parseServers(list); err != nil {
@@ -113,7 +116,7 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 		}
 		prefixes = append(prefixes, p)
 	}
-	return prefixes, nil
+	return unmapPrefixes(name, prefixes)
 }
 
 func parseServers(list string) (servers []netip.AddrPort, err error) {
@@ -127,6 +130,9 @@ func parseServers(list string) (servers []netip.AddrPort, err error) {
 		}
 		if err != nil {
 			return nil, badVariable("UNET_DNS", list, "IP addresses such as 10.0.0.1, with or without a port")
+		}
+		if server = unmap(server); server.Addr().Is6() {
+			return nil, noIPv6("UNET_DNS", s)
 		}
 		servers = append(servers, server)
 	}

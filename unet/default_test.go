@@ -2,10 +2,12 @@ package unet
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,9 +32,9 @@ func TestConfigFromEnv(t *testing.T) {
 		err  string
 	}{
 		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
-		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , fd00::7/64", "UNET_PEER": "10.9.9.9/16",
+		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , ::ffff:10.8.0.7/112", "UNET_PEER": "10.9.9.9/16",
 			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
-			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "fd00::7/64"), PeerAddrs: prefixes("10.9.9.9/16"),
+			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "10.8.0.7/16"), PeerAddrs: prefixes("10.9.9.9/16"),
 				Gateway: netip.MustParseAddr("10.9.0.1"), DNS: []netip.AddrPort{netip.MustParseAddrPort("10.9.0.1:0"), netip.MustParseAddrPort("10.9.0.2:5353")}, MTU: 9000, Portable: true}},
 		{name: "peer of the network's first address", env: map[string]string{"UNET_ADDR": "10.0.0.1/24"},
 			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24")}},
@@ -42,8 +44,14 @@ func TestConfigFromEnv(t *testing.T) {
 			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.0/31"), PeerAddrs: prefixes("10.0.0.1/31")}},
 		{name: "no room for a peer", env: map[string]string{"UNET_ADDR": "10.0.0.7/32,10.0.1.1/30,10.0.1.2/30"},
 			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.7/32", "10.0.1.1/30", "10.0.1.2/30")}},
-		{name: "IPv6", env: map[string]string{"UNET_ADDR": "fd00::1/127,fd01::1/64"},
-			want: Config{Device: "unet0", Addrs: prefixes("fd00::1/127", "fd01::1/64"), PeerAddrs: prefixes("fd00::/127", "fd01::2/64")}},
+		{name: "IPv6 address", env: map[string]string{"UNET_ADDR": "10.0.0.2/24,fd00::1/64"},
+			err: "unet: UNET_ADDR has fd00::1/64, and there is no IPv6 yet: address family not supported by protocol"},
+		{name: "IPv6 peer", env: map[string]string{"UNET_PEER": "fd00::1/64"},
+			err: "unet: UNET_PEER has fd00::1/64, and there is no IPv6 yet: address family not supported by protocol"},
+		{name: "IPv6 gateway", env: map[string]string{"UNET_GATEWAY": "fd00::1"},
+			err: "unet: UNET_GATEWAY has fd00::1, and there is no IPv6 yet: address family not supported by protocol"},
+		{name: "IPv6 server", env: map[string]string{"UNET_DNS": "10.0.0.1,[fd00::1]:53"},
+			err: "unet: UNET_DNS has [fd00::1]:53, and there is no IPv6 yet: address family not supported by protocol"},
 		{name: "bad address", env: map[string]string{"UNET_ADDR": "10.0.0.2"},
 			err: `unet: UNET_ADDR="10.0.0.2": want addresses with the length of their networks, such as 10.0.0.2/24`},
 		{name: "multicast address", env: map[string]string{"UNET_ADDR": "224.0.0.1/4"},
@@ -128,11 +136,17 @@ func orNil(isNil bool, v any) any {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	v6 := netip.MustParseAddr("fd00::1")
 	tests := []struct {
 		name string
 		cfg  Config
 		want string
 	}{
+		{"IPv6 address", Config{Device: "tap0", Addrs: prefixes("10.0.0.2/24", "fd00::1/64")}, "Config.Addrs has fd00::1/64, and there is no IPv6"},
+		{"IPv6 peer", Config{Device: "tap0", PeerAddrs: prefixes("fd00::1/64")}, "Config.PeerAddrs has fd00::1/64"},
+		{"IPv6 gateway", Config{Device: "tap0", Gateway: v6}, "Config.Gateway has fd00::1"},
+		{"IPv6 route", Config{Device: "tap0", Routes: []stack.Route{{Dst: prefixes("::/0")[0], Via: v6}}}, "Config.Routes has ::/0 via fd00::1"},
+		{"IPv6 server", Config{DNS: []netip.AddrPort{netip.AddrPortFrom(v6, 0)}}, "Config.DNS has [fd00::1]:0"},
 		{"addresses without a device", Config{Addrs: prefixes("10.0.0.2/24")}, "neither Device nor Link"},
 		{"peers without a device", Config{PeerAddrs: prefixes("10.0.0.2/24")}, "PeerAddrs without Device"},
 		{"MTU", Config{Device: "tap0", MTU: 70000}, "MTU is 70000"},
@@ -141,6 +155,8 @@ func TestOpenRefuses(t *testing.T) {
 	for _, tt := range tests {
 		if h, err := Open(tt.cfg); h != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, %v", tt.name, h, err)
+		} else if v6 := strings.HasPrefix(tt.name, "IPv6"); v6 != errors.Is(err, syscall.EAFNOSUPPORT) {
+			t.Errorf("%s: %v is EAFNOSUPPORT: %v", tt.name, err, !v6)
 		}
 	}
 }

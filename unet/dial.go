@@ -8,10 +8,8 @@ import (
 	"time"
 )
 
-const (
-	defaultFallbackDelay = 300 * time.Millisecond
-	saneDialTime         = 2 * time.Second // the least time that one of several addresses gets
-)
+// saneDialTime is the least time that one of several addresses gets.
+const saneDialTime = 2 * time.Second
 
 // longAgo is a deadline in the past.
 var longAgo = time.Unix(1, 0)
@@ -35,11 +33,11 @@ type Dialer struct {
 
 	// DualStack is ignored, as package net ignores it.
 	//
-	// Deprecated: a negative FallbackDelay turns the fallback off.
+	// Deprecated: see FallbackDelay.
 	DualStack bool
 
-	// FallbackDelay is the head start that the preferred address family has over the other one when a host
-	// name has addresses of both (RFC 8305). Zero means 300 ms, a negative value tries one after the other.
+	// FallbackDelay is the head start that one address family has over the other one in package net (RFC 8305).
+	// It has no effect here, as there is no IPv6.
 	FallbackDelay time.Duration
 
 	// KeepAlive is how long a connection must be idle before the first keepalive probe. Zero means 15 s, a
@@ -100,9 +98,6 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	a := attempt{Dialer: d, host: h, net: n}
-	if d.FallbackDelay >= 0 && n == netTCP {
-		return a.parallel(ctx, addrs)
-	}
 	return a.serial(ctx, addrs)
 }
 

@@ -35,7 +35,8 @@ type Config struct {
 	// own. Open takes ownership and closes it, also when it fails.
 	Link link.Device
 
-	// Addrs are the host's addresses, each with the length of its network's prefix.
+	// Addrs are the host's addresses, each with the length of its network's prefix. As long as the stack has no
+	// IPv6, an address of it here or in one of the fields below is EAFNOSUPPORT.
 	Addrs []netip.Prefix
 	// Gateway is where packets go that match no other route. Zero for none.
 	Gateway netip.Addr
@@ -101,8 +102,11 @@ func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 	return servers
 }
 
-// check refuses what contradicts itself.
+// check refuses what contradicts itself or cannot be, and writes IPv4-mapped addresses as those of IPv4.
 func (cfg *Config) check() error {
+	if err := cfg.onlyIPv4(); err != nil {
+		return err
+	}
 	switch {
 	case cfg.Device != "" && cfg.Link != nil:
 		return errors.New("unet: Config has both Device and Link")
@@ -148,11 +152,8 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	}
 	routes := cfg.Routes
 	if gw := cfg.Gateway; gw.IsValid() {
-		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		if gw.Unmap().Is4() {
-			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		}
-		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw.Unmap()})
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw})
 	}
 	for _, r := range routes {
 		if err := s.AddRoute(r.Dst, r.Via); err != nil {

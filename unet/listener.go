@@ -51,7 +51,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if err != nil {
 		return nil, l.opError("accept", "accept", err)
 	}
-	return &TCPConn{conn: c, net: l.net, mapped: len(l.addr.IP) == net.IPv6len}, nil
+	return &TCPConn{conn: c, net: l.net}, nil
 }
 
 // Close stops listening. Blocked Accepts return, connections that nobody accepted are reset, accepted ones

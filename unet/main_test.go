@@ -1,8 +1,10 @@
 package unet
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -16,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) {
 	taptest.Enter()
+	if err := withoutIPv6(); err != nil {
+		fmt.Fprintln(os.Stderr, "the kernel keeps its IPv6:", err) // TestTwinKernelHasNoIPv6 fails
+	}
 	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
 }

@@ -90,33 +90,45 @@ func endpointOf(a net.Addr) (endpoint, bool) {
 
 func (e endpoint) wildcard() bool { return len(e.ip) == 0 || e.ip.IsUnspecified() }
 
-// addr returns the address, an IPv4-mapped one as IPv4, and the zero Addr where there is none.
-func (e endpoint) addr() netip.Addr {
-	a, _ := netip.AddrFromSlice(e.ip)
-	a = a.Unmap()
-	if a.Is6() {
-		a = a.WithZone(e.zone)
+// family6 says whether package net takes a socket of IPv6 for e: an address of more than four octets that is no
+// IPv4-mapped one.
+func (e endpoint) family6() bool { return len(e.ip) > net.IPv4len && e.ip.To4() == nil }
+
+// sameFamily says whether both are addresses of one family, which what is no address is of neither.
+func (e endpoint) sameFamily(other endpoint) bool {
+	if e.ip.To4() != nil || other.ip.To4() != nil {
+		return e.ip.To4() != nil && other.ip.To4() != nil
 	}
-	return a
+	return len(e.ip) == net.IPv6len && len(other.ip) == net.IPv6len
 }
 
-// invalid returns package net's error for an IP that is of neither family's length.
-func (e endpoint) invalid() error {
-	if len(e.ip) == 0 || e.addr().IsValid() {
-		return nil
+// errNoIPv6 is package net's error where the kernel has no IPv6, as this stack has none.
+var errNoIPv6 = syscallError("socket", syscall.EAFNOSUPPORT)
+
+// supports returns the error of a socket of network n with these addresses, of which any may be empty. An
+// IPv6 wildcard is no reason for one: it stands for 0.0.0.0, except that package net wants an IPv4 address for
+// "tcp4" and "udp4", which resolve says.
+func (n network) supports(addrs ...endpoint) error {
+	if n.v6() {
+		return errNoIPv6
 	}
-	family := "non-IPv6 address"
-	if len(e.ip) < net.IPv4len {
-		family = "non-IPv4 address"
+	for _, e := range addrs {
+		if !n.v4() && e.family6() && !e.wildcard() {
+			return errNoIPv6
+		}
 	}
-	return &net.AddrError{Err: family, Addr: e.ip.String()}
+	return nil
 }
 
-// with returns a with e's port. Package net has 16-bit ports only where it parses them; a larger number in
+// addrPort returns e as the stack takes it. Without an IP it is 0.0.0.0, which is all addresses to a listener
+// and to a dial the loopback address. Package net has 16-bit ports only where it parses them; a larger number in
 // a TCPAddr wraps in the kernel, and is refused here.
-func (e endpoint) with(a netip.Addr) (netip.AddrPort, error) {
-	if err := e.invalid(); err != nil {
-		return netip.AddrPort{}, err
+func (n network) addrPort(e endpoint) (netip.AddrPort, error) {
+	a := netip.IPv4Unspecified()
+	if ip := e.ip.To4(); ip != nil {
+		a = netip.AddrFrom4([4]byte(ip))
+	} else if len(e.ip) != 0 && (n.v4() || !e.wildcard()) {
+		return netip.AddrPort{}, &net.AddrError{Err: "non-IPv4 address", Addr: e.ip.String()}
 	}
 	if e.port < 0 || e.port > 65535 {
 		return netip.AddrPort{}, &net.AddrError{Err: "invalid port", Addr: itoa(e.port)}
@@ -124,112 +136,62 @@ func (e endpoint) with(a netip.Addr) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a, uint16(e.port)), nil
 }
 
-// listen returns where a listener of network n on e is bound. As package net has it, the wildcard of "tcp"
-// and "udp" is "::" and takes both families.
+// listen returns where a listener of network n on e is bound.
 func (n network) listen(e endpoint) (netip.AddrPort, stack.BindOptions, error) {
 	opt := stack.BindOptions{ReuseAddr: !n.udp()}
-	a := e.addr()
-	switch {
-	case n.v4():
-		if e.wildcard() {
-			a = netip.IPv4Unspecified()
-		}
-		if !a.Is4() {
-			return netip.AddrPort{}, opt, &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
-		}
-	case n.v6():
-		opt.V6Only = true
-		if e.wildcard() {
-			a = netip.IPv6Unspecified()
-		}
-		if a.Is4() {
-			return netip.AddrPort{}, opt, syscallError("bind", syscall.EINVAL)
-		}
-	case e.wildcard():
-		a = netip.IPv6Unspecified()
+	if err := n.supports(e); err != nil {
+		return netip.AddrPort{}, opt, err
 	}
-	ap, err := e.with(a)
-	return ap, opt, err
+	at, err := n.addrPort(e)
+	return at, opt, err
 }
 
-// remote returns the address that a dial of network n to e goes to. A wildcard stays one: the stack takes
-// it for the loopback address of its family.
-func (n network) remote(e endpoint) (netip.AddrPort, error) {
-	a := e.addr()
-	switch {
-	case len(e.ip) == 0 && n.v6():
-		a = netip.IPv6Unspecified()
-	case len(e.ip) == 0:
-		a = netip.IPv4Unspecified()
-	case n.v4() && !a.Is4():
-		return netip.AddrPort{}, &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
-	case n.v6() && a.Is4() && a.IsUnspecified():
-		a = netip.IPv6Unspecified()
-	case n.v6() && a.Is4():
-		return netip.AddrPort{}, syscallError("connect", syscall.ENETUNREACH)
+// ends returns the addresses of a dial of network n. An error about the local one comes first, as it does where
+// the kernel binds before it connects.
+func (n network) ends(from, to endpoint) (local, remote netip.AddrPort, err error) {
+	if err = n.supports(from, to); err == nil {
+		local, err = n.addrPort(from)
 	}
-	return e.with(a)
+	if err == nil {
+		remote, err = n.addrPort(to)
+	}
+	return local, remote, err
 }
 
-// local returns the address that a dial of network n from e to remote is bound to.
-func (n network) local(e endpoint, remote netip.Addr) (netip.AddrPort, error) {
-	if err := e.invalid(); err != nil {
-		return netip.AddrPort{}, err
-	}
-	a := e.addr()
-	switch {
-	case e.wildcard() && remote.Is4():
-		a = netip.IPv4Unspecified()
-	case e.wildcard():
-		a = netip.IPv6Unspecified()
-	case n.v4() && !a.Is4():
-		return netip.AddrPort{}, &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
-	case a.Is4() != remote.Is4():
-		return netip.AddrPort{}, syscallError("bind", syscall.EADDRNOTAVAIL)
-	}
-	return e.with(a)
-}
-
-// tcpAddr returns ap as package net has it, in one allocation. An IPv4 address has four octets, or is an
-// IPv4-mapped one of sixteen where mapped says so: on a socket for both families.
-func tcpAddr(ap netip.AddrPort, mapped bool) *net.TCPAddr {
+// tcpAddr returns ap as package net has it, in one allocation: an address of IPv4 has four octets.
+func tcpAddr(ap netip.AddrPort) *net.TCPAddr {
 	v := new(tcpAddress)
-	return v.set(ap, mapped)
+	return v.set(ap)
 }
 
 // tcpAddress is an address and the octets that it refers to.
 type tcpAddress struct {
 	net.TCPAddr
-	octets [16]byte
+	octets [4]byte
 }
 
-func (v *tcpAddress) set(ap netip.AddrPort, mapped bool) *net.TCPAddr {
-	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr(), mapped), int(ap.Port()), ap.Addr().Zone()
+func (v *tcpAddress) set(ap netip.AddrPort) *net.TCPAddr {
+	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
 	return &v.TCPAddr
 }
 
 // udpAddr is tcpAddr for UDP.
-func udpAddr(ap netip.AddrPort, mapped bool) *net.UDPAddr {
+func udpAddr(ap netip.AddrPort) *net.UDPAddr {
 	v := &struct {
 		net.UDPAddr
-		octets [16]byte
+		octets [4]byte
 	}{}
-	v.IP, v.Port, v.Zone = octets(&v.octets, ap.Addr(), mapped), int(ap.Port()), ap.Addr().Zone()
+	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
 	return &v.UDPAddr
 }
 
 // octets puts a into p and returns the slice that holds it; nil for the zero Addr.
-func octets(p *[16]byte, a netip.Addr, mapped bool) net.IP {
-	a = a.Unmap()
-	switch {
-	case a.Is4() && !mapped:
-		b := a.As4()
-		return p[:copy(p[:4], b[:]):4]
-	case a.IsValid():
-		*p = a.As16()
-		return p[:]
+func octets(p *[4]byte, a netip.Addr) net.IP {
+	if !a.IsValid() {
+		return nil
 	}
-	return nil
+	*p = a.As4()
+	return p[:]
 }
 
 // isLocalhost says whether host is the name that RFC 6761 6.3 keeps for the loopback addresses.

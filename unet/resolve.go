@@ -3,7 +3,6 @@ package unet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 )
@@ -30,76 +29,54 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	if host == "" {
 		return []net.Addr{n.address(nil, port, "")}, nil
 	}
-	ips, err := h.lookup(ctx, r, host)
+	ips, err := h.addressesOf(ctx, r, n, host)
 	if err != nil {
 		return nil, err
 	}
-	var near, far []net.Addr
+	var addrs []net.Addr
 	for _, ip := range ips {
 		is4 := ip.IP.To4() != nil
-		switch {
-		case is4 && n.v6(), !is4 && n.v4():
-		case h.reaches(ip.IP, is4):
-			near = append(near, n.address(ip.IP, port, ip.Zone))
-		default:
-			far = append(far, n.address(ip.IP, port, ip.Zone))
+		if is4 && n.v6() || !is4 && n.v4() {
+			continue
 		}
+		addrs = append(addrs, n.address(ip.IP, port, ip.Zone))
 	}
-	if addrs := append(near, far...); len(addrs) > 0 {
-		return addrs, nil
+	if len(addrs) == 0 {
+		return nil, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
 	}
-	return nil, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
+	return addrs, nil
 }
 
-func (h *Host) lookup(ctx context.Context, r *net.Resolver, host string) ([]net.IPAddr, error) {
+// addressesOf returns the addresses of host: those of IPv4 alone, as no other can be reached, unless n wants
+// those of IPv6. A literal address is what it is.
+func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host string) ([]net.IPAddr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return []net.IPAddr{{IP: a.AsSlice(), Zone: a.Zone()}}, nil
+		ips := []net.IPAddr{{IP: a.AsSlice(), Zone: a.Zone()}}
+		if a == netip.IPv6Unspecified() { // as package net has it for hosts with half an IPv6
+			ips = append(ips, net.IPAddr{IP: net.IPv4zero})
+		}
+		return ips, nil
+	}
+	family, loopback := "ip4", loopback4
+	if n.v6() {
+		family, loopback = "ip6", loopback6
 	}
 	if isLocalhost(host) {
-		return []net.IPAddr{{IP: loopback4}, {IP: loopback6}}, nil
+		return []net.IPAddr{{IP: loopback}}, nil
 	}
-	if r == nil && len(h.dns) > 0 {
-		return h.ask(ctx, host)
+	lookup := func(ctx context.Context, r *net.Resolver) ([]net.IP, error) { return r.LookupIP(ctx, family, host) }
+	var found []net.IP
+	var err error
+	if r != nil {
+		found, err = lookup(ctx, r)
+	} else {
+		found, err = ask(ctx, h, lookup)
 	}
-	return cmp.Or(r, net.DefaultResolver).LookupIPAddr(ctx, host)
-}
-
-// ask asks the host's own servers, one after the other until one knows whether there is such a name. The
-// questions are Go's resolver's: it repeats them, takes TCP for long answers, and minds the machine's hosts
-// file and search list.
-func (h *Host) ask(ctx context.Context, name string) (ips []net.IPAddr, err error) {
-	d := Dialer{Host: h}
-	for _, server := range h.dns {
-		r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, network, server.String())
-		}}
-		ips, err = r.LookupIPAddr(ctx, name)
-		var failed *net.DNSError
-		if !errors.As(err, &failed) {
-			return ips, err
-		}
-		if failed.Server != "" {
-			failed.Server = server.String() // and not the one of the machine, whose place it takes
-		}
-		if failed.IsNotFound || ctx.Err() != nil {
-			return nil, err
-		}
+	ips := make([]net.IPAddr, len(found))
+	for i := range found {
+		ips[i].IP = found[i]
 	}
-	return nil, err
-}
-
-// reaches says whether the host has an address of ip's family. The resolver sorts by what the kernel can
-// reach, which says nothing about this stack.
-func (h *Host) reaches(ip net.IP, is4 bool) bool {
-	if ip.IsLoopback() {
-		return true
-	}
-	for _, p := range h.stack.Addrs() {
-		if !p.Addr().IsLoopback() && p.Addr().Is4() == is4 {
-			return true
-		}
-	}
-	return false
+	return ips, err
 }
 
 // resolveDial is resolve for a dial from local, which may be nil: addresses of the other family are left out.
@@ -118,7 +95,7 @@ func (h *Host) resolveDial(ctx context.Context, r *net.Resolver, n network, addr
 	suitable := addrs[:0]
 	for _, a := range addrs {
 		to, _ := endpointOf(a)
-		if from.wildcard() || to.wildcard() || from.addr().Is4() == to.addr().Is4() {
+		if from.wildcard() || to.wildcard() || from.sameFamily(to) {
 			suitable = append(suitable, a)
 		}
 	}
@@ -141,16 +118,4 @@ func firstIPv4(addrs []net.Addr) net.Addr {
 		}
 	}
 	return addrs[0]
-}
-
-// partition splits addrs into those of the first one's family and the others.
-func partition(addrs []net.Addr) (primaries, fallbacks []net.Addr) {
-	for _, a := range addrs {
-		if isIPv4(a) == isIPv4(addrs[0]) {
-			primaries = append(primaries, a)
-		} else {
-			fallbacks = append(fallbacks, a)
-		}
-	}
-	return primaries, fallbacks
 }

@@ -18,9 +18,8 @@ import (
 // There is no descriptor of the kernel's: File returns errors.ErrUnsupported, and SyscallConn is left out, so
 // that what asks for a syscall.Conn does without. Info, SetUserTimeout and Writev are additions.
 type TCPConn struct {
-	conn   *stack.TCPConn
-	net    network
-	mapped bool // it came to a listener for both families, whose IPv4 addresses have sixteen octets
+	conn *stack.TCPConn
+	net  network
 }
 
 var (
@@ -35,8 +34,8 @@ func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
 func (c *TCPConn) opError(op, call string, err error) error {
 	t := c.conn.Tuple()
 	e := new(tcpError)
-	e.OpError = net.OpError{Op: op, Net: c.net.String(), Source: e.local.set(t.Local, c.mapped),
-		Addr: e.remote.set(t.Remote, c.mapped), Err: syscallError(call, err)}
+	e.OpError = net.OpError{Op: op, Net: c.net.String(), Source: e.local.set(t.Local),
+		Addr: e.remote.set(t.Remote), Err: syscallError(call, err)}
 	return &e.OpError
 }
 
@@ -119,7 +118,7 @@ func (c *TCPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Local(), c.mapped)
+	return tcpAddr(c.conn.Local())
 }
 
 // RemoteAddr returns the peer's address, a *net.TCPAddr of the caller's own. It stays valid after Close.
@@ -127,7 +126,7 @@ func (c *TCPConn) RemoteAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Remote(), c.mapped)
+	return tcpAddr(c.conn.Remote())
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 )
-
-var background = context.Background()
 
 // dialled logs a dial and closes what it gave.
 func (s *script) dialled(step string, c net.Conn, err error) {
@@ -290,6 +289,28 @@ func dialScenarios() []scenario {
 			s.dialled("DialUDP from", nilPackets(u), err)
 			u, err = s.client.DialUDPFrom(background, net.Dialer{}, "tcp", from, at)
 			s.dialled("DialUDP on tcp", nilPackets(u), err)
+		}},
+		{name: "dial: traced", run: func(s *script) {
+			l, free := s.listen(), s.freePort()
+			ctx := httptrace.WithClientTrace(background, &httptrace.ClientTrace{
+				DNSStart:     func(i httptrace.DNSStartInfo) { s.log("DNSStart", i.Host) },
+				ConnectStart: func(network, addr string) { s.log("ConnectStart", network, s.normal(addr)) },
+				ConnectDone:  func(network, addr string, err error) { s.log("ConnectDone", network, s.normal(addr), err) },
+			})
+			for _, d := range []struct{ step, network, address string }{
+				{"TCP", "tcp", l.Addr().String()}, {"tcp4", "tcp4", l.Addr().String()}, {"refused", "tcp", free.String()},
+				{"UDP", "udp", l.Addr().String()}, {"of the other family", "tcp", "[::1]:80"}, {"not an address", "tcp", "1:2:3"},
+				{"no route", "tcp", foreignIP + ":80"},
+			} {
+				c, err := s.client.Dial(ctx, net.Dialer{}, d.network, d.address)
+				s.dialled(d.step, c, err)
+			}
+			c, err := s.client.DialTCPFrom(ctx, net.Dialer{}, "tcp", netip.AddrPort{}, l.Addr().(*net.TCPAddr).AddrPort())
+			s.dialled("DialTCP", nilConn(c), err)
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			late, err := s.client.Dial(ended, net.Dialer{}, "tcp", l.Addr().String())
+			s.dialled("cancelled before", late, err)
 		}},
 		{name: "dial: many at once", run: func(s *script) {
 			l := s.listen()

@@ -320,7 +320,7 @@ func (s *script) show(v any) string {
 	return fmt.Sprint(v)
 }
 
-var ports = regexp.MustCompile(`(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-f:.]*\]|(?:^|[ >(])):\d+`)
+var ports = regexp.MustCompile(`(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-f:.]*(?:%\w+)?\]|(?:^|[ >(])):\d+`)
 
 // normal replaces what differs from world to world: ports, and the addresses of the hosts.
 func (s *script) normal(text string) string {

@@ -3,6 +3,7 @@ package unet
 import (
 	"net"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 // twinScenarios is the whole table.
 func twinScenarios() []scenario {
 	return slices.Concat(dialScenarios(), listenScenarios(), readScenarios(), writeScenarios(), deadlineScenarios(),
-		closeScenarios(), optionScenarios(), udpScenarios(), concurrentScenarios())
+		closeScenarios(), optionScenarios(), udpScenarios(), concurrentScenarios(), familyScenarios())
 }
 
 // differences are the steps that unet writes otherwise, and the row of docs/differences.md that says why.
@@ -43,9 +44,39 @@ var differences = []difference{
 	{"packets: multicast and broadcast", "no way to a group", "N-9"},
 }
 
+func init() {
+	// An IPv6 wildcard in a TCPAddr or UDPAddr, for a network of both families.
+	add := func(scenario, step string) { differences = append(differences, difference{scenario, step, "N-17"}) }
+	for _, transport := range []string{"tcp", "udp"} {
+		upper := strings.ToUpper(transport)
+		for _, to := range []string{"none", "any4", "any6", "host", "mapped"} {
+			add("family: Dial "+transport, "to "+to+" from any6")
+			if !isAnybody(to) {
+				add("family: Dial from another host "+transport, "to "+to+" from any6")
+			}
+			add("family: Dial"+upper+" "+transport, "to "+to+" from any6")
+			add("family: Dial"+upper+" "+transport, "to "+to+" from any6 by netip")
+		}
+		for _, from := range []string{"none", "any4", "host", "mapped"} {
+			add("family: Dial"+upper+" "+transport, "to any6 from "+from)
+			add("family: Dial"+upper+" "+transport, "to any6 from "+from+" by netip")
+		}
+		for _, odd := range []string{"short", "odd"} { // by netip no address at all
+			add("family: Dial"+upper+" "+transport, "to any6 from "+odd+" by netip")
+			add("family: Dial"+upper+" "+transport, "to "+odd+" from any6 by netip")
+		}
+		add("family: Dial"+upper+" "+transport, "to any6 from short")
+		add("family: Dial"+upper+" "+transport, "to short from any6")
+		add("family: Dial "+transport, "to any6 from short")
+		add("family: Dial"+upper+" "+transport, "to any6")
+		add("family: Listen"+upper+" "+transport, "on any6")
+	}
+	add("family: Dial refused tcp", "to any6")
+}
+
 // rowsElsewhere are rows that no program can run into on both sides.
 var rowsElsewhere = map[string]bool{"N-10": true, "N-11": true, "N-12": true, "N-13": true, "N-14": true,
-	"N-15": true, "N-16": true}
+	"N-15": true, "N-16": true, "N-18": true}
 
 // backlogOf returns how many connections may wait for Accept.
 func backlogOf(s *script, l net.Listener) int {

@@ -23,7 +23,6 @@ type UDPConn struct {
 	socket    *stack.UDPSocket
 	net       network
 	connected bool
-	mapped    bool // it takes both families, and its IPv4 addresses have sixteen octets
 }
 
 var (
@@ -39,18 +38,14 @@ func (h *Host) listenUDP(n network, at net.Addr) (*UDPConn, error) {
 		return nil, err
 	}
 	if a := local.Addr(); a.IsMulticast() { // package net's listeners on a group take the port of all addresses, and share it
-		wildcard := netip.IPv6Unspecified()
-		if a.Is4() {
-			wildcard = netip.IPv4Unspecified()
-		}
-		local, opt.ReuseAddr = netip.AddrPortFrom(wildcard, local.Port()), true
+		local, opt.ReuseAddr = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port()), true
 	}
 	s, err := h.stack.ListenUDP(local, opt)
 	if err != nil {
 		return nil, syscallError("bind", err)
 	}
 	_ = s.SetBroadcast(true) // package net's default
-	return &UDPConn{socket: s, net: n, mapped: local.Addr().Is6()}, nil
+	return &UDPConn{socket: s, net: n}, nil
 }
 
 func (c *UDPConn) ok() bool { return c != nil && c.socket != nil }
@@ -94,7 +89,7 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from, c.mapped), nil
+	return n, udpAddr(from), nil
 }
 
 // ReadFromUDP is ReadFrom with the address's own type.
@@ -103,7 +98,7 @@ func (c *UDPConn) ReadFromUDP(b []byte) (n int, addr *net.UDPAddr, err error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from, c.mapped), nil
+	return n, udpAddr(from), nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom without an allocation.
@@ -115,7 +110,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	if err != nil {
 		err = c.opError("read", "recvfrom", c.RemoteAddr(), err)
 	}
-	return n, c.sender(addr), err
+	return n, addr, err
 }
 
 // ReadMsgUDP is ReadFrom that tells in flags, as MSG_TRUNC (0x20), whether the datagram was longer than b. It
@@ -123,7 +118,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
-		addr = udpAddr(from, c.mapped)
+		addr = udpAddr(from)
 	}
 	return n, oobn, flags, addr, err
 }
@@ -140,15 +135,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	if truncated {
 		flags = msgTrunc
 	}
-	return n, 0, flags, c.sender(addr), err
-}
-
-// sender returns a sender's address as a socket of c's family has it.
-func (c *UDPConn) sender(a netip.AddrPort) netip.AddrPort {
-	if c.mapped && a.Addr().Is4() {
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
-	}
-	return a
+	return n, 0, flags, addr, err
 }
 
 // WriteTo sends b as one datagram to addr, a *net.UDPAddr. On a dialled connection it fails with
@@ -184,9 +171,9 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	err := c.mayWriteTo(addr.IsValid())
-	if err == nil {
-		err = c.reaches(addr.Addr())
+	err := c.mayWriteToAddrPort(addr)
+	if err == nil && !addr.IsValid() {
+		err = net.ErrWriteToConnected
 	}
 	if err == nil {
 		var n int
@@ -224,14 +211,19 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
 	}
-	if addr.IsValid() == c.connected {
-		return 0, 0, c.opError("write", "sendmsg", addrPortUDPAddr{addr}, c.mayWriteTo(addr.IsValid()))
+	switch err = c.mayWriteToAddrPort(addr); {
+	case err != nil:
+	case len(oob) > 0:
+		err = errors.ErrUnsupported
+	case c.connected:
+		n, err = c.socket.Write(b)
+	default:
+		n, err = c.socket.WriteTo(b, unmap(addr))
 	}
-	var a *net.UDPAddr
-	if addr.IsValid() {
-		a = net.UDPAddrFromAddrPort(addr)
+	if err != nil {
+		err = c.opError("write", "sendmsg", addrPortUDPAddr{addr}, err)
 	}
-	return c.WriteMsgUDP(b, oob, a)
+	return n, 0, err
 }
 
 // addrPortUDPAddr is the address in the errors of the methods that take a netip.AddrPort, as in package net.
@@ -250,28 +242,23 @@ func (c *UDPConn) mayWriteTo(addressed bool) error {
 	return nil
 }
 
+// mayWriteToAddrPort is mayWriteTo for an address that may be of IPv6, and for a message that may have none.
+func (c *UDPConn) mayWriteToAddrPort(addr netip.AddrPort) error {
+	if addr.IsValid() == c.connected {
+		return c.mayWriteTo(addr.IsValid())
+	}
+	if a := addr.Addr(); addr.IsValid() && !a.Unmap().Is4() {
+		return &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
+	}
+	return nil
+}
+
 func (c *UDPConn) destination(addr *net.UDPAddr) (netip.AddrPort, error) {
 	if err := c.mayWriteTo(addr != nil); err != nil {
 		return netip.AddrPort{}, err
 	}
 	e, _ := endpointOf(addr)
-	if err := e.invalid(); err != nil {
-		return netip.AddrPort{}, err
-	}
-	if len(e.ip) != 0 {
-		if err := c.reaches(e.addr()); err != nil {
-			return netip.AddrPort{}, err
-		}
-	}
-	return c.net.remote(e)
-}
-
-// reaches returns the error of a socket of one family for an address of the other one.
-func (c *UDPConn) reaches(a netip.Addr) error {
-	if a.Unmap().Is6() && c.socket.Local().Addr().Unmap().Is4() {
-		return &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
-	}
-	return nil
+	return netUDP4.addrPort(e)
 }
 
 func unmap(ap netip.AddrPort) netip.AddrPort {
@@ -294,7 +281,7 @@ func (c *UDPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return udpAddr(c.socket.Local(), c.mapped)
+	return udpAddr(c.socket.Local())
 }
 
 // RemoteAddr returns the address that was dialled, a *net.UDPAddr; nil where none was.
@@ -302,7 +289,7 @@ func (c *UDPConn) RemoteAddr() net.Addr {
 	if !c.ok() || !c.connected {
 		return nil
 	}
-	return udpAddr(c.socket.Remote(), false)
+	return udpAddr(c.socket.Remote())
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.

@@ -1,0 +1,64 @@
+package unet
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+)
+
+// noIPv6 is the error of a configuration with an address of IPv6, whose packets the stack drops. errors.Is finds
+// EAFNOSUPPORT in it.
+func noIPv6(where string, a any) error {
+	return fmt.Errorf("unet: %s has %v, and there is no IPv6 yet: %w", where, a, syscall.EAFNOSUPPORT)
+}
+
+// onlyIPv4 refuses addresses of IPv6 and makes IPv4 ones of those that are mapped (RFC 4291 2.5.5.2).
+func (cfg *Config) onlyIPv4() (err error) {
+	if cfg.Addrs, err = unmapPrefixes("Config.Addrs", cfg.Addrs); err != nil {
+		return err
+	}
+	if cfg.PeerAddrs, err = unmapPrefixes("Config.PeerAddrs", cfg.PeerAddrs); err != nil {
+		return err
+	}
+	if cfg.Gateway = cfg.Gateway.Unmap(); cfg.Gateway.Is6() {
+		return noIPv6("Config.Gateway", cfg.Gateway)
+	}
+	cfg.Routes = slices.Clone(cfg.Routes)
+	for i, r := range cfg.Routes {
+		dst, via := unmapPrefix(r.Dst), r.Via.Unmap()
+		if dst.Addr().Is6() || via.Is6() {
+			return noIPv6("Config.Routes", fmt.Sprintf("%v via %v", r.Dst, r.Via))
+		}
+		cfg.Routes[i] = stack.Route{Dst: dst, Via: via}
+	}
+	cfg.DNS = slices.Clone(cfg.DNS)
+	for i, s := range cfg.DNS {
+		if cfg.DNS[i] = unmap(s); cfg.DNS[i].Addr().Is6() {
+			return noIPv6("Config.DNS", s)
+		}
+	}
+	return nil
+}
+
+// unmapPrefixes returns a copy of list, of which all are of IPv4. Those that are not valid stay as they are.
+func unmapPrefixes(where string, list []netip.Prefix) ([]netip.Prefix, error) {
+	list = slices.Clone(list)
+	for i, p := range list {
+		if list[i] = unmapPrefix(p); list[i].Addr().Is6() {
+			return nil, noIPv6(where, p)
+		}
+	}
+	return list, nil
+}
+
+// unmapPrefix returns the IPv4 prefix that a mapped one stands for, and any other as it is.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	const mapped = 96 // bits in front of the IPv4 address
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= mapped {
+		return netip.PrefixFrom(a.Unmap(), p.Bits()-mapped)
+	}
+	return p
+}

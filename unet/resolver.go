@@ -1,0 +1,177 @@
+package unet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Resolver returns a resolver that asks the servers of Config.DNS over this host: for libraries that take a
+// *net.Resolver, gRPC's among them. Its questions are Go's own resolver's, which also minds the machine's hosts file
+// and search list, and each goes to the servers in their order until one knows whether there is such a name: one
+// that is silent has its share of the question's time (5 s, or what resolv.conf says). Its errors name a server of
+// resolv.conf; those of the Lookup methods name the one that was asked. Without Config.DNS it is net.DefaultResolver,
+// which asks over the kernel's network.
+func (h *Host) Resolver() *net.Resolver {
+	if len(h.dns) == 0 {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: h.dialServer}
+}
+
+// askedKey is the key under which the context of a lookup has an *atomic.Pointer to the server that was asked last.
+type askedKey struct{}
+
+// ask makes a lookup by the host's resolver. Its error names the server that was asked.
+func ask[T any](ctx context.Context, h *Host, lookup func(context.Context, *net.Resolver) (T, error)) (T, error) {
+	if len(h.dns) == 0 {
+		return lookup(ctx, net.DefaultResolver)
+	}
+	var asked atomic.Pointer[netip.AddrPort]
+	found, err := lookup(context.WithValue(ctx, askedKey{}, &asked), h.Resolver())
+	var failed *net.DNSError
+	if errors.As(err, &failed) && failed.Server != "" {
+		if server := asked.Load(); server != nil {
+			failed.Server = server.String()
+		}
+	}
+	return found, err
+}
+
+// dialServer connects to the host's servers in the place of the one that the machine's resolv.conf names.
+func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, error) {
+	n, err := parseNetwork(network)
+	if err != nil {
+		return nil, err
+	}
+	a := attempt{Dialer: &Dialer{}, host: h, net: n}
+	if n.udp() {
+		q := &question{attempt: a, ctx: ctx, left: h.dns}
+		if err := q.next(); err != nil {
+			return nil, err
+		}
+		return q, nil
+	}
+	for i, server := range h.dns {
+		share, cancel := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok {
+			share, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(h.dns)-i))
+		}
+		var c net.Conn
+		c, err = a.toServer(share, server)
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+// toServer connects to a server, for which no trace is told, and notes that it is asked.
+func (a *attempt) toServer(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
+	if asked, ok := ctx.Value(askedKey{}).(*atomic.Pointer[netip.AddrPort]); ok {
+		asked.Store(&server)
+	}
+	at := a.net.address(server.Addr().AsSlice(), int(server.Port()), "")
+	c, err := a.dial(ctx, at)
+	if err != nil {
+		return nil, a.opError(at, err)
+	}
+	return c, nil
+}
+
+// question is a socket on which Go's resolver asks one question. It goes to the next server when one is not there,
+// does not answer in its share of the time, or does not know.
+type question struct {
+	*UDPConn // to the server that is asked now
+	attempt
+	ctx      context.Context
+	left     []netip.AddrPort // to be asked if that one fails
+	text     []byte
+	deadline time.Time
+}
+
+// next goes to the next server that a socket can be connected to, and asks it what has been asked before.
+func (q *question) next() (err error) {
+	for len(q.left) > 0 {
+		server := q.left[0]
+		q.left = q.left[1:]
+		var c net.Conn
+		if c, err = q.toServer(q.ctx, server); err != nil {
+			continue
+		}
+		if q.UDPConn != nil {
+			_ = q.UDPConn.Close()
+		}
+		q.UDPConn = c.(*UDPConn)
+		_ = q.limit() // an open socket takes any deadline
+		if q.text == nil {
+			return nil
+		}
+		if _, err = q.UDPConn.Write(q.text); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// limit gives the server that is asked its share of the time.
+func (q *question) limit() error {
+	until := q.deadline
+	if !until.IsZero() && len(q.left) > 0 {
+		until = time.Now().Add(time.Until(until) / time.Duration(len(q.left)+1))
+	}
+	return q.UDPConn.SetDeadline(until)
+}
+
+// SetDeadline sets the time at which the last server must have answered.
+func (q *question) SetDeadline(t time.Time) error {
+	q.deadline = t
+	return q.limit()
+}
+
+// Write asks b.
+func (q *question) Write(b []byte) (int, error) {
+	q.text = append(q.text[:0], b...)
+	n, err := q.UDPConn.Write(b)
+	for err != nil && len(q.left) > 0 {
+		if err = q.next(); err == nil {
+			n = len(b)
+		}
+	}
+	return n, err
+}
+
+// Read returns the first answer that tells something, or the last one.
+func (q *question) Read(b []byte) (int, error) {
+	for {
+		n, err := q.UDPConn.Read(b)
+		if len(q.left) == 0 || errors.Is(err, net.ErrClosed) || err == nil && !q.uninformed(b[:n]) {
+			return n, err
+		}
+		if nextErr := q.next(); nextErr != nil {
+			return n, nextErr
+		}
+	}
+}
+
+// uninformed says whether an answer is one of a server that cannot tell (RFC 1035 4.1.1): it failed, or refused, or
+// refers to others. What is no answer to this question is the resolver's to drop.
+func (q *question) uninformed(answer []byte) bool {
+	const header, id = 12, 2
+	if len(answer) < header || string(answer[:id]) != string(q.text[:id]) {
+		return false
+	}
+	authoritative, truncated, recursive := answer[2]&4 != 0, answer[2]&2 != 0, answer[3]&0x80 != 0
+	switch answer[3] & 15 {
+	case 0:
+		answers := int(answer[6])<<8 | int(answer[7])
+		return !authoritative && !truncated && !recursive && answers == 0
+	case 3: // there is no such name
+		return false
+	}
+	return true
+}
