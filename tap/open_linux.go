@@ -121,7 +121,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 func attach(name string, cfg *Config, vnet int) (int, string, error) {
 	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return -1, "", err
+		return -1, "", &nodeError{err}
 	}
 	req, err := unix.NewIfreq(name)
 	if err != nil {
@@ -184,32 +184,6 @@ func closeAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
-}
-
-// openError says what a failure to attach means and what to do about it.
-func openError(name string, err error) error {
-	if name == "" {
-		name = "a new interface"
-	}
-	what := fmt.Sprintf("tap: open %s", name)
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		exe, exeErr := os.Executable()
-		if exeErr != nil {
-			exe = "BINARY"
-		}
-		return fmt.Errorf("%s: %w: the right CAP_NET_ADMIN is missing: run as root or after "+
-			"`setcap cap_net_admin+ep %s`, or in a user and network namespace such as `unshare -rn` makes", what, err, exe)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("%s: %w: %s or the kernel module behind it is missing: "+
-			"`modprobe tun`, or give the container the device", what, err, tunPath)
-	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%s: %w: another process, or another Device, holds the interface", what, err)
-	case errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%s: %w: the name belongs to an interface of another kind, or one "+
-			"with another choice of a single or several queues", what, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 // configure gives the kernel's side of the interface its MTU, queue length and addresses and brings it up.
