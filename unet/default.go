@@ -7,10 +7,16 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+)
+
+const (
+	defaultAddr = "10.0.0.2/24"
+	none        = "none" // of a variable, where what is not set has a default
 )
 
 // defaultHost is the host of the package's functions, made on first use.
@@ -25,8 +31,8 @@ var defaultHost struct {
 //
 //	UNET_DEVICE    name of the TAP device                                  unet0
 //	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
-//	UNET_PEER      addresses of the kernel's side of the device            the first other ones of UNET_ADDR's networks (Linux)
-//	UNET_GATEWAY   where packets go that are not for UNET_ADDR's networks  none
+//	UNET_PEER      addresses of the kernel's side of the device, or none   10.0.0.1/24 beside an address of 10.0.0.0/24 (Linux), otherwise none
+//	UNET_GATEWAY   where packets for other networks go, or none            the first address of UNET_PEER in one of UNET_ADDR's networks
 //	UNET_DNS       servers that resolve names, asked over this network     none: the kernel's
 //	UNET_MTU       largest IP packet in octets                             1500
 //	UNET_PORTABLE  1 for the TAP device of every system                    0
@@ -67,23 +73,14 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	}
 	cfg := Config{Device: get("UNET_DEVICE", "unet0")}
 	var err error
-	if cfg.Addrs, err = parsePrefixes("UNET_ADDR", get("UNET_ADDR", "10.0.0.2/24")); err != nil {
+	if cfg.Addrs, err = parsePrefixes("UNET_ADDR", get("UNET_ADDR", defaultAddr)); err != nil {
 		return Config{}, err
 	}
-	if peers := get("UNET_PEER", ""); peers != "" {
-		if cfg.PeerAddrs, err = parsePrefixes("UNET_PEER", peers); err != nil {
-			return Config{}, err
-		}
-	} else if runtime.GOOS == "linux" { // elsewhere package tap cannot set them
-		cfg.PeerAddrs = otherAddrs(cfg.Addrs)
+	if cfg.PeerAddrs, err = peersFromEnv(get("UNET_PEER", ""), cfg.Addrs); err != nil {
+		return Config{}, err
 	}
-	if gw := get("UNET_GATEWAY", ""); gw != "" {
-		if cfg.Gateway, err = netip.ParseAddr(gw); err != nil {
-			return Config{}, badVariable("UNET_GATEWAY", gw, "an IP address such as 10.0.0.1")
-		}
-		if cfg.Gateway = cfg.Gateway.Unmap(); cfg.Gateway.Is6() {
-			return Config{}, noIPv6("UNET_GATEWAY", gw)
-		}
+	if cfg.Gateway, err = gatewayFromEnv(get("UNET_GATEWAY", ""), cfg.Addrs, cfg.PeerAddrs); err != nil {
+		return Config{}, err
 	}
 	if list := get("UNET_DNS", ""); list != "" {
 		if cfg.DNS, err = parseServers(list); err != nil {
@@ -103,6 +100,51 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	return cfg, nil
 }
 
+// peersFromEnv returns the addresses of the kernel's side. By default it has one in the default network alone: in any
+// other one the address might be somebody else's, a router's for instance.
+func peersFromEnv(value string, addrs []netip.Prefix) ([]netip.Prefix, error) {
+	switch {
+	case value == none:
+		return nil, nil
+	case value != "":
+		return parsePrefixes("UNET_PEER", value)
+	case runtime.GOOS != "linux": // package tap cannot set them
+		return nil, nil
+	}
+	return defaultPeer(addrs), nil
+}
+
+// gatewayFromEnv returns the gateway. By default it is the kernel's side, so that whoever the kernel forwards packets
+// for, a container or a machine of the LAN, gets answers.
+func gatewayFromEnv(value string, addrs, peers []netip.Prefix) (netip.Addr, error) {
+	if value == none {
+		return netip.Addr{}, nil
+	}
+	if value == "" {
+		return firstWithin(peers, addrs), nil
+	}
+	gw, err := netip.ParseAddr(value)
+	if err != nil {
+		return netip.Addr{}, badVariable("UNET_GATEWAY", value, "an IP address such as 10.0.0.1, or none")
+	}
+	if gw = gw.Unmap(); gw.Is6() {
+		return netip.Addr{}, noIPv6("UNET_GATEWAY", value)
+	}
+	return gw, nil
+}
+
+// firstWithin returns the first address of peers that is in a network of addrs, and not one of them.
+func firstWithin(peers, addrs []netip.Prefix) netip.Addr {
+	for _, p := range peers {
+		within := slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return a.Contains(p.Addr()) })
+		own := slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return a.Addr() == p.Addr() })
+		if within && !own {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
 func badVariable(name, value, want string) error {
 	return fmt.Errorf("unet: %s=%q: want %s", name, value, want)
 }
@@ -112,7 +154,7 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 	for s := range strings.SplitSeq(list, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(s))
 		if err != nil || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
-			return nil, badVariable(name, list, "addresses with the length of their networks, such as 10.0.0.2/24")
+			return nil, badVariable(name, list, "addresses with the length of their networks, such as "+defaultAddr)
 		}
 		prefixes = append(prefixes, p)
 	}
@@ -139,35 +181,26 @@ func parseServers(list string) (servers []netip.AddrPort, err error) {
 	return servers, nil
 }
 
-// otherAddrs returns, for each network in addrs, its first host address that is not taken by addrs. A
-// network without room for another host gives none.
-func otherAddrs(addrs []netip.Prefix) []netip.Prefix {
-	var others []netip.Prefix
+// defaultPeer returns the first address of the default network that addrs leave free, if they are in that network.
+func defaultPeer(addrs []netip.Prefix) []netip.Prefix {
+	network := netip.MustParsePrefix(defaultAddr).Masked()
 	taken := make(map[netip.Addr]bool)
+	inside := false
 	for _, p := range addrs {
 		taken[p.Addr()] = true
+		inside = inside || p.Masked() == network
 	}
-	served := make(map[netip.Prefix]bool)
-	for _, p := range addrs {
-		if served[p.Masked()] {
-			continue
-		}
-		served[p.Masked()] = true
-		a := p.Masked().Addr()
-		pair := p.Addr().BitLen()-p.Bits() == 1 // RFC 3021: both addresses of a /31 are hosts
-		if !pair {
-			a = a.Next()
-		}
-		for taken[a] {
-			a = a.Next()
-		}
-		next := a.Next()
-		broadcast := a.Is4() && !pair && !(next.IsValid() && p.Contains(next))
-		if p.Contains(a) && !broadcast {
-			others = append(others, netip.PrefixFrom(a, p.Bits()))
-		}
+	if !inside {
+		return nil
 	}
-	return others
+	a := network.Addr().Next()
+	for taken[a] {
+		a = a.Next()
+	}
+	if !network.Contains(a.Next()) { // the last one is the broadcast address
+		return nil
+	}
+	return []netip.Prefix{netip.PrefixFrom(a, network.Bits())}
 }
 
 // Listen is net.Listen on the default host, which it makes if there is none; see Default. The network is

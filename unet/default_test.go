@@ -31,19 +31,31 @@ func TestConfigFromEnv(t *testing.T) {
 		want Config
 		err  string
 	}{
-		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
+		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
 		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , ::ffff:10.8.0.7/112", "UNET_PEER": "10.9.9.9/16",
 			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
 			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "10.8.0.7/16"), PeerAddrs: prefixes("10.9.9.9/16"),
 				Gateway: netip.MustParseAddr("10.9.0.1"), DNS: []netip.AddrPort{netip.MustParseAddrPort("10.9.0.1:0"), netip.MustParseAddrPort("10.9.0.2:5353")}, MTU: 9000, Portable: true}},
 		{name: "peer of the network's first address", env: map[string]string{"UNET_ADDR": "10.0.0.1/24"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24")}},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24"), Gateway: netip.MustParseAddr("10.0.0.2")}},
 		{name: "two addresses of one network have one peer", env: map[string]string{"UNET_ADDR": "10.0.0.1/24,10.0.0.2/24"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24", "10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.3/24")}},
-		{name: "RFC 3021 pair", env: map[string]string{"UNET_ADDR": "10.0.0.0/31"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.0/31"), PeerAddrs: prefixes("10.0.0.1/31")}},
-		{name: "no room for a peer", env: map[string]string{"UNET_ADDR": "10.0.0.7/32,10.0.1.1/30,10.0.1.2/30"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.7/32", "10.0.1.1/30", "10.0.1.2/30")}},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24", "10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.3/24"), Gateway: netip.MustParseAddr("10.0.0.3")}},
+		{name: "another host of the default network", env: map[string]string{"UNET_ADDR": "10.0.0.7/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.7/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
+		{name: "the usual router keeps its address", env: map[string]string{"UNET_ADDR": "192.168.1.50/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("192.168.1.50/24")}},
+		{name: "part of the default network, or more than it, is another one", env: map[string]string{"UNET_ADDR": "10.0.0.0/31,10.0.0.2/16"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.0/31", "10.0.0.2/16")}},
+		{name: "the default network beside another one", env: map[string]string{"UNET_ADDR": "192.168.1.50/24,10.0.0.2/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("192.168.1.50/24", "10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
+		{name: "no peer, and so no gateway", env: map[string]string{"UNET_PEER": "none"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24")}},
+		{name: "no gateway", env: map[string]string{"UNET_GATEWAY": "none"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
+		{name: "no peer, but a gateway", env: map[string]string{"UNET_ADDR": "192.168.1.50/24", "UNET_PEER": "none", "UNET_GATEWAY": "192.168.1.1"},
+			want: Config{Device: "unet0", Addrs: prefixes("192.168.1.50/24"), Gateway: netip.MustParseAddr("192.168.1.1")}},
+		{name: "the gateway is the peer that can be reached", env: map[string]string{"UNET_ADDR": "10.9.0.2/24", "UNET_PEER": "10.8.0.1/24,10.9.0.2/24,10.9.0.1/24"},
+			want: Config{Device: "unet0", Addrs: prefixes("10.9.0.2/24"), PeerAddrs: prefixes("10.8.0.1/24", "10.9.0.2/24", "10.9.0.1/24"), Gateway: netip.MustParseAddr("10.9.0.1")}},
 		{name: "IPv6 address", env: map[string]string{"UNET_ADDR": "10.0.0.2/24,fd00::1/64"},
 			err: "unet: UNET_ADDR has fd00::1/64, and there is no IPv6 yet: address family not supported by protocol"},
 		{name: "IPv6 peer", env: map[string]string{"UNET_PEER": "fd00::1/64"},
@@ -59,7 +71,7 @@ func TestConfigFromEnv(t *testing.T) {
 		{name: "bad peer", env: map[string]string{"UNET_PEER": "x"},
 			err: `unet: UNET_PEER="x": want addresses with the length of their networks, such as 10.0.0.2/24`},
 		{name: "bad gateway", env: map[string]string{"UNET_GATEWAY": "router"},
-			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1`},
+			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1, or none`},
 		{name: "bad server", env: map[string]string{"UNET_DNS": "dns.example"},
 			err: `unet: UNET_DNS="dns.example": want IP addresses such as 10.0.0.1, with or without a port`},
 		{name: "bad MTU", env: map[string]string{"UNET_MTU": "67"},
@@ -71,6 +83,9 @@ func TestConfigFromEnv(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if runtime.GOOS != "linux" && tt.env["UNET_PEER"] == "" {
 				tt.want.PeerAddrs = nil
+				if tt.env["UNET_GATEWAY"] == "" {
+					tt.want.Gateway = netip.Addr{}
+				}
 			}
 			got, err := configFromEnv(func(k string) string { return tt.env[k] })
 			if text := errorText(err); text != tt.err {

@@ -20,6 +20,7 @@ func TestDefaultHost(t *testing.T) {
 	taptest.Need(t)
 	t.Setenv("UNET_DEVICE", "unet7")
 	t.Setenv("UNET_ADDR", "10.200.0.2/24")
+	t.Setenv("UNET_PEER", "10.200.0.1/24")
 	serve := func() {
 		t.Helper()
 		l, err := Listen("tcp", ":8080")
