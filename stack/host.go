@@ -175,9 +175,10 @@ func New(cfg Config) (*Host, error) {
 // Config returns what the host was made with, with the defaults in place of zeros.
 func (h *Host) Config() Config { return h.config }
 
-// Attach gives the host an interface and takes ownership of the device, which Close closes. EAFNOSUPPORT: an
-// address of IPv6, until there is that; EINVAL: an address that no host can have, an MTU under 68 or an Ethernet device without a MAC; EADDRINUSE: an
-// address that the host has already; ENETDOWN: the host is closed. After an error the device is the caller's.
+// Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
+// address that no host can have, an MTU under 68 or an Ethernet device without a MAC; EAFNOSUPPORT: an address of
+// IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the host is closed. After
+// an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
 	ifc, err := newIface(h, dev, ic)
 	if err != nil {

@@ -44,7 +44,8 @@ type Route struct {
 }
 
 // AddRoute adds a route through a gateway: EINVAL when the two are not of one family, EAFNOSUPPORT when they
-// are of IPv6, ENETUNREACH when no directly connected network holds the gateway, EEXIST when there is a route for dst already.
+// are of IPv6, ENETUNREACH when no directly connected network holds the gateway, EEXIST when there is a route for
+// dst already.
 func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	if !dst.IsValid() || !isUnicast(via) || dst.Addr().Is4() != via.Is4() {
 		return syscall.EINVAL

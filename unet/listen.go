@@ -29,8 +29,16 @@ type ListenConfig struct {
 	// KeepAlive is negative, keepalive is off.
 	KeepAliveConfig net.KeepAliveConfig
 
-	// Backlog is how many connections may wait for Accept. Default 4096, at most 65,535.
+	// Backlog is listen(2)'s: how many connections may wait for Accept, of which Linux and this stack take one more.
+	// What comes when they are that many is not refused but let wait, as its SYN is answered later. Zero or less means
+	// 4096, Linux's limit, with which package net listens; more than 65,535 counts as that.
 	Backlog int
+
+	// ReusePort is SO_REUSEPORT (socket(7)): several listeners, or UDP sockets, that all have it share one address and
+	// port. Each new connection, and each peer's datagrams, go to one of them, by a hash of the addresses and ports.
+	// When a listener is closed the connections that wait for its Accept are reset; those whose handshake is not
+	// complete go to the others. Without it a port that somebody listens on is EADDRINUSE.
+	ReusePort bool
 }
 
 // MultipathTCP returns false: there is none.
@@ -100,7 +108,7 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 	if lc.Control != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: errors.ErrUnsupported}
 	}
-	c, err := h.listenUDP(n, at)
+	c, err := h.listenUDP(lc, n, at)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
 	}
@@ -146,7 +154,7 @@ func (lc *ListenConfig) listenUDP(network string, laddr *net.UDPAddr) (*UDPConn,
 	if laddr == nil {
 		laddr = &net.UDPAddr{}
 	}
-	c, err := h.listenUDP(n, laddr)
+	c, err := h.listenUDP(lc, n, laddr)
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -163,6 +171,7 @@ func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener
 	if err != nil {
 		return nil, err
 	}
+	opt.ReusePort = lc.ReusePort
 	b, err := h.stack.BindTCP(local, opt)
 	if err != nil {
 		return nil, syscallError("bind", err)

@@ -31,12 +31,13 @@ var (
 )
 
 // listenUDP binds a socket; its errors are for the Err of an OpError.
-func (h *Host) listenUDP(n network, at net.Addr) (*UDPConn, error) {
+func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, error) {
 	e, _ := endpointOf(at)
 	local, opt, err := n.listen(e)
 	if err != nil {
 		return nil, err
 	}
+	opt.ReusePort = lc.ReusePort
 	if a := local.Addr(); a.IsMulticast() { // package net's listeners on a group take the port of all addresses, and share it
 		local, opt.ReuseAddr = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port()), true
 	}
