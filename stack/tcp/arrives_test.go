@@ -455,7 +455,7 @@ func TestClose(t *testing.T) {
 		}
 	})
 	t.Run("C-TW-3 timestamps decide about a SYN", func(t *testing.T) {
-		w := TimeWait{timestamps: true, tsRecent: 100, rcvNxt: 1000, sndNxt: 50}
+		w := TimeWait{flags: timeWaitTimestamps, tsRecent: 100, rcvNxt: 1000, sndNxt: 50}
 		syn := func(ts uint32, seq Seq) Verdict {
 			var reply Segment
 			x := w

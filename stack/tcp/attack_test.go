@@ -374,7 +374,7 @@ func TestAssassination(t *testing.T) {
 	})
 	t.Run("D-TW-2 C-PAWS-1 a FIN with an old timestamp does not begin TIME-WAIT anew", func(t *testing.T) {
 		now := Time(time.Hour)
-		tw := TimeWait{deadline: now.Add(time.Second), sndNxt: 50, rcvNxt: 1000, timestamps: true, tsRecent: 100}
+		tw := TimeWait{deadline: now.Add(time.Second), sndNxt: 50, rcvNxt: 1000, flags: timeWaitTimestamps, tsRecent: 100}
 		env := newEnv(Config{})
 		var reply Segment
 		fin := Segment{Flags: FIN | ACK, Seq: 999, Ack: 50, Options: OptTimestamps, TSVal: 99}

@@ -40,7 +40,8 @@ type Config struct {
 	ECN ECN
 	// NoTimestamps and NoSACK keep the options out of our SYNs.
 	NoTimestamps, NoSACK bool
-	// TimeWaitObeysReset lets a RST end TIME-WAIT early (RFC 1337's hazard). Default off (ledger Z-8).
+	// TimeWaitObeysReset lets any RST at RCV.NXT end TIME-WAIT early (RFC 1337's hazard). Default off: only one that
+	// follows a SYN does (ledger Z-8).
 	TimeWaitObeysReset bool
 }
 

@@ -11,20 +11,36 @@ type TimeWait struct {
 	tsRecent, tsOffset uint32
 	wnd                uint32
 	rcvScale           uint8
-	timestamps         bool
+	flags              timeWaitFlag
 	ttl, tos           uint8
 }
+
+type timeWaitFlag uint8
+
+const (
+	timeWaitTimestamps timeWaitFlag = 1 << iota
+	timeWaitStale                   // tsRecent is too old to compare anything with (RFC 7323 5.5)
+	timeWaitAnswered                // the last acknowledgment was for a SYN that could be an old one
+)
 
 // TimeWait returns the record that takes the connection's place after EnteredTimeWait.
 func (c *Conn) TimeWait(now Time) TimeWait {
 	ttl, tos := c.TTL()
-	return TimeWait{
+	w := TimeWait{
 		deadline: now.Add(2 * c.env.Config.MSL),
 		sndNxt:   c.snd.nxt, rcvNxt: c.rcv.nxt, wnd: c.rcv.wnd(), rcvScale: c.rcvScale,
-		tsRecent: c.tsRecent, tsOffset: c.tsOffset, timestamps: c.has(flagTimestamps),
-		ttl: ttl, tos: tos,
+		tsRecent: c.tsRecent, tsOffset: c.tsOffset, ttl: ttl, tos: tos,
 	}
+	if c.has(flagTimestamps) {
+		w.flags |= timeWaitTimestamps
+		if now.Sub(c.tsRecentAt) >= pawsIdle {
+			w.flags |= timeWaitStale // the FIN came without the option
+		}
+	}
+	return w
 }
+
+func (w *TimeWait) has(f timeWaitFlag) bool { return w.flags&f != 0 }
 
 // TTL returns the TTL and the traffic class that the connection's Options had.
 func (w *TimeWait) TTL() (ttl, tos uint8) { return w.ttl, w.tos }
@@ -38,19 +54,21 @@ const reuseAfter = time.Second
 // Reusable says whether an active open may take the four-tuple over: the peer takes timestamps, and ours have moved
 // on, so that PAWS tells the new connection's segments from the old one's (RFC 6191).
 func (w *TimeWait) Reusable(env *Env, now Time) bool {
-	return w.timestamps && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
+	return w.has(timeWaitTimestamps) && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
 }
 
 // MinISS returns the number after which the initial sequence number of a new incarnation must stand.
 func (w *TimeWait) MinISS() Seq { return w.sndNxt.Add(65536) }
 
 // SegmentArrives is RFC 9293 3.10.7.4 for TIME-WAIT, with the rules for reuse of RFC 9293 3.6.1 and RFC
-// 6191 2, and without the assassination that RFC 1337 warns of.
+// 6191 2, and without the assassination that RFC 1337 warns of: a RST counts only at the number of an acknowledgment that
+// has answered a SYN. So says a peer that has forgotten the connection, and lets it dial again with its next SYN.
 func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdict {
 	env.Counters.SegmentsIn++
 	*reply = Segment{}
 	if seg.Has(RST) {
-		if env.Config.TimeWaitObeysReset && seg.Seq == w.rcvNxt {
+		if seg.Seq == w.rcvNxt && (w.has(timeWaitAnswered) || env.Config.TimeWaitObeysReset) {
+			env.Counters.ResetsIn++
 			return Remove
 		}
 		return Drop
@@ -58,8 +76,7 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 	if seg.Has(SYN) && !seg.Has(ACK) && w.reopens(seg) {
 		return Reopen
 	}
-	stamped := w.timestamps && seg.Options&OptTimestamps != 0
-	old := stamped && int32(seg.TSVal-w.tsRecent) < 0
+	old := w.stamped(seg) && int32(seg.TSVal-w.tsRecent) < 0
 	if !old && seg.Has(FIN) && seg.End() == w.rcvNxt {
 		w.deadline = now.Add(2 * env.Config.MSL)
 		return w.ack(env, reply, now)
@@ -71,21 +88,31 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 		env.Counters.DroppedChallengeACKs++
 		return Drop
 	}
-	return w.ack(env, reply, now)
+	v := w.ack(env, reply, now)
+	if seg.Has(SYN) && !seg.Has(ACK) {
+		w.flags |= timeWaitAnswered
+	}
+	return v
+}
+
+// stamped says whether the timestamp of a segment can be compared with TS.Recent.
+func (w *TimeWait) stamped(seg *Segment) bool {
+	return w.flags&(timeWaitTimestamps|timeWaitStale) == timeWaitTimestamps && seg.Options&OptTimestamps != 0
 }
 
 // reopens says whether a SYN is surely newer than all segments of the connection that was.
 func (w *TimeWait) reopens(seg *Segment) bool {
-	if w.timestamps && seg.Options&OptTimestamps != 0 && seg.TSVal != w.tsRecent {
+	if w.stamped(seg) && seg.TSVal != w.tsRecent {
 		return int32(seg.TSVal-w.tsRecent) > 0
 	}
 	return w.rcvNxt.LessThan(seg.Seq)
 }
 
 func (w *TimeWait) ack(env *Env, reply *Segment, now Time) Verdict {
+	w.flags &^= timeWaitAnswered
 	reply.Seq, reply.Ack, reply.Flags = w.sndNxt, w.rcvNxt, ACK
 	reply.Window = uint16(min(w.wnd>>w.rcvScale, 65535))
-	if w.timestamps {
+	if w.has(timeWaitTimestamps) {
 		reply.Options = OptTimestamps
 		reply.TSVal, reply.TSEcr = env.stamp(now)+w.tsOffset, w.tsRecent
 	}
