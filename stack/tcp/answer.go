@@ -30,15 +30,15 @@ const (
 	ListenACK
 )
 
-// ListenArrives is SEGMENT ARRIVES in LISTEN (RFC 9293 3.10.7.2). A SYN that carries FIN is taken as a SYN
-// whose FIN the peer will have to send again.
+// ListenArrives is SEGMENT ARRIVES in LISTEN (RFC 9293 3.10.7.2). A SYN that carries FIN is dropped, as in Linux: nobody
+// opens a connection that way but those who look for a filter to slip through.
 func ListenArrives(seg *Segment) ListenVerdict {
 	switch {
 	case seg.Has(RST):
 		return ListenDrop
 	case seg.Has(ACK):
 		return ListenACK
-	case seg.Has(SYN):
+	case seg.Has(SYN) && !seg.Has(FIN):
 		return ListenSYN
 	}
 	return ListenDrop
