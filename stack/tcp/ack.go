@@ -63,6 +63,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	c.snd.una = seg.Ack
 	c.rtoFrom = now
 	c.stalled = now
+	c.retransmits = 0
 	c.events |= Progress
 	tx := c.tx
 	if tx == nil {
@@ -144,7 +145,7 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
 		return
 	}
 	if ev.acked > 0 {
-		c.retransmits = 0
+		c.backoff = 0
 	}
 }
 
@@ -156,7 +157,7 @@ func (c *Conn) windowOpened(now Time) {
 	}
 	if c.tx.kind == kindPersist {
 		c.tx.kind = kindRTO
-		c.retransmits = 0
+		c.retransmits, c.backoff = 0, 0
 		c.rtoFrom = now
 	}
 }

@@ -160,7 +160,7 @@ func TestRTOBounds(t *testing.T) {
 			if got := micros(x.rto); got != c.want {
 				t.Errorf("RTO %v after samples of %v, want %v", got, c.sample, c.want)
 			}
-			x.retransmits = 30
+			x.backoff = 30
 			if got, want := x.backedOffRTO(), cfg.MaxRTO; got != want {
 				t.Errorf("backed off to %v, want %v", got, want)
 			}

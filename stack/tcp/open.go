@@ -103,7 +103,7 @@ func (c *Conn) synTimeout(now Time) {
 	c.env.Counters.Timeouts++
 	c.env.Counters.Retransmitted++
 	c.totalRetrans++
-	c.retransmits++
+	c.countTimeout()
 	c.doubt()
 	c.set(flagSYNRetrans)
 	c.rtoFrom = now
@@ -148,7 +148,7 @@ func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
 	}
 	// Simultaneous open (RFC 9293 3.5, figure 8).
 	c.state = SynReceived
-	c.retransmits = 0
+	c.retransmits, c.backoff = 0, 0
 	c.rtoFrom = now
 	if c.stalled == 0 {
 		c.stalled = now // OpenWith has not been called: this is our first SYN
@@ -203,7 +203,7 @@ func (c *Conn) synAcked(seg *Segment, now Time) {
 func (c *Conn) establish(now Time) {
 	c.state = Established
 	c.setMSS() // the path may have changed since the SYN
-	c.retransmits = 0
+	c.retransmits, c.backoff = 0, 0
 	c.timers[timerRetransmit] = 0
 	c.stalled = 0
 	c.soft = 0

@@ -1,6 +1,9 @@
 package tcp
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	initialRTO          = time.Second     // RFC 6298 2.1
@@ -55,7 +58,7 @@ func (c *Conn) sampleRTT(d time.Duration) {
 // second under the whole.
 func (c *Conn) setRTO() {
 	variance := max(4*int64(c.rttvar), int64(c.env.Config.MinRTO/time.Microsecond))
-	c.rto = int32(min(int64(c.srtt)+variance, int64(c.env.Config.MaxRTO/time.Microsecond)))
+	c.rto = int32(min(int64(c.srtt)+variance, int64(c.env.Config.MaxRTO/time.Microsecond), math.MaxInt32))
 }
 
 func micros(n int32) time.Duration { return time.Duration(n) * time.Microsecond }
@@ -63,7 +66,7 @@ func micros(n int32) time.Duration { return time.Duration(n) * time.Microsecond 
 // backedOffRTO returns RTO doubled for each timeout in a row, capped (RFC 6298 5.5).
 func (c *Conn) backedOffRTO() time.Duration {
 	rto := micros(c.rto)
-	for range min(c.retransmits, 20) {
+	for range min(c.backoff, 20) {
 		rto *= 2
 		if rto >= c.env.Config.MaxRTO {
 			return c.env.Config.MaxRTO

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"math"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,7 @@ const (
 	maxACKDelay  = 200 * time.Millisecond // WCDelAckT of RFC 8985 7.2
 	minPTO       = 10 * time.Millisecond
 	orphanR2     = 120 * time.Second // R2 for what nobody waits for, at least 100 s (RFC 9293 3.8.3)
+	orphanTries  = 8                 // and in timeouts, where RTO was backed off before they began; Linux's tcp_orphan_retries
 	defaultIdle  = 7200              // seconds, RFC 9293 3.8.4
 	defaultIntvl = 75
 	defaultCount = 9
@@ -75,7 +77,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 	}
 	switch c.tx.kind {
 	case kindPersist:
-		c.retransmits = min(c.retransmits+1, 200)
+		c.countTimeout()
 		c.rtoFrom = now
 		if c.urgentMode() {
 			c.sendACKAt(c.snd.una, now) // the probe stands before the window, where a pointer is not looked at
@@ -92,10 +94,21 @@ func (c *Conn) retransmitTimeout(now Time) {
 		}
 	case kindRTO:
 		c.env.Counters.Timeouts++
-		c.retransmits = min(c.retransmits+1, 200)
+		c.countTimeout()
 		c.doubt()
 		c.rtoFrom = now
 		c.timeoutRecovery(now)
+	}
+}
+
+// countTimeout counts an expiry of the timer. Tries begin anew with each advance of SND.UNA, the backoff does not: what
+// was sent more than once gives no round-trip time that could end it (Karn's rule).
+func (c *Conn) countTimeout() {
+	if c.retransmits < math.MaxUint8 {
+		c.retransmits++
+	}
+	if c.backoff < math.MaxUint8 {
+		c.backoff++
 	}
 }
 
@@ -117,11 +130,23 @@ func (c *Conn) giveUpAt() Time {
 	case c.has(flagClosed) && persist:
 		return c.stalled.Add(c.env.Config.OrphanTimeout)
 	case c.has(flagClosed):
-		return c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
+		return c.orphanEnd()
 	case persist:
 		return max(c.lastReceive, c.stalled).Add(c.env.Config.UserTimeout)
 	}
 	return c.stalled.Add(c.env.Config.UserTimeout)
+}
+
+// orphanEnd is giveUpAt of a connection that its owner has closed. An RTO that was backed off before SND.UNA last moved
+// on would leave a try or two within orphanR2, and a lossy path that still delivers would lose the end of its stream:
+// then tries are counted, and the last one has its RTO to be answered in.
+func (c *Conn) orphanEnd() Time {
+	end := c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
+	if c.backoff <= c.retransmits || c.env.Config.UserTimeout < orphanR2 {
+		return end
+	}
+	left := time.Duration(1 + orphanTries - min(int(c.retransmits), orphanTries))
+	return max(end, c.rtoFrom.Add(left*c.backedOffRTO()))
 }
 
 // expendable says whether a connection that nobody waits for holds what a host without memory needs for others: its
@@ -213,7 +238,7 @@ func (c *Conn) lossDeadline() Time {
 		}
 		return rto
 	}
-	if !c.has(flagSACK) || c.recovering() || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.retransmits > 0 {
+	if !c.has(flagSACK) || c.recovering() || c.has(flagTLPOut) || tx.sb.sacked > 0 || c.backoff > 0 {
 		return rto
 	}
 	tx.kind = kindProbe
