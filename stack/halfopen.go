@@ -59,7 +59,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 	half.tcp.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
 	half.tcp.SynAck(&s.env, s.clearReply(), now)
 	if cookie.Len > 0 {
-		s.reply.SetCookie(cookie)
+		s.reply.SetCookie(cookie, r.path)
 	}
 	s.sendReplyLocked(r, t, options.TTL, options.TOS)
 	s.armHalfOpenLocked(half)

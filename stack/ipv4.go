@@ -140,11 +140,12 @@ const smallPayload = 512
 // shard's lock. Whoever calls it calls Host.flush once no lock is held. A packet over the path's MTU leaves
 // in fragments, or is dropped and counted when it must not be cut.
 func (r *route) send(p *outPacket) {
-	limit := r.path.MTU
+	limit, front := r.path.MTU, wire.IPv4Len+len(p.header)
+	fits := front+int(p.gsoSize) <= limit // each of what the device will cut
 	if p.gsoSize != 0 {
 		limit = max(limit, r.path.MaxSuper)
 	}
-	if total := wire.IPv4Len + len(p.header) + p.payloadLen; total <= limit {
+	if total := front + p.payloadLen; fits && total <= limit {
 		r.sendWhole(p, total)
 		return
 	}

@@ -248,7 +248,7 @@ func (c *Conn) packetTooBig(e ICMPError, now Time) {
 // Info returns the connection's state for people and tools.
 func (c *Conn) Info() Info {
 	info := Info{
-		State: c.state, Retransmits: int(c.retransmits), Backoff: int(c.retransmits),
+		State: c.state, Retransmits: int(c.retransmits), Backoff: int(c.backoff),
 		RTT: micros(c.srtt), RTTVar: micros(c.rttvar), MinRTT: micros(c.minRTT),
 		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
@@ -257,9 +257,7 @@ func (c *Conn) Info() Info {
 		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SYNData: c.has(flagSYNText),
 		SoftError: syscall.Errno(c.soft),
 	}
-	if info.PathMTU = int(c.maxSegment) + 20; c.has(flagV6) {
-		info.PathMTU += 20
-	}
+	info.PathMTU = c.path().MTU
 	if c.env != nil {
 		info.RTO = c.backedOffRTO()
 		info.CongestionControl = c.congestionControl()

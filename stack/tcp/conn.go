@@ -96,7 +96,8 @@ type Conn struct {
 	maxSuper    uint16 // of the path
 	sndScale    uint8
 	rcvScale    uint8
-	retransmits uint8 // timeouts in a row
+	retransmits uint8 // timeouts since SND.UNA last moved on
+	backoff     uint8 // how often they have doubled RTO; what ends it is a round-trip time (RFC 6298 5.5, 3)
 	quick       uint8 // segments still to be acknowledged at once
 	probes      uint8 // keepalive probes in a row without an answer
 	dupACKs     uint8
@@ -224,6 +225,15 @@ func (c *Conn) applyPath(p Path) {
 	}
 }
 
+// path returns what applyPath has noted, or packetTooBig since.
+func (c *Conn) path() Path {
+	p := Path{MTU: int(c.maxSegment) + 20, MaxSuper: int(c.maxSuper), V6: c.has(flagV6)}
+	if p.V6 {
+		p.MTU += 20
+	}
+	return p
+}
+
 // defaultMSS is what a peer that names no MSS takes (RFC 9293 3.7.1).
 func (c *Conn) defaultMSS() uint16 {
 	if c.has(flagV6) {
@@ -259,15 +269,26 @@ func receiveCap(cfg *Config, o *Options) int {
 }
 
 // setMSS computes the payload of a full segment (RFC 9293 3.7.1): the smaller of what the peer takes and
-// what the path carries, less the timestamp option (ledger Z-17), and never below minMSS (Z-12), so that a
-// peer cannot make us cut the stream to dust.
+// what the path carries, less the timestamp option (ledger Z-17). What is asked for is taken as minMSS at least
+// (Z-12), so that a peer cannot make us cut the stream to dust; what the path cannot carry is never sent.
 func (c *Conn) setMSS() {
-	mss := int(min(c.peerMSS, advertisedMSS(c.maxSegment, c.opts.MaxSeg)))
-	if c.has(flagTimestamps) {
-		mss -= timestampLen
+	asked := c.peerMSS
+	if c.opts.MaxSeg != 0 {
+		asked = min(asked, c.opts.MaxSeg)
 	}
-	c.smss = uint16(max(mss, minMSS))
+	c.smss = uint16(max(min(max(int(asked)-c.stampLen(), minMSS), c.optionRoom()), 1))
 }
+
+// stampLen returns the length of the timestamp option in each segment.
+func (c *Conn) stampLen() int {
+	if c.has(flagTimestamps) {
+		return timestampLen
+	}
+	return 0
+}
+
+// optionRoom returns how many octets the path carries behind the fixed header and the timestamp option.
+func (c *Conn) optionRoom() int { return int(c.maxSegment) - headerLen - c.stampLen() }
 
 const (
 	headerLen    = 20

@@ -21,8 +21,9 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now Time) {
 	if fin {
 		seg.Flags |= FIN
 	}
+	mss := c.segmentSize() // before fill, which reports a duplicate once
 	c.fill(seg, now)
-	if mss := c.segmentSize(); n > mss {
+	if n > mss {
 		seg.GSOSize = uint16(mss)
 	}
 	c.transmit(seg)
@@ -37,7 +38,11 @@ func (c *Conn) sendACK(now Time) { c.sendACKAt(c.acceptableSeq(), now) }
 // ends whose windows are both closed would wait for each other for ever. By less than a unit of the window field the
 // edge may differ from the one that the peer goes by.
 func (c *Conn) acceptableSeq() Seq {
-	edge := maxSeq(c.snd.una, c.snd.iss.Add(1)).Add(c.snd.wnd)
+	una := c.snd.una
+	if c.state == SynReceived {
+		una = c.snd.iss.Add(1) // our SYN is not acknowledged yet, and stands before the window
+	}
+	edge := una.Add(c.snd.wnd)
 	if !edge.LessThan(c.snd.nxt) || c.snd.nxt.Distance(edge) < 1<<c.sndScale {
 		return c.snd.nxt
 	}
@@ -124,15 +129,24 @@ func (c *Conn) advertise() uint16 {
 	return uint16(field)
 }
 
-// sackRoom returns how many blocks fit into a segment's options beside the timestamps (RFC 2018 4).
-func (c *Conn) sackRoom() uint8 {
-	if c.has(flagTimestamps) {
-		return 3
+// sackRoom returns how many blocks fit into a segment's options beside the timestamps (RFC 2018 4), and into the
+// path's packets. Beside text they leave a quarter of the segment to it.
+func (c *Conn) sackRoom(text bool) uint8 {
+	room := (40 - c.stampLen() - sackHeader) / sackBlock
+	space := c.optionRoom()
+	if text {
+		space = int(c.smss) - int(c.smss)/4
 	}
-	return 4
+	return uint8(min(room, max(space-sackHeader, 0)/sackBlock))
 }
 
-// sackLen returns the length of the SACK option that the next segment carries.
+// The length of the SACK option with two NOPs in front, and what each block adds.
+const (
+	sackHeader = 4
+	sackBlock  = 8
+)
+
+// sackLen returns the length of the SACK option that the next segment of text carries.
 func (c *Conn) sackLen() int {
 	if c.rx == nil || !c.has(flagSACK) {
 		return 0
@@ -141,10 +155,10 @@ func (c *Conn) sackLen() int {
 	if c.rx.ooo.hasDup {
 		n++
 	}
-	if n == 0 {
+	if n = min(n, c.sackRoom(true)); n == 0 {
 		return 0
 	}
-	return 4 + 8*int(min(n, c.sackRoom()))
+	return sackHeader + sackBlock*int(n)
 }
 
 // fillSACK reports a duplicate once, first (RFC 2883 4), and then the blocks that are held (RFC 2018 4).
@@ -153,8 +167,8 @@ func (c *Conn) fillSACK(seg *Segment) {
 		return
 	}
 	a := &c.rx.ooo
-	room := c.sackRoom()
-	if a.hasDup {
+	room := c.sackRoom(seg.TextLen > 0)
+	if a.hasDup && room > 0 {
 		seg.SACK[0] = a.dup
 		seg.NumSACK = 1
 		a.hasDup = false

@@ -44,8 +44,12 @@ func (s *Secret) fastOpen(t Tuple, epoch uint64) Cookie {
 	return c
 }
 
-// SetCookie gives a segment the Fast Open option.
-func (s *Segment) SetCookie(c Cookie) {
+// SetCookie gives a SYN or SYN-ACK the Fast Open option. A cookie is left out where the path's packets are too small
+// for all options together; a request fits any.
+func (s *Segment) SetCookie(c Cookie, p Path) {
+	if c.Len > 0 && p.MaxSegment() < headerLen+synOptions {
+		return
+	}
 	s.Options |= OptFastOpen
 	s.Cookie = c
 }
@@ -102,7 +106,7 @@ func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
 func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now Time) {
 	seg := c.env.segment()
 	c.fillSYN(seg, now)
-	seg.SetCookie(cookie)
+	seg.SetCookie(cookie, c.path())
 	if n > 0 {
 		c.env.gather = c.tx.q.gather(c.env.gather[:0], c.snd.iss.Add(1), n)
 		seg.Gather, seg.TextLen = c.env.gather, n

@@ -47,7 +47,7 @@ func (l *lab) synAck(ack uint32, cookie *Cookie) *lab {
 	l.now = l.now.Add(10 * time.Millisecond)
 	in := Segment{Flags: SYN | ACK, Seq: l.irs, Ack: l.iss.Add(ack), Window: 65535, Options: OptMSS, MSS: 1460}
 	if cookie != nil {
-		in.SetCookie(*cookie)
+		in.SetCookie(*cookie, path)
 	}
 	l.conn.SegmentArrives(&in, l.now)
 	l.conn.Output(l.now)

@@ -54,6 +54,14 @@ func (h *hystart) onAck(w *Window, una, nxt Seq, acked uint32, rtt time.Duration
 	return acked
 }
 
+// pass ends the round when SND.UNA has come to its end by acknowledgments that onAck does not see: half the ring later
+// that end would stand ahead again.
+func (h *hystart) pass(una Seq) {
+	if h.started && h.end.LessThanEq(una) {
+		h.started = false
+	}
+}
+
 // newRound begins a round, and ends slow start when enough of them were conservative.
 func (h *hystart) newRound(w *Window, nxt Seq) {
 	h.last, h.current, h.samples = h.current, 0, 0

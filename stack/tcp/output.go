@@ -91,10 +91,9 @@ func (c *Conn) budget() uint32 {
 	return max(room, uint32(c.smss))
 }
 
-// segmentSize returns the payload of a full segment that carries the SACK blocks of this moment.
-func (c *Conn) segmentSize() uint32 {
-	return uint32(c.smss) - min(uint32(c.sackLen()), uint32(c.smss)-minMSS/2)
-}
+// segmentSize returns the payload of a full segment that carries the SACK blocks of this moment. To fill in a segment
+// may use up a block: whoever cuts text asks before.
+func (c *Conn) segmentSize() uint32 { return uint32(c.smss) - uint32(c.sackLen()) }
 
 // superSize returns the largest payload that one trip to the device may carry, a multiple of mss. An urgent
 // pointer counts from its own segment, so that it cannot be in one that the device cuts.

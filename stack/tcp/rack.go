@@ -56,12 +56,19 @@ func sentAfter(t1 Time, s1 Seq, t2 Time, s2 Seq) bool {
 // widen makes the reordering window a quarter of MinRTT wider, once a round, since a D-SACK says that something
 // was sent again in vain (RFC 8985 6.2 step 4).
 func (r *reordering) widen(una, nxt Seq) {
-	if r.inRound && una.LessThan(r.round) {
+	if r.pass(una); r.inRound {
 		return
 	}
 	r.inRound, r.round = true, nxt
 	r.mult = min(r.mult+1, 64)
 	r.left = reoPersist
+}
+
+// pass ends the round when SND.UNA has come to its end: half the ring later that end would stand ahead again.
+func (r *reordering) pass(una Seq) {
+	if r.inRound && r.round.LessThanEq(una) {
+		r.inRound, r.round = false, 0
+	}
 }
 
 // recovered counts the recoveries that a widened window lasts.

@@ -43,6 +43,8 @@ func (c *Conn) pipe() uint32 {
 func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 	tx := c.tx
 	lost := tx.sb.lost
+	c.cc.loss.reo.pass(c.snd.una)
+	c.expireUndo()
 	if c.has(flagSACK) {
 		if tx.sb.sacked > 0 || tx.sb.lost > 0 || c.recovering() {
 			c.detect(now)
@@ -93,6 +95,8 @@ func (c *Conn) grow(ev *ackEvent, now Time) {
 	acked, limited := ev.acked, c.has(flagCWNDLimited)
 	if limited {
 		acked = c.tx.hystart.onAck(w, c.snd.una, c.snd.nxt, acked, ev.rtt)
+	} else {
+		c.tx.hystart.pass(c.snd.una)
 	}
 	c.cc.OnAck(w, acked, limited, ev.rtt, now)
 	c.setCwnd(w)

@@ -315,10 +315,11 @@ func (c *Conn) windowUpdateDue() bool {
 
 // tuneReceive grows the receive buffer to twice what the reader takes in a round trip.
 func (c *Conn) tuneReceive(n uint32, now Time) {
-	c.drsCopied += n
 	if c.has(flagRecvFixed) || c.env.Pressure != Ample || c.srtt == 0 {
+		c.drsCopied, c.drsSince = 0, now // a count of days would not be that of a round trip
 		return
 	}
+	c.drsCopied += n
 	if now.Sub(c.drsSince) < micros(c.srtt) {
 		return
 	}

@@ -80,6 +80,9 @@ func (c *Conn) takeText(seg *Segment, now Time) {
 		c.rcv.nxt = c.rx.ooo.take(c.rcv.nxt, c.rx, keep)
 		c.set(flagACKNow) // RFC 5681 4.2: a gap is filled
 	}
+	if c.rx != nil && c.rx.ooo.fin && c.rx.ooo.finSeq.LessThan(c.rcv.nxt) {
+		c.rx.ooo.fin = false // text has come from behind it: it was none, and its number will come round again
+	}
 	if c.rcv.nxt.Distance(c.rcv.acked) > uint32(c.rmss) {
 		// More than a segment: its sender has a tail loss probe for what is not acknowledged soon (RFC 8985 7.2).
 		c.set(flagACKSoon)

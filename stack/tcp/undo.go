@@ -31,6 +31,14 @@ func (c *Conn) armUndo(timeout bool) {
 	*u = undo{armed: true, timeout: timeout, cwnd: c.cwnd, ssthresh: c.ssthresh, mark: c.snd.una}
 }
 
+// expireUndo makes a cut final when no report of a duplicate can undo it any more: takeDSACK believes none about what
+// stands a whole window behind SND.UNA. Left in place, the mark would come to stand ahead of SND.UNA half the ring later.
+func (c *Conn) expireUndo() {
+	if u := &c.cc.loss.undo; u.armed && !c.recovering() && c.recover.LessThan(c.snd.una.Sub(c.snd.maxWnd)) {
+		*u = undo{}
+	}
+}
+
 // undoCut gives back what the latest cut has taken, and ends the recovery that it began: what was deemed lost only
 // came late (RFC 9438 4.9, RFC 4015).
 func (c *Conn) undoCut(now Time) {
