@@ -29,7 +29,7 @@ func (r *runner) open() error {
 		case "irs":
 			var n uint64
 			n, err = strconv.ParseUint(value, 0, 32)
-			r.flows["a"].irs = uint32(n)
+			r.flows["a"].irs = r.irs(uint32(n))
 		case "addr":
 			for one := range strings.SplitSeq(value, ",") {
 				p, e := netip.ParsePrefix(one)
@@ -42,6 +42,7 @@ func (r *runner) open() error {
 			return fmt.Errorf("config %s: %v", word, err)
 		}
 	}
+	r.edges.place(&cfg)
 	host, err := stack.New(cfg)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (r *runner) declare(args []string) error {
 	}
 	if text, said := values["irs"]; said {
 		n, err := strconv.ParseUint(text, 0, 32)
-		f.irs = uint32(n)
+		f.irs = r.irs(uint32(n))
 		return err
 	}
 	return nil

@@ -25,17 +25,34 @@ type flow struct {
 	lastStamp  uint32  // relative
 	literal    bool    // its text has been other than the pattern
 	cookie     *[]byte // of Fast Open: the last one that the host has sent on any flow
+	peerStamps uint32  // what is added to the peer's timestamps
 }
 
 // newFlow returns a flow between the usual ends.
 func (r *runner) newFlow(name string) *flow {
-	return &flow{name: name, host: netip.AddrPortFrom(hostAddr, hostPort), peer: netip.AddrPortFrom(peerAddr, peerPort),
-		irs: 1 << 28, peerWindow: 65535, cookie: &r.cookie}
+	f := &flow{name: name, host: netip.AddrPortFrom(hostAddr, hostPort), peer: netip.AddrPortFrom(peerAddr, peerPort),
+		irs: r.irs(usualIRS), peerWindow: 65535, cookie: &r.cookie}
+	if r.edges != nil {
+		f.peerStamps = r.edges.peerStamps
+	}
+	return f
+}
+
+// usualIRS is the peer's initial sequence number.
+const usualIRS = 1 << 28
+
+// irs returns an initial sequence number of the peer's in the world that the script runs in.
+func (r *runner) irs(n uint32) uint32 {
+	if r.edges == nil {
+		return n
+	}
+	return n - usualIRS + r.edges.irs
 }
 
 // again forgets a connection, for the next one between the same ends.
 func (f *flow) again() {
-	*f = flow{name: f.name, host: f.host, peer: f.peer, irs: f.irs, peerWindow: 65535, cookie: f.cookie}
+	*f = flow{name: f.name, host: f.host, peer: f.peer, irs: f.irs, peerWindow: 65535, cookie: f.cookie,
+		peerStamps: f.peerStamps}
 }
 
 // view is what a line says about a segment: values by the names of viewNames.
@@ -196,6 +213,9 @@ func (f *flow) seeOptions(o *optionSet, flags uint16, got view) {
 	}
 	if o.stamps {
 		f.lastStamp = o.val - f.stampBase
+		if flags&ack != 0 {
+			o.ecr -= f.peerStamps
+		}
 		got["ts"] = fmt.Sprintf("%d/%d", f.lastStamp, o.ecr)
 	}
 	var blocks []string
@@ -290,7 +310,7 @@ func (f *flow) makeOptions(s *segment, o *optionSet, values map[string]string) (
 	if text, said := values["ts"]; said {
 		val, ecr, both := strings.Cut(text, "/")
 		v, e := strconv.ParseUint(val, 10, 32)
-		o.stamps, o.val, o.ecr, err = true, uint32(v), f.stampBase+f.lastStamp, e
+		o.stamps, o.val, o.ecr, err = true, uint32(v)+f.peerStamps, f.stampBase+f.lastStamp, e
 		if both {
 			r, e := strconv.ParseUint(ecr, 10, 32)
 			o.ecr, err = f.stampBase+uint32(r), e

@@ -50,6 +50,7 @@ type runner struct {
 	batch   []link.Frame
 	cookie  []byte        // of Fast Open: the last one that the host has sent
 	reading chan struct{} // closed when the reader has ended
+	edges   *edges        // where numbers begin; nil for where they usually do
 
 	mu   sync.Mutex // guards what the reader fills
 	seen []frame
@@ -63,10 +64,17 @@ type pendingCall struct {
 }
 
 // runScript runs a script and returns what is not as it says, with a capture of all frames.
-func runScript(s *script) (pcap []byte, err error) {
+func runScript(s *script) (pcap []byte, err error) { return newRunner(s, nil).run() }
+
+func newRunner(s *script, e *edges) *runner {
 	r := &runner{script: s, began: time.Now(), flows: make(map[string]*flow), streams: make(map[string]uint32),
-		arp: true, reading: make(chan struct{})}
+		arp: true, reading: make(chan struct{}), edges: e}
 	r.flows["a"] = r.newFlow("a")
+	return r
+}
+
+func (r *runner) run() (pcap []byte, err error) {
+	s := r.script
 	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("%s: %v", s.name, err)
 	}

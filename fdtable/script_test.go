@@ -12,6 +12,17 @@ import (
 // TestScripts runs the scripts of testdata/script, each in a bubble of its own. The subtest of a script that
 // proves rows of the ledger carries their IDs.
 func TestScripts(t *testing.T) {
+	for _, s := range parseScripts(t) {
+		name := strings.ReplaceAll(strings.Join(append([]string{s.name}, s.rows...), " "), "/", ": ")
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { play(t, s) })
+		})
+	}
+}
+
+// parseScripts returns all scripts.
+func parseScripts(t *testing.T) (all []*script) {
+	t.Helper()
 	root := filepath.Join("testdata", "script")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".script") {
@@ -22,20 +33,17 @@ func TestScripts(t *testing.T) {
 			return err
 		}
 		name := filepath.ToSlash(strings.TrimSuffix(strings.TrimPrefix(path, root+string(filepath.Separator)), ".script"))
-		s, err := parseScript(name, string(text))
-		if err != nil {
+		if s, err := parseScript(name, string(text)); err != nil {
 			t.Error(err)
-			return nil
+		} else {
+			all = append(all, s)
 		}
-		name = strings.ReplaceAll(strings.Join(append([]string{name}, s.rows...), " "), "/", ": ")
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { play(t, s) })
-		})
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
 }
 
 // play runs a script. One that fails leaves a capture.

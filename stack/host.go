@@ -70,6 +70,11 @@ type Config struct {
 	// back or is given up, and what else the host cannot mend by itself. nil: no lines. A *slog.Logger is one. It is
 	// called on a goroutine of its own, which Close waits for, and may not call Close.
 	Logger Logger
+
+	// For tests of what happens where a number begins again at zero: the time by which the host's clock is ahead at
+	// its birth, and what connections begin with.
+	clock   time.Duration
+	numbers *tcp.Numbers
 }
 
 // defaultResetRate is Config.ResetRate's default.
@@ -153,6 +158,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.clock.init()
 	h.log.start(h.config.Logger)
+	h.clock.epoch = h.clock.epoch.Add(-h.config.clock)
 	h.routes.seed = maphash.MakeSeed()
 	h.ids.init()
 	h.errorLimit.initErrors(h.config.ICMPRate)

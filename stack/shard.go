@@ -116,7 +116,7 @@ func (l *tcpLayer) init(h *Host) {
 		s.layer = l
 		s.flows.book, s.flows.seed = &l.book, l.seed
 		s.fireFunc = s.fireLocked
-		s.env = tcp.Env{Config: &l.config, Secret: secret, Alloc: alloc, Rand: rand.Uint64}
+		s.env = tcp.Env{Config: &l.config, Secret: secret, Numbers: h.config.numbers, Alloc: alloc, Rand: rand.Uint64}
 		h.clock.add(s)
 	}
 }

@@ -13,6 +13,8 @@ type Env struct {
 	Config *Config
 	// Secret keys the initial sequence numbers, the timestamp offsets, the SYN cookies and those of Fast Open.
 	Secret *Secret
+	// Numbers, where it is not nil, takes the place of Secret for initial sequence numbers and timestamps.
+	Numbers *Numbers
 	// Alloc returns storage of at least n octets with one reference, which the connection then owns; Data
 	// is the whole storage.
 	Alloc func(n int) Span

@@ -49,7 +49,7 @@ const (
 // stands after minISS. Text on the SYN is left to be sent again.
 func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, minISS Seq, hasMin bool, now Time) {
 	h.take(env, p, o, seg)
-	h.iss, h.tsOffset = env.Secret.initial(t, now)
+	h.iss, h.tsOffset = env.initial(t, now)
 	if hasMin && h.iss.LessThanEq(minISS) {
 		h.iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
 	}

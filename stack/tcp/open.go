@@ -18,7 +18,7 @@ func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS S
 func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
 	c.init(env, out, p, o, now)
 	c.set(flagActive)
-	iss, offset := env.Secret.initial(t, now)
+	iss, offset := env.initial(t, now)
 	if hasMin && iss.LessThanEq(minISS) {
 		iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
 	}

@@ -44,6 +44,21 @@ func (s *Secret) prf(purpose byte, t Tuple, number uint64) [sha256.Size]byte {
 	return sha256.Sum256(b[:])
 }
 
+// Numbers are what connections begin with where that is not left to chance: for tests of what happens where numbers
+// begin again at zero.
+type Numbers struct {
+	ISS   Seq    // the initial sequence number
+	Stamp uint32 // the timestamp at the beginning
+}
+
+// initial returns the initial sequence number and the offset of the timestamp clock for a new connection.
+func (e *Env) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
+	if n := e.Numbers; n != nil {
+		return n.ISS, n.Stamp - tsClock(now)
+	}
+	return e.Secret.initial(t, now)
+}
+
 // initial returns the initial sequence number M + F(tuple, secret) of RFC 6528 3, and the offset of the
 // tuple's timestamp clock.
 func (s *Secret) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
