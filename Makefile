@@ -18,11 +18,11 @@ demo:
 run:
 	$(GO) run ./examples/http $(ARGS)
 
-# Tests make the network namespaces that they need. The one of many connections has all of them without the race
+# Tests make the network namespaces that they need. Those of many connections and of many worlds have all of them without the race
 # detector only.
 test:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
-	$(GO) test -timeout $(TIMEOUT) -run '^TestEpollOfManyConnections$$' ./fdtable
+	$(GO) test -timeout $(TIMEOUT) -run '^(TestEpollOfManyConnections|TestScriptsAtEdges)$$' ./fdtable
 	$(GO) -C $(APPS) test -race -timeout $(TIMEOUT) ./...
 
 # The same in random order, with the pool counting buffers and poisoning those given back.

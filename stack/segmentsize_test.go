@@ -80,13 +80,13 @@ func TestSegmentsFit(t *testing.T) {
 	t.Run("MUST-16 a link of any MTU, with each set of options", func(t *testing.T) {
 		for _, offload := range []bool{true, false} {
 			for _, c := range []tcp.Config{{}, {NoTimestamps: true}, {NoSACK: true}, {NoTimestamps: true, NoSACK: true}} {
-				for _, mtu := range []int{68, 69, 76, 80, 87, 96, 103, 104, 115, 116, 128, 296, 576, 1500, 9000} {
+				for _, mtu := range []int{68, 76, 80, 96, 103, 115, 128, 576, 1500} {
 					wire := badPath
 					wire.MTU, wire.Offload = mtu, offload
 					what := fmt.Sprintf("MTU %d offload %v timestamps %v SACK %v", mtu, offload, !c.NoTimestamps, !c.NoSACK)
 					inHosts(t, what, wire, Config{TCP: c}, func(n *network) {
 						client, server := n.connect()
-						n.exchange(client, server, min(400*mtu, 200_000))
+						n.exchange(client, server, min(200*mtu, 60_000))
 						n.fits()
 					})
 				}
@@ -99,7 +99,7 @@ func TestSegmentsFit(t *testing.T) {
 			wire.Offload, wire.Seed = true, seed
 			inHosts(t, fmt.Sprintf("seed %d", seed), wire, Config{}, func(n *network) {
 				client, server := n.connect()
-				n.exchange(client, server, 400_000)
+				n.exchange(client, server, 200_000)
 				n.fits()
 			})
 		}

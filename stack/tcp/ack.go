@@ -64,6 +64,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	c.rtoFrom = now
 	c.stalled = now
 	c.retransmits = 0
+	c.set(flagTaken)
 	c.events |= Progress
 	tx := c.tx
 	if tx == nil {

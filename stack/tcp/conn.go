@@ -36,6 +36,7 @@ const (
 	flagInteractive                      // text is answered by text: hold ACKs back from the start
 	flagMore                             // the user said that more follows what he wrote last: MSG_MORE
 	flagKeepsUp                          // the reader has lately taken all that there was
+	flagTaken                            // the peer has acknowledged something after our SYN
 )
 
 // caState is the state of loss recovery.

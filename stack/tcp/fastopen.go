@@ -128,6 +128,7 @@ func (c *Conn) synTextAcked(ack Seq, now Time) {
 	}
 	if c.snd.una.LessThan(ack) {
 		c.snd.una = ack
+		c.set(flagTaken)
 		tx.sb.ack(ack, func(*record) {})
 		tx.q.free(ack)
 		c.chargeSend()

@@ -43,6 +43,16 @@ func TestOldNumbers(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a peer that has taken 4 GiB has taken something", func(t *testing.T) {
+		l := established(t).send(1000)
+		l.in(seg{flags: ACK, seq: 1, ack: 1001}).send(1000)
+		l.conn.set(flagClosed)
+		l.conn.snd.iss = l.conn.snd.una.Sub(1) // as after so many octets
+		l.env.Pressure, l.conn.tx.kind = Exhausted, kindPersist
+		if l.conn.expendable(l.now) {
+			t.Error("the connection counts as one whose peer takes nothing")
+		}
+	})
 	t.Run("octets read long ago do not tune the receive buffer", func(t *testing.T) {
 		l := sacking(t)
 		l.env.Pressure = Saving

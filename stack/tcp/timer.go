@@ -159,7 +159,7 @@ func (c *Conn) expendable(now Time) bool {
 	}
 	switch c.tx.kind {
 	case kindPersist:
-		if c.snd.una == c.snd.iss.Add(1) {
+		if !c.has(flagTaken) {
 			return true
 		}
 	case kindRTO:
