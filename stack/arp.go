@@ -18,8 +18,13 @@ func (rc *receiver) arp(b []byte) {
 	sender, target := netip.AddrFrom4(p.SenderIP), netip.AddrFrom4(p.TargetIP)
 	forUs := ifc.hasAddr(target)
 	probing := sender.IsUnspecified() // RFC 5227 1.1: somebody asks whether target is free
-	if p.SenderMAC[0]&1 != 0 || p.SenderMAC == (link.MAC{}) || p.SenderMAC == ifc.info.MAC ||
-		!probing && (!isUnicast(sender) || sender.IsLoopback() || rc.topology.class(sender) != foreign) {
+	impossible := p.SenderMAC[0]&1 != 0 || p.SenderMAC == (link.MAC{}) || rc.topology.hasMAC(p.SenderMAC)
+	if !impossible && !probing && ifc.hasAddr(sender) {
+		h.drop(DropARPConflict)
+		ifc.announcer.conflict(sender, p.SenderMAC)
+		return // nothing of it is believed
+	}
+	if impossible || !probing && (!isUnicast(sender) || sender.IsLoopback() || rc.topology.class(sender) != foreign) {
 		h.drop(DropARPSender)
 		return
 	}

@@ -125,6 +125,9 @@ type Interface struct {
 	Addrs []netip.Prefix
 	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
 	MTU int
+	// Announce says whether the host announces its addresses on the interface. Default AnnounceAuto: on TAP devices.
+	// Of the other modes AnnounceNever alone keeps it from defending an address that another host has too.
+	Announce AnnounceMode
 }
 
 // Host is one userspace host. Its methods may be called from any goroutine.
@@ -182,14 +185,24 @@ func New(cfg Config) (*Host, error) {
 func (h *Host) Config() Config { return h.config }
 
 // Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
-// address that no host can have, an MTU under 68 or an Ethernet device without a MAC; EAFNOSUPPORT: an address of
-// IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the host is closed. After
-// an error the device is the caller's.
+// address that no host can have, an MTU under 68, an Ethernet device without a MAC or an AnnounceMode that there is not;
+// EAFNOSUPPORT: an address of IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the
+// host is closed. After an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
 	ifc, err := newIface(h, dev, ic)
 	if err != nil {
 		return err
 	}
+	if err := h.addIface(ifc); err != nil {
+		return err
+	}
+	ifc.announce()
+	h.flush()
+	return nil
+}
+
+// addIface makes ifc one of the host's interfaces, and starts to receive from it.
+func (h *Host) addIface(ifc *iface) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
 	if h.closed {
@@ -202,6 +215,7 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 	h.topology.Store(t)
 	if ifc.neighbors != nil {
 		h.clock.add(ifc.neighbors)
+		h.clock.add(ifc.announcer)
 	}
 	h.receive(ifc)
 	return nil

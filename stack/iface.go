@@ -21,6 +21,7 @@ type iface struct {
 	addrs     []netip.Prefix // address and length, not masked
 	queues    []*txQueue     // a power of two of them
 	neighbors *neighborCache // nil where frames have no link address
+	announcer *announcer     // likewise
 	counters  ifaceCounters
 }
 
@@ -33,6 +34,9 @@ func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
 	ifc := &iface{host: h, dev: dev, info: info, mtu: info.MTU}
 	if ic.MTU != 0 {
 		ifc.mtu = min(ic.MTU, info.MTU)
+	}
+	if ic.Announce > AnnounceNever {
+		return nil, syscall.EINVAL
 	}
 	if ifc.mtu < 68 || ifc.mtu > 65535 { // RFC 791 3.2: every link carries 68 octets
 		return nil, syscall.EINVAL
@@ -53,6 +57,7 @@ func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
 		}
 		ifc.linkLen = wire.EthernetLen
 		ifc.neighbors = newNeighborCache(ifc)
+		ifc.announcer = newAnnouncer(ifc, ic.Announce)
 	}
 	devs := []link.Device{dev}
 	if m, ok := dev.(link.MultiQueue); ok {
@@ -111,7 +116,7 @@ func (ifc *iface) hasAddr(a netip.Addr) bool {
 
 func (ifc *iface) stats() InterfaceStats {
 	c := &ifc.counters
-	s := InterfaceStats{Name: ifc.info.Name,
+	s := InterfaceStats{Name: ifc.info.Name, MAC: ifc.info.MAC,
 		FramesIn: c.framesIn.Load(), OctetsIn: c.octetsIn.Load(),
 		FramesOut: c.framesOut.Load(), OctetsOut: c.octetsOut.Load(),
 		WriteErrors: c.writeErrors.Load()}
@@ -142,6 +147,11 @@ type hop struct {
 	dst   netip.Prefix // masked
 	via   netip.Addr   // not valid: dst is directly connected
 	iface *iface
+}
+
+// hasMAC says whether an interface of the host has the Ethernet address.
+func (t *topology) hasMAC(mac link.MAC) bool {
+	return slices.ContainsFunc(t.ifaces, func(ifc *iface) bool { return ifc.neighbors != nil && ifc.info.MAC == mac })
 }
 
 func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }

@@ -3,6 +3,7 @@ package stack
 import (
 	"sync/atomic"
 
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -27,6 +28,8 @@ const (
 	DropARPMalformed
 	// DropARPSender: an ARP packet with a sender that cannot be.
 	DropARPSender
+	// DropARPConflict: an ARP packet of another host that has an address of ours too (RFC 5227 2.4).
+	DropARPConflict
 	// DropIPVersion: an IP version that does not go with the frame's type.
 	DropIPVersion
 	// DropIPHeader: an IP header whose lengths lie, or that is cut short.
@@ -87,7 +90,7 @@ const (
 )
 
 var dropNames = [Drops]string{"runt frame", "EtherType", "VLAN", "foreign MAC", "own MAC", "IPv6", "malformed ARP",
-	"ARP sender", "IP version", "IP header", "IP checksum", "IP options", "source route", "not for us",
+	"ARP sender", "ARP conflict", "IP version", "IP header", "IP checksum", "IP options", "source route", "not for us",
 	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
 	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",
 	"UDP checksum", "UDP port", "UDP buffer", "neighbour queue", "neighbour failed", "neighbour table",
@@ -105,6 +108,8 @@ func (d Drop) String() string {
 type InterfaceStats struct {
 	// Name is the device's name.
 	Name string
+	// MAC is the Ethernet address of the host's side; zero where frames have none.
+	MAC link.MAC
 	// FramesIn, OctetsIn, FramesOut and OctetsOut count what crossed the device; a super-segment is one frame.
 	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
 	// WriteErrors counts the batches that the device refused.

@@ -81,7 +81,8 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 		}
 		fds, name = append(fds, fd), got
 	}
-	info := link.Info{Name: name, Kind: cfg.kind(), MAC: cfg.MAC}
+	mac, source := cfg.chooseMAC(name)
+	info := link.Info{Name: name, Kind: cfg.kind(), MAC: mac}
 	if vnet = offer(fds, vnet, &info); vnet > 0 {
 		info.MaxPacket = maxMTU
 	}
@@ -93,7 +94,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	if info.MTU, err = configure(name, cfg); err != nil {
 		return nil, err
 	}
-	d = &Device{info: info, peers: slices.Clone(cfg.PeerAddrs)}
+	d = &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source}
 	for len(fds) > 0 {
 		file, err := pollable(fds[0], name)
 		fds = fds[1:]

@@ -40,8 +40,9 @@ func openWater(cfg *Config, existed bool) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := link.Info{Name: ifc.Name(), Kind: cfg.kind(), MAC: cfg.MAC, MTU: mtu}
-	d := &Device{info: info, peers: slices.Clone(cfg.PeerAddrs)}
+	mac, source := cfg.chooseMAC(ifc.Name())
+	info := link.Info{Name: ifc.Name(), Kind: cfg.kind(), MAC: mac, MTU: mtu}
+	d := &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source}
 	d.queues = []queue{&portable{info: info, rw: ifc}}
 	return d, nil
 }

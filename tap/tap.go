@@ -7,7 +7,6 @@
 package tap
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -35,9 +34,13 @@ type Config struct {
 	// PeerAddrs are the addresses, with the length of their subnet, that the kernel's side is given.
 	// Only Linux can set them: elsewhere Open fails with errors.ErrUnsupported unless there are none.
 	PeerAddrs []netip.Prefix
-	// MAC is the Ethernet address of our side, by default a random, locally administered one. It is not
-	// the address that the kernel's side has.
+	// MAC is the Ethernet address of our side. It is not the address that the kernel's side has. By default it is a
+	// locally administered one that is the same each time the interface is opened: it is made from the interface's
+	// name, Addr, and the ID of the machine (/etc/machine-id) or, where there is none, of this boot. See
+	// Device.MACSource.
 	MAC link.MAC
+	// Addr is the first address that our side has, if it is known: the default of MAC depends on it. Nothing else does.
+	Addr netip.Addr
 	// Queues is the number of queues, by default 1. More need the native backend; the kernel then
 	// spreads the flows over them.
 	Queues int
@@ -73,11 +76,16 @@ type Device struct {
 	peers  []netip.Prefix
 	queues []queue
 
+	macSource MACSource
+
 	closing  sync.Once
 	closeErr error
 }
 
-var _ link.MultiQueue = (*Device)(nil)
+var (
+	_ link.MultiQueue = (*Device)(nil)
+	_ link.Announcer  = (*Device)(nil)
+)
 
 // Open opens the interface that cfg describes, gives the kernel's side its MTU and addresses and brings it up.
 //
@@ -113,12 +121,6 @@ func (cfg *Config) complete() error {
 		return err
 	}
 	cfg.Queues = max(cfg.Queues, 1)
-	if cfg.TUN {
-		cfg.MAC = link.MAC{}
-	} else if cfg.MAC == (link.MAC{}) {
-		rand.Read(cfg.MAC[:]) // never fails, by its own documentation
-		cfg.MAC[0] = cfg.MAC[0]&^1 | 2
-	}
 	return nil
 }
 

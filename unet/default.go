@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/unet-go/unet/stack/link"
 )
 
 const (
@@ -34,6 +36,7 @@ var defaultHost struct {
 //	UNET_PEER      addresses of the kernel's side of the device, or none   10.0.0.1/24 beside an address of 10.0.0.0/24 (Linux), otherwise none
 //	UNET_GATEWAY   where packets for other networks go, or none            the first address of UNET_PEER in one of UNET_ADDR's networks
 //	UNET_DNS       servers that resolve names, asked over this network     none: the kernel's
+//	UNET_MAC       Ethernet address of the host                            made from device, first address and machine
 //	UNET_MTU       largest IP packet in octets                             1500
 //	UNET_PORTABLE  1 for the TAP device of every system                    0
 func Default() (*Host, error) {
@@ -84,6 +87,11 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	}
 	if list := get("UNET_DNS", ""); list != "" {
 		if cfg.DNS, err = parseServers(list); err != nil {
+			return Config{}, err
+		}
+	}
+	if mac := get("UNET_MAC", ""); mac != "" {
+		if cfg.MAC, err = parseMAC(mac); err != nil {
 			return Config{}, err
 		}
 	}
@@ -159,6 +167,18 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 		prefixes = append(prefixes, p)
 	}
 	return unmapPrefixes(name, prefixes)
+}
+
+// parseMAC reads UNET_MAC: the address of one station.
+func parseMAC(s string) (mac link.MAC, err error) {
+	hw, err := net.ParseMAC(s)
+	if err == nil && len(hw) == len(mac) {
+		mac = link.MAC(hw)
+	}
+	if mac == (link.MAC{}) || mac[0]&1 != 0 {
+		return link.MAC{}, badVariable("UNET_MAC", s, "the Ethernet address of one host, such as 02:00:00:00:00:02")
+	}
+	return mac, nil
 }
 
 func parseServers(list string) (servers []netip.AddrPort, err error) {

@@ -3,6 +3,7 @@ package unet
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
@@ -14,6 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/tap"
 )
 
 func prefixes(list ...string) []netip.Prefix {
@@ -33,9 +37,9 @@ func TestConfigFromEnv(t *testing.T) {
 	}{
 		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
 		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , ::ffff:10.8.0.7/112", "UNET_PEER": "10.9.9.9/16",
-			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_PORTABLE": "true"},
+			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_MAC": "02-00-5E-00-53-01", "UNET_PORTABLE": "true"},
 			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "10.8.0.7/16"), PeerAddrs: prefixes("10.9.9.9/16"),
-				Gateway: netip.MustParseAddr("10.9.0.1"), DNS: []netip.AddrPort{netip.MustParseAddrPort("10.9.0.1:0"), netip.MustParseAddrPort("10.9.0.2:5353")}, MTU: 9000, Portable: true}},
+				Gateway: netip.MustParseAddr("10.9.0.1"), DNS: []netip.AddrPort{netip.MustParseAddrPort("10.9.0.1:0"), netip.MustParseAddrPort("10.9.0.2:5353")}, MTU: 9000, MAC: [6]byte{2, 0, 0x5e, 0, 0x53, 1}, Portable: true}},
 		{name: "peer of the network's first address", env: map[string]string{"UNET_ADDR": "10.0.0.1/24"},
 			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.1/24"), PeerAddrs: prefixes("10.0.0.2/24"), Gateway: netip.MustParseAddr("10.0.0.2")}},
 		{name: "two addresses of one network have one peer", env: map[string]string{"UNET_ADDR": "10.0.0.1/24,10.0.0.2/24"},
@@ -76,6 +80,18 @@ func TestConfigFromEnv(t *testing.T) {
 			err: `unet: UNET_DNS="dns.example": want IP addresses such as 10.0.0.1, with or without a port`},
 		{name: "bad MTU", env: map[string]string{"UNET_MTU": "67"},
 			err: `unet: UNET_MTU="67": want a number of octets from 68 to 65535`},
+		{name: "MAC that is group's", env: map[string]string{"UNET_MAC": "03:00:00:00:00:01"},
+			err: `unet: UNET_MAC="03:00:00:00:00:01": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
+		{name: "MAC that is everybody's", env: map[string]string{"UNET_MAC": "ff:ff:ff:ff:ff:ff"},
+			err: `unet: UNET_MAC="ff:ff:ff:ff:ff:ff": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
+		{name: "MAC that is zero", env: map[string]string{"UNET_MAC": "00:00:00:00:00:00"},
+			err: `unet: UNET_MAC="00:00:00:00:00:00": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
+		{name: "MAC that is EUI-64", env: map[string]string{"UNET_MAC": "02:00:00:00:00:00:00:01"},
+			err: `unet: UNET_MAC="02:00:00:00:00:00:00:01": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
+		{name: "MAC that is short", env: map[string]string{"UNET_MAC": "02:00:00:00:00"},
+			err: `unet: UNET_MAC="02:00:00:00:00": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
+		{name: "MAC that is not hexadecimal", env: map[string]string{"UNET_MAC": "x"},
+			err: `unet: UNET_MAC="x": want the Ethernet address of one host, such as 02:00:00:00:00:02`},
 		{name: "bad switch", env: map[string]string{"UNET_PORTABLE": "maybe"},
 			err: `unet: UNET_PORTABLE="maybe": want 0 or 1`},
 	}
@@ -96,6 +112,49 @@ func TestConfigFromEnv(t *testing.T) {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestLogMAC(t *testing.T) {
+	info := link.Info{Name: "unet0", MAC: link.MAC{2, 0, 0, 0, 0, 2}}
+	for source, want := range map[tap.MACSource]string{
+		tap.MACMachine: "", tap.MACGiven: "", tap.MACNone: "",
+		tap.MACBoot:   `level=WARN msg="the machine has no ID (/etc/machine-id): the MAC changes when it boots again" interface=unet0 mac=02:00:00:00:00:02` + "\n",
+		tap.MACRandom: `level=WARN msg="the system has no ID of the machine: the MAC is another one each time" interface=unet0 mac=02:00:00:00:00:02` + "\n",
+	} {
+		var b strings.Builder
+		logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+		(&Config{Logger: logger}).logMAC(info, source)
+		if b.String() != want {
+			t.Errorf("%v: logged %q, want %q", source, b.String(), want)
+		}
+		b.Reset()
+		(&Config{Logger: logger, Stack: stack.Config{Logger: (*slog.Logger)(nil)}}).logMAC(info, source)
+		(&Config{}).logMAC(info, source)
+		if b.String() != "" {
+			t.Errorf("%v: logged %q to nobody", source, b.String())
+		}
+	}
+}
+
+func TestConfigMAC(t *testing.T) {
+	port := func() link.Device { return sim.NewSegment(sim.Config{}).Port() }
+	for _, tt := range []struct {
+		cfg Config
+		err string
+	}{
+		{Config{Device: "unet-nope", MAC: link.MAC{1}}, "unet: Config.MAC is 01:00:00:00:00:00, the address of a group, which no host can have"},
+		{Config{Link: port(), MAC: link.MAC{2}}, "unet: Config.MAC without Device: a Link has an address of its own"},
+		{Config{Link: port(), Announce: 9}, "unet: Config.Announce is 9, which means nothing"},
+	} {
+		if h, err := Open(tt.cfg); h != nil || errorText(err) != tt.err {
+			t.Errorf("%v, %v; want %s", h, err, tt.err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,10 @@ type Config struct {
 	NoSteering bool
 	// Queues is the number of queues of Device. Default 1.
 	Queues int
+	// MAC is the host's Ethernet address on Device; the kernel's side has one of its own. By default it is a locally
+	// administered one that is the same whenever the host is opened: it is made from the device's name, the first of
+	// Addrs and the ID of the machine (/etc/machine-id) or, where there is none, of this boot, which Logger is told.
+	MAC link.MAC
 
 	// Link is a device to use instead of Device: a port of a simulated segment, a TUN device, one of your
 	// own. Open takes ownership and closes it, also when it fails.
@@ -47,6 +52,9 @@ type Config struct {
 	DNS []netip.AddrPort
 	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
 	MTU int
+	// Announce says whether the host announces its addresses, so that those who remember another Ethernet address for
+	// one learn the right one at once. Default stack.AnnounceAuto: on Device, and on a TAP device as Link.
+	Announce stack.AnnounceMode
 
 	// Logger gets a line about each thing that whoever runs the host should know of: see stack.Config. nil: no lines,
 	// unless Stack.Logger is set. A *slog.Logger is one.
@@ -77,11 +85,12 @@ func Open(cfg Config) (*Host, error) {
 	}
 	if cfg.Device != "" {
 		d, err := tap.Open(tap.Config{Name: cfg.Device, MTU: cfg.MTU, PeerAddrs: cfg.PeerAddrs, Queues: cfg.Queues,
-			Portable: cfg.Portable, NoOffload: cfg.NoOffload,
+			Portable: cfg.Portable, NoOffload: cfg.NoOffload, MAC: cfg.MAC, Addr: firstAddr(cfg.Addrs),
 			NoIOUring: cfg.NoIOUring, NoSteering: cfg.NoSteering})
 		if err != nil {
 			return nil, fmt.Errorf("unet: %w", err) // tap says which device
 		}
+		cfg.logMAC(d.Info(), d.MACSource())
 		dev = d
 	}
 	s, err := attach(cfg, dev)
@@ -89,6 +98,35 @@ func Open(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	return &Host{stack: s, dns: dnsServers(cfg.DNS)}, nil
+}
+
+// firstAddr returns the first of the host's addresses, or none.
+func firstAddr(addrs []netip.Prefix) netip.Addr {
+	if len(addrs) == 0 {
+		return netip.Addr{}
+	}
+	return addrs[0].Addr()
+}
+
+// logMAC says why the device's Ethernet address is not the same for ever, if it is not.
+func (cfg *Config) logMAC(info link.Info, source tap.MACSource) {
+	var why string
+	switch source {
+	case tap.MACBoot:
+		why = "the machine has no ID (/etc/machine-id): the MAC changes when it boots again"
+	case tap.MACRandom:
+		why = "the system has no ID of the machine: the MAC is another one each time"
+	default:
+		return
+	}
+	logger := cfg.Stack.Logger
+	if logger == nil {
+		logger = cfg.Logger
+	}
+	if v := reflect.ValueOf(logger); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return
+	}
+	logger.Warn(why, "interface", info.Name, "mac", net.HardwareAddr(info.MAC[:]).String())
 }
 
 // dnsServers returns the servers with the port that is usual where they name none.
@@ -112,6 +150,12 @@ func (cfg *Config) check() error {
 		return errors.New("unet: Config has both Device and Link")
 	case cfg.Device == "" && len(cfg.PeerAddrs) > 0:
 		return errors.New("unet: Config.PeerAddrs without Device")
+	case cfg.Device == "" && cfg.MAC != (link.MAC{}):
+		return errors.New("unet: Config.MAC without Device: a Link has an address of its own")
+	case cfg.MAC[0]&1 != 0:
+		return fmt.Errorf("unet: Config.MAC is %v, the address of a group, which no host can have", net.HardwareAddr(cfg.MAC[:]))
+	case cfg.Announce > stack.AnnounceNever:
+		return fmt.Errorf("unet: Config.Announce is %d, which means nothing", cfg.Announce)
 	case cfg.Device == "" && cfg.Link == nil && (len(cfg.Addrs) > 0 || len(cfg.Routes) > 0 || cfg.Gateway.IsValid()):
 		return errors.New("unet: Config has addresses or routes, but neither Device nor Link")
 	case cfg.MTU < 0 || cfg.MTU > 65535:
@@ -145,7 +189,7 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	if dev == nil {
 		return s, nil
 	}
-	if err := s.Attach(dev, stack.Interface{Addrs: cfg.Addrs, MTU: cfg.MTU}); err != nil {
+	if err := s.Attach(dev, stack.Interface{Addrs: cfg.Addrs, MTU: cfg.MTU, Announce: cfg.Announce}); err != nil {
 		_ = s.Close()
 		_ = dev.Close()
 		return nil, fmt.Errorf("unet: attach %s: %w", dev.Info().Name, err)

@@ -26,7 +26,10 @@ type Device struct {
 	log   *log
 }
 
-var _ link.MultiQueue = (*Device)(nil)
+var (
+	_ link.MultiQueue = (*Device)(nil)
+	_ link.Announcer  = (*Device)(nil)
+)
 
 // New wraps dev, which it takes over: closing the Device closes dev. It writes a pcapng stream of one
 // section and one interface to w, with nanosecond times and the direction of each frame. The stream is
@@ -58,6 +61,12 @@ func wrap(dev link.Device, s sink) *Device {
 		d.all = []link.Device{&d.queue}
 	}
 	return d
+}
+
+// Announces is the device's, as link.Announcer has it.
+func (d *Device) Announces() bool {
+	a, ok := d.dev.(link.Announcer)
+	return ok && a.Announces()
 }
 
 // Queues returns the wrapped queues of the device, or the one of a device without queues.

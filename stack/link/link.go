@@ -85,6 +85,14 @@ type Glancer interface {
 	ReadDone()
 }
 
+// Announcer is a Device that says whether hosts on it announce their addresses unless they are told otherwise: where
+// those who remember an address may outlive the host that has it, as on a bridge. On a Device that is none they do not.
+type Announcer interface {
+	Device
+	// Announces says whether hosts on the device announce their addresses. It is the same as long as the device is open.
+	Announces() bool
+}
+
 // MultiQueue is a Device of several queues. Each queue is a Device of its own with the same Info; closing
 // the parent closes them all. The network chooses the queue by flow.
 type MultiQueue interface {

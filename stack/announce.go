@@ -1,0 +1,156 @@
+package stack
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests that ask
+// for the host's own address, so that those who remember another Ethernet address for it learn the right one at once.
+type AnnounceMode uint8
+
+const (
+	// AnnounceAuto leaves it to the device: hosts on a TAP device do, those on other devices do not, see link.Announcer.
+	AnnounceAuto AnnounceMode = iota
+	// AnnounceAlways has the host announce each address when the interface gets it, and all when the carrier returns.
+	AnnounceAlways
+	// AnnounceNever has the host announce nothing, not even in defence of an address that another host has too.
+	AnnounceNever
+)
+
+// The constants of RFC 5227 1.1.
+const (
+	announceNum      = 2
+	announceInterval = 2 * time.Second
+	defendInterval   = 10 * time.Second
+)
+
+// announcer announces the addresses of one interface and defends them. Its lock comes before a transmit queue's.
+type announcer struct {
+	iface *iface
+	mode  AnnounceMode
+
+	mu       sync.Mutex
+	due      []announcement          // in the order of their times
+	defended map[netip.Addr]tcp.Time // when an address was last defended; made with the first conflict
+}
+
+// announcement is what is still to be sent for an address.
+type announcement struct {
+	addr netip.Addr
+	left int
+	at   tcp.Time
+}
+
+func newAnnouncer(ifc *iface, mode AnnounceMode) *announcer {
+	if dev, ok := ifc.dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
+		mode = AnnounceAlways
+	}
+	return &announcer{iface: ifc, mode: mode}
+}
+
+// announce announces addresses of the interface, or all of them if none is named, if hosts do that on it: once now, and
+// again after announceInterval. The caller flushes once it holds no lock.
+func (ifc *iface) announce(addrs ...netip.Addr) {
+	a := ifc.announcer
+	if a == nil || a.mode != AnnounceAlways {
+		return
+	}
+	if len(addrs) == 0 {
+		for _, p := range ifc.addrs {
+			addrs = append(addrs, p.Addr())
+		}
+	}
+	now := ifc.host.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, addr := range addrs {
+		if addr.Is4() {
+			a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
+			a.sendLocked(announcement{addr: addr, left: announceNum}, now)
+		}
+	}
+}
+
+// sendLocked sends one of the announcements that are left of d, and notes when the next one is due.
+func (a *announcer) sendLocked(d announcement, now tcp.Time) {
+	a.sendOne(d.addr)
+	if d.left--; d.left > 0 {
+		d.at = now.Add(announceInterval)
+		a.due = append(a.due, d)
+		a.iface.host.arm(d.at)
+	}
+}
+
+// sendOne sends an announcement (RFC 5227 3): a request, since more hosts learn from these than from replies.
+func (a *announcer) sendOne(addr netip.Addr) {
+	ip := addr.As4()
+	a.iface.sendARP(wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.iface.info.MAC, SenderIP: ip, TargetIP: ip})
+}
+
+// nextDeadline implements timerSource.
+func (a *announcer) nextDeadline() (tcp.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.due) == 0 {
+		return 0, false
+	}
+	return a.due[0].at, true
+}
+
+// advance implements timerSource.
+func (a *announcer) advance(now tcp.Time) {
+	a.mu.Lock()
+	n := 0
+	for n < len(a.due) && a.due[n].at <= now {
+		n++
+	}
+	batch := slices.Clone(a.due[:n])
+	a.due = slices.Delete(a.due, 0, n)
+	for _, d := range batch {
+		a.sendLocked(d, now)
+	}
+	a.mu.Unlock()
+	a.iface.host.flush()
+}
+
+// conflict defends an address of the interface against a host at mac that sends ARP packets as if the address were its
+// own. The address is configured, and never given up (RFC 5227 2.4 (c)): one announcement in defendInterval, however
+// many such packets there are, since two hosts that answer each other would never end.
+func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
+	h := a.iface.host
+	now := h.clock.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last, ok := a.defended[addr]; ok && now.Sub(last) < defendInterval {
+		return
+	}
+	if a.defended == nil {
+		a.defended = make(map[netip.Addr]tcp.Time)
+	}
+	a.defended[addr] = now
+	if a.mode != AnnounceNever {
+		a.sendOne(addr)
+	}
+	h.logWarn("another host uses our address", "interface", a.iface.info.Name, "address", addr.String(),
+		"mac", macText(mac), "ours", macText(a.iface.info.MAC))
+}
+
+// macText returns an Ethernet address in hexadecimal digits with colons.
+func macText(mac link.MAC) string {
+	const digits = "0123456789abcdef"
+	b := make([]byte, 0, 3*len(mac))
+	for i, octet := range mac {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, digits[octet>>4], digits[octet&15])
+	}
+	return string(b)
+}

@@ -1,0 +1,32 @@
+package tap
+
+import (
+	"os"
+	"strings"
+)
+
+// The files that tell machines and boots apart.
+var (
+	machineIDFile = "/etc/machine-id"
+	bootIDFile    = "/proc/sys/kernel/random/boot_id"
+)
+
+// machineID returns the ID of the machine; empty if it has none: an image that nobody has started yet has an empty
+// file, or one that says "uninitialized" (machine-id(5)).
+func machineID() string { return readID(machineIDFile) }
+
+// bootID returns the ID that the kernel has chosen when it started.
+func bootID() string { return readID(bootIDFile) }
+
+// readID returns the 32 hexadecimal digits in a file, without hyphens.
+func readID(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	id := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(string(b)), "-", ""))
+	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || strings.Trim(id, "0") == "" {
+		return ""
+	}
+	return id
+}
