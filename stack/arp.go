@@ -30,7 +30,7 @@ func (rc *receiver) arp(b []byte) {
 	}
 	if !probing {
 		answer := p.Op == wire.ARPReply && forUs
-		create := p.Op == wire.ARPRequest && forUs && ifc.onLink(sender)
+		create := p.Op == wire.ARPRequest && forUs && rc.topology.onLink(ifc, sender)
 		ifc.neighbors.heard(sender, p.SenderMAC, answer, create)
 	}
 	if p.Op == wire.ARPRequest && forUs {

@@ -105,9 +105,14 @@ func (ifc *iface) source(nextHop netip.Addr) netip.Addr {
 	return found
 }
 
-// onLink says whether a is an address of a network that is directly connected.
-func (ifc *iface) onLink(a netip.Addr) bool {
-	return slices.ContainsFunc(ifc.addrs, func(p netip.Prefix) bool { return p.Contains(a) })
+// onLink says whether a is a neighbour on the interface: in the network of one of its addresses, or by a route.
+func (t *topology) onLink(ifc *iface, a netip.Addr) bool {
+	if slices.ContainsFunc(ifc.addrs, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		return true
+	}
+	return slices.ContainsFunc(t.routes, func(e hop) bool {
+		return e.iface == ifc && e.onLink && (e.via == a || !e.via.IsValid() && e.dst.Contains(a))
+	})
 }
 
 func (ifc *iface) hasAddr(a netip.Addr) bool {
@@ -147,6 +152,8 @@ type hop struct {
 	dst   netip.Prefix // masked
 	via   netip.Addr   // not valid: dst is directly connected
 	iface *iface
+	// onLink says that the route alone, and no address, puts via or else dst on the link.
+	onLink bool
 }
 
 // hasMAC says whether an interface of the host has the Ethernet address.

@@ -3,6 +3,7 @@ package stack
 import (
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,45 +38,103 @@ type outPacket struct {
 	df              bool
 }
 
-// Route is a route of the host: packets for Dst leave through Via, or directly where Via is not valid.
+// Route is a route of the host, as `ip route` of Linux has it. Packets for Dst leave to the gateway Via. Where Via is not
+// valid, Dst is on the link itself, though no address of the host is in it: each destination is its own next hop, on a
+// device without link addresses (TUN) none is needed.
 type Route struct {
 	Dst netip.Prefix
 	Via netip.Addr
+	// Device is the name of the interface. Empty means the one whose network holds Via or, where Via is not valid or
+	// OnLink is set, the only one that there is. Host.Routes says it of such routes alone.
+	Device string
+	// OnLink says that Via is a neighbour on the link, although no address or route says so: with addresses of 32 bits,
+	// as clouds and VPNs give them out, the gateway is in no network of the host's.
+	OnLink bool
 }
 
-// AddRoute adds a route through a gateway: EINVAL when the two are not of one family, EAFNOSUPPORT when they
-// are of IPv6, ENETUNREACH when no directly connected network holds the gateway, EEXIST when there is a route for
-// dst already.
+// AddRoute adds the route of dst through a gateway or, where via is not valid, on the link of the host's only device.
+// AddRoutes says which errors there are.
 func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
-	if !dst.IsValid() || !isUnicast(via) || dst.Addr().Is4() != via.Is4() {
-		return syscall.EINVAL
-	}
-	if via.Is6() { // it leads nowhere: packets of IPv6 are dropped
-		return syscall.EAFNOSUPPORT
-	}
-	dst = dst.Masked()
+	return h.AddRoutes(Route{Dst: dst, Via: via})
+}
+
+// AddRoutes adds routes, all or none. EINVAL: destination and gateway are not of one family, the gateway is no single
+// host's address or with OnLink one of our own or a broadcast address, or none of several devices is named; ENETUNREACH:
+// no network or route that is directly connected, on the device if one is named, holds a gateway that is not OnLink;
+// ENODEV: there is no such device; EEXIST: there is a route for the destination already; EAFNOSUPPORT: they are of IPv6.
+func (h *Host) AddRoutes(routes ...Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
 	t := h.topology.Load().clone()
-	gateway, ok := t.lookup(via)
-	if !ok || gateway.via.IsValid() || t.class(via) != foreign {
-		return syscall.ENETUNREACH
-	}
-	for _, e := range t.routes {
-		if e.dst == dst {
+	for _, r := range routes {
+		e, err := t.hopOf(r)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(t.routes, func(o hop) bool { return o.dst == e.dst }) {
 			return syscall.EEXIST
 		}
+		t.insert(e)
 	}
-	t.insert(hop{dst: dst, via: via, iface: gateway.iface})
 	h.topology.Store(t)
 	return nil
+}
+
+// hopOf returns the entry of the routing table that r asks for.
+func (t *topology) hopOf(r Route) (hop, error) {
+	via := r.Via.Unmap()
+	if !r.Dst.IsValid() || r.Dst.Addr().Is4In6() || r.OnLink && !via.IsValid() {
+		return hop{}, syscall.EINVAL
+	}
+	if via.IsValid() && (!isUnicast(via) || via.IsLoopback() || r.Dst.Addr().Is4() != via.Is4()) {
+		return hop{}, syscall.EINVAL
+	}
+	if !r.Dst.Addr().Is4() { // it leads nowhere: packets of IPv6 are dropped
+		return hop{}, syscall.EAFNOSUPPORT
+	}
+	e := hop{dst: r.Dst.Masked(), via: via}
+	if via.IsValid() && t.class(via) == foreign {
+		gateway, ok := t.lookup(via)
+		if ok && !gateway.via.IsValid() && (r.Device == "" || gateway.iface.info.Name == r.Device) {
+			e.iface = gateway.iface
+			return e, nil
+		}
+	}
+	if via.IsValid() && !r.OnLink {
+		return hop{}, syscall.ENETUNREACH
+	}
+	if t.class(via) != foreign {
+		return hop{}, syscall.EINVAL
+	}
+	var err error
+	e.iface, err = t.device(r.Device)
+	e.onLink = true
+	return e, err
+}
+
+// device returns the interface of a name, or the only one besides loopback's where the name is empty.
+func (t *topology) device(name string) (*iface, error) {
+	ifaces := t.ifaces[1:]
+	if name == "" && len(ifaces) > 1 {
+		return nil, syscall.EINVAL
+	}
+	for _, ifc := range ifaces {
+		if name == "" || ifc.info.Name == name {
+			return ifc, nil
+		}
+	}
+	return nil, syscall.ENODEV
 }
 
 // Routes returns the host's routes, most specific first, without loopback's.
 func (h *Host) Routes() []Route {
 	var routes []Route
 	for _, e := range h.topology.Load().routes {
-		routes = append(routes, Route{Dst: e.dst, Via: e.via})
+		r := Route{Dst: e.dst, Via: e.via}
+		if e.onLink {
+			r.Device, r.OnLink = e.iface.info.Name, e.via.IsValid()
+		}
+		routes = append(routes, r)
 	}
 	return routes
 }

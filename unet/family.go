@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
-
-	"github.com/unet-go/unet/stack"
 )
 
 // noIPv6 is the error of a configuration with an address of IPv6, whose packets the stack drops. errors.Is finds
@@ -30,9 +28,9 @@ func (cfg *Config) onlyIPv4() (err error) {
 	for i, r := range cfg.Routes {
 		dst, via := unmapPrefix(r.Dst), r.Via.Unmap()
 		if dst.Addr().Is6() || via.Is6() {
-			return noIPv6("Config.Routes", fmt.Sprintf("%v via %v", r.Dst, r.Via))
+			return noIPv6("Config.Routes", routeText(r))
 		}
-		cfg.Routes[i] = stack.Route{Dst: dst, Via: via}
+		cfg.Routes[i].Dst, cfg.Routes[i].Via = dst, via
 	}
 	cfg.DNS = slices.Clone(cfg.DNS)
 	for i, s := range cfg.DNS {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,9 +44,11 @@ type Config struct {
 	// Addrs are the host's addresses, each with the length of its network's prefix. As long as the stack has no
 	// IPv6, an address of it here or in one of the fields below is EAFNOSUPPORT.
 	Addrs []netip.Prefix
-	// Gateway is where packets go that match no other route. Zero for none.
+	// Gateway is where packets go that match no other route. Zero for none. It need not be in the network of one of
+	// Addrs, which it is not where they have 32 bits, as clouds and VPNs give them out: it is on the device then.
 	Gateway netip.Addr
-	// Routes are further routes. Addrs are routes to their networks already.
+	// Routes are further routes. Addrs are routes to their networks already. A route without Via leads to what is on
+	// the device, though in no network of Addrs; a Via that is in none of these must be stack.Route.OnLink.
 	Routes []stack.Route
 	// DNS are the servers that resolve the names of dials and listens, asked in this order over the host's own
 	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network.
@@ -166,6 +169,10 @@ func (cfg *Config) check() error {
 			return errors.New("unet: Config.DNS has a server without an address")
 		}
 	}
+	if gw := cfg.Gateway.Unmap(); gw.IsValid() && (gw.IsUnspecified() || gw.IsMulticast() || gw.IsLoopback() ||
+		slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Unmap() == gw })) {
+		return fmt.Errorf("unet: Config.Gateway is %v, which is no other host's address", gw)
+	}
 	for _, p := range cfg.Addrs {
 		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
 			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have", p)
@@ -197,15 +204,27 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	routes := cfg.Routes
 	if gw := cfg.Gateway; gw.IsValid() {
 		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw})
+		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw, OnLink: true})
 	}
 	for _, r := range routes {
-		if err := s.AddRoute(r.Dst, r.Via); err != nil {
+		if err := s.AddRoutes(r); err != nil {
 			_ = s.Close()
-			return nil, fmt.Errorf("unet: route %v via %v: %w", r.Dst, r.Via, err)
+			return nil, fmt.Errorf("unet: route %s: %w", routeText(r), err)
 		}
 	}
 	return s, nil
+}
+
+// routeText names a route in an error.
+func routeText(r stack.Route) string {
+	what := r.Dst.String()
+	if r.Via.IsValid() {
+		what += " via " + r.Via.String()
+	}
+	if r.Device != "" {
+		what += " on " + r.Device
+	}
+	return what
 }
 
 // Close ends the host: connections are reset and have ECONNABORTED as their error, listeners and UDP sockets
