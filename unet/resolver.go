@@ -10,11 +10,13 @@ import (
 )
 
 // Resolver returns a resolver that asks the servers of Config.DNS over this host: for libraries that take a
-// *net.Resolver, gRPC's among them. Its questions are Go's own resolver's, which also minds the machine's hosts file
-// and search list, and each goes to the servers in their order until one knows whether there is such a name: one
-// that is silent has its share of the question's time (5 s, or what resolv.conf says). Its errors name a server of
-// resolv.conf; those of the Lookup methods name the one that was asked. Without Config.DNS it is net.DefaultResolver,
-// which asks over the kernel's network.
+// *net.Resolver, or use net.DefaultResolver, to which a program may assign it, as gRPC's "dns" does. Without Config.DNS
+// it is net.DefaultResolver itself, which asks over the kernel's network.
+//
+// Its questions are those of Go's own resolver, which also minds the machine's hosts file and search list. Each goes to
+// the servers in their order until one knows whether there is such a name; one that is silent has its share of the
+// question's time, which is 5 s or what resolv.conf says. Its errors name a server of resolv.conf; those of the Lookup
+// methods name the one that was asked.
 func (h *Host) Resolver() *net.Resolver {
 	if len(h.dns) == 0 {
 		return net.DefaultResolver

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 
+	"github.com/miekg/dns"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -16,6 +18,9 @@ import (
 	"google.golang.org/grpc/interop"
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
+
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/unet"
 )
 
 // startGRPC serves gRPC's own test service and returns a client's connection to it.
@@ -140,4 +145,54 @@ func TestGRPCStreams(t *testing.T) {
 			t.Errorf("a stream of a server that was stopped: %v", err)
 		}
 	})
+}
+
+// TestGRPCResolver has gRPC's own dns resolver ask the servers of a host's Config.DNS: it takes net.DefaultResolver,
+// whose place Host.Resolver takes.
+func TestGRPCResolver(t *testing.T) {
+	segment := sim.NewSegment(sim.Config{Offload: true})
+	t.Cleanup(func() { _ = segment.Close() })
+	server := open(t, unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
+	p, err := server.ListenPacket("udp", "10.0.0.2:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := &dns.Server{PacketConn: p, Handler: dns.HandlerFunc(func(rw dns.ResponseWriter, q *dns.Msg) {
+		a := new(dns.Msg).SetReply(q)
+		if q.Question[0].Name == "server.test." && q.Question[0].Qtype == dns.TypeA {
+			a.Answer = append(a.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(10, 0, 0, 2)})
+		}
+		_ = rw.WriteMsg(a)
+	})}
+	answered := make(chan error, 1)
+	go func() { answered <- names.ActivateAndServe() }()
+	client := open(t, unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
+		DNS: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:53")}})
+	before := net.DefaultResolver
+	net.DefaultResolver = client.Resolver()
+	defer func() { net.DefaultResolver = before }()
+
+	l, err := server.Listen("tcp", "10.0.0.2:8443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	pb.RegisterTestServiceServer(srv, interop.NewTestServer())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	conn, err := grpc.NewClient("dns:///server.test.:8443", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return client.DialContext(ctx, "tcp", address)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pb.NewTestServiceClient(conn).EmptyCall(t.Context(), new(pb.Empty)); err != nil {
+		t.Error(err)
+	}
+	err = conn.Close()
+	srv.Stop()
+	if err := errors.Join(err, <-served, names.Shutdown(), <-answered); err != nil {
+		t.Error(err)
+	}
 }

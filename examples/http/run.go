@@ -23,6 +23,7 @@ import (
 type options struct {
 	server, listen, device string
 	addrs, peers           []netip.Prefix
+	gateway                netip.Addr
 	kernel, verbose        bool
 	cpuprofile             string
 	grace                  time.Duration
@@ -61,6 +62,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.device, "dev", "unet0", "`name` of the TAP device")
 	addrs := flags.String("addr", "10.0.0.2/24", "own `addresses` with prefix length, comma separated")
 	peers := flags.String("peer", "10.0.0.1/24", "`addresses` of the kernel's side of the device, comma separated; may be empty")
+	gateway := flags.String("gateway", "", "`address` where packets for other networks go, or none (default the first of -peer in a network of -addr)")
 	flags.BoolVar(&o.kernel, "kernel", false, "serve on the kernel's TCP, not on unet's")
 	flags.BoolVar(&o.verbose, "v", false, "print the host's statistics at the end")
 	flags.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile to `file`")
@@ -92,8 +94,38 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if len(o.addrs) == 0 {
 		return nil, errors.New("-addr: no address")
 	}
-	o.peers, err = prefixes("-peer", *peers)
+	if o.peers, err = prefixes("-peer", *peers); err != nil {
+		return nil, err
+	}
+	o.gateway, err = o.via(*gateway)
 	return &o, err
+}
+
+// via returns the gateway that the flag names.
+func (o *options) via(gateway string) (netip.Addr, error) {
+	switch gateway {
+	case "none":
+		return netip.Addr{}, nil
+	case "":
+		return o.kernelSide(), nil
+	}
+	a, err := netip.ParseAddr(gateway)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("-gateway %q: not an address, such as 10.0.0.1, and not none", gateway)
+	}
+	return a, nil
+}
+
+// kernelSide returns the kernel's address in a network of ours: what it forwards to us is answered that way.
+func (o *options) kernelSide() netip.Addr {
+	for _, p := range o.peers {
+		for _, a := range o.addrs {
+			if a.Contains(p.Addr()) && a.Addr() != p.Addr() {
+				return p.Addr()
+			}
+		}
+	}
+	return netip.Addr{}
 }
 
 func prefixes(name, list string) ([]netip.Prefix, error) {
@@ -127,7 +159,7 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 		}
 		return o.serve(ctx, stdout, ln)
 	}
-	host, err := open(unet.Config{Device: o.device, Addrs: o.addrs, PeerAddrs: o.peers})
+	host, err := open(unet.Config{Device: o.device, Addrs: o.addrs, PeerAddrs: o.peers, Gateway: o.gateway})
 	if err != nil {
 		return err
 	}

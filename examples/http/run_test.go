@@ -46,6 +46,7 @@ func TestBadFlags(t *testing.T) {
 		{"-addr 10.0.0.2", `http: -addr "10.0.0.2": not an address with its prefix length, such as 10.0.0.2/24`},
 		{"-addr ,", "http: -addr: no address"},
 		{"-peer ten", `http: -peer "ten": not an address with its prefix length, such as 10.0.0.2/24`},
+		{"-gateway router", `http: -gateway "router": not an address, such as 10.0.0.1, and not none`},
 		{"-grace -1s", "http: -grace -1s: less than nothing"},
 		{"-grace soon", `http: invalid value "soon" for flag -grace: parse error`},
 		{"-fast", "http: flag provided but not defined: -fast"},
@@ -59,6 +60,30 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("exit code %d, stdout %q, stderr %q; want %d and %q", code, stdout.String(), stderr.String(), usage, tc.want)
 			}
 		})
+	}
+}
+
+// What the kernel forwards to the host, for a container for instance, is answered by way of the kernel.
+func TestGateway(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                    "10.0.0.1",
+		"-gateway none":                       "invalid IP",
+		"-gateway 10.0.0.9":                   "10.0.0.9",
+		"-peer 10.8.0.1/24,10.0.0.3/24":       "10.0.0.3",
+		"-addr 192.168.1.50/24":               "invalid IP",
+		"-addr 10.0.0.1/24":                   "invalid IP",
+		"-addr 10.9.0.2/24 -peer 10.9.0.1/24": "10.9.0.1",
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), strings.Fields(args), &stdout, &stderr, func(cfg unet.Config) (*unet.Host, error) {
+			if cfg.Gateway.String() != want {
+				t.Errorf("%q: gateway %v, want %s", args, cfg.Gateway, want)
+			}
+			return nil, errors.ErrUnsupported
+		})
+		if code != failed {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr.String())
+		}
 	}
 }
 
