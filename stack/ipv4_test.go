@@ -559,6 +559,7 @@ func TestAttach(t *testing.T) {
 		{"an address twice", eth, prefix("10.0.0.2/16"), syscall.EADDRINUSE},
 		{"a loopback address", eth, prefix("127.0.0.2/8"), syscall.EINVAL},
 		{"a multicast address", eth, prefix("224.0.0.1/4"), syscall.EINVAL},
+		{"an address of IPv6", eth, prefix("fd00::2/64"), syscall.EAFNOSUPPORT},
 		{"no MAC", link.Info{MTU: 1500}, prefix("10.1.0.2/16"), syscall.EINVAL},
 		{"a group's MAC", link.Info{MAC: wire.BroadcastMAC, MTU: 1500}, prefix("10.1.0.2/16"), syscall.EINVAL},
 		{"a tiny MTU", link.Info{MAC: ourMAC, MTU: 67}, prefix("10.1.0.2/16"), syscall.EINVAL},
