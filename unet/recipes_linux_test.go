@@ -12,11 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/unet-go/unet/tap/taptest"
 )
@@ -355,6 +357,10 @@ func fetchPage(t *testing.T, url string) string {
 
 // greet is ./server.
 func greet(t *testing.T) {
+	runtime.LockOSThread() // the signal below is for this thread: it ends the server with its shell when a test ends in a hurry
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
 	l, err := Listen("tcp", ":8080")
 	if err != nil {
 		t.Fatal(err)
