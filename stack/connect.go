@@ -131,6 +131,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 		c.extra = &extra{binding: b}
 	}
 	c.bits |= inTable
+	s.recountLocked(c, false)
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
 	if fast {

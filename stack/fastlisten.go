@@ -84,6 +84,7 @@ func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS
 	options := listener.options.Load()
 	c.extra = &extra{pendingAt: listener}
 	c.bits |= inTable | connected
+	s.recountLocked(c, false)
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
 	s.cookie.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)

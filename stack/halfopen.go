@@ -158,6 +158,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
 func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now tcp.Time) {
 	options := listener.options.Load()
 	c.bits |= inTable | connected
+	s.recountLocked(c, false)
 	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), c.route.path, options, now)
 	s.states[tcp.Established]++
 	c.state = tcp.Established

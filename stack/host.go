@@ -149,6 +149,7 @@ type Host struct {
 
 	changing sync.Mutex // serialises changes of topology, and Close
 	closed   bool
+	lost     ShutdownError // of Close, without Err
 	loops    sync.WaitGroup
 }
 
@@ -233,42 +234,3 @@ func (h *Host) receive(ifc *iface) {
 
 // CongestionControl returns the name of the controller that connections have which name none.
 func (h *Host) CongestionControl() string { return h.config.TCP.CongestionControl }
-
-// Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
-// the host. The second call does nothing.
-func (h *Host) Close() error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	if h.closed {
-		return nil
-	}
-	h.closed = true
-	h.tcp.close()
-	h.udp.close()
-	t := h.topology.Load()
-	for _, ifc := range t.ifaces {
-		for _, q := range ifc.queues {
-			q.endBurst() // the resets leave now, whatever the receive loop is at
-			q.flush()
-		}
-	}
-	var first error
-	for _, ifc := range t.ifaces {
-		if err := ifc.dev.Close(); err != nil && first == nil {
-			first = err
-		}
-	}
-	h.loops.Wait()
-	h.clock.stop()
-	h.reassembly.clear()
-	for _, ifc := range t.ifaces {
-		if ifc.neighbors != nil {
-			ifc.neighbors.clear()
-		}
-		for _, q := range ifc.queues {
-			q.flush() // the device is closed: this releases the frames
-		}
-	}
-	h.log.stop()
-	return first
-}

@@ -27,6 +27,7 @@ func (g *listenGroup) pick(hash uint64) *Listener {
 type listenTable struct {
 	layer    *tcpLayer
 	changing sync.Mutex // held over shards' locks, never taken under one
+	closed   bool       // nothing comes in any more
 	groups   atomic.Pointer[map[netip.AddrPort]*listenGroup]
 }
 
@@ -65,7 +66,7 @@ func (l *Listener) keys() []netip.AddrPort {
 func (t *listenTable) add(l *Listener) bool {
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	if t.layer.closed.Load() {
+	if t.closed {
 		return false
 	}
 	groups := maps.Clone(*t.groups.Load())
@@ -147,4 +148,14 @@ func (t *listenTable) all() []*Listener {
 		}
 	}
 	return list
+}
+
+// closeAll closes all listeners and lets none in any more.
+func (t *listenTable) closeAll() {
+	t.changing.Lock()
+	t.closed = true
+	t.changing.Unlock()
+	for _, l := range t.all() {
+		_ = l.Close() // somebody else may have closed it by now
+	}
 }

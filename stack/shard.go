@@ -44,6 +44,9 @@ type tcpLayer struct {
 	bulk               atomic.Int32  // how many large Writes are in progress
 	parked             atomic.Uint32 // how often a reader or a writer has begun to wait
 	closed             atomic.Bool
+	draining           sync.Once    // see drain
+	awaited            atomic.Int64 // while draining, the sum of the shards' awaited
+	drained            drainWatcher
 	malformed          atomic.Uint64
 	badChecksum        atomic.Uint64
 	dropped            atomic.Uint64
@@ -73,9 +76,11 @@ type shard struct {
 	idle      *waiters
 	idleCount int
 
-	states [11]int
-	events shardEvents
-	told   int64 // of env.Buffered, what layer.buffered has
+	states   [11]int
+	awaited  int  // connections that Shutdown waits for
+	draining bool // it does
+	events   shardEvents
+	told     int64 // of env.Buffered, what layer.buffered has
 
 	// Scratch for what leaves.
 	reply  tcp.Segment
@@ -102,6 +107,7 @@ func (l *tcpLayer) init(h *Host) {
 	l.book.init()
 	l.ports.init()
 	l.listen.init(l)
+	l.drained.done = make(chan struct{})
 	n := h.config.Shards
 	if n <= 0 {
 		n = max(4*runtime.GOMAXPROCS(0), 8)
@@ -128,41 +134,6 @@ func alloc(n int) tcp.Span {
 
 // shard returns the shard of a hash.
 func (l *tcpLayer) shard(hash uint64) *shard { return &l.shards[hash>>l.shift] }
-
-// close resets all connections and closes all listeners. What it sends the host flushes.
-func (l *tcpLayer) close() {
-	l.closed.Store(true)
-	for _, listener := range l.listen.all() {
-		_ = listener.Close()
-	}
-	now := l.host.clock.now()
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.lock()
-		for _, f := range s.flows.all(func(*flow) bool { return true }) {
-			s.endLocked(f, now)
-		}
-		s.unlock()
-	}
-}
-
-// endLocked takes f out of the stack at once; a synchronized peer is reset.
-func (s *shard) endLocked(f *flow, now tcp.Time) {
-	switch f.kind {
-	case connFlow:
-		c := f.conn()
-		c.tcp.Abort(now)
-		if c.err == 0 {
-			c.setError(errAborted)
-		}
-		s.afterLocked(c, now)
-		c.releaseBinding()
-	case halfOpenFlow:
-		s.resetHalfOpenLocked(f.halfOpen(), now)
-	case timeWaitFlow:
-		s.removeTimeWaitLocked(f.timeWait())
-	}
-}
 
 // lock takes the shard's lock.
 func (s *shard) lock() { s.mu.Lock() }

@@ -82,6 +82,8 @@ const (
 	DropNeighborTable
 	// DropTxQueueFull: a packet for a device that does not keep up.
 	DropTxQueueFull
+	// DropClosing: a packet that came to be sent while the host closed, behind everything that was to leave.
+	DropClosing
 	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
 	DropTooBig
 
@@ -94,7 +96,7 @@ var dropNames = [Drops]string{"runt frame", "EtherType", "VLAN", "foreign MAC", 
 	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
 	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",
 	"UDP checksum", "UDP port", "UDP buffer", "neighbour queue", "neighbour failed", "neighbour table",
-	"transmit queue", "too big"}
+	"transmit queue", "closing", "too big"}
 
 // String names the reason in a few words.
 func (d Drop) String() string {

@@ -114,7 +114,9 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 		s.sent = true // it may ask the neighbour
 	}
 	if events&tcp.Drained != 0 {
+		was := c.awaited()
 		c.bits |= drained
+		s.recountLocked(c, was)
 	}
 	if events&(tcp.EnteredTimeWait|tcp.Gone) != 0 && c.bits&inTable != 0 {
 		s.departLocked(c, events, now)
@@ -139,7 +141,9 @@ func (s *shard) departLocked(c *TCPConn, events tcp.Event, now tcp.Time) {
 	if c.bits&orphan != 0 {
 		s.layer.orphans.Add(-1)
 	}
+	was := c.awaited()
 	c.bits &^= inTable | orphan
+	s.recountLocked(c, was)
 	if errno := c.tcp.Err(); errno != 0 && c.err == 0 {
 		c.setError(errno)
 	}

@@ -230,7 +230,9 @@ func (c *TCPConn) Close() error {
 
 // closeLocked takes c from its owner and wakes who waits.
 func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
+	was := c.awaited()
 	c.bits |= closed | writeShut
+	s.recountLocked(c, was)
 	s.wakeLocked(c, true, true)
 	s.notifyLocked(c, ReadyAll)
 	c.releaseBinding()

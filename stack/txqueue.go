@@ -24,6 +24,10 @@ type txQueue struct {
 	spare    []link.Frame // the array that pending had before the last flush
 	flushing bool
 	burst    bool // a receive burst is in progress: its end flushes
+
+	ending bool      // the host closes: finish alone begins to write
+	sealed bool      // finish has begun: nothing is queued any more
+	idle   sync.Cond // with ending: no flush is in progress any more
 }
 
 // put moves f to the end of the queue, with references of its own to the spans of gather behind it, and leaves
@@ -32,9 +36,13 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 	q.mu.Lock()
 	slot := q.extendLocked()
 	if slot == nil {
+		reason := DropTxQueueFull
+		if q.sealed {
+			reason = DropClosing
+		}
 		q.mu.Unlock()
 		f.Release()
-		q.iface.host.drop(DropTxQueueFull)
+		q.iface.host.drop(reason)
 		return
 	}
 	spans := slot.Payload // the array is used again
@@ -56,10 +64,10 @@ func appendSpans(f *link.Frame, gather []tcp.Span) {
 	}
 }
 
-// extendLocked returns the queue's new last frame, empty, or nil when the queue is full.
+// extendLocked returns the queue's new last frame, empty, or nil when the queue is full or sealed.
 func (q *txQueue) extendLocked() *link.Frame {
 	n := len(q.pending)
-	if n >= maxQueuedFrames {
+	if n >= maxQueuedFrames || q.sealed {
 		return nil
 	}
 	if n < cap(q.pending) {
@@ -94,10 +102,14 @@ func (q *txQueue) drain(early bool) {
 		return
 	}
 	q.mu.Lock()
-	if q.flushing || q.burst && !early {
-		q.mu.Unlock()
-		return
+	if !q.flushing && !q.ending && (!q.burst || early) {
+		q.drainLocked()
 	}
+	q.mu.Unlock()
+}
+
+// drainLocked writes out all frames, and gives the lock back while it writes. No flush is in progress.
+func (q *txQueue) drainLocked() {
 	q.flushing = true
 	for len(q.pending) > 0 {
 		frames := q.pending
@@ -109,7 +121,9 @@ func (q *txQueue) drain(early bool) {
 		q.spare = frames[:0]
 	}
 	q.flushing = false
-	q.mu.Unlock()
+	if q.ending {
+		q.idle.Broadcast()
+	}
 }
 
 // write hands frames to the device and releases them.
@@ -119,7 +133,6 @@ func (q *txQueue) write(frames []link.Frame) {
 		octets += frames[i].Len()
 	}
 	c := &q.iface.counters
-	c.framesOut.Add(uint64(len(frames)))
 	c.octetsOut.Add(uint64(octets))
 	for rest := frames; len(rest) > 0; {
 		n, err := q.dev.Write(rest)
@@ -127,6 +140,7 @@ func (q *txQueue) write(frames []link.Frame) {
 			c.writeErrors.Add(1)
 			break
 		}
+		c.framesOut.Add(uint64(n)) // of each Write, so that Close sees whether the device goes on
 		rest = rest[n:]
 	}
 	for i := range frames {

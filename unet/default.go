@@ -66,6 +66,21 @@ func forget(h *Host) {
 	}
 }
 
+// Shutdown is Host.Shutdown of the default host: the last thing that a program does which uses the functions of this
+// package. Where there is no default host it does nothing, and makes none.
+func Shutdown(ctx context.Context) error {
+	defaultHost.Lock()
+	h := defaultHost.host
+	defaultHost.Unlock()
+	if h == nil {
+		return nil
+	}
+	if err := h.Shutdown(ctx); err != net.ErrClosed { // else somebody was faster
+		return err
+	}
+	return nil
+}
+
 // configFromEnv reads the default host's configuration. Its errors name the variable.
 func configFromEnv(getenv func(string) string) (Config, error) {
 	get := func(name, def string) string {

@@ -7,7 +7,10 @@ of the kernel is in the path.
 	if err != nil {
 		// handle error
 	}
-	http.Serve(ln, handler)
+	go server.Serve(ln) // a net/http.Server, or any other
+
+	<-interrupted
+	err = errors.Join(server.Shutdown(ctx), unet.Shutdown(ctx))
 
 The functions of the package use the default host, which the first of them makes from the environment: by
 default a TAP device unet0 on which the host is 10.0.0.2 and the kernel 10.0.0.1 (see Default). A program that
@@ -19,6 +22,9 @@ wants several hosts, or another device, opens its own:
 	})
 	ln, err := h.Listen("tcp", "10.0.0.2:8080")
 	c, err := h.DialContext(ctx, "tcp", "10.0.0.1:5432")
+
+The connections of a host live in the process. Shutdown waits until the peers have all that was written to them; Close
+resets at once; a process that just ends is silent, and its peers find out by their own timeouts.
 
 A host inside a testing/synctest bubble, on a port of package stack/sim, runs in fake time: an hour of
 keepalive takes a millisecond. Close ends every goroutine of a host and waits for it.

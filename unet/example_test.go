@@ -2,12 +2,16 @@ package unet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack/sim"
@@ -42,13 +46,27 @@ func echo(ln net.Listener) {
 	}
 }
 
-// A server on the default host, a TAP device from the environment. The kernel reaches it: curl 10.0.0.2:8080.
+// A server on the default host, a TAP device from the environment. The kernel reaches it: curl 10.0.0.2:8080. SIGINT and
+// SIGTERM end it without a loss.
 func ExampleListen() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	ln, err := unet.Listen("tcp", ":8080")
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.Serve(ln, http.FileServer(http.Dir("."))))
+	server := http.Server{Handler: http.FileServer(http.Dir("."))}
+	go func() {
+		log.Print(server.Serve(ln))
+		stop()
+	}()
+
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(server.Shutdown(grace), unet.Shutdown(grace)); err != nil {
+		log.Print(err)
+	}
 }
 
 // A client on the default host, of a server on the kernel's side.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack"
@@ -227,9 +228,42 @@ func routeText(r stack.Route) string {
 	return what
 }
 
+// ShutdownError says how many connections, and how many octets that were written to them, Shutdown has lost. It wraps
+// the context's error, or net.ErrClosed where Close has ended the wait.
+type ShutdownError = stack.ShutdownError
+
+// Shutdown ends the host as a program should at its end: nothing that was written is lost. It closes the listeners,
+// which resets the connections that nobody has accepted, and waits for the connections: until their owners have closed
+// them and the peers have acknowledged all that was written to them, and its end. TIME-WAIT is not waited for. When
+// ctx is done it resets those that are left, and returns a *ShutdownError. Then the host is closed as by Close.
+//
+// While it waits everything but listening works: who answers a last request may still ask others, and such connections
+// are waited for too. UDP sockets are closed at the end, and datagrams are not waited for. It does not close
+// connections that are open, for it cannot know which of them are done with: that is a server's business, so that of a
+// net/http.Server comes before it:
+//
+//	err := errors.Join(server.Shutdown(ctx), host.Shutdown(ctx))
+//
+// Several may call it at the same time; the first one whose context is done ends it for all. After Close it returns
+// net.ErrClosed.
+func (h *Host) Shutdown(ctx context.Context) error {
+	if h.closed.Load() {
+		return net.ErrClosed
+	}
+	err := h.stack.Shutdown(ctx)
+	if !h.closed.Swap(true) {
+		forget(h)
+	}
+	if lost, ok := err.(*ShutdownError); ok && lost.Err == syscall.ENETDOWN {
+		lost.Err = net.ErrClosed
+	}
+	return err
+}
+
 // Close ends the host: connections are reset and have ECONNABORTED as their error, listeners and UDP sockets
-// are closed, the device too. It returns when the last goroutine of the host has ended; the second Close
-// returns net.ErrClosed.
+// are closed, the device too. What was queued before leaves first; what has to wait, for a peer's window or a lost
+// segment, is lost: Shutdown waits for that. Close returns when the last goroutine of the host has ended; the second
+// Close returns net.ErrClosed.
 func (h *Host) Close() error {
 	if h.closed.Swap(true) {
 		return net.ErrClosed

@@ -64,7 +64,14 @@ func TestDefaultHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Close(); err != nil {
+	if err := Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != net.ErrClosed {
+		t.Errorf("Close after Shutdown: %v", err)
+	}
+	serve() // on a third one
+	if err := Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("a device that cannot be is package net's error", func(t *testing.T) {

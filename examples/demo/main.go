@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/tap/taptest"
@@ -50,7 +52,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "demo: want at least one client, a time of at least 0 and no other arguments")
 		return usage
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), bound+2*l.length)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, bound+2*l.length)
 	defer cancel()
 	if err := choose(ctx, *segment, l, stdout); err != nil {
 		fmt.Fprintln(stderr, "demo:", err)

@@ -44,7 +44,11 @@ func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l 
 	server := hello.Servers[name]()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	defer func() { err = errors.Join(err, server.Shutdown(ctx), <-served) }()
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.Background(), grace) // ctx may have ended
+		defer cancel()
+		err = errors.Join(err, server.Shutdown(bounded), <-served)
+	}()
 
 	fmt.Fprintf(out, "\n%s serves http://%v/\n\n", name, at)
 	if err := w.showConnection(ctx, at, out); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -17,6 +18,9 @@ var (
 	ours   = netip.MustParsePrefix("10.0.0.2/24")
 	theirs = netip.MustParsePrefix("10.0.0.1/24")
 )
+
+// grace is how long answers may be on their way at the end.
+const grace = 5 * time.Second
 
 // world is a host to serve on, and a way to be its client.
 type world struct {
@@ -49,7 +53,7 @@ func overSegment() (*world, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.dial, w.end = client.DialContext, append(w.end, client.Close)
+	w.dial, w.end = client.DialContext, append(w.end, func() error { return shutdown(client) })
 	if err := w.open(segment.Port()); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -63,8 +67,15 @@ func (w *world) open(dev link.Device) error {
 	if err != nil {
 		return err
 	}
-	w.host, w.end = host, append(w.end, host.Close)
+	w.host, w.end = host, append(w.end, func() error { return shutdown(host) })
 	return nil
+}
+
+// shutdown ends a host, which has grace to send what it has left to say.
+func shutdown(h *unet.Host) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	return h.Shutdown(ctx)
 }
 
 func (w *world) close() error {

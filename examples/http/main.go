@@ -4,7 +4,7 @@
 //	curl http://10.0.0.2:8080/
 //
 // It serves "Hello, World!" at /, the body of a POST at /echo and n octets at /bytes?n=1000000, until it is
-// interrupted; then it lets the requests in progress finish. With -kernel it serves the same on the
+// interrupted; then it lets the requests in progress finish and their answers arrive. With -kernel it serves the same on the
 // kernel's own TCP, for comparison.
 package main
 

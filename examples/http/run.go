@@ -66,7 +66,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.kernel, "kernel", false, "serve on the kernel's TCP, not on unet's")
 	flags.BoolVar(&o.verbose, "v", false, "print the host's statistics at the end")
 	flags.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile to `file`")
-	flags.DurationVar(&o.grace, "grace", 5*time.Second, "how `long` requests may go on after the interrupt")
+	flags.DurationVar(&o.grace, "grace", 5*time.Second, "how `long` requests, and answers on their way, may go on after the interrupt")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
@@ -157,7 +157,7 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 		if err != nil {
 			return err
 		}
-		return o.serve(ctx, stdout, ln)
+		return o.serve(ctx, stdout, ln, func(context.Context) error { return nil })
 	}
 	host, err := open(unet.Config{Device: o.device, Addrs: o.addrs, PeerAddrs: o.peers, Gateway: o.gateway})
 	if err != nil {
@@ -168,17 +168,19 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 			text, _ := json.MarshalIndent(host.Stats(), "", "  ") // counters cannot fail to be written
 			fmt.Fprintf(stdout, "%s\n", text)
 		}
-		err = errors.Join(err, host.Close())
+		if end := host.Close(); !errors.Is(end, net.ErrClosed) { // as it is after Shutdown
+			err = errors.Join(err, end)
+		}
 	}()
 	ln, err := host.Listen("tcp", o.listen)
 	if err != nil {
 		return err
 	}
-	return o.serve(ctx, stdout, ln)
+	return o.serve(ctx, stdout, ln, host.Shutdown)
 }
 
-// serve serves on ln until ctx ends, and then o.grace longer at most.
-func (o *options) serve(ctx context.Context, stdout io.Writer, ln net.Listener) error {
+// serve serves on ln until ctx ends, and then o.grace longer at most. end ends the network.
+func (o *options) serve(ctx context.Context, stdout io.Writer, ln net.Listener, end func(context.Context) error) error {
 	s := hello.Servers[o.server]()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
@@ -194,7 +196,14 @@ func (o *options) serve(ctx context.Context, stdout io.Writer, ln net.Listener) 
 	if err := s.Shutdown(bounded); err != nil {
 		return fmt.Errorf("requests were still in progress after %v: %w", o.grace, err)
 	}
-	return <-served
+	if err := <-served; err != nil {
+		return err
+	}
+	// The requests have been answered, but the answers may still be on their way to slow clients.
+	if err := end(bounded); err != nil {
+		return fmt.Errorf("answers were still on their way after %v: %w", o.grace, err)
+	}
+	return nil
 }
 
 // urls tells how to reach the server.
