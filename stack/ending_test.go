@@ -113,10 +113,13 @@ func TestEndingsKeepTheAnswer(t *testing.T) {
 			if tt.early != nil {
 				tt.early(n, server)
 			}
+			q := n.b.topology.Load().ifaces[1].queues[0]
+			q.beginBurst() // so that no acknowledgment of the answer comes back before the end
 			n.b.tcp.beginBurst(n.b.clock.now())
 			tt.act(n, client, server)
 			settle()
 			n.b.tcp.endBurst()
+			q.endBurst()
 			n.b.flush()
 			time.Sleep(tt.delay)
 			n.wantFrames(got(), tt.want...)

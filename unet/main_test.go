@@ -21,8 +21,10 @@ func TestMain(m *testing.M) {
 	if err := withoutIPv6(); err != nil {
 		fmt.Fprintln(os.Stderr, "the kernel keeps its IPv6:", err) // TestTwinKernelHasNoIPv6 fails
 	}
-	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none, and the
+	// one that keeps its Date header never ends.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // The two hosts of a test's network.
