@@ -15,6 +15,7 @@ import (
 	mathbig "math/big"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -315,5 +316,52 @@ func TestIntegrationShutdown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestIntegrationHostClose closes a host with many connections while the device has something to write. At the kernel's
+// end each of them must end at once.
+func TestIntegrationHostClose(t *testing.T) {
+	const peers = 64
+	for round := range 8 {
+		h := openTAP(t, 0, tap.Config{})
+		l, err := h.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var clients []net.Conn
+		var servers []net.Conn
+		for range peers {
+			c, err := net.Dial("tcp", fmt.Sprint(h.ours, ":", l.Addr().(*net.TCPAddr).Port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients, servers = append(clients, c), append(servers, s)
+		}
+		var closing sync.WaitGroup
+		for _, s := range servers[:peers/2] {
+			closing.Go(func() {
+				_, _ = s.Write(page[:1+round*1000])
+				_ = s.Close()
+			})
+		}
+		if round%2 == 0 {
+			closing.Wait()
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		closing.Wait()
+		for i, c := range clients {
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("round %d, peer %d hangs", round, i)
+			}
+			_ = c.Close()
+		}
 	}
 }
