@@ -12,7 +12,8 @@ import (
 const DefaultLimit = 1 << 20
 
 // Table is a table of descriptors over one host, as a process has one over the kernel. Its methods may be
-// called from any goroutine. The numbers begin at 0: there is no standard input here.
+// called from any goroutine. The numbers begin at 0: there is no standard input here. A descriptor is a number, which
+// nobody can tell is forgotten: as with the kernel's, what it stands for lives until it is closed, or until the host is.
 //
 // Finding a descriptor takes no lock. The table's own lock is held only to hand out and take back numbers,
 // never during a call of package stack.

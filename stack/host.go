@@ -143,6 +143,7 @@ type Host struct {
 	errorLimit rateLimit
 	resetLimit rateLimit
 	counters   counters
+	forgotten  forgottenList
 
 	topology atomic.Pointer[topology]
 	arming   atomic.Int64 // see Host.arm
@@ -163,6 +164,8 @@ func New(cfg Config) (*Host, error) {
 	h.clock.init()
 	h.log.start(h.config.Logger)
 	h.clock.epoch = h.clock.epoch.Add(-h.config.clock)
+	h.forgotten.init(&h.clock)
+	h.clock.add(&h.forgotten)
 	h.routes.seed = maphash.MakeSeed()
 	h.ids.init()
 	h.errorLimit.initErrors(h.config.ICMPRate)

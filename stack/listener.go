@@ -56,6 +56,7 @@ func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, err
 		b.giveBack()
 		return nil, syscall.ENETDOWN
 	}
+	h.forgotten.openIdle()
 	return l, nil
 }
 

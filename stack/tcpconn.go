@@ -9,7 +9,8 @@ import (
 )
 
 // TCPConn is one TCP connection. Its methods may be called from any goroutine. A connection that is not closed
-// stays in memory; one that was closed lives on in the host until its peer knows.
+// stays in memory, whether anybody refers to it or not: package unet calls Forget for those that nobody does. One that
+// was closed lives on in the host until its peer knows.
 type TCPConn struct {
 	flow
 	timer   wheel.Node[flow]
@@ -71,6 +72,7 @@ func newConn(s *shard, r *route) *TCPConn {
 	c := &TCPConn{shard: s, route: r}
 	c.kind = connFlow
 	c.timer.Owner = &c.flow
+	s.layer.host.forgotten.open()
 	return c
 }
 

@@ -205,7 +205,10 @@ func (c *TCPConn) CloseWrite() error {
 // Close ends the connection for its user and wakes all blocked calls, which return EBADF. What was written is
 // sent in the background, unless text is unread or Options.Linger is 0: then the peer is reset. With a
 // positive Linger Close waits so long for the peer to acknowledge everything. EBADF the second time.
-func (c *TCPConn) Close() error {
+func (c *TCPConn) Close() error { return c.close(true) }
+
+// close is Close, which waits where the connection lingers if wait says so.
+func (c *TCPConn) close(wait bool) error {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
@@ -219,7 +222,7 @@ func (c *TCPConn) Close() error {
 		c.tcp.Close(now)
 		s.afterLocked(c, now)
 	}
-	if linger > 0 {
+	if wait && linger > 0 {
 		s.lingerLocked(c, now.Add(time.Duration(linger)*time.Second))
 	}
 	if c.bits&inTable != 0 {

@@ -69,6 +69,7 @@ func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, err
 	if err := h.udp.bind(s, netip.AddrPortFrom(a, local.Port())); err != nil {
 		return nil, err
 	}
+	h.forgotten.openIdle()
 	return s, nil
 }
 

@@ -12,6 +12,26 @@ import (
 	"github.com/unet-go/unet/stack/sim"
 )
 
+// The first call makes an address. A client of fasthttp asks for both after each request.
+func TestAddressesAllocateOnce(t *testing.T) {
+	client, server, _ := pair(t, sim.Config{})
+	c, s := connection(t, client, server)
+	u, err := client.DialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(serverIP), Port: 53})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	l := listen(t, server)
+	if n := testing.AllocsPerRun(100, func() {
+		for _, c := range []net.Conn{c, s, u} {
+			_, _ = c.LocalAddr(), c.RemoteAddr()
+		}
+		_ = l.Addr()
+	}); n != 0 {
+		t.Errorf("E-GO-18: %v allocations", n)
+	}
+}
+
 // TestReadEndedByDeadlineAllocatesOnce does what a server of net/http does after each request.
 func TestReadEndedByDeadlineAllocatesOnce(t *testing.T) {
 	bubble(t, "a past deadline", sim.Config{}, func(t *testing.T, client, server *Host, _ *sim.Segment) {

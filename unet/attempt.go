@@ -119,7 +119,7 @@ func (a *attempt) tcpOnce(ctx context.Context, from endpoint, raddr net.Addr) (*
 		_ = c.Close()
 		return nil, err
 	}
-	return &TCPConn{conn: c, net: a.net}, nil
+	return newTCPConn(c, a.net), nil
 }
 
 // waitConnect waits until c is established, or has failed, or ctx has ended: a write deadline in the past
@@ -165,5 +165,5 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 		return nil, syscallError("connect", err)
 	}
 	_ = s.SetBroadcast(true)
-	return &UDPConn{socket: s, net: a.net, connected: true}, nil
+	return newUDPConn(s, a.net, true), nil
 }

@@ -35,8 +35,15 @@ There is no descriptor. File returns errors.ErrUnsupported, and a Control functi
 makes it fail with that. No type is a syscall.Conn: drivers that find one look at the descriptor before they
 use a connection again, and take an error for a dead connection. Networks are "tcp" and "udp" and these with 4
 or 6 behind, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as there is no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
-package net's own types only; TCPConn.Writev is that way. LocalAddr and RemoteAddr return a fresh address
-each time. docs/differences.md lists everything, and a test holds the rest to be the same.
+package net's own types only; TCPConn.Writev is that way. docs/differences.md lists everything, and a test holds
+the rest to be the same.
+
+# What is not closed
+
+A connection, a listener or a UDP socket that the program can no longer reach is closed after a garbage
+collection has found it, as package net's are; its peer reads the end of the stream. A call that waits keeps
+what it waits for. A Host has goroutines of its own and lives until its Close, the default host as long as the
+process.
 
 Names are resolved by the servers of Config.DNS over the host's own network, or without any by
 net.DefaultResolver over the kernel's, except "localhost", which is the host's own loopback.

@@ -69,7 +69,8 @@ type Config struct {
 }
 
 // Host is one userspace host: addresses on a device, and all sockets on them. Its methods may be called by
-// several goroutines at once. Those named after a function of package net behave as that does.
+// several goroutines at once. Those named after a function of package net behave as that does. A host lives until its
+// Close: one that the program forgets keeps its goroutines and its device.
 type Host struct {
 	stack *stack.Host
 	dns   []netip.AddrPort

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
@@ -26,7 +27,7 @@ func TestIdleConnections(t *testing.T) {
 		}
 		conns := make([]net.Conn, 0, 2*count)
 		before := runtime.NumGoroutine()
-		heap := heapNow()
+		memory := memoryNow()
 		for i := range count {
 			l := listeners[i%len(listeners)]
 			c, err := client.DialTCP("tcp", nil, l.addr)
@@ -42,7 +43,11 @@ func TestIdleConnections(t *testing.T) {
 		if after := runtime.NumGoroutine(); after > before {
 			t.Errorf("%d goroutines with %d connections, %d before", after, count, before)
 		}
-		t.Logf("%d octets of heap for each end", (heapNow()-heap)/uint64(len(conns)))
+		each := (memoryNow() - memory) / uint64(len(conns))
+		t.Logf("%d octets for each end", each)
+		if count >= 100_000 && each > 576 {
+			t.Errorf("%d octets for each end, more than 576", each)
+		}
 		for _, c := range conns {
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
@@ -56,11 +61,12 @@ func TestIdleConnections(t *testing.T) {
 	})
 }
 
-func heapNow() uint64 {
+// memoryNow returns the octets of the heap and of the runtime's own records, one for each finalizer among them.
+func memoryNow() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return m.HeapAlloc + m.OtherSys
 }
 
 func BenchmarkRequest(b *testing.B) {
@@ -87,6 +93,23 @@ func BenchmarkStream(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.Write(p); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// What a connection takes beside the record of package stack. Each record ends in one of the allocator's size classes.
+func TestSizes(t *testing.T) {
+	const finalizer = 56 // octets that the runtime keeps for each, of which nothing tells
+	for _, x := range []struct {
+		name     string
+		got, max uintptr
+	}{
+		{"TCPConn", unsafe.Sizeof(TCPConn{}), 16},
+		{"tcpHandle", unsafe.Sizeof(tcpHandle{}), 32},
+		{"all of an idle connection", unsafe.Sizeof(stack.TCPConn{}) + unsafe.Sizeof(TCPConn{}) + unsafe.Sizeof(tcpHandle{}) + finalizer, 576 - 56}, // the tables have the rest
+	} {
+		if x.got > x.max {
+			t.Errorf("%s: %d octets, more than %d", x.name, x.got, x.max)
 		}
 	}
 }

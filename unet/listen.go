@@ -185,5 +185,5 @@ func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener
 		_ = b.Close()
 		return nil, syscallError("listen", err)
 	}
-	return &TCPListener{listener: l, net: n, addr: tcpAddr(l.Addr())}, nil
+	return newTCPListener(l, n), nil
 }

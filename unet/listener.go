@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // goroutines at once.
 type TCPListener struct {
 	listener *stack.Listener
+	handle   *listenerHandle
 	addr     *net.TCPAddr
 	net      network
 }
@@ -51,7 +53,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if err != nil {
 		return nil, l.opError("accept", "accept", err)
 	}
-	return &TCPConn{conn: c, net: l.net}, nil
+	return newTCPConn(c, l.net), nil
 }
 
 // Close stops listening. Blocked Accepts return, connections that nobody accepted are reset, accepted ones
@@ -60,6 +62,7 @@ func (l *TCPListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
+	runtime.SetFinalizer(l.handle, nil)
 	if err := l.listener.Close(); err != nil {
 		return l.opError("close", "close", err)
 	}
@@ -76,7 +79,9 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
-	return syscallError("", l.listener.SetDeadline(t)) // which package net does not wrap
+	err := syscallError("", l.listener.SetDeadline(t)) // which package net does not wrap
+	runtime.KeepAlive(l)
+	return err
 }
 
 // File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the listener, so it

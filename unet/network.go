@@ -177,10 +177,17 @@ func (v *tcpAddress) set(ap netip.AddrPort) *net.TCPAddr {
 
 // udpAddr is tcpAddr for UDP.
 func udpAddr(ap netip.AddrPort) *net.UDPAddr {
-	v := &struct {
-		net.UDPAddr
-		octets [4]byte
-	}{}
+	v := new(udpAddress)
+	return v.set(ap)
+}
+
+// udpAddress is tcpAddress for UDP.
+type udpAddress struct {
+	net.UDPAddr
+	octets [4]byte
+}
+
+func (v *udpAddress) set(ap netip.AddrPort) *net.UDPAddr {
 	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
 	return &v.UDPAddr
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 // There is no descriptor of the kernel's: File returns errors.ErrUnsupported, and SyscallConn is left out, so
 // that what asks for a syscall.Conn does without. Info, SetUserTimeout and Writev are additions.
 type TCPConn struct {
-	conn *stack.TCPConn
-	net  network
+	conn   *stack.TCPConn
+	handle *tcpHandle
 }
 
 var (
@@ -32,17 +33,8 @@ func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
 
 // opError makes the error of operation op out of one that the stack returned in the place of a system call.
 func (c *TCPConn) opError(op, call string, err error) error {
-	t := c.conn.Tuple()
-	e := new(tcpError)
-	e.OpError = net.OpError{Op: op, Net: c.net.String(), Source: e.local.set(t.Local),
-		Addr: e.remote.set(t.Remote), Err: syscallError(call, err)}
-	return &e.OpError
-}
-
-// tcpError is an error and its addresses in one piece: a net/http server ends a read by its deadline after each request.
-type tcpError struct {
-	net.OpError
-	local, remote tcpAddress
+	h := c.handle
+	return &net.OpError{Op: op, Net: h.net.String(), Source: h.localAddr(), Addr: h.remoteAddr(), Err: syscallError(call, err)}
 }
 
 // Read reads at least one octet into b, waiting for it if there is none, and returns how many. The end of
@@ -84,6 +76,7 @@ func (c *TCPConn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
 	}
+	runtime.SetFinalizer(c.handle, nil)
 	if err := c.conn.Close(); err != nil {
 		return c.opError("close", "close", err)
 	}
@@ -113,20 +106,22 @@ func (c *TCPConn) CloseWrite() error {
 	return nil
 }
 
-// LocalAddr returns the local address, a *net.TCPAddr of the caller's own. It stays valid after Close.
+// LocalAddr returns the local address, a *net.TCPAddr that the first call makes and all calls share: do not modify
+// it. It stays valid after Close.
 func (c *TCPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Local())
+	return c.handle.localAddr()
 }
 
-// RemoteAddr returns the peer's address, a *net.TCPAddr of the caller's own. It stays valid after Close.
+// RemoteAddr returns the peer's address, a *net.TCPAddr that the first call makes and all calls share: do not modify
+// it. It stays valid after Close.
 func (c *TCPConn) RemoteAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return tcpAddr(c.conn.Remote())
+	return c.handle.remoteAddr()
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.
@@ -171,7 +166,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 
 // setError is opError for deadlines and buffers, where package net names the local address alone.
 func (c *TCPConn) setError(err error) error {
-	return &net.OpError{Op: "set", Net: c.net.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
+	return &net.OpError{Op: "set", Net: c.handle.net.String(), Addr: c.handle.localAddr(), Err: syscallError("setsockopt", err)}
 }
 
 // Info returns the connection's state, timers, windows and counters at this moment, as TCP_INFO does on

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ const msgTrunc = 0x20
 // errors.ErrUnsupported, and SyscallConn is left out, so that what asks for a syscall.Conn does without.
 type UDPConn struct {
 	socket    *stack.UDPSocket
+	handle    *udpHandle
 	net       network
 	connected bool
 }
@@ -46,7 +48,7 @@ func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, er
 		return nil, syscallError("bind", err)
 	}
 	_ = s.SetBroadcast(true) // package net's default
-	return &UDPConn{socket: s, net: n}, nil
+	return newUDPConn(s, n, false), nil
 }
 
 func (c *UDPConn) ok() bool { return c != nil && c.socket != nil }
@@ -271,26 +273,28 @@ func (c *UDPConn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
 	}
+	runtime.SetFinalizer(c.handle, nil)
 	if err := c.socket.Close(); err != nil {
 		return c.opError("close", "close", c.RemoteAddr(), err)
 	}
 	return nil
 }
 
-// LocalAddr returns the local address, a *net.UDPAddr of the caller's own. It stays valid after Close.
+// LocalAddr returns the local address, a *net.UDPAddr that the first call makes and all calls share: do not modify
+// it. It stays valid after Close.
 func (c *UDPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return udpAddr(c.socket.Local())
+	return &c.handle.local.get(func(v *udpAddress) { v.set(c.socket.Local()) }).UDPAddr
 }
 
-// RemoteAddr returns the address that was dialled, a *net.UDPAddr; nil where none was.
+// RemoteAddr returns the address that was dialled, a *net.UDPAddr that all calls share; nil where none was.
 func (c *UDPConn) RemoteAddr() net.Addr {
 	if !c.ok() || !c.connected {
 		return nil
 	}
-	return udpAddr(c.socket.Remote())
+	return &c.handle.remote.get(func(v *udpAddress) { v.set(c.socket.Remote()) }).UDPAddr
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.

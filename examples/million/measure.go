@@ -18,6 +18,7 @@ import (
 type reading struct {
 	live     int64 // of the objects on the heap that are reachable
 	inUse    int64 // of the heap's spans that hold objects, with what is unused in them
+	runtime  int64 // of the runtime's own records, one for the finalizer of each connection among them
 	resident int64 // of the process in memory; 0 where the system does not say
 }
 
@@ -27,12 +28,13 @@ func read() reading {
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return reading{int64(m.HeapAlloc), int64(m.HeapInuse), status("VmRSS:")}
+	return reading{int64(m.HeapAlloc), int64(m.HeapInuse), int64(m.OtherSys), status("VmRSS:")}
 }
 
 // per returns how much more r is than before for each of n.
 func (r reading) per(before reading, n int) string {
-	s := fmt.Sprintf("%d octets of heap, %d in use", (r.live-before.live)/int64(n), (r.inUse-before.inUse)/int64(n))
+	s := fmt.Sprintf("%d octets of heap, %d in use, %d of the runtime's own", (r.live-before.live)/int64(n),
+		(r.inUse-before.inUse)/int64(n), (r.runtime-before.runtime)/int64(n))
 	if r.resident != 0 {
 		s += fmt.Sprintf(", %d resident", (r.resident-before.resident)/int64(n))
 	}
