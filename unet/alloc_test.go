@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -30,6 +32,45 @@ func TestAddressesAllocateOnce(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("E-GO-18: %v allocations", n)
 	}
+}
+
+// TestFastHTTPClientAllocatesNothing is the idea of fasthttp's own TestAllocationClient: its client asks for both
+// addresses with each response.
+func TestFastHTTPClientAllocatesNothing(t *testing.T) {
+	bubble(t, "E-GO-18 requests", sim.Config{}, func(t *testing.T, client, server *Host, _ *sim.Segment) {
+		l := listen(t, server)
+		srv := fasthttp.Server{NoDefaultDate: true, Handler: func(*fasthttp.RequestCtx) {}}
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		c := fasthttp.HostClient{Addr: l.Addr().String(), Dial: func(addr string) (net.Conn, error) { return client.Dial("tcp", addr) }}
+		url := "http://" + c.Addr
+		var from net.Addr
+		n := testing.AllocsPerRun(200, func() {
+			req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+			req.SetRequestURI(url)
+			if err := c.Do(req, res); err != nil {
+				t.Error(err)
+			}
+			if a := res.RemoteAddr(); a != from && from != nil {
+				t.Errorf("the answer is from %v", a)
+			} else {
+				from = a
+			}
+			fasthttp.ReleaseRequest(req)
+			fasthttp.ReleaseResponse(res)
+		})
+		if n > 0 {
+			t.Errorf("%v allocations for each request", n)
+		}
+		c.CloseIdleConnections()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute) // until the cleaners of both have looked around and ended
+	})
 }
 
 // TestReadEndedByDeadlineAllocatesOnce does what a server of net/http does after each request.

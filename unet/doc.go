@@ -33,8 +33,9 @@ keepalive takes a millisecond. Close ends every goroutine of a host and waits fo
 
 There is no descriptor. File returns errors.ErrUnsupported, and a Control function of a Dialer or ListenConfig
 makes it fail with that. No type is a syscall.Conn: drivers that find one look at the descriptor before they
-use a connection again, and take an error for a dead connection. Networks are "tcp" and "udp" and these with 4
-or 6 behind, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as there is no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
+use a connection again, and take an error for a dead connection; TCPConn.Buffered answers what they ask. Networks
+are "tcp" and "udp" and these with 4 or 6 behind, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as there is
+no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
 package net's own types only; TCPConn.Writev is that way. docs/differences.md lists everything, and a test holds
 the rest to be the same.
 

@@ -17,7 +17,7 @@ import (
 // goroutines at once. Except for io.EOF, errors are *net.OpError.
 //
 // There is no descriptor of the kernel's: File returns errors.ErrUnsupported, and SyscallConn is left out, so
-// that what asks for a syscall.Conn does without. Info, SetUserTimeout and Writev are additions.
+// that what asks for a syscall.Conn does without. Buffered, Info, SetUserTimeout and Writev are additions.
 type TCPConn struct {
 	conn   *stack.TCPConn
 	handle *tcpHandle

@@ -12,7 +12,7 @@ import (
 // twinScenarios is the whole table.
 func twinScenarios() []scenario {
 	return slices.Concat(dialScenarios(), listenScenarios(), readScenarios(), writeScenarios(), deadlineScenarios(),
-		closeScenarios(), forgetScenarios(), addressScenarios(), optionScenarios(), udpScenarios(), concurrentScenarios(), familyScenarios(), reuseScenarios())
+		closeScenarios(), forgetScenarios(), addressScenarios(), bufferedScenarios(), optionScenarios(), udpScenarios(), concurrentScenarios(), familyScenarios(), reuseScenarios())
 }
 
 // differences are the steps that unet writes otherwise, and the row of docs/differences.md that says why.
