@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,9 @@ import (
 )
 
 // looks is a source without deadlines that counts how often the clock looks at its sources.
-type looks int
+type looks struct{ atomic.Int64 }
 
-func (n *looks) nextDeadline() (tcp.Time, bool) { *n++; return 0, false }
+func (n *looks) nextDeadline() (tcp.Time, bool) { n.Add(1); return 0, false }
 func (n *looks) advance(tcp.Time)               {}
 
 func TestForgottenList(t *testing.T) {
@@ -56,13 +57,13 @@ func TestForgottenList(t *testing.T) {
 			var n looks
 			h.clock.add(&n)
 			synctest.Wait()
-			first := n
+			first := n.Load()
 			time.Sleep(4500 * time.Millisecond)
-			if n-first != 4 {
-				t.Errorf("%d looks in 4.5 s", n-first)
+			if n := n.Load() - first; n != 4 {
+				t.Errorf("%d looks in 4.5 s", n)
 			}
 			time.Sleep(10 * lastLookAge)
-			if n > 150 {
+			if n := n.Load(); n > 150 {
 				t.Errorf("%d looks in years", n)
 			}
 			if at, ok := h.forgotten.nextDeadline(); ok {

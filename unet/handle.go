@@ -12,7 +12,8 @@ import (
 // A handle is what the garbage collector watches of a connection, a listener or a UDP socket: when the program can
 // no longer reach it, its finalizer has the host close what it stands for, as package net closes the descriptor. It
 // is an object of its own so that the program can give its TCPConn a finalizer, of which an object has but one. A
-// finalizer takes 56 octets of the runtime's, a cleanup with its closure and its handle 98.
+// finalizer takes 56 octets of the runtime's and 0.4 us to set and clear; a cleanup with its closure, its argument and
+// the Cleanup that stops it takes 98, and 0.7 us.
 //
 // A call that waits must hold the TCPConn until it returns, by using it afterwards or by runtime.KeepAlive: the
 // connection would be closed under it.

@@ -75,7 +75,7 @@ func now() (w weight, err error) {
 	runtime.GC() // pools keep what they hold for one
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	w.Heap = float64(m.HeapInuse)
+	w.Heap = float64(m.HeapInuse + m.OtherSys) // with the runtime's records, as for the others
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return w, err
