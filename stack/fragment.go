@@ -30,7 +30,7 @@ func (r *route) sendFragments(p *outPacket) {
 		sum := wire.PseudoHeader4(r.local.As4(), r.remote.As4(), p.proto, size)
 		putChecksum(data[p.sumOffset:], p, sum)
 	}
-	q := ifc.queueFor(p.header)
+	q := r.queueFor(p)
 	step := (r.path.MTU - wire.IPv4Len) &^ 7
 	ip := r.header4(p, 0)
 	ip.ID = ifc.host.ids.next(r.local, r.remote, p.proto)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -77,15 +78,23 @@ func isUnicast(a netip.Addr) bool {
 	return !a.Is4() || a.As4()[0] < 240 && a.As4()[0] != 0
 }
 
-// queueFor returns the queue for a flow, by its ports or whatever else the first octets of the transport
-// header are: a flow stays on its queue.
-func (ifc *iface) queueFor(header []byte) *txQueue {
-	if len(ifc.queues) == 1 || len(header) < 4 {
-		return ifc.queues[0]
+// queueFor returns the queue for a packet of a flow, which stays on its queue: TCP's by their ports, all others by their
+// addresses, since fragments have no ports but the first, and an ICMP message has none. Package tap has the kernel
+// choose the same queue for the other direction, so that datagrams stay in order there too.
+func (r *route) queueFor(p *outPacket) *txQueue {
+	queues := r.iface.queues
+	if len(queues) == 1 {
+		return queues[0]
 	}
-	h := uint32(header[0])<<24 | uint32(header[1])<<16 | uint32(header[2])<<8 | uint32(header[3])
+	var h uint32
+	if p.proto == wire.ProtocolTCP {
+		h = binary.BigEndian.Uint32(p.header)
+	} else {
+		src, dst := r.local.As4(), r.remote.As4()
+		h = binary.BigEndian.Uint32(src[:]) ^ binary.BigEndian.Uint32(dst[:])
+	}
 	h *= 0x9e3779b1
-	return ifc.queues[int(h>>16)%len(ifc.queues)]
+	return queues[int(h>>16)%len(queues)]
 }
 
 // source returns the address to send from to an address on or behind this interface's network.

@@ -193,7 +193,7 @@ func (r *route) sendWhole(p *outPacket, total int) {
 	if copied > 0 {
 		gather = nil
 	}
-	r.transmit(ifc.queueFor(p.header), &f, gather)
+	r.transmit(r.queueFor(p), &f, gather)
 }
 
 // kept says whether all spans can be kept by reference.

@@ -146,6 +146,9 @@ func (q *native) wrote(f *link.Frame, errno syscall.Errno) {
 	switch errno {
 	case 0:
 		w.sent++
+		if s := q.steering; s != nil && f.Meta.GSO == link.NoSegmentation && isDatagram(f.Header, q.info.Kind) {
+			s.datagram = true
+		}
 		w.octets += uint64(f.Len())
 	case unix.EIO:
 		// The kernel's side is not up; it may come up again.

@@ -86,6 +86,14 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	if vnet = offer(fds, vnet, &info); vnet > 0 {
 		info.MaxPacket = maxMTU
 	}
+	spreads := cfg.Queues == 1
+	if !spreads {
+		network := int32(0)
+		if info.Kind == link.Ethernet {
+			network = 14
+		}
+		spreads = spread(fds[0], network) == nil // else the kernel's own choice has to do
+	}
 	if cfg.Persist {
 		if err := unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 1); err != nil {
 			return nil, openError(name, err)
@@ -94,7 +102,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	if info.MTU, err = configure(name, cfg); err != nil {
 		return nil, err
 	}
-	d = &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source}
+	d = &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source, ordered: spreads}
 	for len(fds) > 0 {
 		file, err := pollable(fds[0], name)
 		fds = fds[1:]

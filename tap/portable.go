@@ -42,7 +42,7 @@ func openWater(cfg *Config, existed bool) (*Device, error) {
 	}
 	mac, source := cfg.chooseMAC(ifc.Name())
 	info := link.Info{Name: ifc.Name(), Kind: cfg.kind(), MAC: mac, MTU: mtu}
-	d := &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source}
+	d := &Device{info: info, peers: slices.Clone(cfg.PeerAddrs), macSource: source, ordered: true}
 	d.queues = []queue{&portable{info: info, rw: ifc}}
 	return d, nil
 }

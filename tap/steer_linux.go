@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack/link"
 )
 
 // Writing a frame to a TAP device runs the peer's whole receive path in the call: 70 % of what a server on unet costs
@@ -53,12 +55,14 @@ type steering struct {
 	frames, octets uint64
 	costs          []writeCost
 
-	kept, handed recent // what a frame costs the writer
-	batch        uint64 // frames of a window of full length when that began to be measured
-	keeps        bool   // is the better way, as far as is known
-	every, left  int    // windows between two trials, and until the next
-	weighs       bool   // what frames cost is compared
-	trial        bool   // this window tries the other way: it looks at every call, to be short
+	kept, handed recent    // what a frame costs the writer
+	batch        uint64    // frames of a window of full length when that began to be measured
+	keeps        bool      // is the better way, as far as is known
+	every, left  int       // windows between two trials, and until the next
+	weighs       bool      // what frames cost is compared
+	trial        bool      // this window tries the other way: it looks at every call, to be short
+	datagram     bool      // one was written in this window
+	settled      time.Time // from when on no datagram waits where the last one was handed to
 }
 
 // writeCost is how long a call to Write took, and how many frames it wrote.
@@ -155,8 +159,41 @@ func (s *steering) look(cpu int, cost writeCost) {
 	s.costs, s.met, s.frames, s.octets = s.costs[:0], 0, 0, 0
 }
 
+// steerSettle is how long the decision stands after a datagram. What was handed to a processor may wait there, and
+// what is written after the decision has changed would overtake it. TCP puts that right, nobody does for datagrams.
+const steerSettle = time.Second
+
+// keepsOrder says whether the decision must stand for the sake of datagrams.
+func (s *steering) keepsOrder(now func() time.Time) bool {
+	if s.datagram {
+		s.datagram, s.settled = false, now().Add(steerSettle)
+		return true
+	}
+	if s.settled.IsZero() {
+		return false
+	}
+	if now().Before(s.settled) {
+		return true
+	}
+	s.settled = time.Time{}
+	return false
+}
+
+// isDatagram says whether a frame is an IPv4 packet of another protocol than TCP.
+func isDatagram(frame []byte, kind link.Kind) bool {
+	network := 0
+	if kind == link.Ethernet {
+		network = 14
+	}
+	return len(frame) > network+ipProtocol && frame[network]>>4 == 4 && frame[network+ipProtocol] != tcpProtocol
+}
+
 // decide says where the frames of the next window go.
 func (s *steering) decide() {
+	if s.keepsOrder(time.Now) {
+		s.trial = false
+		return
+	}
 	calls := uint64(steerWindow * steerEvery)
 	if s.trial {
 		calls = steerWindow

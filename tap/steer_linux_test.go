@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/link"
 )
 
 // never is more windows than a test has.
@@ -155,6 +157,40 @@ func TestSteeringMeasures(t *testing.T) {
 	run(1, kept, 10*worth)
 	if s.stays {
 		t.Error("one window changed the decision")
+	}
+}
+
+// A decision stands as long as a datagram may wait on the processor that it was handed to.
+func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
+	var s steering
+	at := time.Unix(1, 0)
+	now := func() time.Time { return at }
+	if s.keepsOrder(now) {
+		t.Error("a decision must stand though there were no datagrams")
+	}
+	s.datagram = true
+	for _, tt := range []struct {
+		pass time.Duration
+		want bool
+	}{{0, true}, {steerSettle - 1, true}, {1, false}, {0, false}} {
+		at = at.Add(tt.pass)
+		if got := s.keepsOrder(now); got != tt.want {
+			t.Errorf("after another %v: %t, want %t", tt.pass, got, tt.want)
+		}
+	}
+	udp := make([]byte, 34)
+	udp[14], udp[23] = 0x45, 17
+	tcp := append([]byte(nil), udp...)
+	tcp[23] = 6
+	for _, tt := range []struct {
+		frame []byte
+		kind  link.Kind
+		want  bool
+	}{{udp, link.Ethernet, true}, {tcp, link.Ethernet, false}, {udp[:23], link.Ethernet, false}, {udp[14:], link.IP, true},
+		{tcp[14:], link.IP, false}, {nil, link.IP, false}} {
+		if got := isDatagram(tt.frame, tt.kind); got != tt.want {
+			t.Errorf("%x: %t, want %t", tt.frame, got, tt.want)
+		}
 	}
 }
 

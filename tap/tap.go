@@ -42,7 +42,8 @@ type Config struct {
 	// Addr is the first address that our side has, if it is known: the default of MAC depends on it. Nothing else does.
 	Addr netip.Addr
 	// Queues is the number of queues, by default 1. More need the native backend; the kernel then
-	// spreads the flows over them.
+	// spreads the flows over them: TCP's by their ports, all others of two hosts to one queue, so that datagrams stay in
+	// order, those in fragments too. To have it do so takes the right CAP_BPF: see Device.KeepsOrder.
 	Queues int
 	// QueueLen is the number of frames that the kernel holds for us in each queue before it drops.
 	// Zero means 4096 for a new interface and leaves an existing one alone. Linux only.
@@ -77,6 +78,7 @@ type Device struct {
 	queues []queue
 
 	macSource MACSource
+	ordered   bool
 
 	closing  sync.Once
 	closeErr error
@@ -137,6 +139,12 @@ func (d *Device) Info() link.Info { return d.info }
 
 // PeerAddrs returns the addresses that Open gave to the kernel's side. The caller may not change them.
 func (d *Device) PeerAddrs() []netip.Prefix { return d.peers }
+
+// KeepsOrder says whether datagrams of one flow are read in the order in which the kernel sent them, whole or in
+// fragments. They are unless there are several queues, and the system does not let the program choose among them: that
+// takes CAP_BPF, which a container may lack. The kernel's own choice puts fragments and whole datagrams into different
+// queues.
+func (d *Device) KeepsOrder() bool { return d.ordered }
 
 // Read reads frames from the first queue, as link.Device says.
 func (d *Device) Read(frames []link.Frame) (int, error) { return d.queues[0].Read(frames) }

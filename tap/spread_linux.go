@@ -1,0 +1,156 @@
+package tap
+
+import (
+	"encoding/binary"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A device of several queues has the kernel choose one for each frame. By itself it takes a hash of the frame's flow,
+// until it has seen which queue we answer on, and forgets that after three seconds. So a flow moves from queue to queue,
+// and what is in two queues may be read in either order. A datagram in fragments never is in the queue of the whole
+// ones: only its first fragment has ports, and the hash of fragments is one of their addresses alone. TCP puts its
+// segments in order, datagrams stay as they come.
+//
+// Therefore the kernel is given a program that chooses as stack's own side does: a segment by its ports, so that the
+// connections of two hosts are spread, anything else by its addresses. A flow then has one queue, the same one in both
+// directions, whole or in fragments.
+
+// Multiplier and shift of the hash; stack.(*iface).queueFor has the same.
+const (
+	spreadFactor = 0x9e3779b1
+	spreadShift  = 16
+)
+
+// Places in an IPv4 packet, and values there (RFC 791 3.1).
+const (
+	ipFragment  = 6 // flags and offset
+	ipProtocol  = 9
+	ipAddresses = 12
+	fragmented  = 0x3fff // more fragments, or an offset
+	tcpProtocol = 6
+	etherType   = 12
+	etherIPv4   = 0x0800
+)
+
+// insn is an instruction of the kernel's virtual machine (struct bpf_insn).
+type insn struct {
+	code   uint8
+	regs   uint8
+	offset int16
+	imm    int32
+}
+
+// registers are those of an instruction: two fields of four bits, the destination first, in the machine's own order.
+func registers(to, from uint8) uint8 {
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		return to<<4 | from
+	}
+	return to | from<<4
+}
+
+// The instructions that the program is made of. Loads leave the value in register 0, in the host's order; a load
+// beyond the frame's end ends the program with 0.
+func load(size uint8, at int32) insn {
+	return insn{code: unix.BPF_LD | unix.BPF_ABS | size, imm: at}
+}
+
+// loadBehind loads at register 1 and an offset.
+func loadBehind(size uint8, at int32) insn {
+	return insn{code: unix.BPF_LD | unix.BPF_IND | size, regs: registers(0, 1), imm: at}
+}
+
+// move copies a register.
+func move(to, from uint8) insn {
+	return insn{code: unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X, regs: registers(to, from)}
+}
+
+// alu computes with 32 bits: register to, and a value.
+func alu(op, to uint8, value int32) insn {
+	return insn{code: unix.BPF_ALU | op | unix.BPF_K, regs: registers(to, 0), imm: value}
+}
+
+// aluReg computes with 32 bits: register to, and another one.
+func aluReg(op, to, from uint8) insn {
+	return insn{code: unix.BPF_ALU | op | unix.BPF_X, regs: registers(to, from)}
+}
+
+// jump skips instructions if the comparison of register 0 with a value holds.
+func jump(op uint8, value int32, skip int16) insn {
+	return insn{code: unix.BPF_JMP | op | unix.BPF_K, imm: value, offset: skip}
+}
+
+// spreadProgram returns the program for frames whose IP header begins at an offset. Its result, modulo the number of
+// queues, is the frame's queue.
+func spreadProgram(network int32) []insn {
+	factor := uint32(spreadFactor)
+	exit := insn{code: unix.BPF_JMP | unix.BPF_EXIT}
+	hash := []insn{
+		alu(unix.BPF_MUL, 0, int32(factor)),
+		alu(unix.BPF_RSH, 0, spreadShift),
+		exit,
+	}
+	ports := append([]insn{
+		load(unix.BPF_B, network),
+		alu(unix.BPF_AND, 0, 15),
+		alu(unix.BPF_LSH, 0, 2),
+		move(1, 0),
+		loadBehind(unix.BPF_W, network),
+		// The other side's ports, in our order.
+		move(2, 0),
+		alu(unix.BPF_LSH, 2, 16),
+		alu(unix.BPF_RSH, 0, 16),
+		aluReg(unix.BPF_OR, 0, 2),
+	}, hash...)
+	addresses := append([]insn{
+		load(unix.BPF_W, network+ipAddresses),
+		move(7, 0),
+		load(unix.BPF_W, network+ipAddresses+4),
+		aluReg(unix.BPF_XOR, 0, 7),
+	}, hash...)
+	program := []insn{move(6, 1)} // where loads find the frame
+	if network > 0 {
+		program = append(program, load(unix.BPF_H, etherType), jump(unix.BPF_JEQ, etherIPv4, 2))
+	} else {
+		program = append(program, load(unix.BPF_B, 0), alu(unix.BPF_RSH, 0, 4), jump(unix.BPF_JEQ, 4, 2))
+	}
+	program = append(program,
+		alu(unix.BPF_MOV, 0, 0), // no IPv4: ARP, which has an order of its own
+		exit,
+		load(unix.BPF_B, network+ipProtocol),
+		jump(unix.BPF_JNE, tcpProtocol, int16(2+len(ports))),
+		load(unix.BPF_H, network+ipFragment),
+		jump(unix.BPF_JSET, fragmented, int16(len(ports))),
+	)
+	program = append(program, ports...)
+	return append(program, addresses...)
+}
+
+// spread gives the interface of fd the program for frames with so many octets in front of the IP header. It takes the
+// right CAP_BPF over the machine, which a container, or a user's own namespace, may not have.
+func spread(fd int, network int32) error {
+	program := spreadProgram(network)
+	license := []byte("MIT\x00")
+	// union bpf_attr, as BPF_PROG_LOAD has it.
+	attr := struct {
+		kind, count    uint32
+		insns, license uint64
+		level, size    uint32
+		log            uint64
+		version, flags uint32
+	}{
+		kind: unix.BPF_PROG_TYPE_SOCKET_FILTER, count: uint32(len(program)),
+		insns: uint64(uintptr(unsafe.Pointer(&program[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
+	}
+	prog, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(program)
+	runtime.KeepAlive(license)
+	if errno != 0 {
+		return os.NewSyscallError("bpf", errno)
+	}
+	defer unix.Close(int(prog)) // the interface keeps it
+	return os.NewSyscallError("ioctl TUNSETSTEERINGEBPF", unix.IoctlSetPointerInt(fd, unix.TUNSETSTEERINGEBPF, int(prog)))
+}
