@@ -18,11 +18,11 @@ demo:
 run:
 	$(GO) run ./examples/http $(ARGS)
 
-# Tests make the network namespaces that they need. Those of many connections and of many worlds have all of them without the race
-# detector only.
+# Tests make the network namespaces that they need. Those of many connections, of many worlds
+# and of a long stream have all of them without the race detector only.
 test:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
-	$(GO) test -timeout $(TIMEOUT) -run '^(TestEpollOfManyConnections|TestScriptsAtEdges)$$' ./fdtable
+	$(GO) test -timeout $(TIMEOUT) -run '^(TestEpollOfManyConnections|TestScriptsAtEdges|TestFarStream)$$' ./fdtable ./stack
 	$(GO) -C $(APPS) test -race -timeout $(TIMEOUT) ./...
 
 # The same in random order, with the pool counting buffers and poisoning those given back.
