@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"net/netip"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,7 +30,8 @@ type Config struct {
 	// NeighborReachable is how long a neighbour counts as reachable after it was heard; each period is
 	// multiplied with a random factor from 0.5 to 1.5. Default 30 s (RFC 4861 10).
 	NeighborReachable time.Duration
-	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB.
+	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB, but no more than a
+	// sixteenth of MaxBuffered.
 	ReassemblyBytes int
 	// ReassemblyTimeout is how long the fragments of a datagram may take. Default 30 s (ledger Z-3).
 	ReassemblyTimeout time.Duration
@@ -59,12 +59,18 @@ type Config struct {
 	// acknowledged; beyond, one that is closed is reset instead. Default 262,144 of 416 octets; what they have
 	// still to send counts in MaxBuffered.
 	MaxOrphans int
-	// MaxBuffered is the storage in octets that the queues of all TCP connections may hold together. From
-	// three quarters of it on connections save: no buffer grows, and one whose peer takes nothing queues 4608
-	// octets to send at most, one whose reader does not keep up offers its peer a window of four segments. Beyond
-	// MaxBuffered text that waits in excess of these four is refused, and comes again. So much each connection may
-	// always hold; the most it may is bounded by TCP.MaxRecvBuffer and TCP.MaxSendBuffer. Connections that move
-	// share what is left, and a quarter beyond the cap, for sending. Default 1 GiB, but no more than half of Go's memory limit.
+	// MaxBuffered is the storage in octets that the queues of all TCP connections and UDP sockets may hold together. From
+	// three fifths of it on connections save: no buffer grows, and one whose peer takes nothing queues 4608 octets to
+	// send at most, one whose reader does not keep up offers its peer a window of four segments. From four fifths on text
+	// that waits in excess of these four is refused, and comes again, and a UDP socket queues 4608 octets; connections
+	// that move share the last fifth. Beyond MaxBuffered a connection holds 2048 octets to send and one segment to
+	// read: so much each may always have. The most that one may have is bounded by TCP.MaxRecvBuffer and
+	// TCP.MaxSendBuffer. Each queue of frames to a device holds a quarter of MaxBuffered at most, and 32 MiB, beside
+	// the text of TCP.
+	//
+	// Default 1 GiB, but no more than a quarter of the memory that the process may have: the least of Go's memory limit
+	// and the limits of its control group and those above it (memory.limit_in_bytes in version 1, memory.max and
+	// memory.high in version 2), as the first host of the process finds them; and no less than 1 MiB.
 	MaxBuffered int64
 	// Logger gets a line about each thing that whoever runs the host should know of: an interface that fails, comes
 	// back or is given up, and what else the host cannot mend by itself. nil: no lines. A *slog.Logger is one. It is
@@ -98,7 +104,6 @@ func (c Config) withDefaults() Config {
 	}
 	number(&c.MaxNeighbors, 4096)
 	duration(&c.NeighborReachable, 30*time.Second)
-	number(&c.ReassemblyBytes, 4<<20)
 	duration(&c.ReassemblyTimeout, 30*time.Second)
 	number(&c.ICMPRate, 1000)
 	number(&c.ResetRate, defaultResetRate)
@@ -112,11 +117,21 @@ func (c Config) withDefaults() Config {
 	limit(&c.MaxTimeWait, 1<<18)
 	limit(&c.MaxOrphans, 1<<18)
 	if c.MaxBuffered <= 0 {
-		c.MaxBuffered = min(1<<30, debug.SetMemoryLimit(-1)/2)
+		c.MaxBuffered = defaultBuffered(memoryLimit())
 	}
+	number(&c.ReassemblyBytes, int(min(4<<20, c.MaxBuffered/reassemblyPart)))
 	c.TCP = c.TCP.WithDefaults()
 	return c
 }
+
+// What incomplete datagrams, and each queue of frames, may take of what MaxBuffered is.
+const (
+	reassemblyPart = 16
+	queuePart      = 4
+)
+
+// queueOctets returns the bound in octets of a queue of frames, at most most.
+func (c *Config) queueOctets(most int64) int { return int(min(most, c.MaxBuffered/queuePart)) }
 
 // Interface says how a device is attached.
 type Interface struct {
@@ -173,9 +188,11 @@ func New(cfg Config) (*Host, error) {
 	h.reassembly.init(h)
 	h.udp.init()
 
-	lo := &iface{host: h, loopback: true, dev: newLoopback(), mtu: loopbackMTU}
+	dev := newLoopback()
+	dev.limit = h.config.queueOctets(loopbackOctets)
+	lo := &iface{host: h, loopback: true, dev: dev, mtu: loopbackMTU}
 	lo.info = lo.dev.Info()
-	lo.queues = []*txQueue{{dev: lo.dev, iface: lo}}
+	lo.queues = []*txQueue{{dev: lo.dev, iface: lo, limit: h.config.queueOctets(maxQueuedOctets)}}
 	h.topology.Store(&topology{ifaces: []*iface{lo}})
 
 	h.tcp.init(h)

@@ -65,7 +65,7 @@ func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
 		devs = m.Queues()
 	}
 	for _, d := range devs {
-		ifc.queues = append(ifc.queues, &txQueue{dev: d, iface: ifc})
+		ifc.queues = append(ifc.queues, &txQueue{dev: d, iface: ifc, limit: h.config.queueOctets(maxQueuedOctets)})
 	}
 	return ifc, nil
 }

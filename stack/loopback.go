@@ -21,11 +21,12 @@ type loopback struct {
 	frames []link.Frame // from head on
 	head   int
 	octets int
+	limit  int // of octets
 	closed bool
 }
 
 func newLoopback() *loopback {
-	l := &loopback{}
+	l := &loopback{limit: loopbackOctets}
 	l.ready.L = &l.mu
 	return l
 }
@@ -47,7 +48,7 @@ func (l *loopback) Write(frames []link.Frame) (int, error) {
 	for i := range frames {
 		f := &frames[i]
 		n := f.Len()
-		if len(l.frames)-l.head >= loopbackFrames || l.octets+n > loopbackOctets {
+		if len(l.frames)-l.head >= loopbackFrames || l.octets+n > l.limit {
 			continue
 		}
 		l.octets += n

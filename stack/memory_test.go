@@ -1,12 +1,14 @@
 package stack
 
 import (
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
 )
 
 // fill writes to c until it takes no more, and returns how much it took. The peer does not read.
@@ -24,6 +26,58 @@ func (n *network) fill(c *TCPConn) (total int) {
 		}
 	}
 	return total
+}
+
+func TestDatagramMemory(t *testing.T) {
+	const limit = 1 << 20
+	withPeer(t, Config{MaxBuffered: limit}, func(b *bed) {
+		var sockets []*UDPSocket
+		for port := range uint16(20) {
+			s, err := b.h.ListenUDP(netip.AddrPortFrom(ourIP, 100+port), BindOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			sockets = append(sockets, s)
+		}
+		held := func() (n int) {
+			for _, s := range sockets {
+				s.mu.Lock()
+				n += s.charge
+				s.mu.Unlock()
+			}
+			return n
+		}
+		for range 200 { // each socket has room for 90
+			var frames [][]byte
+			for port := range uint16(20) {
+				frames = append(frames, in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 100+port, octets(1000)))))
+			}
+			b.inject(frames...)
+			settle()
+		}
+		if n := held(); n < limit/2 || n > limit+20*(leastUDP+udpStep) {
+			b.Errorf("%d octets held, the cap is %d", n, limit)
+		}
+		// The last one has something, however little.
+		p := make([]byte, 2000)
+		if n, _, _, err := sockets[19].TryReadFrom(p); n != 1000 || err != nil {
+			b.Errorf("read %d octets, %v", n, err)
+		}
+		for i, s := range sockets {
+			for i < 10 {
+				if _, _, _, err := s.TryReadFrom(p); err != nil {
+					break
+				}
+			}
+			if err := s.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+		if n := b.h.tcp.buffered.Load(); n != 0 {
+			b.Errorf("%d octets are counted after all is closed", n)
+		}
+		b.take()
+	})
 }
 
 func TestMemoryCap(t *testing.T) {

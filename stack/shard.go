@@ -37,7 +37,7 @@ type tcpLayer struct {
 	cookies cookieCache
 
 	halfOpens, orphans atomic.Int64
-	buffered           atomic.Int64  // sum of the shards' env.Buffered, as far as they have told
+	buffered           atomic.Int64  // sum of the shards' env.Buffered and the UDP queues, as far as they have told
 	step               int64         // by how much env.Buffered must have changed to be told
 	inBurst            atomic.Int32  // receive bursts in progress
 	burstAt            atomic.Int64  // when the last one began
@@ -102,7 +102,7 @@ type shardEvents struct {
 func (l *tcpLayer) init(h *Host) {
 	l.host, l.config = h, h.config.TCP.WithDefaults()
 	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans,
-		buffered: h.config.MaxBuffered}
+		buffered: h.config.MaxBuffered / (movingReserve + 1) * movingReserve}
 	l.seed = maphash.MakeSeed()
 	l.book.init()
 	l.ports.init()
@@ -165,8 +165,9 @@ func (s *shard) leave() (sent bool) {
 	return sent
 }
 
-// While memory is short, connections whose peers go on taking what is sent share what is left of the cap and a
-// part of it beyond: each may have one of so many parts of that, so that nobody finds nothing.
+// The last fifth of Config.MaxBuffered is kept for connections that move: limits.buffered is the rest, and a quarter of
+// that is kept. While memory is short, connections whose peers go on taking what is sent share what is left of both:
+// each may have one of so many parts of that, so that nobody finds nothing.
 const (
 	movingReserve = 4
 	movingParts   = 16
@@ -183,6 +184,8 @@ func (s *shard) accountLocked() {
 	held := l.buffered.Load()
 	s.env.Share = max(l.limits.buffered+l.limits.buffered/movingReserve-held, 0) / movingParts
 	switch {
+	case held > l.limits.buffered+l.limits.buffered/movingReserve:
+		s.env.Pressure = tcp.Overdrawn
 	case held > l.limits.buffered:
 		s.env.Pressure = tcp.Exhausted
 	case held > l.limits.buffered/4*3:

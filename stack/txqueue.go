@@ -8,8 +8,12 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// maxQueuedFrames bounds a transmit queue. TCP's windows keep it far below; UDP can reach it.
-const maxQueuedFrames = 16384
+// maxQueuedFrames and maxQueuedOctets bound a transmit queue, the latter what its frames pin beside the text that TCP
+// counts. TCP's windows keep it far below; UDP can reach it.
+const (
+	maxQueuedFrames = 16384
+	maxQueuedOctets = 32 << 20
+)
 
 // txQueue holds the frames for one device queue until somebody flushes it. One goroutine flushes at a time,
 // so frames leave in the order in which they were put.
@@ -21,6 +25,8 @@ type txQueue struct {
 
 	mu       sync.Mutex
 	pending  []link.Frame
+	octets   int          // of the buffers that the headers of pending stand in
+	limit    int          // of octets; 0 for none
 	spare    []link.Frame // the array that pending had before the last flush
 	flushing bool
 	burst    bool // a receive burst is in progress: its end flushes
@@ -34,7 +40,11 @@ type txQueue struct {
 // f empty. A full queue drops f.
 func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 	q.mu.Lock()
-	slot := q.extendLocked()
+	size := 0
+	if b := f.Buffer(); b != nil {
+		size = b.Cap()
+	}
+	slot := q.extendLocked(size)
 	if slot == nil {
 		reason := DropTxQueueFull
 		if q.sealed {
@@ -64,12 +74,14 @@ func appendSpans(f *link.Frame, gather []tcp.Span) {
 	}
 }
 
-// extendLocked returns the queue's new last frame, empty, or nil when the queue is full or sealed.
-func (q *txQueue) extendLocked() *link.Frame {
+// extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed or has no room for one whose
+// buffer is so large.
+func (q *txQueue) extendLocked(size int) *link.Frame {
 	n := len(q.pending)
-	if n >= maxQueuedFrames || q.sealed {
+	if n >= maxQueuedFrames || q.limit > 0 && n > 0 && q.octets+size > q.limit || q.sealed {
 		return nil
 	}
+	q.octets += size
 	if n < cap(q.pending) {
 		q.pending = q.pending[:n+1] // the frame that stood here keeps its Payload array
 	} else {
@@ -113,7 +125,7 @@ func (q *txQueue) drainLocked() {
 	q.flushing = true
 	for len(q.pending) > 0 {
 		frames := q.pending
-		q.pending, q.spare = q.spare[:0], nil
+		q.pending, q.spare, q.octets = q.spare[:0], nil, 0
 		q.queued.Store(0)
 		q.mu.Unlock()
 		q.write(frames)

@@ -29,6 +29,7 @@ type UDPSocket struct {
 	queue     []datagramIn
 	head      int
 	charge    int // octets that the queue takes
+	told      int // of charge, what the host's sum of all queues has
 	limit     int
 	errno     syscall.Errno // pending, told once
 	closed    bool
@@ -138,7 +139,7 @@ func (s *UDPSocket) deliver(p *packet, from netip.AddrPort, data []byte) {
 	}
 	s.mu.Lock()
 	// One datagram always fits, however small the buffer was made.
-	if s.closed || s.charge > 0 && s.charge+d.charge > s.limit {
+	if s.closed || s.charge > 0 && s.charge+d.charge > s.host.tcp.datagramLimit(s.limit) {
 		s.mu.Unlock()
 		d.release()
 		s.host.drop(DropUDPFull)
@@ -151,6 +152,7 @@ func (s *UDPSocket) deliver(p *packet, from netip.AddrPort, data []byte) {
 	}
 	s.queue = append(s.queue, d)
 	s.charge += d.charge
+	s.accountLocked(udpStep)
 	s.mu.Unlock()
 	s.arrived.Signal()
 	s.wake(ReadyIn)
@@ -296,6 +298,7 @@ func (s *UDPSocket) popLocked() datagramIn {
 		}
 	}
 	s.charge -= d.charge
+	s.accountLocked(udpStep)
 	return d
 }
 
@@ -382,6 +385,7 @@ func (s *UDPSocket) Close() error {
 		s.queue[s.head+i].release()
 	}
 	s.queue, s.head, s.charge = nil, 0, 0
+	s.accountLocked(0)
 	s.read.set(time.Time{}, nil)
 	s.mu.Unlock()
 	s.arrived.Broadcast()

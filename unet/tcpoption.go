@@ -117,14 +117,14 @@ func (c *TCPConn) SetNoDelay(noDelay bool) error {
 	return c.update(func(o *tcp.Options) error { o.NoDelay = noDelay; return nil })
 }
 
-// SetReadBuffer fixes the size of the receive buffer in octets, within the stack's bounds. Without it the
-// buffer tunes itself to the path.
+// SetReadBuffer fixes the size of the receive buffer in octets, to 2304 at least as in Linux and to Config.Stack.TCP.MaxRecvBuffer
+// at most. Without it the buffer tunes itself to the path.
 func (c *TCPConn) SetReadBuffer(bytes int) error {
 	return c.resize(func(o *tcp.Options) { o.RecvBuffer = bufferSize(bytes) })
 }
 
-// SetWriteBuffer fixes the size of the send buffer in octets, within the stack's bounds. Without it the
-// buffer tunes itself to the path.
+// SetWriteBuffer fixes the size of the send buffer in octets, to 4608 at least as in Linux and to Config.Stack.TCP.MaxSendBuffer
+// at most. Without it the buffer tunes itself to the path.
 func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	return c.resize(func(o *tcp.Options) { o.SendBuffer = bufferSize(bytes) })
 }

@@ -149,12 +149,12 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 		// A smaller buffer never takes back what the window has offered: the edge stays (SHLD-14).
 		c.rcvBuf = int32(o.clamp(int(c.rcvBuf)))
 		if o.RecvBuffer > 0 {
-			c.rcvBuf = int32(o.clamp(int(o.RecvBuffer)))
+			c.rcvBuf = int32(o.recvBuffer(c.env.Config))
 			c.set(flagRecvFixed)
 		}
 	}
 	if o.SendBuffer > 0 {
-		c.sndBuf = o.SendBuffer
+		c.sndBuf = o.sendBuffer(c.env.Config)
 		c.set(flagSendFixed)
 	}
 	if o.RecvLowat != old.RecvLowat {

@@ -69,10 +69,10 @@ func (c Config) WithDefaults() Config {
 		*n = min(max(*n, low), high)
 	}
 	number(&c.SYNACKRetries, 5, 1, 255)
-	number(&c.RecvBuffer, 128<<10, 2304, 1<<30)
-	number(&c.MaxRecvBuffer, 6<<20, c.RecvBuffer, 1<<30)
-	number(&c.SendBuffer, 128<<10, 4608, 1<<30)
-	number(&c.MaxSendBuffer, 4<<20, c.SendBuffer, 1<<30)
+	number(&c.RecvBuffer, 128<<10, leastRecvBuffer, mostBuffer)
+	number(&c.MaxRecvBuffer, 6<<20, c.RecvBuffer, mostBuffer)
+	number(&c.SendBuffer, 128<<10, leastSendBuffer, mostBuffer)
+	number(&c.MaxSendBuffer, 4<<20, c.SendBuffer, mostBuffer)
 	if c.ECN == ECNDefault {
 		c.ECN = ECNPassive
 	}
@@ -104,7 +104,8 @@ type Options struct {
 	Linger int32
 	// UserTimeout is TCP_USER_TIMEOUT in milliseconds; zero means Config.UserTimeout.
 	UserTimeout uint32
-	// RecvBuffer and SendBuffer fix the buffer sizes in octets and end autotuning; zero leaves it on.
+	// RecvBuffer and SendBuffer fix the buffer sizes in octets and end autotuning; zero leaves it on. Sizes below 2304
+	// and 4608 count as these, as in Linux, those beyond Config.MaxRecvBuffer and Config.MaxSendBuffer as those.
 	RecvBuffer, SendBuffer int32
 	// WindowClamp bounds the receive window in octets, whatever the buffer is; zero for no bound.
 	WindowClamp int32

@@ -37,6 +37,7 @@ const (
 	flagMore                             // the user said that more follows what he wrote last: MSG_MORE
 	flagKeepsUp                          // the reader has lately taken all that there was
 	flagTaken                            // the peer has acknowledged something after our SYN
+	flagUnanswered                       // a delayed acknowledgment has waited in vain for text to ride on, and none was sent since
 )
 
 // caState is the state of loss recovery.
@@ -211,7 +212,7 @@ func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now Time) {
 		c.set(flagRecvFixed)
 	}
 	if o.SendBuffer > 0 {
-		c.sndBuf = o.SendBuffer
+		c.sndBuf = o.sendBuffer(env.Config)
 		c.set(flagSendFixed)
 	}
 	c.quick = quickACKs
@@ -264,7 +265,7 @@ func scaleFor(buf int) uint8 {
 // receiveCap is the largest receive buffer that a connection with these options may come to have.
 func receiveCap(cfg *Config, o *Options) int {
 	if o.RecvBuffer > 0 {
-		return o.clamp(int(o.RecvBuffer))
+		return o.recvBuffer(cfg)
 	}
 	return o.clamp(cfg.MaxRecvBuffer)
 }

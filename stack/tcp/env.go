@@ -28,7 +28,7 @@ type Env struct {
 	// Pressure is the caller's word on how much all connections of the host hold.
 	Pressure Pressure
 	// Share is how many octets a connection may have in its send queue while Pressure is not Ample and its peer
-	// goes on taking them.
+	// goes on taking them, and in its receive queue while Pressure is Exhausted and its reader has kept up.
 	Share int64
 
 	stamped   Time // the latest moment that a timestamp has told

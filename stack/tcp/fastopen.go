@@ -89,7 +89,7 @@ func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
 	}
 	if n > 0 {
 		tx := c.sending()
-		tx.q.write(p[:n], c.env.Alloc)
+		tx.q.write(p[:n], c.chunkSize(), c.env.Alloc)
 		c.chargeSend()
 		tx.sb.sent(c.snd.nxt, uint32(n), now)
 		c.snd.nxt = c.snd.nxt.Add(uint32(n))

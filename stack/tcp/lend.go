@@ -52,7 +52,7 @@ func (c *Conn) Lend(s Span, now Time) int {
 // Segments that are on their way have references of their own.
 func (c *Conn) Keep(owner Storage) {
 	if c.tx != nil {
-		c.tx.q.keep(owner, c.env.Alloc)
+		c.tx.q.keep(owner, c.chunkSize(), c.env.Alloc)
 		c.chargeSend()
 	}
 }
@@ -77,8 +77,8 @@ func (q *sendQueue) lent(owner Storage) int {
 	return int(q.end.Distance(maxSeq(q.first, q.chunks[last].seq)))
 }
 
-// keep replaces the last chunk by a copy, if it refers to owner.
-func (q *sendQueue) keep(owner Storage, alloc func(int) Span) {
+// keep replaces the last chunk by a copy in pieces of most octets, if it refers to owner.
+func (q *sendQueue) keep(owner Storage, most int, alloc func(int) Span) {
 	left := q.lent(owner)
 	if left == 0 {
 		return // all is acknowledged, and the chunk gone with it
@@ -89,6 +89,6 @@ func (q *sendQueue) keep(owner Storage, alloc func(int) Span) {
 	q.chunks = q.chunks[:last]
 	q.storage -= lent.storage()
 	q.end = q.end.Sub(uint32(left))
-	q.write(lent.Data[len(lent.Data)-left:], alloc)
+	q.write(lent.Data[len(lent.Data)-left:], most, alloc)
 	lent.release()
 }

@@ -262,8 +262,11 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 	tx.force = false
 	c.lastSend = now
 	c.env.Counters.OctetsOut += uint64(n)
-	if n > 0 && c.rcv.nxt != c.rcv.acked {
-		c.set(flagInteractive)
+	if n > 0 {
+		c.clear(flagUnanswered)
+		if c.rcv.nxt != c.rcv.acked {
+			c.set(flagInteractive)
+		}
 	}
 	c.timers[timerHold] = 0
 	c.clear(flagHoldExpired)

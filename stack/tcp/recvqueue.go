@@ -75,15 +75,17 @@ func keep(t Span) Span {
 // leastStorage is storage in octets that a copy would pin too.
 const leastStorage = 256
 
-// push appends text, which it borrows.
-func (r *receiver) push(t Span, alloc func(int) Span) {
+// push appends text, which it borrows. A lean queue asks for no room for what may follow.
+func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	r.bytes += len(t.Data)
 	hint := 0
 	if n := len(r.spans); n > r.head && !keepable(t) {
 		// More room than what lies before it has filled would let single octets between full segments pin
 		// many times what they hold.
 		last := &r.spans[n-1]
-		hint = 2 * len(last.Data)
+		if !lean {
+			hint = 2 * len(last.Data)
+		}
 		take := min(cap(last.Data)-len(last.Data), len(t.Data))
 		last.Data = append(last.Data, t.Data[:take]...)
 		t.Data = t.Data[take:]
@@ -279,7 +281,7 @@ func (c *Conn) afterRead(n int, now Time) {
 		c.set(flagKeepsUp)
 	}
 	// The acknowledgment that the end of the burst sends, unless the answer carries it, says this as well.
-	if c.canReceive() && !c.has(flagACKSoon) && c.windowUpdateDue() {
+	if c.canReceive() && !c.has(flagACKSoon) && (c.windowUpdateDue() || c.peerWaits()) {
 		c.sendACK(now)
 		c.armRetransmit(now)
 	}
@@ -311,6 +313,13 @@ func (c *Conn) windowUpdateDue() bool {
 	}
 	gain := edge.Distance(c.rcv.edge)
 	return gain >= min(uint32(c.rcvBuf)/2, uint32(c.rmss)) && gain >= c.rcv.wnd()
+}
+
+// peerWaits says whether the peer may be waiting for an acknowledgment before it sends more: its send buffer may be
+// smaller than two segments, or Nagle's algorithm hold a rest back. All that it sent is read, a delayed acknowledgment
+// has come as late as it may, and nobody here has answered since. Linux acknowledges a pushed segment then too.
+func (c *Conn) peerWaits() bool {
+	return c.has(flagUnanswered) && (c.rx == nil || c.rx.bytes == 0) && c.rcv.nxt != c.rcv.acked
 }
 
 // tuneReceive grows the receive buffer to twice what the reader takes in a round trip.

@@ -15,13 +15,17 @@ type sendQueue struct {
 	storage    int // octets that the chunks pin
 }
 
-// maxChunk is the largest piece of storage that a queue asks for at once.
-const maxChunk = 65536
+// maxChunk is the largest piece of storage that a queue asks for at once, leanChunk that while memory is short: what
+// little a connection may then queue shall not pin many times as much.
+const (
+	maxChunk  = 65536
+	leanChunk = 2048
+)
 
 func (q *sendQueue) len() uint32 { return q.end.Distance(q.first) }
 
-// write copies p, for which the caller has found room, into the queue.
-func (q *sendQueue) write(p []byte, alloc func(int) Span) {
+// write copies p, for which the caller has found room, into the queue, in pieces of most octets.
+func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 	for len(p) > 0 {
 		if n := len(q.chunks); n > q.head {
 			last := &q.chunks[n-1].span
@@ -34,7 +38,7 @@ func (q *sendQueue) write(p []byte, alloc func(int) Span) {
 			}
 		}
 		// What is already queued says how much more is to be expected.
-		want := min(max(len(p), int(q.len())), maxChunk)
+		want := min(max(len(p), int(q.len())), most)
 		s := alloc(want)
 		s.Data = s.Data[:0]
 		q.storage += s.storage()
@@ -186,7 +190,7 @@ func (c *Conn) Send(p []byte, now Time) int {
 func (c *Conn) Queue(p []byte, now Time) int {
 	n := c.admit(len(p), now)
 	if n > 0 {
-		c.sending().q.write(p[:n], c.env.Alloc)
+		c.sending().q.write(p[:n], c.chunkSize(), c.env.Alloc)
 		c.chargeSend()
 	}
 	return n

@@ -73,7 +73,7 @@ func (c *Conn) takeText(seg *Segment, now Time) {
 	keep := !c.has(flagReadShut)
 	c.rcv.nxt = c.rcv.nxt.Add(seg.TextLen)
 	if keep {
-		c.receiving().push(seg.Text, c.env.Alloc)
+		c.receiving().push(seg.Text, c.env.Pressure != Ample, c.env.Alloc)
 		c.events |= Readable
 	}
 	if c.rx != nil && len(c.rx.ooo.pieces) > 0 {

@@ -58,6 +58,7 @@ func (c *Conn) Timeout(now Time) {
 		if c.rcv.nxt != c.rcv.acked {
 			c.set(flagACKNow)
 			c.clear(flagInteractive) // nobody answers: the peer should not have to wait
+			c.set(flagUnanswered)
 		}
 	}
 	c.Output(now)
@@ -154,7 +155,7 @@ func (c *Conn) orphanEnd() Time {
 // of Config.OrphanTimeout and three timeouts. One timeout says nothing of the kind: the peer may answer what is sent
 // again.
 func (c *Conn) expendable(now Time) bool {
-	if !c.has(flagClosed) || c.env.Pressure != Exhausted {
+	if !c.has(flagClosed) || c.env.Pressure < Exhausted {
 		return false
 	}
 	switch c.tx.kind {

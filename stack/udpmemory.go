@@ -1,0 +1,22 @@
+package stack
+
+const (
+	udpStep  = 16 << 10 // octets by which a queue must have changed for the host's sum to be told
+	leastUDP = 4608     // octets that a socket may always queue
+)
+
+// accountLocked tells the host's sum of all queues what the queue takes, if that has changed by step octets or more.
+func (s *UDPSocket) accountLocked(step int) {
+	if d := s.charge - s.told; d >= step || d <= -step {
+		s.host.tcp.buffered.Add(int64(d))
+		s.told = s.charge
+	}
+}
+
+// datagramLimit returns what a UDP socket may queue, limit being its own buffer.
+func (l *tcpLayer) datagramLimit(limit int) int {
+	if l.buffered.Load() > l.limits.buffered {
+		return min(limit, leastUDP)
+	}
+	return limit
+}
