@@ -20,7 +20,7 @@ const (
 
 // flow is the head of everything that a table holds: a connection, a half-open or a TIME-WAIT record, of
 // which it is the first field. 32 octets, because there may be millions: the local address, of which a host
-// has few, is an index into the address book.
+// has few, is an index into the address book, good as long as the flow is in a table.
 type flow struct {
 	next   *flow
 	remote [16]byte
@@ -61,22 +61,30 @@ func addrPort(a *[16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(*a).Unmap(), port)
 }
 
-// addressBook numbers the local addresses that flows were ever made for. Reading takes no lock.
+// addressBook numbers the local addresses that flows have. Reading takes no lock: what a number stands for does not
+// change while a flow has it. The first few addresses keep their numbers for good, so that a host with no more of them
+// counts no flows; another one's number goes to the next address that needs one, once no flow has it.
 type addressBook struct {
 	list  atomic.Pointer[[][16]byte]
 	mu    sync.Mutex
 	index map[[16]byte]uint16
+	flows []int32  // by number, how many flows have it
+	spare []uint16 // numbers that none has
 }
+
+// lastingAddresses is how many addresses keep their numbers.
+const lastingAddresses = 4
 
 func (b *addressBook) init() {
 	b.list.Store(new([][16]byte))
 	b.index = make(map[[16]byte]uint16)
 }
 
-// number returns the number of a local address; ok is false when 65,536 others have one already.
+// number returns the number of a local address for one more flow, which gives it back by release; ok is false when
+// flows have 65,536 others.
 func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
 	for i, known := range *b.list.Load() {
-		if i == 4 {
+		if i == lastingAddresses {
 			break
 		}
 		if known == a {
@@ -86,17 +94,40 @@ func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n, ok := b.index[a]; ok {
+		b.flows[n]++
 		return n, true
 	}
 	old := *b.list.Load()
-	if len(old) > 0xffff {
+	switch last := len(b.spare) - 1; {
+	case last >= 0:
+		n = b.spare[last]
+		b.spare = b.spare[:last]
+		old[n] = a // nobody looks there: no flow has the number
+	case len(old) > 0xffff:
 		return 0, false
+	default:
+		// Readers hold shorter slices of the same array, and never look beyond them.
+		n = uint16(len(old))
+		list := append(old, a)
+		b.list.Store(&list)
+		b.flows = append(b.flows, 0)
 	}
-	// Readers hold shorter slices of the same array, and never look beyond them.
-	list := append(old, a)
-	b.list.Store(&list)
-	b.index[a] = uint16(len(old))
-	return uint16(len(old)), true
+	b.index[a] = n
+	b.flows[n]++
+	return n, true
+}
+
+// release gives a number back that a flow no longer has.
+func (b *addressBook) release(n uint16) {
+	if n < lastingAddresses {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.flows[n]--; b.flows[n] == 0 {
+		delete(b.index, (*b.list.Load())[n])
+		b.spare = append(b.spare, n)
+	}
 }
 
 // table finds flows by their four-tuple: chains in a power of two of buckets. It grows and shrinks a few
@@ -181,6 +212,7 @@ func (t *table) remove(f *flow) {
 			f.next = nil
 			t.len--
 			t.resize(t.len)
+			t.book.release(f.local)
 			return
 		}
 	}

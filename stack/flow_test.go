@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
 )
 
 func newTable() *table {
@@ -142,5 +145,103 @@ func BenchmarkFind(b *testing.B) {
 			b.Fatal("lost")
 		}
 		i += 40503
+	}
+}
+
+// address is one of 127.0.0.0/8.
+func address(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{127, byte(1 + i>>16), byte(i >> 8), byte(i)})
+}
+
+func TestAddressBook(t *testing.T) {
+	const addresses = 70_000
+	tab := newTable()
+	insert := func(i int) *flow {
+		k := makeKey(netip.AddrPortFrom(address(i), 80), netip.AddrPortFrom(addrA, 1))
+		f := new(flow)
+		if !tab.insert(f, &k, tab.hash(&k)) {
+			t.Fatalf("no number for address %d", i)
+		}
+		return f
+	}
+	// These keep their numbers in any case, the next one since its flow stays to the end.
+	const lasting = 4
+	for i := range lasting {
+		insert(i)
+	}
+	stays := insert(lasting)
+	for i := lasting + 1; i < addresses; i++ {
+		f := insert(i)
+		if k := tab.key(f); k.local().Addr() != address(i) {
+			t.Fatalf("address %d is %v", i, k.local())
+		}
+		if i%2 == 0 { // as a connection is replaced by its TIME-WAIT record
+			other := new(flow)
+			tab.replace(f, other)
+			f = other
+		}
+		tab.remove(f)
+	}
+	if k := tab.key(stays); k.local().Addr() != address(lasting) || tab.find(&k, tab.hash(&k)) != stays {
+		t.Errorf("the flow that stayed is now at %v", k.local())
+	}
+	if n := len(*tab.book.list.Load()); n > lasting+2 {
+		t.Errorf("%d addresses are kept for %d flows", n, tab.len)
+	}
+	// As many at once as there are numbers, and no more; each that goes makes room for another.
+	flows := []*flow{}
+	for i := addresses; tab.len < 1<<16; i++ {
+		flows = append(flows, insert(i))
+	}
+	k := makeKey(netip.AddrPortFrom(address(0xf00000), 80), netip.AddrPortFrom(addrA, 1))
+	if tab.insert(new(flow), &k, tab.hash(&k)) {
+		t.Error("the address after the last has a number")
+	}
+	tab.remove(flows[1000])
+	if f := new(flow); !tab.insert(f, &k, tab.hash(&k)) || f.local != flows[1000].local {
+		t.Error("the number of an address without flows was not given to another")
+	}
+}
+
+func TestManyLocalAddresses(t *testing.T) {
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	b, err := h.BindTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), 80), BindOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := h.ListenTCP(b, 16, tcp.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept *TCPConn
+	for i := range 70_000 {
+		to := netip.AddrPortFrom(address(i), 80)
+		c, err := h.ConnectTCP(nil, to, tcp.DefaultOptions())
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		c.SetWriteDeadline(time.Now().Add(time.Minute))
+		if err := c.WaitConnect(); err != nil {
+			t.Fatal(i, err)
+		}
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		if s.Local() != to || s.Remote() != c.Local() || c.Remote() != to {
+			t.Fatalf("%v to %v is %v to %v", c.Local(), c.Remote(), s.Remote(), s.Local())
+		}
+		c.Abort()
+		s.Abort()
+		if i == 100 {
+			kept = s
+		}
+	}
+	if want := netip.AddrPortFrom(address(100), 80); kept.Local() != want {
+		t.Errorf("the address of a connection that has ended is %v, was %v", kept.Local(), want)
 	}
 }

@@ -253,7 +253,7 @@ func (s *shard) removeLocked(f *flow) {
 	s.layer.ports.flows.of(f.localPort()).Add(-1)
 }
 
-// tuple returns the four-tuple of f.
+// tuple returns the four-tuple of f, which is in the table.
 func (s *shard) tuple(f *flow) tcp.Tuple {
 	k := s.flows.key(f)
 	return tcp.Tuple{Local: k.local(), Remote: k.remote()}

@@ -171,13 +171,14 @@ func (c *TCPConn) TakeError() error {
 }
 
 // Tuple returns the addresses of both ends.
-func (c *TCPConn) Tuple() tcp.Tuple { return c.shard.tuple(&c.flow) }
+func (c *TCPConn) Tuple() tcp.Tuple { return tcp.Tuple{Local: c.Local(), Remote: c.Remote()} }
 
-// Local returns the connection's local address.
-func (c *TCPConn) Local() netip.AddrPort { return c.shard.tuple(&c.flow).Local }
+// Local returns the connection's local address. It is the route's: the number in the flow is another address's once the
+// connection has left the table.
+func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPortFrom(c.route.local, c.localPort()) }
 
 // Remote returns the peer's address.
-func (c *TCPConn) Remote() netip.AddrPort { return c.shard.tuple(&c.flow).Remote }
+func (c *TCPConn) Remote() netip.AddrPort { return addrPort(&c.remote, uint16(c.ports)) }
 
 // Options returns the options in force.
 func (c *TCPConn) Options() tcp.Options {
