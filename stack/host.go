@@ -2,9 +2,7 @@ package stack
 
 import (
 	"hash/maphash"
-	"math/bits"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,11 +12,12 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Config holds what a host is made with. The zero value of a field means its default.
+// Config holds what a host is made with. The zero value of a field means its default. Negative values are errors, but
+// where a field says what they mean.
 type Config struct {
 	// Name is the host's name for people.
 	Name string
-	// Shards is the number of independently locked parts of the flow table, rounded up to a power of two.
+	// Shards is the number of independently locked parts of the flow table, rounded up to a power of two, at most 4096.
 	// Default four for each processor that Go uses, at least 8.
 	Shards int
 	// TCP is what all TCP connections share.
@@ -28,12 +27,12 @@ type Config struct {
 	// MaxNeighbors caps the neighbour cache of each interface. Default 4096 entries.
 	MaxNeighbors int
 	// NeighborReachable is how long a neighbour counts as reachable after it was heard; each period is
-	// multiplied with a random factor from 0.5 to 1.5. Default 30 s (RFC 4861 10).
+	// multiplied with a random factor from 0.5 to 1.5. Default 30 s (RFC 4861 10), at least 1 ms.
 	NeighborReachable time.Duration
 	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB, but no more than a
 	// sixteenth of MaxBuffered.
 	ReassemblyBytes int
-	// ReassemblyTimeout is how long the fragments of a datagram may take. Default 30 s (ledger Z-3).
+	// ReassemblyTimeout is how long the fragments of a datagram may take. Default 30 s (ledger Z-3), at least 1 ms.
 	ReassemblyTimeout time.Duration
 	// ICMPRate is the number of ICMP errors that are sent each second at most (RFC 1812 4.3.2.8), a tenth of them to one
 	// source. Default 1000; negative for no bound.
@@ -53,7 +52,8 @@ type Config struct {
 	// tcp_abort_on_overflow. Default off: its acknowledgment is ignored, and the connection made a moment later.
 	AbortOnOverflow bool
 	// MaxTimeWait caps the TIME-WAIT records; beyond, the oldest goes (ledger D-TW-1). Default 262,144
-	// records of 96 octets. The cap is divided evenly among the shards.
+	// records of 96 octets. The cap is divided evenly among the shards, at least one for each, and what does not divide
+	// is left out.
 	MaxTimeWait int
 	// MaxOrphans caps the TCP connections that their owner has closed and whose end the peer has not yet
 	// acknowledged; beyond, one that is closed is reset instead. Default 262,144 of 416 octets; what they have
@@ -82,56 +82,6 @@ type Config struct {
 	clock   time.Duration
 	numbers *tcp.Numbers
 }
-
-// defaultResetRate is Config.ResetRate's default.
-const defaultResetRate = 100_000
-
-func (c Config) withDefaults() Config {
-	number := func(n *int, def int) {
-		if *n == 0 {
-			*n = def
-		}
-	}
-	duration := func(d *time.Duration, def time.Duration) {
-		if *d <= 0 {
-			*d = def
-		}
-	}
-	number(&c.Shards, max(8, 4*runtime.GOMAXPROCS(0)))
-	c.Shards = 1 << bits.Len(uint(max(c.Shards, 1)-1))
-	if c.TTL == 0 {
-		c.TTL = 64
-	}
-	number(&c.MaxNeighbors, 4096)
-	duration(&c.NeighborReachable, 30*time.Second)
-	duration(&c.ReassemblyTimeout, 30*time.Second)
-	number(&c.ICMPRate, 1000)
-	number(&c.ResetRate, defaultResetRate)
-	number(&c.UDPBuffer, 208<<10)
-	limit := func(n *int, def int) {
-		if *n <= 0 {
-			*n = def
-		}
-	}
-	limit(&c.MaxHalfOpen, 1<<16)
-	limit(&c.MaxTimeWait, 1<<18)
-	limit(&c.MaxOrphans, 1<<18)
-	if c.MaxBuffered <= 0 {
-		c.MaxBuffered = defaultBuffered(memoryLimit())
-	}
-	number(&c.ReassemblyBytes, int(min(4<<20, c.MaxBuffered/reassemblyPart)))
-	c.TCP = c.TCP.WithDefaults()
-	return c
-}
-
-// What incomplete datagrams, and each queue of frames, may take of what MaxBuffered is.
-const (
-	reassemblyPart = 16
-	queuePart      = 4
-)
-
-// queueOctets returns the bound in octets of a queue of frames, at most most.
-func (c *Config) queueOctets(most int64) int { return int(min(most, c.MaxBuffered/queuePart)) }
 
 // Interface says how a device is attached.
 type Interface struct {
@@ -170,8 +120,11 @@ type Host struct {
 }
 
 // New returns a host that has only its loopback interface. Close ends it. ENOENT: there is no congestion
-// control of the name in cfg.TCP.
+// control of the name in cfg.TCP. A *ConfigError, which is EINVAL: a field of cfg is out of range.
 func New(cfg Config) (*Host, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	h := &Host{config: cfg.withDefaults()}
 	if !tcp.HasCongestionControl(h.config.TCP.CongestionControl) {
 		return nil, syscall.ENOENT

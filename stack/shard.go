@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -108,11 +107,7 @@ func (l *tcpLayer) init(h *Host) {
 	l.ports.init()
 	l.listen.init(l)
 	l.drained.done = make(chan struct{})
-	n := h.config.Shards
-	if n <= 0 {
-		n = max(4*runtime.GOMAXPROCS(0), 8)
-	}
-	log := bits.Len(uint(min(n, 1<<12) - 1))
+	log := bits.Len(uint(h.config.Shards - 1))
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
 	l.step = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))

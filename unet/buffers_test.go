@@ -11,8 +11,8 @@ import (
 	"github.com/unet-go/unet/stack/sim"
 )
 
-// through sends octets from c to s in writes of chunk octets, and returns how long that took.
-func through(t *testing.T, c, s *TCPConn, octets, chunk int) time.Duration {
+// timeThrough sends octets from c to s in writes of chunk octets, and returns how long that took.
+func timeThrough(t *testing.T, c, s *TCPConn, octets, chunk int) time.Duration {
 	t.Helper()
 	wrote := make(chan error, 1)
 	go func() {
@@ -58,7 +58,7 @@ func TestSmallBuffers(t *testing.T) {
 						}
 						// Half of the buffer a round trip is what Nagle's algorithm leaves of writes that do not fill segments.
 						// A partial segment may wait 200 ms, once, for the window that was offered before.
-						if took := through(t, c, s, octets, chunk); took > octets/(time.Duration(buffers.window)/5*2)*trip+200*time.Millisecond {
+						if took := timeThrough(t, c, s, octets, chunk); took > octets/(time.Duration(buffers.window)/5*2)*trip+200*time.Millisecond {
 							t.Errorf("took %v, %d octets a round trip", took, octets*trip/took)
 						}
 						if err := errors.Join(c.Close(), s.Close()); err != nil {
@@ -77,7 +77,7 @@ func TestSmallBuffers(t *testing.T) {
 				if err := errors.Join(c.SetWriteBuffer(size), c.SetNoDelay(size > 1)); err != nil {
 					t.Fatal(err)
 				}
-				if took := through(t, c, s, octets, octets); took > 100*time.Millisecond {
+				if took := timeThrough(t, c, s, octets, octets); took > 100*time.Millisecond {
 					t.Errorf("%d octets took %v with a write buffer of %d", octets, took, size)
 				}
 				if err := errors.Join(c.Close(), s.Close()); err != nil {

@@ -15,7 +15,8 @@ const (
 )
 
 // Config says how a segment treats frames. The zero value is a perfect wire: it delivers at once, in order,
-// without loss. Probabilities lie between 0, never, and 1, always, and are drawn for each frame anew.
+// without loss. Probabilities lie between 0, never, and 1, always, and are drawn for each frame anew. A value below zero
+// counts as zero, a probability above 1 as 1.
 type Config struct {
 	// Seed begins the random numbers of all ports. It is read once, by NewSegment.
 	Seed int64
@@ -84,7 +85,7 @@ const (
 	Reorder
 )
 
-// PortConfig is a port's own configuration. Zero fields have defaults.
+// PortConfig is a port's own configuration. Zero fields have defaults, and negative numbers count as zero.
 type PortConfig struct {
 	// Name is the port's name in Info and in captures. Default "port1", "port2" and so on.
 	Name string

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Config holds what all connections of a host share. The zero value of a field means its default.
+// Config holds what all connections of a host share. The zero value of a field means its default. Values outside of
+// what a field says it may be count as the nearest inside, but negative ones are errors, and times of more than ten years.
 type Config struct {
 	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long. Default 30 s (RFC 9293 says
 	// 2 minutes; ledger Z-7).
