@@ -16,6 +16,9 @@ import (
 // numbers calls do with each number and time that stands in the struct that v is of, by its name.
 func numbers(v reflect.Value, prefix string, do func(name string, field reflect.Value)) {
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
 		name, f := prefix+v.Type().Field(i).Name, v.Field(i)
 		switch f.Kind() {
 		case reflect.Struct:
