@@ -12,6 +12,7 @@ type ConfigError struct {
 	Field, Value string
 }
 
+// Error names the field and its value.
 func (e *ConfigError) Error() string {
 	return "Config." + e.Field + " is " + e.Value + ", out of range"
 }
