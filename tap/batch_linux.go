@@ -30,13 +30,12 @@ type ringWriter struct {
 	*ring
 	index [ringEntries]int // of the frame of each operation
 	res   [ringEntries]int32
-	// settled says of the frames from nativeWriter.n on, by their index modulo the batch, which are done with.
-	settled [ringEntries]bool
-	vnet    [ringEntries][vnetLen]byte // for frames without headroom
-	done    func(i int, res int32)
+	vnet  [ringEntries][vnetLen]byte // for frames without headroom
+	done  func(i int, res int32)
 }
 
-// useRings makes the queue use io_uring where the system allows it: containers often do not.
+// useRings makes the queue use io_uring where the system allows it: containers often do not. Each side does without
+// from the moment on that the system refuses a call of it, which a filter that is installed later may do.
 func (q *native) useRings() {
 	in, err := newRing()
 	if err != nil {
@@ -54,8 +53,8 @@ func (q *native) useRings() {
 	q.reader.ring, q.writer.ring = r, w
 }
 
-// dropReadRing gives the ring of the reading side back: the queue is closed, or the driver of this kernel (before
-// 6.4) cannot be asked not to wait.
+// dropReadRing gives the ring of the reading side back: the queue is closed, the driver of this kernel (before
+// 6.4) cannot be asked not to wait, or the system refuses io_uring.
 func (q *native) dropReadRing() {
 	for _, b := range q.reader.ring.bufs {
 		if b != nil {
@@ -79,11 +78,9 @@ func (q *native) readRing(fd uintptr) bool {
 			}
 			room := ring.bufs[i].Bytes()[ring.start[i]-q.vnet:]
 			ring.queue(ringOpRead, fd, unsafe.Pointer(&room[0]), len(room))
+			ring.res[i] = notDone
 		}
-		if err := ring.submit(ring.done); err != nil {
-			r.err = err
-			return true
-		}
+		refused := ring.submit(ring.done) != nil
 		runtime.KeepAlive(&ring.bufs)
 		got := 0
 		for i := range ask {
@@ -94,13 +91,18 @@ func (q *native) readRing(fd uintptr) bool {
 					ring.bufs[i] = nil
 				}
 			case unix.EAGAIN, unix.EINTR:
-			case unix.EOPNOTSUPP:
-				q.dropReadRing()
-				return q.readAll(fd)
+			case unix.EOPNOTSUPP, unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EACCES:
+				refused = true
 			default:
 				r.err = errno
-				return true
 			}
+		}
+		if r.err != nil {
+			return true
+		}
+		if refused {
+			q.dropReadRing()
+			return q.readAll(fd)
 		}
 		ring.ahead = min(max(2*got, 2), ringEntries)
 		if r.octets >= burstOctets/2 {
@@ -121,31 +123,32 @@ func (q *native) writeRing(fd uintptr) bool {
 	for w.n < len(w.frames) {
 		end := min(w.n+ringEntries, len(w.frames))
 		ops := q.queueWrites(fd, end)
-		if err := w.ring.submit(w.ring.done); err != nil {
-			w.err = err
-			return true
-		}
+		refused := w.ring.submit(w.ring.done) != nil
 		runtime.KeepAlive(w.frames)
 		clear(w.iov) // the frames are borrowed: keep no pointer into them
-		if ops > 0 && errnoOf(w.ring.res[0]) == unix.EOPNOTSUPP {
-			w.ring.close()
-			w.ring = nil
-			return q.writeReady(fd)
-		}
 		for i := range ops {
 			errno := errnoOf(w.ring.res[i])
-			if errno == unix.EAGAIN || errno == unix.EINTR {
+			switch errno {
+			case unix.EAGAIN, unix.EINTR:
+				continue
+			case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EACCES:
+				refused = true
 				continue
 			}
 			at := w.ring.index[i]
-			w.ring.settled[at%ringEntries] = true
+			w.settled[at%ringEntries] = true
 			if q.wrote(&w.frames[at], errno); w.err != nil {
-				w.ring.settled = [ringEntries]bool{}
+				w.settled = [ringEntries]bool{}
 				return true
 			}
 		}
-		for ; w.n < end && w.ring.settled[w.n%ringEntries]; w.n++ {
-			w.ring.settled[w.n%ringEntries] = false
+		for ; w.n < end && w.settled[w.n%ringEntries]; w.n++ {
+			w.settled[w.n%ringEntries] = false
+		}
+		if refused {
+			w.ring.close()
+			w.ring = nil
+			return q.writeReady(fd)
 		}
 		if w.n < end {
 			return false
@@ -167,17 +170,17 @@ func (q *native) queueWrites(fd uintptr, end int) int {
 	w.iov = w.iov[:0] // it does not move any more: the kernel reads it
 	ops := 0
 	for i := w.n; i < end; i++ {
-		if w.ring.settled[i%ringEntries] {
+		if w.settled[i%ringEntries] {
 			continue
 		}
 		from := len(w.iov)
 		if !q.gather(&w.frames[i], w.ring.vnet[ops][:]) {
 			w.iov = w.iov[:from]
 			q.out.malformed.Add(1)
-			w.ring.settled[i%ringEntries] = true
+			w.settled[i%ringEntries] = true
 			continue
 		}
-		w.ring.index[ops] = i
+		w.ring.index[ops], w.ring.res[ops] = i, notDone
 		ops++
 		if v := w.iov[from:]; len(v) == 1 {
 			w.ring.queue(ringOpWrite, fd, unsafe.Pointer(v[0].Base), int(v[0].Len))

@@ -49,7 +49,9 @@ type nativeWriter struct {
 	err    error
 	iov    []unix.Iovec
 	vnet   [vnetLen]byte // for frames without headroom
-	ring   *ringWriter   // nil where there is no io_uring
+	// settled says of the frames from n on, by their index modulo the batch, which are done with.
+	settled [ringEntries]bool
+	ring    *ringWriter // nil where there is no io_uring
 }
 
 // newNative returns a queue on file, which is non-blocking and in the poller, and takes ownership of it. With
@@ -90,7 +92,7 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	case err == nil:
 		err = w.err
 	}
-	return w.n, q.gone(err)
+	return w.n, q.failure(err)
 }
 
 // steered has the poller write w.frames, and tells the steering about it.
@@ -120,6 +122,10 @@ func (q *native) writeReady(fd uintptr) bool {
 		return q.writeRing(fd)
 	}
 	for ; w.n < len(w.frames); w.n++ {
+		if settled := &w.settled[w.n%ringEntries]; *settled {
+			*settled = false
+			continue
+		}
 		f := &w.frames[w.n]
 		w.iov = w.iov[:0]
 		if !q.gather(f, w.vnet[:]) {
@@ -134,13 +140,14 @@ func (q *native) writeReady(fd uintptr) bool {
 			return false
 		}
 		if q.wrote(f, errno); w.err != nil {
+			w.settled = [ringEntries]bool{}
 			return true
 		}
 	}
 	return true
 }
 
-// wrote counts what became of a frame, and notes the error that ends the queue.
+// wrote counts what became of a frame, and notes that the interface is gone.
 func (q *native) wrote(f *link.Frame, errno syscall.Errno) {
 	w := &q.writer
 	switch errno {
@@ -150,12 +157,12 @@ func (q *native) wrote(f *link.Frame, errno syscall.Errno) {
 			s.datagram = true
 		}
 		w.octets += uint64(f.Len())
-	case unix.EIO:
+	case unix.EIO, unix.ENETDOWN:
 		// The kernel's side is not up; it may come up again.
 		q.out.down.Add(1)
 	case unix.ENOMEM, unix.ENOBUFS:
 		q.out.noMemory.Add(1)
-	case unix.EBADF, unix.EBADFD, unix.ENODEV, unix.ENXIO, unix.ENETDOWN:
+	case unix.EBADF, unix.EBADFD, unix.ENODEV, unix.ENXIO:
 		w.err = errno
 	default:
 		q.out.refused.Add(1)
@@ -217,16 +224,16 @@ func (w *nativeWriter) add(p []byte) {
 	w.iov = append(w.iov, v)
 }
 
-// gone makes the error that ends the queue for its reader or writer.
-func (q *native) gone(err error) error {
+// failure makes the error of a read or a write out of the system's. It says whether the queue has a future.
+func (q *native) failure(err error) error {
 	switch err {
-	case unix.EBADFD, unix.EFAULT:
-		// The driver's answers once somebody has deleted the interface.
-		return fmt.Errorf("tap: interface %s is gone: %w", q.info.Name, err)
+	case unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO:
+		// EBADFD and EFAULT are the driver's answers once somebody has deleted the interface.
+		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
 	if _, ok := err.(syscall.Errno); !ok {
 		// The poller has been told that there is nothing to wait for any more: the same from its side.
-		return fmt.Errorf("tap: interface %s is gone: %w (%w)", q.info.Name, unix.EBADFD, err)
+		return fmt.Errorf("tap: interface %s: %w: %w (%w)", q.info.Name, link.ErrGone, unix.EBADFD, err)
 	}
 	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)
 }

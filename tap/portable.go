@@ -62,7 +62,7 @@ func (q *portable) Read(frames []link.Frame) (int, error) {
 		switch {
 		case err != nil:
 			b.Release()
-			return 0, q.gone(err)
+			return 0, q.failure(err)
 		case n >= len(room):
 			q.in.truncated.Add(1)
 			continue
@@ -96,13 +96,13 @@ func (q *portable) Write(frames []link.Frame) (int, error) {
 			q.out.octets.Add(uint64(f.Len()))
 		case q.closed.Load():
 			return i, link.ErrClosed
-		case errors.Is(err, syscall.EIO):
+		case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENETDOWN):
 			// The kernel's side is not up; it may come up again.
 			q.out.down.Add(1)
 		case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOBUFS):
 			q.out.noMemory.Add(1)
 		case isGone(err):
-			return i, q.gone(err)
+			return i, q.failure(err)
 		default:
 			q.out.refused.Add(1)
 		}
@@ -123,12 +123,17 @@ func (q *portable) send(f *link.Frame) error {
 	return err
 }
 
-// gone makes the error that ends the queue for its reader or writer.
-func (q *portable) gone(err error) error {
-	if q.closed.Load() || errors.Is(err, os.ErrClosed) {
+// failure makes the error of a read or a write out of the system's. It says whether the queue has a future.
+func (q *portable) failure(err error) error {
+	var errno syscall.Errno
+	switch {
+	case q.closed.Load() || errors.Is(err, os.ErrClosed):
 		return link.ErrClosed
+	case isGone(err) || !errors.As(err, &errno):
+		// The second is the poller's word that there is nothing to wait for any more.
+		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
-	return fmt.Errorf("tap: interface %s is gone: %w", q.info.Name, err)
+	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)
 }
 
 // Close closes the queue, as link.Device says.

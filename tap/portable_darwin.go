@@ -33,5 +33,5 @@ func openSystem(cfg *Config, _ bool) (*water.Interface, int, error) {
 
 // isGone reports whether err says that the interface is no more.
 func isGone(err error) bool {
-	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ENETDOWN)
+	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENXIO)
 }

@@ -69,7 +69,7 @@ func adopt(ifc *water.Interface) error {
 
 // isGone reports whether err says that the interface is no more.
 func isGone(err error) bool {
-	for _, e := range []error{unix.EBADF, unix.EBADFD, unix.ENODEV, unix.ENXIO, unix.ENETDOWN} {
+	for _, e := range []error{unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -84,7 +84,7 @@ func (q *native) ReadHeld(frames []link.Frame) (int, error) {
 	case err == nil:
 		err = r.err
 	}
-	return 0, q.gone(err)
+	return 0, q.failure(err)
 }
 
 // taken ends a read that found frames, and returns how many.

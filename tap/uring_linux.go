@@ -29,6 +29,7 @@ const (
 
 	ringNoWait = 8 // RWF_NOWAIT: EAGAIN in place of waiting, whatever the descriptor says
 
+	ringOpNop    = 0
 	ringOpWritev = 2
 	ringOpRead   = 22
 	ringOpWrite  = 23
@@ -82,6 +83,12 @@ type ring struct {
 
 var errNoRing = errors.New("tap: this kernel's io_uring is too old")
 
+// ringPatience is how often in a row io_uring_enter may say that the kernel is short of something (EAGAIN, EBUSY).
+const ringPatience = 16
+
+// notDone is the result of an operation that the kernel has not done: it is no errno.
+const notDone = -1 << 31
+
 // newRing makes a ring, or says why the system does not give one: ENOSYS and EPERM are the usual reasons.
 func newRing() (*ring, error) {
 	var p ringParams
@@ -97,6 +104,12 @@ func newRing() (*ring, error) {
 		return nil, errNoRing
 	}
 	if err := r.mapMemory(&p); err != nil {
+		r.close()
+		return nil, err
+	}
+	// What one filter of system calls allows, another call of the same kind may be refused.
+	r.queue(ringOpNop, 0, nil, 0)
+	if err := r.submit(func(int, int32) {}); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -135,12 +148,14 @@ func (r *ring) queue(op uint8, fd uintptr, addr unsafe.Pointer, n int) {
 }
 
 // submit has the kernel do what was queued and calls done for each operation with its number and result: a
-// count, or an errno below zero. It returns when all are done, so that no memory is in use any more.
+// count, or an errno below zero. It returns when all are done, so that no memory is in use any more. An error means
+// that the kernel refuses to go on: the operations that done was not called for it has not begun, and the ring is of no
+// use any more.
 func (r *ring) submit(done func(i int, res int32)) error {
 	n := r.queued
 	r.queued = 0
 	atomic.AddUint32(r.sqTail, n)
-	submitted := uint32(0)
+	submitted, refused := uint32(0), 0
 	for left := n; left > 0; {
 		// All is done at submission as a rule; waiting costs nothing then.
 		k, _, errno := unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(n-submitted), uintptr(left),
@@ -148,9 +163,12 @@ func (r *ring) submit(done func(i int, res int32)) error {
 		switch errno {
 		case 0:
 			submitted += uint32(k)
-		case unix.EINTR, unix.EAGAIN, unix.EBUSY:
+			refused = 0
+		case unix.EINTR:
+		case unix.EAGAIN, unix.EBUSY:
+			refused++
 		default:
-			return errno
+			refused = ringPatience
 		}
 		head, tail := *r.cqHead, atomic.LoadUint32(r.cqTail)
 		for ; head != tail; head++ {
@@ -159,6 +177,9 @@ func (r *ring) submit(done func(i int, res int32)) error {
 			left--
 		}
 		atomic.StoreUint32(r.cqHead, head)
+		if refused >= ringPatience && left > 0 {
+			return errno
+		}
 	}
 	return nil
 }
@@ -174,10 +195,13 @@ func (r *ring) close() {
 	unix.Close(r.fd)
 }
 
-// errnoOf returns the errno of an operation's result, zero for none.
+// errnoOf returns the errno of an operation's result, zero for none, and EAGAIN for one that was not done.
 func errnoOf(res int32) syscall.Errno {
-	if res >= 0 {
+	switch {
+	case res >= 0:
 		return 0
+	case res == notDone:
+		return unix.EAGAIN
 	}
 	return syscall.Errno(-res)
 }

@@ -8,6 +8,10 @@ import "errors"
 // ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
 var ErrClosed = errors.New("link: device closed")
 
+// ErrGone is wrapped by an error of Device.Read or Device.Write when no call can succeed any more: the interface was
+// deleted, the machine at the other end is no more.
+var ErrGone = errors.New("link: device is gone")
+
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
@@ -53,13 +57,21 @@ type Info struct {
 
 // Device moves frames between a stack and a network. Read and Write may run at the same time; neither is
 // called twice at once. Close may be called at any time and more than once.
+//
+// Read and Write may return an error that passes, such as EINTR or ENOBUFS. The call is made again after a pause of
+// 1 ms, then of 2, 4 and so on, on the clock of package time; frames that a Write did not take stay in their queue and
+// are written first. When eleven calls in a row have failed, after 1.023 seconds, or an error is ErrClosed or wraps
+// ErrGone, the device is given up: the stack closes it, and the interface's addresses and routes are gone. A count
+// outside of 0 to len(frames), and a Write of no frame without an error, are errors too. A network that is away for
+// longer, like a cable that was pulled, is no error: Read waits, Write drops. See Carrier.
 type Device interface {
 	// Info describes the device.
 	Info() Info
 	// Read blocks until at least one frame is there, fills frames from the front with those that are there,
 	// or some of them, without waiting further, and returns their number. It passes ownership of each to the
 	// caller, who calls Frame.Release. A received frame is contiguous: all of it stands in Frame.Header.
-	// After Close it returns ErrClosed. Any other error ends the device for its reader.
+	// After Close it returns ErrClosed, see below for other errors. It should not return 0 without one: it is
+	// called again after a pause of at most 10 ms.
 	Read(frames []Frame) (int, error)
 	// Write sends frames in order and returns how many it took; it borrows them until it returns and
 	// changes neither Header nor Payload, though it may use the headroom in front of Header. It may keep
@@ -70,6 +82,15 @@ type Device interface {
 	Write(frames []Frame) (int, error)
 	// Close makes Read and Write return ErrClosed, and returns when both are safe to forget.
 	Close() error
+}
+
+// Carrier is a Device that knows whether its link is up.
+type Carrier interface {
+	Device
+	// WatchCarrier has f called whenever the link goes down or comes up again, one call after the other, and before
+	// it returns if the link is down already. f does not wait for anything. There is no call after Close has returned.
+	// It is called once at most.
+	WatchCarrier(f func(up bool))
 }
 
 // Glancer is a Device that two may read: one who waits for frames, and others who take what is there. Whoever gets
