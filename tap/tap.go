@@ -82,6 +82,10 @@ type Device struct {
 
 	closing  sync.Once
 	closeErr error
+
+	ends    sync.Mutex
+	closed  bool
+	endings []func() // to be called by Close
 }
 
 var (
@@ -165,6 +169,13 @@ func (d *Device) Queues() []link.Device {
 // with the last of them unless it is persistent. A second Close does nothing and returns what the first one did.
 func (d *Device) Close() error {
 	d.closing.Do(func() {
+		d.ends.Lock()
+		d.closed = true
+		endings := d.endings
+		d.ends.Unlock()
+		for _, end := range endings {
+			end()
+		}
 		errs := make([]error, len(d.queues))
 		for i, q := range d.queues {
 			errs[i] = q.Close()
@@ -172,6 +183,19 @@ func (d *Device) Close() error {
 		d.closeErr = errors.Join(errs...)
 	})
 	return d.closeErr
+}
+
+// atClose has Close call end, or calls it if that has been.
+func (d *Device) atClose(end func()) {
+	d.ends.Lock()
+	late := d.closed
+	if !late {
+		d.endings = append(d.endings, end)
+	}
+	d.ends.Unlock()
+	if late {
+		end()
+	}
 }
 
 // Stats returns what the device has counted since Open, in all its queues.

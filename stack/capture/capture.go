@@ -29,6 +29,7 @@ type Device struct {
 var (
 	_ link.MultiQueue = (*Device)(nil)
 	_ link.Announcer  = (*Device)(nil)
+	_ link.Carrier    = (*Device)(nil)
 )
 
 // New wraps dev, which it takes over: closing the Device closes dev. It writes a pcapng stream of one
@@ -74,6 +75,13 @@ func (d *Device) Queues() []link.Device { return d.all }
 
 // Close closes the wrapped device and writes out what is buffered. The error is the device's.
 func (d *Device) Close() error { return d.queue.Close() }
+
+// WatchCarrier is the wrapped device's, if it has one.
+func (d *Device) WatchCarrier(f func(up bool)) {
+	if c, ok := d.dev.(link.Carrier); ok {
+		c.WatchCarrier(f)
+	}
+}
 
 // Flush writes out what is buffered. It returns what Err does.
 func (d *Device) Flush() error {

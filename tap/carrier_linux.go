@@ -1,0 +1,113 @@
+package tap
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+var _ link.Carrier = (*Device)(nil)
+
+// WatchCarrier tells f when somebody sets the kernel's side of the interface down, and up again, as link.Carrier says.
+// Where the system gives no netlink socket there are no calls: frames are dropped while the interface is down.
+func (d *Device) WatchCarrier(f func(up bool)) {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return
+	}
+	index, err := interfaceIndex(d.info.Name)
+	if err == nil {
+		err = unix.Bind(s, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK})
+	}
+	if err != nil {
+		unix.Close(s)
+		return
+	}
+	w := &carrierWatch{name: d.info.Name, index: index, up: true, tell: f, file: os.NewFile(uintptr(s), "netlink")}
+	w.ask()
+	w.ended.Go(w.run)
+	d.atClose(func() {
+		w.file.Close()
+		w.ended.Wait()
+	})
+}
+
+// carrierWatch listens to what the kernel says of interfaces.
+type carrierWatch struct {
+	name  string
+	index uint32
+	file  *os.File // a netlink socket
+	up    bool
+	tell  func(up bool)
+	ended sync.WaitGroup
+}
+
+func (w *carrierWatch) set(up bool) {
+	if up != w.up {
+		w.up = up
+		w.tell(up)
+	}
+}
+
+// run ends when the socket is closed, or the interface has left the network namespace.
+func (w *carrierWatch) run() {
+	b := make([]byte, 16<<10)
+	for {
+		n, err := w.file.Read(b)
+		switch {
+		case errors.Is(err, unix.ENOBUFS): // messages were lost
+			w.ask()
+		case err != nil:
+			return
+		case !w.take(b[:n]):
+			// Deleted, which the device's reader finds out, or moved elsewhere: frames pass, but nobody tells us.
+			w.set(true)
+			return
+		}
+	}
+}
+
+// take looks for messages about the interface. It is false when the interface is no longer here.
+func (w *carrierWatch) take(b []byte) bool {
+	messages, err := syscall.ParseNetlinkMessage(b)
+	if err != nil {
+		w.ask()
+	}
+	for _, m := range messages {
+		const index, flags = 4, 8 // in struct ifinfomsg
+		if len(m.Data) < unix.SizeofIfInfomsg || binary.NativeEndian.Uint32(m.Data[index:]) != w.index {
+			continue
+		}
+		switch m.Header.Type {
+		case unix.RTM_NEWLINK:
+			w.set(binary.NativeEndian.Uint32(m.Data[flags:])&unix.IFF_UP != 0)
+		case unix.RTM_DELLINK:
+			if m.Data[0] == unix.AF_UNSPEC { // not a bridge's word that it has lost a port
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ask looks at the interface's flags.
+func (w *carrierWatch) ask() {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(s)
+	req, err := unix.NewIfreq(w.name)
+	if err != nil {
+		return
+	}
+	if unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, req) == nil {
+		w.set(req.Uint16()&unix.IFF_UP != 0)
+	}
+}
