@@ -25,6 +25,7 @@ func (h *Host) Close() error {
 // closeLocked is Close of a host that is not closed. The caller holds changing.
 func (h *Host) closeLocked() error {
 	h.closed = true
+	h.end(ErrClosed)
 	t := h.topology.Load()
 	for _, ifc := range t.ifaces {
 		for _, q := range ifc.queues {

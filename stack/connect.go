@@ -10,7 +10,7 @@ import (
 // ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
 // chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
 // connection takes b over when it succeeds. An unspecified remote address means loopback. Errors:
-// ENETUNREACH without a route, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the
+// ENETUNREACH without a route, ENETDOWN when all devices have failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the
 // four-tuple is in use, EAFNOSUPPORT when b is bound to the other address family, EBADF when b is closed or
 // taken over already, ECONNREFUSED for port 0.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
@@ -120,7 +120,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 		return nil, err
 	}
 	defer s.unlock()
-	if l.closed.Load() {
+	if l.closed.Load() || l.host.severed(r.local) {
 		return nil, syscall.ENETDOWN
 	}
 	c := newConn(s, r)
@@ -178,7 +178,7 @@ func (c *TCPConn) connectedLocked() error {
 	case c.err != 0:
 		return c.takeErrorLocked()
 	case c.bits&inTable == 0:
-		return syscall.ECONNABORTED
+		return c.endErrorLocked(syscall.ECONNABORTED)
 	}
 	return syscall.EINPROGRESS
 }

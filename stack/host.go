@@ -113,10 +113,15 @@ type Host struct {
 	topology atomic.Pointer[topology]
 	arming   atomic.Int64 // see Host.arm
 
-	changing sync.Mutex // serialises changes of topology, and Close
+	changing sync.Mutex // serialises Attach, AddRoute and Close
 	closed   bool
 	lost     ShutdownError // of Close, without Err
 	loops    sync.WaitGroup
+
+	links   sync.Mutex // serialises changes of interfaces' states; after changing, before topology
+	done    chan struct{}
+	ending  sync.Once
+	endedBy error // why done was closed, from then on
 }
 
 // New returns a host that has only its loopback interface. Close ends it. ENOENT: there is no congestion
@@ -125,7 +130,7 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	h := &Host{config: cfg.withDefaults()}
+	h := &Host{config: cfg.withDefaults(), done: make(chan struct{})}
 	if !tcp.HasCongestionControl(h.config.TCP.CongestionControl) {
 		return nil, syscall.ENOENT
 	}
@@ -161,7 +166,7 @@ func (h *Host) Config() Config { return h.config }
 // Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
 // address that no host can have, an MTU under 68, an Ethernet device without a MAC or an AnnounceMode that there is not;
 // EAFNOSUPPORT: an address of IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the
-// host is closed. After an error the device is the caller's.
+// host is closed, or all its devices have failed. After an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
 	ifc, err := newIface(h, dev, ic)
 	if err != nil {
@@ -179,25 +184,49 @@ func (h *Host) Attach(dev link.Device, ic Interface) error {
 func (h *Host) addIface(ifc *iface) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	if h.closed {
+	if h.over() {
 		return syscall.ENETDOWN
 	}
-	t := h.topology.Load().clone()
-	if err := t.addIface(ifc); err != nil {
+	err := h.change(func(t *topology) error {
+		if t.lost {
+			return syscall.ENETDOWN
+		}
+		return t.addIface(ifc)
+	})
+	if err != nil {
 		return err
 	}
-	h.topology.Store(t)
 	if ifc.neighbors != nil {
 		h.clock.add(ifc.neighbors)
 		h.clock.add(ifc.announcer)
+	}
+	if dev, ok := ifc.dev.(link.Carrier); ok {
+		dev.WatchCarrier(ifc.carrier)
 	}
 	h.receive(ifc)
 	return nil
 }
 
+// change replaces the topology by a changed copy. f may be called several times.
+func (h *Host) change(f func(t *topology) error) error {
+	for {
+		before := h.topology.Load()
+		after := before.clone()
+		if err := f(after); err != nil {
+			return err
+		}
+		if h.topology.CompareAndSwap(before, after) {
+			return nil
+		}
+	}
+}
+
 // receive starts the interface's receive loops.
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
+		if !ifc.loopback { // which never fails
+			h.clock.add(q)
+		}
 		if dev, ok := q.dev.(link.Glancer); ok {
 			q.glance = glance{dev: dev, receiver: newReceiver(ifc, q)}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/unet-go/unet/stack/wire"
 )
 
-// iface is one attached device. It does not change after it is made; its caches and counters do.
+// iface is one attached device. It does not change after it is made; its caches, its counters and its state do.
 type iface struct {
 	host      *Host
 	dev       link.Device
@@ -24,6 +24,9 @@ type iface struct {
 	neighbors *neighborCache // nil where frames have no link address
 	announcer *announcer     // likewise
 	counters  ifaceCounters
+	state     atomic.Uint32 // an InterfaceState; changes under Host.links
+	live      int           // queues that have not failed, guarded by Host.links
+	lastError atomic.Pointer[error]
 }
 
 type ifaceCounters struct {
@@ -67,6 +70,7 @@ func newIface(h *Host, dev link.Device, ic Interface) (*iface, error) {
 	for _, d := range devs {
 		ifc.queues = append(ifc.queues, &txQueue{dev: d, iface: ifc, limit: h.config.queueOctets(maxQueuedOctets)})
 	}
+	ifc.live = len(ifc.queues)
 	return ifc, nil
 }
 
@@ -94,7 +98,15 @@ func (r *route) queueFor(p *outPacket) *txQueue {
 		h = binary.BigEndian.Uint32(src[:]) ^ binary.BigEndian.Uint32(dst[:])
 	}
 	h *= 0x9e3779b1
-	return queues[int(h>>16)%len(queues)]
+	n := len(queues)
+	at := int(h>>16) % n
+	for range n {
+		if q := queues[at]; !q.gone.Load() {
+			return q
+		}
+		at = (at + 1) % n
+	}
+	return queues[0]
 }
 
 // source returns the address to send from to an address on or behind this interface's network.
@@ -134,6 +146,10 @@ func (ifc *iface) stats() InterfaceStats {
 		FramesIn: c.framesIn.Load(), OctetsIn: c.octetsIn.Load(),
 		FramesOut: c.framesOut.Load(), OctetsOut: c.octetsOut.Load(),
 		WriteErrors: c.writeErrors.Load()}
+	s.State = ifc.currentState()
+	if err := ifc.lastError.Load(); err != nil {
+		s.Err = *err
+	}
 	if ifc.neighbors != nil {
 		s.Neighbors, s.Held = ifc.neighbors.size()
 	}
@@ -154,6 +170,7 @@ type topology struct {
 	ifaces  []*iface // loopback's first
 	classes map[netip.Addr]addrClass
 	routes  []hop // most specific first, then in the order in which they came
+	lost    bool  // there was a device beside loopback's, and all have failed
 }
 
 // hop is one entry of the routing table.
@@ -175,7 +192,7 @@ func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
 // clone returns a copy that may be changed until it is stored.
 func (t *topology) clone() *topology {
 	n := &topology{ifaces: slices.Clone(t.ifaces), routes: slices.Clone(t.routes),
-		classes: make(map[netip.Addr]addrClass, len(t.classes)+4)}
+		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), lost: t.lost}
 	for a, c := range t.classes {
 		n.classes[a] = c
 	}
@@ -190,13 +207,46 @@ func (t *topology) addIface(ifc *iface) error {
 		if t.classes[p.Addr()] == own {
 			return syscall.EADDRINUSE
 		}
-		t.classes[p.Addr()] = own
-		if b, ok := directedBroadcast(p); ok && t.classes[b] == foreign {
-			t.classes[b] = broadcast
-		}
+		t.addAddr(p)
 		t.insert(hop{dst: p.Masked(), iface: ifc})
 	}
 	return nil
+}
+
+// addAddr makes an address ours, and its network's broadcast address one.
+func (t *topology) addAddr(p netip.Prefix) {
+	t.classes[p.Addr()] = own
+	if b, ok := directedBroadcast(p); ok && t.classes[b] == foreign {
+		t.classes[b] = broadcast
+	}
+}
+
+// removeIface takes away the addresses and routes of an interface that has failed. It stays on the list.
+func (t *topology) removeIface(ifc *iface) {
+	var routes []hop
+	for _, e := range t.routes {
+		if e.iface != ifc {
+			routes = append(routes, e)
+		}
+	}
+	t.routes, t.classes = routes, make(map[netip.Addr]addrClass)
+	left := t.remaining()
+	for _, other := range left {
+		for _, p := range other.addrs {
+			t.addAddr(p)
+		}
+	}
+	t.lost = len(left) == 0
+}
+
+// remaining returns the interfaces that have not failed, loopback's left out.
+func (t *topology) remaining() (list []*iface) {
+	for _, ifc := range t.ifaces[1:] {
+		if ifc.currentState() != InterfaceFailed {
+			list = append(list, ifc)
+		}
+	}
+	return list
 }
 
 func (t *topology) insert(e hop) {
@@ -207,10 +257,10 @@ func (t *topology) insert(e hop) {
 	t.routes = slices.Insert(t.routes, i, e)
 }
 
-// lookup returns the entry for a destination.
+// lookup returns the entry for a destination. Routes over an interface that is not up are none, as on Linux.
 func (t *topology) lookup(a netip.Addr) (hop, bool) {
 	for _, e := range t.routes {
-		if e.dst.Contains(a) {
+		if e.dst.Contains(a) && e.iface.currentState() == InterfaceUp {
 			return e, true
 		}
 	}

@@ -36,14 +36,15 @@ type Listener struct {
 	backlog  int
 	deadline tcp.Time
 	timer    *time.Timer
-	down     bool // Shutdown was called
+	down     bool          // Shutdown was called
+	failed   syscall.Errno // what Accept fails with; 0: nothing
 	closed   bool
 }
 
 // ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
 // Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
 // listens there already, EBADF when b is closed or taken over, EINVAL when it has no port yet, ENETDOWN when
-// the host is closed.
+// the host is closed, or all its devices have failed and b is no loopback address.
 func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
 	if err := b.takeToListen(); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (l *Listener) Backlog() int {
 }
 
 // Accept waits for a connection and dequeues it, the oldest first. EAGAIN when the deadline has passed, EINVAL
-// after Shutdown, EBADF after Close.
+// after Shutdown, EBADF after Close, ENETDOWN when all devices have failed.
 func (l *Listener) Accept() (*TCPConn, error) { return l.accept(false) }
 
 // TryAccept is Accept that returns EAGAIN instead of waiting and ignores the deadline.
@@ -90,6 +91,8 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 			return nil, syscall.EBADF
 		case l.down:
 			return nil, syscall.EINVAL
+		case l.failed != 0:
+			return nil, l.failed
 		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.now()):
 			return nil, syscall.EAGAIN
 		case l.count > 0:
@@ -121,7 +124,7 @@ func (l *Listener) pop() *TCPConn {
 func (l *Listener) reserve() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.down || l.count+l.reserved > l.backlog {
+	if l.closed || l.down || l.failed != 0 || l.count+l.reserved > l.backlog {
 		return false
 	}
 	l.reserved++
@@ -154,7 +157,7 @@ func (l *Listener) push(c *TCPConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reserved--
-	if l.closed || l.down {
+	if l.closed || l.down || l.failed != 0 {
 		return false
 	}
 	if l.count == len(l.queue) {

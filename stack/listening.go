@@ -62,11 +62,11 @@ func (l *Listener) keys() []netip.AddrPort {
 	return keys
 }
 
-// add enters l. It is false when the host has been closed.
+// add enters l. It is false when the host has been closed, or is without a network.
 func (t *listenTable) add(l *Listener) bool {
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	if t.closed {
+	if t.closed || t.layer.host.severed(l.binding.local.Addr()) {
 		return false
 	}
 	groups := maps.Clone(*t.groups.Load())

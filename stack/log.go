@@ -35,7 +35,18 @@ type logLine struct {
 	log  func(msg string, args ...any)
 	msg  string
 	args []any
+	told chan struct{} // to be closed when the Logger has it, unless it is nil
 }
+
+func (l *logLine) hand() {
+	l.log(l.msg, l.args...)
+	if l.told != nil {
+		close(l.told)
+	}
+}
+
+// logPatience is how long logErrorFirst waits for the Logger.
+const logPatience = time.Second
 
 // start makes to the Logger. A nil pointer in the interface is as good as nil.
 func (l *hostLog) start(to Logger) {
@@ -57,12 +68,12 @@ func (l *hostLog) run() {
 	for {
 		select {
 		case line := <-l.lines:
-			line.log(line.msg, line.args...)
+			line.hand()
 		case <-l.done:
 			for {
 				select {
 				case line := <-l.lines:
-					line.log(line.msg, line.args...)
+					line.hand()
 				default:
 					return
 				}
@@ -79,10 +90,12 @@ func (l *hostLog) stop() {
 	}
 }
 
-func (l *hostLog) put(log func(msg string, args ...any), msg string, args []any) {
+func (l *hostLog) put(line logLine) (taken bool) {
 	select {
-	case l.lines <- logLine{log, msg, args}:
+	case l.lines <- line:
+		return true
 	default:
+		return false
 	}
 }
 
@@ -90,19 +103,38 @@ func (l *hostLog) put(log func(msg string, args ...any), msg string, args []any)
 // another goroutine. They may be called under any lock.
 func (h *Host) logInfo(msg string, args ...any) {
 	if h.log.to != nil {
-		h.log.put(h.log.to.Info, msg, args)
+		h.log.put(logLine{log: h.log.to.Info, msg: msg, args: args})
 	}
 }
 
 func (h *Host) logWarn(msg string, args ...any) {
 	if h.log.to != nil {
-		h.log.put(h.log.to.Warn, msg, args)
+		h.log.put(logLine{log: h.log.to.Warn, msg: msg, args: args})
 	}
 }
 
 func (h *Host) logError(msg string, args ...any) {
 	if h.log.to != nil {
-		h.log.put(h.log.to.Error, msg, args)
+		h.log.put(logLine{log: h.log.to.Error, msg: msg, args: args})
+	}
+}
+
+// logErrorFirst is logError that lets the Logger have the line before it returns, if that takes no longer than
+// logPatience: a program that ends because of what follows should have told why. No lock may be held.
+func (h *Host) logErrorFirst(msg string, args ...any) {
+	if h.log.to == nil {
+		return
+	}
+	line := logLine{log: h.log.to.Error, msg: msg, args: args, told: make(chan struct{})}
+	if !h.log.put(line) {
+		return
+	}
+	timer := time.NewTimer(logPatience)
+	defer timer.Stop()
+	select {
+	case <-line.told:
+	case <-timer.C:
+	case <-h.log.ended:
 	}
 }
 

@@ -112,8 +112,8 @@ func (s *portScan) next() (port uint16, ok bool) {
 func (s *portScan) found() { s.offset.Store((s.offset.Load() + s.tried) % ephemeralPorts) }
 
 // BindTCP reserves a local address; port 0 chooses a free one. An invalid address means the wildcard of both
-// families. Errors: EADDRINUSE, also when no port is free, and EADDRNOTAVAIL for an address that is not the
-// host's.
+// families. Errors: EADDRINUSE, also when no port is free, EADDRNOTAVAIL for an address that is not the
+// host's, and ENETDOWN when the host is closed or all its devices have failed.
 func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) {
 	if h.tcp.closed.Load() {
 		return nil, syscall.ENETDOWN
@@ -121,6 +121,9 @@ func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) 
 	addr := local.Addr().Unmap()
 	if !addr.IsValid() {
 		addr = netip.IPv6Unspecified()
+	}
+	if h.severed(addr) {
+		return nil, syscall.ENETDOWN
 	}
 	if !addr.IsUnspecified() && !h.isLocal(addr) {
 		return nil, syscall.EADDRNOTAVAIL

@@ -118,6 +118,8 @@ func (l *Listener) Ready() Readiness {
 	switch {
 	case l.closed || l.down:
 		return ReadyIn | ReadyHup
+	case l.failed != 0:
+		return ReadyIn | ReadyErr | ReadyHup
 	case l.count > 0:
 		return ReadyIn
 	}
@@ -141,6 +143,8 @@ func (s *UDPSocket) Ready() Readiness {
 	switch {
 	case s.closed:
 		return r | ReadyIn | ReadyRdHup | ReadyHup
+	case s.host.severed(s.Local().Addr()):
+		return r | ReadyIn | ReadyErr | ReadyHup
 	case s.errno != 0:
 		r |= ReadyErr
 	}

@@ -77,7 +77,7 @@ func newReceiver(ifc *iface, q *txQueue) *receiver {
 // idle processor would take the twin over before they have.
 const turnFrom = 4
 
-// start starts the loop. It ends when the device is closed.
+// start starts the loop. It ends when the device is closed or has failed.
 func (rc *receiver) start() {
 	rc.turn = make(chan struct{}, 1)
 	rc.turn <- struct{}{}
@@ -99,13 +99,13 @@ func (rc *receiver) run() {
 	}
 }
 
-// takeTurn takes bursts until it has given the turn away, or the device is closed. spare is an empty list of the
+// takeTurn takes bursts until it has given the turn away, or the device is closed or has failed. spare is an empty list of the
 // caller's, and is empty when it returns.
 func (rc *receiver) takeTurn(spare *wakeList) {
 	wakes := &rc.segments.wakes
 	for {
-		n, err := rc.queue.read(rc.frames[:rc.room])
-		if err != nil {
+		n, ok := rc.read()
+		if !ok {
 			close(rc.turn)
 			return
 		}

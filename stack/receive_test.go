@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,6 +45,7 @@ func TestBurstLength(t *testing.T) {
 			if err := h.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrA, 24)}}); err != nil {
 				t.Fatal(err)
 			}
+			time.Sleep(time.Millisecond) // the pause after a Read of nothing
 			synctest.Wait()
 			if err := h.Close(); err != nil {
 				t.Error(err)

@@ -65,19 +65,19 @@ func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 func (h *Host) AddRoutes(routes ...Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	t := h.topology.Load().clone()
-	for _, r := range routes {
-		e, err := t.hopOf(r)
-		if err != nil {
-			return err
+	return h.change(func(t *topology) error {
+		for _, r := range routes {
+			e, err := t.hopOf(r)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(t.routes, func(o hop) bool { return o.dst == e.dst }) {
+				return syscall.EEXIST
+			}
+			t.insert(e)
 		}
-		if slices.ContainsFunc(t.routes, func(o hop) bool { return o.dst == e.dst }) {
-			return syscall.EEXIST
-		}
-		t.insert(e)
-	}
-	h.topology.Store(t)
-	return nil
+		return nil
+	})
 }
 
 // hopOf returns the entry of the routing table that r asks for.
@@ -114,7 +114,7 @@ func (t *topology) hopOf(r Route) (hop, error) {
 
 // device returns the interface of a name, or the only one besides loopback's where the name is empty.
 func (t *topology) device(name string) (*iface, error) {
-	ifaces := t.ifaces[1:]
+	ifaces := t.remaining()
 	if name == "" && len(ifaces) > 1 {
 		return nil, syscall.EINVAL
 	}
@@ -142,7 +142,7 @@ func (h *Host) Routes() []Route {
 // Addrs returns the host's addresses with the lengths of their networks, without loopback's.
 func (h *Host) Addrs() []netip.Prefix {
 	var addrs []netip.Prefix
-	for _, ifc := range h.topology.Load().ifaces {
+	for _, ifc := range h.topology.Load().remaining() {
 		addrs = append(addrs, ifc.addrs...)
 	}
 	return addrs
@@ -176,6 +176,7 @@ func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Poi
 // routeTo finds the way to remote, which must be one host's address. Where local is not valid or
 // unspecified it chooses the source address; an unspecified remote means loopback, and route.remote says so
 // (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46). EADDRNOTAVAIL: local is not ours.
+// ENETDOWN: all devices have failed, and remote is no loopback address.
 func (h *Host) routeTo(local, remote netip.Addr) (*route, error) {
 	r, err := h.findRoute(local, remote)
 	if err == nil && r.group {
@@ -231,6 +232,9 @@ func loopbackSource(remote netip.Addr) netip.Addr {
 var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 func (h *Host) makeRoute(t *topology, local, remote netip.Addr) (*route, error) {
+	if t.lost && !remote.IsLoopback() {
+		return nil, syscall.ENETDOWN
+	}
 	if !remote.Is4() { // IPv6 has no interface yet
 		return nil, syscall.ENETUNREACH
 	}
@@ -270,6 +274,9 @@ func (r *route) chooseHop(t *topology) error {
 	if limited || r.remote.IsMulticast() {
 		// The interface of the source address, else the first that there is.
 		for _, ifc := range t.ifaces[1:] {
+			if ifc.currentState() != InterfaceUp {
+				continue
+			}
 			if src := ifc.source(r.remote); src.IsValid() && (!r.local.IsValid() || ifc.hasAddr(r.local)) {
 				r.iface = ifc
 				break

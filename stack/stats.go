@@ -86,6 +86,8 @@ const (
 	DropClosing
 	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
 	DropTooBig
+	// DropInterfaceFailed: a packet for a device that has failed.
+	DropInterfaceFailed
 
 	// Drops is the number of reasons.
 	Drops
@@ -96,7 +98,7 @@ var dropNames = [Drops]string{"runt frame", "EtherType", "VLAN", "foreign MAC", 
 	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
 	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",
 	"UDP checksum", "UDP port", "UDP buffer", "neighbour queue", "neighbour failed", "neighbour table",
-	"transmit queue", "closing", "too big"}
+	"transmit queue", "closing", "too big", "interface failed"}
 
 // String names the reason in a few words.
 func (d Drop) String() string {
@@ -114,8 +116,11 @@ type InterfaceStats struct {
 	MAC link.MAC
 	// FramesIn, OctetsIn, FramesOut and OctetsOut count what crossed the device; a super-segment is one frame.
 	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
-	// WriteErrors counts the batches that the device refused.
+	// WriteErrors counts the batches that the device refused, those that it took at another try among them.
 	WriteErrors uint64
+	// State says whether the interface is of use, Err what its device returned last beside success. nil: nothing yet.
+	State InterfaceState
+	Err   error
 	// Neighbors is the number of entries in the neighbour cache, Held that of packets waiting for one.
 	Neighbors, Held int
 }

@@ -64,7 +64,7 @@ func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (tcp.Time, erro
 		case c.err != 0:
 			return 0, c.takeErrorLocked()
 		case c.bits&inTable == 0:
-			return 0, nil
+			return 0, c.endErrorLocked(nil)
 		case try:
 			return 0, syscall.EAGAIN
 		}

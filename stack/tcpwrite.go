@@ -179,8 +179,10 @@ func (c *TCPConn) writeErrorLocked(try bool, now tcp.Time) error {
 		return syscall.EAGAIN
 	case c.err != 0:
 		return c.takeErrorLocked()
-	case c.bits&writeShut != 0 || c.bits&inTable == 0:
+	case c.bits&writeShut != 0:
 		return syscall.EPIPE
+	case c.bits&inTable == 0:
+		return c.endErrorLocked(syscall.EPIPE)
 	}
 	return nil
 }

@@ -29,11 +29,19 @@ type txQueue struct {
 	limit    int          // of octets; 0 for none
 	spare    []link.Frame // the array that pending had before the last flush
 	flushing bool
-	burst    bool // a receive burst is in progress: its end flushes
+	burst    bool  // a receive burst is in progress: its end flushes
+	dead     bool  // the device has failed: nothing is queued any more
+	failures int   // Writes in a row that have failed
+	fatal    error // of the Write that was the last
 
 	ending bool      // the host closes: finish alone begins to write
 	sealed bool      // finish has begun: nothing is queued any more
 	idle   sync.Cond // with ending: no flush is in progress any more
+
+	// retryAt is when to write again after one has failed, a tcp.Time; 0 for at once. It changes under mu.
+	retryAt atomic.Int64
+	// gone is dead, for those who choose among several queues.
+	gone atomic.Bool
 }
 
 // put moves f to the end of the queue, with references of its own to the spans of gather behind it, and leaves
@@ -47,7 +55,10 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 	slot := q.extendLocked(size)
 	if slot == nil {
 		reason := DropTxQueueFull
-		if q.sealed {
+		switch {
+		case q.dead:
+			reason = DropInterfaceFailed
+		case q.sealed:
 			reason = DropClosing
 		}
 		q.mu.Unlock()
@@ -74,11 +85,11 @@ func appendSpans(f *link.Frame, gather []tcp.Span) {
 	}
 }
 
-// extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed or has no room for one whose
+// extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed, its device has failed, or there is no room for one whose
 // buffer is so large.
 func (q *txQueue) extendLocked(size int) *link.Frame {
 	n := len(q.pending)
-	if n >= maxQueuedFrames || q.limit > 0 && n > 0 && q.octets+size > q.limit || q.sealed {
+	if n >= maxQueuedFrames || q.limit > 0 && n > 0 && q.octets+size > q.limit || q.sealed || q.dead {
 		return nil
 	}
 	q.octets += size
@@ -105,7 +116,8 @@ func (q *txQueue) endBurst() {
 	q.mu.Unlock()
 }
 
-// flush writes out all frames, those that come while it writes included, unless a receive burst is in progress.
+// flush writes out all frames, those that come while it writes included, unless a receive burst is in progress. Those
+// that the device refuses stay for a later try, or are dropped with the host or the device at its end.
 func (q *txQueue) flush() { q.drain(false) }
 
 // drain is flush that a burst may be told not to hold up.
@@ -114,48 +126,69 @@ func (q *txQueue) drain(early bool) {
 		return
 	}
 	q.mu.Lock()
-	if !q.flushing && !q.ending && (!q.burst || early) {
-		q.drainLocked()
+	var retry tcp.Time
+	if !q.flushing && !q.ending && (!q.burst || early) && q.retryAt.Load() == 0 {
+		retry = q.drainLocked()
 	}
 	q.mu.Unlock()
+	if retry != 0 {
+		q.iface.host.clock.armed(retry)
+	}
 }
 
-// drainLocked writes out all frames, and gives the lock back while it writes. No flush is in progress.
-func (q *txQueue) drainLocked() {
+// drainLocked writes out all frames, and gives the lock back while it writes. No flush is in progress. Where the device
+// fails it returns when the clock's goroutine must look after the queue, else 0.
+func (q *txQueue) drainLocked() (retry tcp.Time) {
 	q.flushing = true
-	for len(q.pending) > 0 {
+	for len(q.pending) > 0 && retry == 0 {
 		frames := q.pending
 		q.pending, q.spare, q.octets = q.spare[:0], nil, 0
 		q.queued.Store(0)
 		q.mu.Unlock()
-		q.write(frames)
+		rest, err := q.send(frames)
 		q.mu.Lock()
+		again := false
+		if err == nil {
+			q.failures = 0
+		} else if retry, again = q.failedWriteLocked(err); again {
+			q.requeueLocked(rest)
+			continue
+		}
+		for i := range rest {
+			rest[i].Release()
+		}
 		q.spare = frames[:0]
 	}
 	q.flushing = false
 	if q.ending {
 		q.idle.Broadcast()
 	}
+	return retry
 }
 
-// write hands frames to the device and releases them.
-func (q *txQueue) write(frames []link.Frame) {
+// send hands frames to the device and releases those that it took. The others it returns, moved to the front of the
+// array, with the device's error.
+func (q *txQueue) send(frames []link.Frame) (rest []link.Frame, err error) {
 	var octets int
 	for i := range frames {
 		octets += frames[i].Len()
 	}
+	n, err := q.write(frames)
+	if n < len(frames) {
+		for i := range frames[n:] {
+			octets -= frames[n+i].Len()
+		}
+	}
 	c := &q.iface.counters
 	c.octetsOut.Add(uint64(octets))
-	for rest := frames; len(rest) > 0; {
-		n, err := q.dev.Write(rest)
-		if err != nil || n <= 0 || n > len(rest) {
-			c.writeErrors.Add(1)
-			break
-		}
-		c.framesOut.Add(uint64(n)) // of each Write, so that Close sees whether the device goes on
-		rest = rest[n:]
-	}
-	for i := range frames {
+	for i := range frames[:n] {
 		frames[i].Release()
 	}
+	rest = frames[:len(frames)-n]
+	if n > 0 {
+		for i := range rest {
+			rest[i], frames[n+i] = frames[n+i], rest[i] // each frame keeps an array of its own for its Payload
+		}
+	}
+	return rest, err
 }

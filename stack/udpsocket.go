@@ -58,9 +58,14 @@ type datagramIn struct {
 
 // ListenUDP binds a UDP socket; port 0 chooses a free one. An address that is not valid or unspecified means
 // all of ours. EADDRINUSE when another socket has the address, unless both set ReusePort or ReuseAddr;
-// EADDRNOTAVAIL when it is not ours; EADDRINUSE as well when no port is free.
+// EADDRNOTAVAIL when it is not ours; EADDRINUSE as well when no port is free; ENETDOWN when the host is closed, or all
+// its devices have failed: then only loopback addresses can be bound, and all of ours to a port that is chosen, for a
+// socket that will connect to one.
 func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, error) {
 	a := local.Addr().Unmap()
+	if h.severed(a) && (!wildcard(a) || local.Port() != 0) {
+		return nil, syscall.ENETDOWN
+	}
 	if a.IsValid() && !a.IsUnspecified() && !h.isLocal(a) &&
 		h.topology.Load().class(a) != broadcast && a != limitedBroadcast && !a.IsMulticast() {
 		return nil, syscall.EADDRNOTAVAIL
@@ -261,6 +266,8 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 			err := s.errno
 			s.errno = 0
 			return datagramIn{}, err
+		case s.head == len(s.queue) && s.host.severed(s.Local().Addr()):
+			return datagramIn{}, syscall.ENETDOWN
 		case s.head == len(s.queue) && !wait:
 			return datagramIn{}, syscall.EAGAIN
 		case s.head == len(s.queue):

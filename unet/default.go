@@ -28,8 +28,8 @@ var defaultHost struct {
 }
 
 // Default returns the default host, which the functions of this package use, and makes it on the first call.
-// When that fails the next call tries again; when the host was closed the next call makes a new one. The
-// environment says how, each variable with its default:
+// When that fails the next call tries again; when the host was closed, or its device has failed (Host.Done), the next
+// call makes a new one. The environment says how, each variable with its default:
 //
 //	UNET_DEVICE    name of the TAP device                                  unet0
 //	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
@@ -42,8 +42,8 @@ var defaultHost struct {
 func Default() (*Host, error) {
 	defaultHost.Lock()
 	defer defaultHost.Unlock()
-	if defaultHost.host != nil {
-		return defaultHost.host, nil
+	if h := defaultHost.host; h != nil && h.Err() == nil {
+		return h, nil
 	}
 	cfg, err := configFromEnv(os.Getenv)
 	if err != nil {

@@ -273,6 +273,20 @@ func (h *Host) Close() error {
 	return h.stack.Close()
 }
 
+// Done returns a channel that is closed when the host can no longer be used: Close was called, or its device has
+// failed. In the second case every call fails with ENETDOWN; sockets on loopback addresses go on until Close.
+func (h *Host) Done() <-chan struct{} { return h.stack.Done() }
+
+// Err returns nil as long as Done's channel is open, then why it was closed, and always the same from then on, as with
+// a context: net.ErrClosed after Close, else an error that wraps ENETDOWN and the device's own.
+func (h *Host) Err() error {
+	err := h.stack.Err()
+	if err == stack.ErrClosed {
+		return net.ErrClosed
+	}
+	return err
+}
+
 // Stats returns the host's counters and gauges at about one moment.
 func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 

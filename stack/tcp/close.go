@@ -128,6 +128,14 @@ func (c *Conn) Abort(now Time) {
 	c.end(syscall.ECONNABORTED)
 }
 
+// Fail ends the connection at once and in silence, because no network is left: calls on it fail with why, after the
+// text that has arrived.
+func (c *Conn) Fail(why syscall.Errno) {
+	if c.state != TimeWaitState {
+		c.end(why)
+	}
+}
+
 // Release frees what the connection still holds. The caller is done with it, and its state is CLOSED or
 // TIME-WAIT.
 func (c *Conn) Release() {

@@ -1,0 +1,80 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+)
+
+// When all devices have failed, what is on loopback addresses goes on; everything else fails with ENETDOWN from then
+// on. Who makes something new looks at topology.lost under the lock under which fail looks for it, so that nothing
+// slips through.
+
+// severed says whether sockets on a are without a network for good. The wildcard is no loopback address.
+func (h *Host) severed(a netip.Addr) bool { return h.topology.Load().lost && !a.IsLoopback() }
+
+// fail ends what is not on loopback addresses.
+func (l *tcpLayer) fail() {
+	for _, listener := range l.listen.all() {
+		if !listener.binding.local.Addr().IsLoopback() {
+			listener.fail(syscall.ENETDOWN)
+		}
+	}
+	now := l.host.clock.now()
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.lock()
+		for _, f := range s.flows.all(func(f *flow) bool { return !s.tuple(f).Local.Addr().IsLoopback() }) {
+			switch f.kind {
+			case connFlow:
+				f.conn().tcp.Fail(syscall.ENETDOWN)
+				s.afterLocked(f.conn(), now)
+			case halfOpenFlow:
+				s.removeHalfOpenLocked(f.halfOpen())
+			case timeWaitFlow:
+				s.removeTimeWaitLocked(f.timeWait())
+			}
+		}
+		s.unlock()
+	}
+}
+
+// endErrorLocked returns what a call of c, which has left the stack, fails with when its own error has been told:
+// ENETDOWN if there is no network any more, else otherwise.
+func (c *TCPConn) endErrorLocked(otherwise error) error {
+	if c.shard.layer.host.severed(c.shard.tuple(&c.flow).Local.Addr()) {
+		return syscall.ENETDOWN
+	}
+	return otherwise
+}
+
+// fail ends the listener, whose calls fail with why until Close. Nobody can need its address any more.
+func (l *Listener) fail(why syscall.Errno) {
+	l.mu.Lock()
+	if l.closed || l.down {
+		l.mu.Unlock()
+		return
+	}
+	l.failed = why
+	l.mu.Unlock()
+	l.end(l.binding.release)
+}
+
+// fail wakes who waits at a socket that is not on a loopback address.
+func (l *udpLayer) fail() {
+	l.mu.Lock()
+	var all []*UDPSocket
+	for _, sockets := range l.ports {
+		for _, s := range sockets {
+			if !s.Local().Addr().IsLoopback() {
+				all = append(all, s)
+			}
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range all {
+		s.mu.Lock() // who is between its look at the topology and its Wait holds it
+		s.arrived.Broadcast()
+		s.mu.Unlock()
+		s.wake(ReadyAll)
+	}
+}
