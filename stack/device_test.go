@@ -500,7 +500,7 @@ func TestSeveralDevices(t *testing.T) {
 		n.must(n.b.Attach(second, Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.2/24")}}))
 		c, err := New(Config{})
 		n.must(err)
-		n.must(c.Attach(other.Port(), Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}}))
+		n.must(c.Attach(other.NewPort(sim.PortConfig{MAC: link.MAC{2, 9, 9, 9, 9, 8}}), Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}}))
 		n.connect()
 		dev.failReads(1, link.ErrGone)
 		synctest.Wait()
