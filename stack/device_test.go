@@ -599,16 +599,22 @@ func TestCarrierAnnounces(t *testing.T) {
 		if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet}, Announce: AnnounceAlways}); err != nil {
 			t.Fatal(err)
 		}
+		sent := func() int {
+			synctest.Wait()
+			mem.mu.Lock()
+			defer mem.mu.Unlock()
+			return len(mem.out)
+		}
 		time.Sleep(time.Minute)
-		before := len(mem.out)
+		before := sent()
 		dev.watch(false)
 		time.Sleep(time.Minute)
-		if len(mem.out) != before {
+		if sent() != before {
 			t.Error("something was sent when the link went down")
 		}
 		dev.watch(true)
-		if len(mem.out) != before+1 {
-			t.Errorf("%d frames sent when the link came up, want an announcement at once", len(mem.out)-before)
+		if n := sent() - before; n != 1 {
+			t.Errorf("%d frames sent when the link came up, want an announcement at once", n)
 		}
 	})
 }
