@@ -101,8 +101,9 @@ func (d *Device) Lost() uint64 {
 
 // queue is one wrapped queue.
 type queue struct {
-	dev link.Device
-	log *log
+	dev   link.Device
+	log   *log
+	again int // frames that are written down and that the device has not taken: the next Write begins with them
 }
 
 // Info describes the device.
@@ -111,18 +112,20 @@ func (q *queue) Info() link.Info { return q.dev.Info() }
 // Read is the device's, and writes down what it returns.
 func (q *queue) Read(frames []link.Frame) (int, error) {
 	n, err := q.dev.Read(frames)
-	if n > 0 {
+	if n > 0 && n <= len(frames) { // any other count is an error, which the caller finds
 		q.log.write(frames[:n], inbound)
 	}
 	return n, err
 }
 
-// Write is the device's, and writes down what it is given.
+// Write is the device's, and writes down what it is given, each frame at the first try.
 func (q *queue) Write(frames []link.Frame) (int, error) {
-	if len(frames) > 0 {
-		q.log.write(frames, outbound)
+	if q.again < len(frames) {
+		q.log.write(frames[q.again:], outbound)
 	}
-	return q.dev.Write(frames)
+	n, err := q.dev.Write(frames)
+	q.again = max(q.again, len(frames)) - min(max(n, 0), len(frames))
+	return n, err
 }
 
 // Close closes the queue.
