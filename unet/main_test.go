@@ -16,8 +16,14 @@ import (
 	"github.com/unet-go/unet/tap/taptest"
 )
 
+// roleVariable tells a process that TestRecipes starts which part it plays there.
+const roleVariable = "UNET_TEST_RECIPE"
+
 func TestMain(m *testing.M) {
 	taptest.Enter()
+	if os.Getenv(roleVariable) == "" { // a developer's own variables would configure the default host of the tests
+		_, _ = configFromEnv(func(name string) string { _ = os.Unsetenv(name); return "" })
+	}
 	if err := withoutIPv6(); err != nil {
 		fmt.Fprintln(os.Stderr, "the kernel keeps its IPv6:", err) // TestTwinKernelHasNoIPv6 fails
 	}

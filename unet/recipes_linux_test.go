@@ -26,10 +26,7 @@ import (
 // The recipes of README's "Reaching the server", run as they stand there. Each has a machine, in a network namespace
 // of its own, where the commands and the server run, and a visitor, a container or another machine, in a third one.
 // All of them are this test binary, which roleVariable tells what to be.
-const (
-	roleVariable    = "UNET_TEST_RECIPE"
-	visitorVariable = "UNET_TEST_VISITOR" // the visitor's address and its gateway
-)
+const visitorVariable = "UNET_TEST_VISITOR" // the visitor's address and its gateway
 
 // recipe is a block of README. There is where its last lines are run, in the words of its comment.
 type recipe struct {
@@ -105,11 +102,8 @@ func TestRecipes(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
 			for _, tool := range []string{"ip", "sysctl", "nft"} {
-				if !strings.Contains(r.commands, "sudo "+tool+" ") {
-					continue
-				}
-				if _, err := exec.LookPath(tool); err != nil {
-					t.Skipf("the recipe needs %s, which is not installed: %v", tool, err)
+				if strings.Contains(r.commands, "sudo "+tool+" ") {
+					needTool(t, tool)
 				}
 			}
 			out, err := play(t, fmt.Sprint(i), nil).CombinedOutput()
@@ -117,6 +111,20 @@ func TestRecipes(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// needTool skips the test if a command is not installed. With UNET_REQUIRE_TAP=1 it fails the test instead, as
+// taptest.Need does: .ci/run installs the command.
+func needTool(t *testing.T, tool string) {
+	t.Helper()
+	_, err := exec.LookPath(tool)
+	switch {
+	case err == nil:
+	case os.Getenv(taptest.RequireVariable) == "1":
+		t.Fatalf("%s=1, and the recipe needs %s: %v", taptest.RequireVariable, tool, err)
+	default:
+		t.Skipf("the recipe needs %s: %v", tool, err)
 	}
 }
 
