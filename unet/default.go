@@ -51,6 +51,9 @@ func Default() (*Host, error) {
 	}
 	h, err := Open(cfg)
 	if err != nil {
+		if set := variablesSet(os.Getenv); set != "" {
+			err = fmt.Errorf("%w (from %s)", err, set)
+		}
 		return nil, err
 	}
 	defaultHost.host = h
@@ -121,6 +124,20 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// variablesSet lists the variables of the default host that are set, for errors of a device or a stack, which do not
+// know where their configuration is from.
+func variablesSet(getenv func(string) string) string {
+	var set []string
+	_, _ = configFromEnv(func(name string) string {
+		v := getenv(name)
+		if s := fmt.Sprintf("%s=%q", name, v); strings.TrimSpace(v) != "" && !slices.Contains(set, s) {
+			set = append(set, s)
+		}
+		return v
+	})
+	return strings.Join(set, " ")
 }
 
 // peersFromEnv returns the addresses of the kernel's side. By default it has one in the default network alone: in any
@@ -205,7 +222,7 @@ func parseServers(list string) (servers []netip.AddrPort, err error) {
 			a, err = netip.ParseAddr(s)
 			server = netip.AddrPortFrom(a, 0)
 		}
-		if err != nil {
+		if err != nil || server.Addr().IsUnspecified() || server.Addr().IsMulticast() {
 			return nil, badVariable("UNET_DNS", list, "IP addresses such as 10.0.0.1, with or without a port")
 		}
 		if server = unmap(server); server.Addr().Is6() {

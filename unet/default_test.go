@@ -78,6 +78,8 @@ func TestConfigFromEnv(t *testing.T) {
 			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1, or none`},
 		{name: "bad server", env: map[string]string{"UNET_DNS": "dns.example"},
 			err: `unet: UNET_DNS="dns.example": want IP addresses such as 10.0.0.1, with or without a port`},
+		{name: "server at no address", env: map[string]string{"UNET_DNS": "10.0.0.1,0.0.0.0"},
+			err: `unet: UNET_DNS="10.0.0.1,0.0.0.0": want IP addresses such as 10.0.0.1, with or without a port`},
 		{name: "bad MTU", env: map[string]string{"UNET_MTU": "67"},
 			err: `unet: UNET_MTU="67": want a number of octets from 68 to 65535`},
 		{name: "MAC that is group's", env: map[string]string{"UNET_MAC": "03:00:00:00:00:01"},
@@ -225,6 +227,11 @@ func TestOpenRefuses(t *testing.T) {
 		{"peers without a device", Config{PeerAddrs: prefixes("10.0.0.2/24")}, "PeerAddrs without Device"},
 		{"MTU", Config{Device: "tap0", MTU: 70000}, "MTU is 70000"},
 		{"unspecified address", Config{Device: "tap0", Addrs: prefixes("0.0.0.0/0")}, "0.0.0.0/0, which no host can have"},
+		{"loopback address", Config{Device: "tap0", Addrs: prefixes("127.0.0.1/8")}, "Config.Addrs has 127.0.0.1/8, which no host can have"},
+		{"broadcast address", Config{Device: "tap0", Addrs: prefixes("255.255.255.255/32")}, "Config.Addrs has 255.255.255.255/32, which no host can have"},
+		{"address twice", Config{Device: "tap0", Addrs: prefixes("10.0.0.2/24", "10.0.0.2/16")}, "Config.Addrs has 10.0.0.2 twice"},
+		{"peer with the host's address", Config{Device: "tap0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.2/24")},
+			"Config.PeerAddrs has 10.0.0.2, which is the host's own"},
 	}
 	for _, tt := range tests {
 		if h, err := Open(tt.cfg); h != nil || err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -171,17 +170,35 @@ func (cfg *Config) check() error {
 			return errors.New("unet: Config.DNS has a server without an address")
 		}
 	}
-	if gw := cfg.Gateway.Unmap(); gw.IsValid() && (gw.IsUnspecified() || gw.IsMulticast() || gw.IsLoopback() ||
-		slices.ContainsFunc(cfg.Addrs, func(p netip.Prefix) bool { return p.Addr().Unmap() == gw })) {
-		return fmt.Errorf("unet: Config.Gateway is %v, which is no other host's address", gw)
-	}
+	return cfg.checkAddrs()
+}
+
+// checkAddrs refuses addresses that no host can have, that are there twice, and a gateway that is none.
+func (cfg *Config) checkAddrs() error {
+	own := make(map[netip.Addr]bool)
 	for _, p := range cfg.Addrs {
-		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
-			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have", p)
+		switch a := p.Addr(); {
+		case !p.IsValid() || !isStation(a) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have: %w", p, syscall.EINVAL)
+		case own[a]:
+			return fmt.Errorf("unet: Config.Addrs has %v twice: %w", a, syscall.EADDRINUSE)
+		default:
+			own[a] = true
 		}
+	}
+	for _, p := range cfg.PeerAddrs {
+		if own[p.Addr()] {
+			return fmt.Errorf("unet: Config.PeerAddrs has %v, which is the host's own: %w", p.Addr(), syscall.EADDRINUSE)
+		}
+	}
+	if gw := cfg.Gateway; gw.IsValid() && (!isStation(gw) || own[gw]) {
+		return fmt.Errorf("unet: Config.Gateway is %v, which is no other host's address", gw)
 	}
 	return nil
 }
+
+// isStation says whether a can be the address of one host on a network.
+func isStation(a netip.Addr) bool { return !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() }
 
 // attach makes the stack and takes ownership of dev, which may be nil.
 func attach(cfg Config, dev link.Device) (*stack.Host, error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -77,7 +78,8 @@ func TestDefaultHost(t *testing.T) {
 	t.Run("a device that cannot be is package net's error", func(t *testing.T) {
 		t.Setenv("UNET_DEVICE", "lo")
 		l, err := Listen("tcp", ":8080")
-		if _, ok := err.(*net.OpError); l != nil || !ok || !errors.Is(err, syscall.EINVAL) {
+		const from = `(from UNET_DEVICE="lo" UNET_ADDR="10.200.0.2/24" UNET_PEER="10.200.0.1/24")`
+		if _, ok := err.(*net.OpError); l != nil || !ok || !errors.Is(err, syscall.EINVAL) || !strings.HasSuffix(err.Error(), from) {
 			t.Errorf("%v, %T %v", l, err, err)
 		}
 	})
