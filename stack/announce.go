@@ -11,12 +11,12 @@ import (
 	"github.com/unet-go/unet/stack/wire"
 )
 
-// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests that ask
-// for the host's own address, so that those who remember another Ethernet address for it learn the right one at once.
+// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests for its own
+// address, which correct an older Ethernet address in the caches of its neighbours.
 type AnnounceMode uint8
 
 const (
-	// AnnounceAuto leaves it to the device: hosts on a TAP device do, those on other devices do not, see link.Announcer.
+	// AnnounceAuto leaves it to the device: a host does so on a TAP device, and on no other unless it is a link.Announcer that asks for it.
 	AnnounceAuto AnnounceMode = iota
 	// AnnounceAlways has the host announce each address when the interface gets it, and all when the carrier returns.
 	AnnounceAlways

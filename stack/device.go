@@ -22,7 +22,7 @@ const (
 	idlePause = 10 * time.Millisecond
 )
 
-// ErrClosed is Host.Err's answer after Close.
+// ErrClosed is what Host.Err returns after Close.
 var ErrClosed = errors.New("stack: host closed")
 
 var errFrameCount = errors.New("the device has moved fewer than no frames, or more than there were")

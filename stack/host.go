@@ -37,10 +37,10 @@ type Config struct {
 	// ICMPRate is the number of ICMP errors that are sent each second at most (RFC 1812 4.3.2.8), a tenth of them to one
 	// source. Default 1000; negative for no bound.
 	ICMPRate int
-	// ResetRate is the number of resets for no connection that are sent each second at most: the answer to a dial of a
-	// closed port. One source, an IPv4 address or an IPv6 network of 64 bits, gets a tenth of it, and at once what that
-	// is in 0.41 s. Default 100,000, and so 10,000 and 4096 for a source; negative for no bound. A reset is no larger
-	// than what it answers, so that it amplifies nothing.
+	// ResetRate is the largest number of resets each second that answer segments of no connection, dials of a closed
+	// port for instance. A tenth of it may go to one source (an IPv4 address, or an IPv6 network of 64 bits), in bursts
+	// of 0.41 s' worth. Default 100,000, which is 10,000 for one source and 4096 at once; negative for no bound. A reset
+	// is no larger than the segment that it answers, so there is no amplification.
 	ResetRate int
 	// UDPBuffer is the receive buffer of a UDP socket in octets. Default 208 KiB.
 	UDPBuffer int
@@ -59,22 +59,24 @@ type Config struct {
 	// acknowledged; beyond, one that is closed is reset instead. Default 262,144 of 416 octets; what they have
 	// still to send counts in MaxBuffered.
 	MaxOrphans int
-	// MaxBuffered is the storage in octets that the queues of all TCP connections and UDP sockets may hold together. From
-	// three fifths of it on connections save: no buffer grows, and one whose peer takes nothing queues 4608 octets to
-	// send at most, one whose reader does not keep up offers its peer a window of four segments. From four fifths on text
-	// that waits in excess of these four is refused, and comes again, and a UDP socket queues 4608 octets; connections
-	// that move share the last fifth. Beyond MaxBuffered a connection holds 2048 octets to send and one segment to
-	// read: so much each may always have. The most that one may have is bounded by TCP.MaxRecvBuffer and
-	// TCP.MaxSendBuffer. Each queue of frames to a device holds a quarter of MaxBuffered at most, and 32 MiB, beside
-	// the text of TCP.
+	// MaxBuffered is the storage in octets that the queues of all TCP connections and UDP sockets may hold together; one
+	// connection's are bounded by TCP.MaxRecvBuffer and TCP.MaxSendBuffer. What changes as they fill:
 	//
-	// Default 1 GiB, but no more than a quarter of the memory that the process may have: the least of Go's memory limit
-	// and the limits of its control group and those above it (memory.limit_in_bytes in version 1, memory.max and
-	// memory.high in version 2), as the first host of the process finds them; and no less than 1 MiB.
+	//   - From three fifths on no buffer grows. A connection whose peer takes nothing queues at most 4608 octets to send,
+	//     and one whose reader does not keep up offers its peer a window of four segments.
+	//   - From four fifths on unread text beyond these four segments is dropped, and the peer sends it again. A UDP socket
+	//     queues 4608 octets. The last fifth is for connections that move.
+	//   - Beyond MaxBuffered each connection still has 2048 octets to send and one segment to read.
+	//
+	// Each queue of frames to a device holds, beside the text of TCP, at most a quarter of MaxBuffered and 32 MiB.
+	//
+	// Default 1 GiB, or a quarter of the memory that the process may have if that is less, but at least 1 MiB. That
+	// memory is the least of GOMEMLIMIT and the limits of the process's control group and the groups above it, which are
+	// read once for all hosts (memory.limit_in_bytes in version 1, memory.max and memory.high in version 2).
 	MaxBuffered int64
-	// Logger gets a line about each thing that whoever runs the host should know of: an interface that fails, comes
-	// back or is given up, and what else the host cannot mend by itself. nil: no lines. A *slog.Logger is one. It is
-	// called on a goroutine of its own, which Close waits for, and may not call Close.
+	// Logger, a *slog.Logger for instance, gets a line about each event that an operator should know of: an interface
+	// that fails, comes back or is given up, another host with an address of this one. nil: no lines. It is called on a
+	// goroutine of its own, for which Close waits: it must not call Close.
 	Logger Logger
 
 	// For tests of what happens where a number begins again at zero: the time by which the host's clock is ahead at
@@ -164,7 +166,7 @@ func New(cfg Config) (*Host, error) {
 func (h *Host) Config() Config { return h.config }
 
 // Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
-// address that no host can have, an MTU under 68, an Ethernet device without a MAC or an AnnounceMode that there is not;
+// address that no host can have, an MTU under 68, an Ethernet device without a MAC or an AnnounceMode that does not exist;
 // EAFNOSUPPORT: an address of IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the
 // host is closed, or all its devices have failed. After an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
@@ -234,5 +236,5 @@ func (h *Host) receive(ifc *iface) {
 	}
 }
 
-// CongestionControl returns the name of the controller that connections have which name none.
+// CongestionControl returns the name of the congestion control of connections that choose none themselves.
 func (h *Host) CongestionControl() string { return h.config.TCP.CongestionControl }

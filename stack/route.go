@@ -38,30 +38,34 @@ type outPacket struct {
 	df              bool
 }
 
-// Route is a route of the host, as `ip route` of Linux has it. Packets for Dst leave to the gateway Via. Where Via is not
-// valid, Dst is on the link itself, though no address of the host is in it: each destination is its own next hop, on a
-// device without link addresses (TUN) none is needed.
+// Route is a route of the host, as `ip route` of Linux shows it.
 type Route struct {
+	// Dst is the network that the route leads to.
 	Dst netip.Prefix
+	// Via is the gateway to it. The zero Addr: the hosts of Dst are neighbours on the link, and each is its own next hop.
 	Via netip.Addr
 	// Device is the name of the interface. Empty means the one whose network holds Via or, where Via is not valid or
-	// OnLink is set, the only one that there is. Host.Routes says it of such routes alone.
+	// OnLink is set, the host's only one besides loopback's. Host.Routes names the device of such routes only.
 	Device string
-	// OnLink says that Via is a neighbour on the link, although no address or route says so: with addresses of 32 bits,
-	// as clouds and VPNs give them out, the gateway is in no network of the host's.
+	// OnLink says that Via is a neighbour on the link, although it is in no network of the host's, as with the addresses
+	// of 32 bits that clouds and VPNs give out.
 	OnLink bool
 }
 
 // AddRoute adds the route of dst through a gateway or, where via is not valid, on the link of the host's only device.
-// AddRoutes says which errors there are.
+// Its errors are those of AddRoutes.
 func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	return h.AddRoutes(Route{Dst: dst, Via: via})
 }
 
-// AddRoutes adds routes, all or none. EINVAL: destination and gateway are not of one family, the gateway is no single
-// host's address or with OnLink one of our own or a broadcast address, or none of several devices is named; ENETUNREACH:
-// no network or route that is directly connected, on the device if one is named, holds a gateway that is not OnLink;
-// ENODEV: there is no such device; EEXIST: there is a route for the destination already; EAFNOSUPPORT: they are of IPv6.
+// AddRoutes adds routes, all or none. Errors:
+//
+//   - EINVAL: destination and gateway are of different families, the gateway is not the address of one other host, or no
+//     device is named where there are several;
+//   - ENETUNREACH: a gateway without OnLink is in no directly connected network of the host, or of the named device;
+//   - ENODEV: there is no device of that name;
+//   - EEXIST: there is a route for the destination already;
+//   - EAFNOSUPPORT: an IPv6 address.
 func (h *Host) AddRoutes(routes ...Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()

@@ -40,7 +40,8 @@ func (s *UDPSocket) SetWriteDeadline(t time.Time) error {
 	return s.set(func() { s.write.at = t })
 }
 
-// SetReadBuffer bounds the memory of the receive queue in octets.
+// SetReadBuffer bounds the memory of the receive queue in octets, 2304 at least as in Linux. EINVAL when octets is
+// negative.
 func (s *UDPSocket) SetReadBuffer(octets int) error {
 	if octets < 0 {
 		return syscall.EINVAL

@@ -11,8 +11,8 @@ import (
 //
 // Buffered waits for nothing and takes nothing, neither the text nor the error, and ignores deadlines. A client that
 // keeps connections for later asks it before the next request: such a connection is good while Buffered returns 0 and
-// nil. It is what programs over package net have SyscallConn and recv with MSG_PEEK for. docs/pools.md has a recipe
-// for drivers of database/sql.
+// nil. Programs over package net use SyscallConn and recv with MSG_PEEK for that. docs/pools.md has a recipe for drivers
+// of database/sql.
 func (c *TCPConn) Buffered() (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL

@@ -32,9 +32,10 @@ type Config struct {
 	NoSteering bool
 	// Queues is the number of queues of Device. Default 1.
 	Queues int
-	// MAC is the host's Ethernet address on Device; the kernel's side has one of its own. By default it is a locally
-	// administered one that is the same whenever the host is opened: it is made from the device's name, the first of
-	// Addrs and the ID of the machine (/etc/machine-id) or, where there is none, of this boot, which Logger is told.
+	// MAC is the host's Ethernet address on Device; the kernel's side has one of its own. The default is a locally
+	// administered address that is the same whenever the host is opened: it is made from the device's name, the first of
+	// Addrs and the machine's ID (/etc/machine-id). Without that ID it is the same until the machine boots again, and
+	// Logger gets a line about it.
 	MAC link.MAC
 
 	// Link is a device to use instead of Device: a port of a simulated segment, a TUN device, one of your
@@ -44,23 +45,23 @@ type Config struct {
 	// Addrs are the host's addresses, each with the length of its network's prefix. As long as the stack has no
 	// IPv6, an address of it here or in one of the fields below is EAFNOSUPPORT.
 	Addrs []netip.Prefix
-	// Gateway is where packets go that match no other route. Zero for none. It need not be in the network of one of
-	// Addrs, which it is not where they have 32 bits, as clouds and VPNs give them out: it is on the device then.
+	// Gateway is the next hop of packets that match no other route. Zero for none. It may be in no network of Addrs,
+	// as with the addresses of 32 bits that clouds and VPNs give out: then it is taken to be a neighbour on the device.
 	Gateway netip.Addr
-	// Routes are further routes. Addrs are routes to their networks already. A route without Via leads to what is on
-	// the device, though in no network of Addrs; a Via that is in none of these must be stack.Route.OnLink.
+	// Routes are further routes; each of Addrs is a route to its network already. Without Via the destinations are
+	// neighbours on the device. A Via in no network of Addrs needs stack.Route.OnLink.
 	Routes []stack.Route
 	// DNS are the servers that resolve the names of dials and listens, asked in this order over the host's own
 	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network.
 	DNS []netip.AddrPort
 	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
 	MTU int
-	// Announce says whether the host announces its addresses, so that those who remember another Ethernet address for
-	// one learn the right one at once. Default stack.AnnounceAuto: on Device, and on a TAP device as Link.
+	// Announce says whether the host announces its addresses when it begins (gratuitous ARP), which corrects an older
+	// Ethernet address in the caches of its neighbours. Default stack.AnnounceAuto: on TAP devices only.
 	Announce stack.AnnounceMode
 
-	// Logger gets a line about each thing that whoever runs the host should know of: see stack.Config. nil: no lines,
-	// unless Stack.Logger is set. A *slog.Logger is one.
+	// Logger, a *slog.Logger for instance, gets a line about each event that an operator should know of, such as a
+	// device that fails: see stack.Config. Default Stack.Logger, and without that no lines.
 	Logger stack.Logger
 
 	// Stack is the configuration of the stack below: buffers, timers, limits. Its zero fields are defaults.
@@ -77,8 +78,9 @@ type Host struct {
 	closed atomic.Bool
 }
 
-// Open makes a host. What is missing for a TAP device, a right or the device itself, the error names, and
-// says how to get it; errors.Is finds the errno.
+// Open makes a host. Its errors name the field of Config that is wrong, or what is missing for a TAP device, a right
+// or the device itself, and how to get it. errors.Is finds the errno: EPERM or EACCES for a missing right, EBUSY for a
+// device that another program holds, EADDRINUSE for an address given twice, EAFNOSUPPORT for an IPv6 address, EINVAL.
 func Open(cfg Config) (*Host, error) {
 	dev := cfg.Link
 	if err := cfg.check(); err != nil {

@@ -88,26 +88,27 @@ type Device interface {
 type Carrier interface {
 	Device
 	// WatchCarrier has f called whenever the link goes down or comes up again, one call after the other, and before
-	// it returns if the link is down already. f does not wait for anything. There is no call after Close has returned.
-	// It is called once at most.
+	// WatchCarrier returns if the link is down already. f must not wait. There is no call of f after Close has returned.
+	// The stack calls WatchCarrier once at most.
 	WatchCarrier(f func(up bool))
 }
 
-// Glancer is a Device that two may read: one who waits for frames, and others who take what is there. Whoever gets
-// frames has taken them in before anybody gets those behind them, so that they stay in order.
+// Glancer is a Device that several goroutines may read: one that waits for frames, and others that take what is there.
+// Only one of them holds frames at a time, until ReadDone, so that frames are processed in the order in which they were
+// received.
 type Glancer interface {
 	Device
-	// ReadHeld is Read. If it returns frames, nobody else gets any until ReadDone.
+	// ReadHeld is Read. If it returns frames, no other call returns any until ReadDone.
 	ReadHeld(frames []Frame) (int, error)
-	// TryRead is ReadHeld that does not wait: it returns 0 if there are no frames, or somebody has some and has not
-	// called ReadDone. It leaves errors to ReadHeld. It may be called while ReadHeld waits.
+	// TryRead is ReadHeld without waiting: it returns 0 if there are no frames, or another goroutine holds some. It
+	// leaves errors to ReadHeld. It may be called while ReadHeld waits.
 	TryRead(frames []Frame) int
-	// ReadDone follows a ReadHeld or TryRead that has returned frames, once they are taken in.
+	// ReadDone says that the frames of the last ReadHeld or TryRead have been processed. It is called only if there were any.
 	ReadDone()
 }
 
-// Announcer is a Device that says whether hosts on it announce their addresses unless they are told otherwise: where
-// those who remember an address may outlive the host that has it, as on a bridge. On a Device that is none they do not.
+// Announcer is a Device that says whether hosts on it announce their addresses by default. They should where machines
+// that know an address may outlive the host that has it, as on a bridge. On a Device without this method they do not.
 type Announcer interface {
 	Device
 	// Announces says whether hosts on the device announce their addresses. It is the same as long as the device is open.
