@@ -103,8 +103,7 @@ func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m Wr
 			return n, err
 		}
 		p, rest = advance(p, rest, n)
-		mine = true
-		c.bits |= writing
+		mine, c.bits = true, c.bits|writing
 	}
 	for {
 		hold, now := s.writeTimeLocked(c, total-n, m)
@@ -136,8 +135,7 @@ func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m Wr
 			}
 			p, rest = advance(p, rest, k)
 			if !m.Try {
-				mine = true
-				c.bits |= writing
+				mine, c.bits = true, c.bits|writing
 			}
 		}
 		if m.Try {

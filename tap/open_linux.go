@@ -59,28 +59,15 @@ func open(cfg *Config) (*Device, error) {
 
 // openNative opens all queues of the interface and configures the kernel's side.
 func openNative(cfg *Config, existed bool) (d *Device, err error) {
-	var fds []int
+	fds, name, vnet, err := attachQueues(cfg)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			closeAll(fds)
 		}
 	}()
-	name, vnet := cfg.Name, 0
-	if !cfg.NoOffload {
-		vnet = vnetLen
-	}
-	for range cfg.Queues {
-		fd, got, err := attach(name, cfg, vnet)
-		if errors.Is(err, unix.EINVAL) && vnet > 0 && len(fds) == 0 {
-			// A driver that knows no virtio header, such as an emulated one.
-			vnet = 0
-			fd, got, err = attach(name, cfg, vnet)
-		}
-		if err != nil {
-			return nil, openError(name, err)
-		}
-		fds, name = append(fds, fd), got
-	}
 	mac, source := cfg.chooseMAC(name)
 	info := link.Info{Name: name, Kind: cfg.kind(), MAC: mac}
 	if vnet = offer(fds, vnet, &info); vnet > 0 {
@@ -123,6 +110,29 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 		d.queues = append(d.queues, q)
 	}
 	return d, nil
+}
+
+// attachQueues opens a descriptor for each queue. It returns them with the interface's name and the length of the virtio
+// header in front of each frame, 0 for none.
+func attachQueues(cfg *Config) (fds []int, name string, vnet int, err error) {
+	name = cfg.Name
+	if !cfg.NoOffload {
+		vnet = vnetLen
+	}
+	for range cfg.Queues {
+		fd, got, err := attach(name, cfg, vnet)
+		if errors.Is(err, unix.EINVAL) && vnet > 0 && len(fds) == 0 {
+			// A driver that knows no virtio header, such as an emulated one.
+			vnet = 0
+			fd, got, err = attach(name, cfg, vnet)
+		}
+		if err != nil {
+			closeAll(fds)
+			return nil, "", 0, openError(name, err)
+		}
+		fds, name = append(fds, fd), got
+	}
+	return fds, name, vnet, nil
 }
 
 // attach opens the driver and attaches the descriptor to the interface, which it makes if need be. It

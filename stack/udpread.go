@@ -1,0 +1,110 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+)
+
+// ReadFrom waits for a datagram and copies it to p. truncated says that p was too short and the rest is lost.
+// An error that a connected peer's host or a router reported is returned once.
+func (s *UDPSocket) ReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
+	return s.receive(p, true)
+}
+
+// TryReadFrom is ReadFrom, but EAGAIN where it would wait. The read deadline is for those who wait.
+func (s *UDPSocket) TryReadFrom(p []byte) (n int, from netip.AddrPort, truncated bool, err error) {
+	return s.receive(p, false)
+}
+
+// Read is ReadFrom without the address.
+func (s *UDPSocket) Read(p []byte) (int, error) {
+	n, _, _, err := s.receive(p, true)
+	return n, err
+}
+
+// ReadMsg is ReadFrom into several buffers, one after the other. It returns the length of the whole datagram as
+// well. m.All means nothing here.
+func (s *UDPSocket) ReadMsg(bufs [][]byte, m ReadMode) (n, size int, from netip.AddrPort, err error) {
+	d, err := s.next(!m.Try, m.Peek)
+	if err != nil {
+		return 0, 0, from, err
+	}
+	defer d.release()
+	rest := d.data
+	for _, p := range bufs {
+		k := min(len(p), len(rest))
+		if !m.Discard {
+			copy(p, rest)
+		}
+		rest = rest[k:]
+		n += k
+	}
+	return n, len(d.data), d.from, nil
+}
+
+func (s *UDPSocket) receive(p []byte, wait bool) (n int, from netip.AddrPort, truncated bool, err error) {
+	d, err := s.next(wait, false)
+	if err != nil {
+		return 0, from, false, err
+	}
+	defer d.release()
+	n = copy(p, d.data)
+	return n, d.from, n < len(d.data), nil
+}
+
+// next returns the oldest datagram with a reference, and takes it out of the queue unless peek says not to.
+func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.closed:
+			return datagramIn{}, syscall.EBADF
+		case wait && s.read.passed():
+			return datagramIn{}, syscall.EAGAIN
+		case s.errno != 0:
+			err := s.errno
+			s.errno = 0
+			return datagramIn{}, err
+		case s.head == len(s.queue) && s.host.severed(s.Local().Addr()):
+			return datagramIn{}, syscall.ENETDOWN
+		case s.head == len(s.queue) && !wait:
+			return datagramIn{}, syscall.EAGAIN
+		case s.head == len(s.queue):
+			s.arrived.Wait()
+		case peek:
+			d := s.queue[s.head]
+			if d.buf != nil {
+				d.buf.Retain()
+			}
+			s.arrived.Signal() // it stays there for whoever waits too
+			return d, nil
+		default:
+			return s.popLocked(), nil
+		}
+	}
+}
+
+// Unread returns the length in octets of the next datagram, 0 where there is none: SIOCINQ.
+func (s *UDPSocket) Unread() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.head == len(s.queue) {
+		return 0
+	}
+	return len(s.queue[s.head].data)
+}
+
+func (s *UDPSocket) popLocked() datagramIn {
+	d := s.queue[s.head]
+	s.queue[s.head] = datagramIn{}
+	if s.head++; s.head == len(s.queue) {
+		s.queue, s.head = s.queue[:0], 0
+		if cap(s.queue) > 64 {
+			s.queue = nil // a flood is over
+		}
+	}
+	s.charge -= d.charge
+	s.accountLocked(udpStep)
+	return d
+}
