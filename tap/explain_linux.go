@@ -74,8 +74,12 @@ func denial() string {
 	if err != nil {
 		return fmt.Sprintf("user %d may not enter its directory: run as root, or `chmod a+x /dev /dev/net`", os.Geteuid())
 	}
-	return fmt.Sprintf("its mode %v keeps user %d out: run as root, or `chmod a+rw %s`, which lets "+
-		"others attach to interfaces of theirs and no more", info.Mode().Perm(), os.Geteuid(), tunPath)
+	who := fmt.Sprintf("user %d", os.Geteuid())
+	if os.Geteuid() == 0 { // the machine's root would not be kept out
+		who = "the root of this user namespace, who is another user of the machine,"
+	}
+	return fmt.Sprintf("its mode %v keeps %s out: run as the machine's root, or `chmod a+rw %s`, which lets "+
+		"others attach to interfaces of theirs and no more", info.Mode().Perm(), who, tunPath)
 }
 
 // rightAdvice says how to get the right to make or configure an interface.
