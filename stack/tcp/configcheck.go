@@ -51,9 +51,9 @@ func (k *ConfigCheck) refuse(field, value string) {
 	}
 }
 
-// Check returns a *ConfigError for the first field that has a value that means nothing: a negative number or time, a
-// time of more than ten years, an ECN that there is not. prefix stands before the field's name in it. It does not look
-// at CongestionControl, for which HasCongestionControl is.
+// Check returns a *ConfigError for the first field that is out of range: a negative number or time, a time of more than
+// ten years, an unknown ECN. prefix stands before the field's name in it. It does not check CongestionControl: see
+// HasCongestionControl.
 func (c *Config) Check(prefix string) error {
 	k := ConfigCheck{Prefix: prefix}
 	k.Duration("MSL", c.MSL)
