@@ -77,26 +77,28 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	case !slices.Contains([]string{"auto", "wrk", "builtin"}, o.Client):
 		return nil, fmt.Errorf("-client %q: not auto, wrk or builtin", o.Client)
 	}
-	var err error
-	if o.Conns, err = numbers("conns", *conns, 1); err != nil {
-		return nil, err
+	return &o, o.lists(*names, *who, *conns, *ends, *procs)
+}
+
+// lists takes over the flags that are lists.
+func (o *options) lists(names, who, conns, ends, procs string) (err error) {
+	if o.Conns, err = numbers("conns", conns, 1); err != nil {
+		return err
 	}
-	if o.Ends, err = numbers("ends", *ends, 0); err != nil {
-		return nil, err
+	if o.Ends, err = numbers("ends", ends, 0); err != nil {
+		return err
 	}
-	if o.Procs, err = numbers("procs", strings.ReplaceAll(*procs, "default", "0"), 0); err != nil {
-		return nil, err
+	if o.Procs, err = numbers("procs", strings.ReplaceAll(procs, "default", "0"), 0); err != nil {
+		return err
 	}
-	if o.Parts, err = chosen("parts", *names, partNames()); err != nil {
-		return nil, err
+	if o.Parts, err = chosen("parts", names, partNames()); err != nil {
+		return err
 	}
-	if o.Contestants, err = chosen("contestants", *who, strings.Join(contestantNames(), ",")); err != nil {
-		return nil, err
-	}
+	o.Contestants, err = chosen("contestants", who, strings.Join(contestantNames(), ","))
 	if o.Base != "" && !slices.Contains(o.Contestants, baseName) {
 		o.Contestants = append(o.Contestants, baseName)
 	}
-	return &o, nil
+	return err
 }
 
 // chosen splits a list whose elements must all stand in the list of.
