@@ -12,7 +12,7 @@ import (
 // Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
 // the host. What was queued before leaves, and then the resets, as far as the devices take it: Close waits for a slow
 // device, but not longer than a second for one that takes nothing. A packet that waits for its neighbour's link
-// address is dropped. The second call does nothing. Shutdown is the end that loses nothing.
+// address has a second too. The second call does nothing. Shutdown is the end that loses nothing.
 func (h *Host) Close() error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -76,8 +76,9 @@ func (e *ShutdownError) Unwrap() error { return e.Err }
 // Shutdown ends the host without a loss. It closes the listeners, which resets the connections that wait for Accept,
 // and waits for all other connections: until their owners have closed them and the peers have acknowledged all that was
 // written to them, and the FIN. A connection without an owner that waits for its peer's FIN, or is in TIME-WAIT, is not
-// waited for. Then, or when ctx is done, it is Close: what is left is reset. Until then everything but listening works,
-// so that those who answer can still ask others; new connections are waited for too.
+// waited for. Then packets that wait for a neighbour's link address, datagrams for instance, have the 3 s in which a
+// neighbour answers or counts as failed. Then, or when ctx is done, it is Close: what is left is reset. Until then
+// everything but listening works, so that those who answer can still ask others; new connections are waited for too.
 //
 // It returns nil when nothing was lost, a *ShutdownError when there were connections left, or the error with which a
 // device closes. Where somebody else closes the host meanwhile it returns when that is done. On a closed host it does
@@ -91,6 +92,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-h.tcp.drain():
+		h.topology.Load().awaitNeighbors(ctx, resolveTries*retransInterval)
 	case <-ctx.Done():
 	}
 	h.changing.Lock()

@@ -79,6 +79,7 @@ type neighborCache struct {
 	idle     neighbor // head of the ring of idle entries
 	lost     []heldFrame
 	maxCount int
+	settled  chan struct{} // closed when heldAll comes to 0; nil where nobody waits for that
 }
 
 func newNeighborCache(ifc *iface) *neighborCache {
@@ -324,8 +325,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 			return
 		}
 		c.lost = append(c.lost, n.held...)
-		c.heldAll -= len(n.held)
-		n.held, n.heldOther = nil, 0
+		c.takenLocked(n)
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:
 		if period := c.host.config.NeighborReachable; confirmed.Add(period) > now {
@@ -359,9 +359,9 @@ func (c *neighborCache) clear() {
 	defer c.mu.Unlock()
 	for _, n := range c.entries {
 		for i := range n.held {
+			c.host.drop(DropClosing)
 			n.held[i].frame.Release()
 		}
-		n.held, n.heldOther = nil, 0
+		c.takenLocked(n)
 	}
-	c.heldAll = 0
 }

@@ -1,7 +1,9 @@
 package stack
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -65,6 +67,49 @@ func (c *neighborCache) sendHeldLocked(n *neighbor) {
 		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC)
 		h.queue.put(&h.frame, nil)
 	}
+	c.takenLocked(n)
+}
+
+// takenLocked notes that nothing of what waited for n waits any more.
+func (c *neighborCache) takenLocked(n *neighbor) {
 	c.heldAll -= len(n.held)
 	n.held, n.heldOther = nil, 0
+	if c.heldAll == 0 && c.settled != nil {
+		close(c.settled)
+		c.settled = nil
+	}
+}
+
+// whenSettled returns a channel that is closed once no packet waits for a neighbour: those that were resolved have
+// their packets, the others are known to be silent. nil: so it is now.
+func (c *neighborCache) whenSettled() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.heldAll == 0 {
+		return nil
+	}
+	if c.settled == nil {
+		c.settled = make(chan struct{})
+	}
+	return c.settled
+}
+
+// awaitNeighbors waits until no packet of t's interfaces waits for a neighbour, or d has passed, or ctx is
+// done. It says whether none waits.
+func (t *topology) awaitNeighbors(ctx context.Context, d time.Duration) (settled bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for _, ifc := range t.ifaces {
+		if ifc.neighbors == nil || ifc.currentState() == InterfaceFailed {
+			continue
+		}
+		if settled := ifc.neighbors.whenSettled(); settled != nil {
+			select {
+			case <-settled:
+			case <-ctx.Done():
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -82,7 +82,8 @@ const (
 	DropNeighborTable
 	// DropTxQueueFull: a packet for a device that does not keep up.
 	DropTxQueueFull
-	// DropClosing: a packet that came to be sent while the host closed, behind everything that was to leave.
+	// DropClosing: a packet that came to be sent while the host closed, behind everything that was to leave, or whose
+	// neighbour had not told its link address by then.
 	DropClosing
 	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
 	DropTooBig

@@ -35,8 +35,8 @@ type txQueue struct {
 	fatal    error // of the Write that was the last
 
 	ending bool      // the host closes: finish alone begins to write
-	sealed bool      // finish has begun: nothing is queued any more
-	idle   sync.Cond // with ending: no flush is in progress any more
+	sealed bool      // nothing is queued any more
+	change sync.Cond // with ending: a flush is over, a frame was queued, or the queue is sealed
 
 	// retryAt is when to write again after one has failed, a tcp.Time; 0 for at once. It changes under mu.
 	retryAt atomic.Int64
@@ -72,6 +72,9 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 		slot.Payload = spans[:0]
 	}
 	appendSpans(slot, gather)
+	if q.ending {
+		q.change.Broadcast()
+	}
 	q.mu.Unlock()
 	*f = link.Frame{}
 }
@@ -85,8 +88,8 @@ func appendSpans(f *link.Frame, gather []tcp.Span) {
 	}
 }
 
-// extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed, its device has failed, or there is no room for one whose
-// buffer is so large.
+// extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed, its device has failed, or there
+// is no room for one whose buffer is so large.
 func (q *txQueue) extendLocked(size int) *link.Frame {
 	n := len(q.pending)
 	if n >= maxQueuedFrames || q.limit > 0 && n > 0 && q.octets+size > q.limit || q.sealed || q.dead {
@@ -161,7 +164,7 @@ func (q *txQueue) drainLocked() (retry tcp.Time) {
 	}
 	q.flushing = false
 	if q.ending {
-		q.idle.Broadcast()
+		q.change.Broadcast()
 	}
 	return retry
 }

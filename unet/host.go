@@ -258,9 +258,9 @@ type ShutdownError = stack.ShutdownError
 // ctx is done it resets those that are left, and returns a *ShutdownError. Then the host is closed as by Close.
 //
 // While it waits everything but listening works: who answers a last request may still ask others, and such connections
-// are waited for too. UDP sockets are closed at the end, and datagrams are not waited for. It does not close
-// connections that are open, for it cannot know which of them are done with: that is a server's business, so that of a
-// net/http.Server comes before it:
+// are waited for too. UDP sockets are closed at the end; datagrams have left by then, but for those to a neighbour that
+// does not say its link address within 3 s. It does not close connections that are open, for it cannot know which of
+// them are done with: that is a server's business, so that of a net/http.Server comes before it:
 //
 //	err := errors.Join(server.Shutdown(ctx), host.Shutdown(ctx))
 //
@@ -282,7 +282,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 
 // Close ends the host: connections are reset and have ECONNABORTED as their error, listeners and UDP sockets
 // are closed, the device too. What was queued before leaves first; what has to wait, for a peer's window or a lost
-// segment, is lost: Shutdown waits for that. Close returns when the last goroutine of the host has ended; the second
+// segment, is lost: Shutdown waits for that. What waits for a neighbour's link address has a second. Close returns when the last goroutine of the host has ended; the second
 // Close returns net.ErrClosed.
 func (h *Host) Close() error {
 	if h.closed.Swap(true) {
