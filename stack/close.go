@@ -187,7 +187,7 @@ func (s *shard) endLocked(f *flow, now tcp.Time) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()
-		c.tcp.Abort(now)
+		c.tcp.Abandon(now)
 		if c.err == 0 {
 			c.setError(errAborted)
 		}

@@ -136,6 +136,17 @@ func (c *Conn) Fail(why syscall.Errno) {
 	}
 }
 
+// Abandon is Abort by a host that ends. In CLOSING and LAST-ACK ABORT says nothing, since TCP goes on to transmit what the
+// peer has not acknowledged; here nobody does. The RST at SND.UNA tells a peer that has got nothing of it. One that has
+// it all does not heed the RST, which stands in front of its window.
+func (c *Conn) Abandon(now Time) {
+	c.Push(now)
+	if (c.state == Closing || c.state == LastAck) && !c.finPending() {
+		c.sendReset(c.snd.una)
+	}
+	c.Abort(now)
+}
+
 // Release frees what the connection still holds. The caller is done with it, and its state is CLOSED or
 // TIME-WAIT.
 func (c *Conn) Release() {
