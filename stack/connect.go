@@ -9,10 +9,10 @@ import (
 
 // ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
 // chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
-// connection takes b over when it succeeds. An unspecified remote address means loopback. Errors:
-// ENETUNREACH without a route, ENETDOWN when all devices have failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the
-// four-tuple is in use, EAFNOSUPPORT when b is bound to the other address family, EBADF when b is closed or
-// taken over already, ECONNREFUSED for port 0.
+// connection takes b over when it succeeds. The remote address 0.0.0.0 means the one that b is bound to; without such
+// a one, and where it is ::, it means loopback. Errors: ENETUNREACH without a route, ENETDOWN when all devices have
+// failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EAFNOSUPPORT
+// when b is bound to the other address family, EBADF when b is closed or taken over already, ECONNREFUSED for port 0.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
 	return h.connectTCP(b, remote, o, false)
 }
@@ -67,13 +67,13 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
 			local = a
 		}
 	}
-	if remote.IsUnspecified() { // ledger E-CON-9
-		if remote.Is6() && v6 {
+	if remote == netip.IPv6Unspecified() { // ledger E-CON-9; routeTo knows what 0.0.0.0 means
+		if v6 {
 			if r, err := h.routeTo(local, netip.IPv6Loopback()); err == nil || !v4 {
 				return r, err
 			}
 		}
-		remote = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		remote = loopback4
 	}
 	if remote.Is4() && !v4 || remote.Is6() && !v6 {
 		return nil, syscall.EAFNOSUPPORT

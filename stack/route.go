@@ -178,8 +178,8 @@ func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Poi
 }
 
 // routeTo finds the way to remote, which must be one host's address. Where local is not valid or
-// unspecified it chooses the source address; an unspecified remote means loopback, and route.remote says so
-// (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46). EADDRNOTAVAIL: local is not ours.
+// unspecified it chooses the source address; an unspecified remote means local if both are of IPv4, and otherwise
+// loopback, and route.remote says so (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46). EADDRNOTAVAIL: local is not ours.
 // ENETDOWN: all devices have failed, and remote is no loopback address.
 func (h *Host) routeTo(local, remote netip.Addr) (*route, error) {
 	r, err := h.findRoute(local, remote)
@@ -195,7 +195,10 @@ func (h *Host) findRoute(local, remote netip.Addr) (*route, error) {
 	if local, remote = local.Unmap(), remote.Unmap(); local.IsValid() && local.IsUnspecified() {
 		local = netip.Addr{}
 	}
-	if remote.IsUnspecified() { // of either family: IPv6 has no loopback yet
+	switch {
+	case remote == netip.IPv4Unspecified() && local.Is4(): // as Linux has it
+		remote = local
+	case remote.IsUnspecified(): // of either family: IPv6 has no loopback yet
 		remote = loopback4
 	}
 	slots, victim := h.routes.set(local, remote)

@@ -242,6 +242,37 @@ func TestConnectErrors(t *testing.T) {
 			n.must(c.Close())
 		}
 	})
+	inNetwork(t, "E-CON-9 connecting from an address to 0.0.0.0 means that address", sim.Config{}, func(n *network) {
+		for _, from := range []netip.Addr{addrA, netip.MustParseAddr("127.0.0.5"), loopback4} {
+			for port := range uint16(2) { // 0: to be chosen
+				to := netip.AddrPortFrom(from, 80)
+				b, err := n.a.BindTCP(netip.AddrPortFrom(from, port), BindOptions{LatePort: port == 0})
+				n.must(err)
+				c, err := n.a.ConnectTCP(b, netip.MustParseAddrPort("0.0.0.0:80"), tcp.DefaultOptions())
+				n.must(err)
+				n.want(from.String(), c.WaitConnect(), syscall.ECONNREFUSED)
+				if c.Remote() != to || c.Local().Addr() != from {
+					n.Errorf("TCP from %v goes from %v to %v", from, c.Local(), c.Remote())
+				}
+				n.must(c.Close())
+			}
+			receiver, err := n.a.ListenUDP(netip.AddrPortFrom(from, 90), BindOptions{})
+			n.must(err)
+			u, err := n.a.ListenUDP(netip.AddrPortFrom(from, 0), BindOptions{})
+			n.must(err)
+			_, err = u.WriteTo([]byte("datagram"), netip.MustParseAddrPort("0.0.0.0:90"))
+			n.must(err)
+			if k, at, _, err := receiver.ReadFrom(make([]byte, 99)); k != 8 || at != u.Local() || err != nil {
+				n.Errorf("%v has read %d octets from %v, %v", from, k, at, err)
+			}
+			n.must(u.Connect(netip.MustParseAddrPort("0.0.0.0:90")))
+			if u.Remote() != receiver.Local() {
+				n.Errorf("UDP from %v is connected to %v", from, u.Remote())
+			}
+			n.must(u.Close())
+			n.must(receiver.Close())
+		}
+	})
 	inNetwork(t, "E-CON-10 shutdown of a connecting socket ends it", slow, func(n *network) {
 		c := n.dial(80)
 		n.must(c.CloseWrite())

@@ -93,6 +93,11 @@ func dialScenarios() []scenario {
 			s.dial("0.0.0.0", net.Dialer{}, "tcp", fmt.Sprintf("0.0.0.0:%d", port))
 			c, err := s.client.DialTCP("tcp", nil, &net.TCPAddr{Port: port})
 			s.dialled("DialTCP without an IP", nilConn(c), err)
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 5)}}
+			s.dial("from one of our addresses", from, "tcp", fmt.Sprintf("0.0.0.0:%d", port))
+			s.dial("from one of our addresses to all of either family", from, "tcp4", fmt.Sprintf("[::]:%d", port))
+			from.LocalAddr = &net.UDPAddr{IP: net.IPv4(127, 0, 0, 5)}
+			s.dial("UDP from one of our addresses", from, "udp", fmt.Sprintf("0.0.0.0:%d", port))
 		}},
 		{name: "dial: a local address of another network", run: func(s *script) {
 			f := s.freePort()
