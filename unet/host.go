@@ -75,6 +75,8 @@ type Host struct {
 	stack *stack.Host
 	dns   []netip.AddrPort
 
+	longAnswer atomic.Pointer[netip.AddrPort] // the one of dns that had the last answer too long for a datagram
+
 	closed atomic.Bool
 }
 

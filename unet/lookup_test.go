@@ -303,6 +303,36 @@ func TestResolverAsksServerAfterServer(t *testing.T) {
 	}
 }
 
+// The rest of an answer that is too long for a datagram is asked of the server that has it.
+func TestLongAnswerOfASecondServer(t *testing.T) {
+	asksBefore(t)
+	for _, rcode := range []dnsmessage.RCode{dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused} {
+		t.Run(rcode.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				segment := sim.NewSegment(sim.Config{})
+				t.Cleanup(func() { _ = segment.Close() })
+				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				knows := &zone{names: map[string][]string{"long.test.": {serverIP}}}
+				for i, z := range []*zone{{rcode: rcode}, knows, {rcode: rcode}} {
+					h := openHost(t, segment, fmt.Sprintf("10.0.0.%d/24", 20+i), stack.Config{})
+					client.dns = append(client.dns, nameServer(t, h, z))
+				}
+				for range 2 {
+					if ips, err := client.LookupNetIP(t.Context(), "ip4", "long.test."); fmt.Sprint(ips) != "[10.0.0.2]" || err != nil {
+						t.Errorf("LookupNetIP: %v, %v", ips, err)
+					}
+					if ips, err := client.Resolver().LookupHost(t.Context(), "long.test."); !slices.Contains(ips, serverIP) || err != nil {
+						t.Errorf("Resolver: %v, %v", ips, err)
+					}
+				}
+				if knows.tcp.Load() == 0 {
+					t.Error("nothing was asked over TCP")
+				}
+			})
+		})
+	}
+}
+
 // A program that traces its requests with httptrace sees the dials of this package as those of package net, and the
 // questions of the host's own resolver as one lookup.
 func TestHTTPTrace(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -15,8 +16,9 @@ import (
 //
 // Its questions are those of Go's own resolver, which also minds the machine's hosts file and search list. Each goes to
 // the servers in their order until one knows whether there is such a name; one that is silent has its share of the
-// question's time, which is 5 s or what resolv.conf says. Its errors name a server of resolv.conf; those of the Lookup
-// methods name the one that was asked.
+// question's time, which is 5 s or what resolv.conf says. Where an answer is too long for a datagram, the server that
+// has it is asked first over TCP. Its errors name a server of resolv.conf; those of the Lookup methods name the one that
+// was asked.
 func (h *Host) Resolver() *net.Resolver {
 	if len(h.dns) == 0 {
 		return net.DefaultResolver
@@ -57,10 +59,14 @@ func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, err
 		}
 		return q, nil
 	}
-	for i, server := range h.dns {
+	servers := h.dns
+	if first := h.longAnswer.Load(); first != nil {
+		servers = slices.Insert(slices.DeleteFunc(slices.Clone(servers), func(s netip.AddrPort) bool { return s == *first }), 0, *first)
+	}
+	for i, server := range servers {
 		share, cancel := ctx, context.CancelFunc(func() {})
 		if deadline, ok := ctx.Deadline(); ok {
-			share, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(h.dns)-i))
+			share, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(servers)-i))
 		}
 		var c net.Conn
 		c, err = a.toServer(share, server)
@@ -91,7 +97,8 @@ type question struct {
 	*UDPConn // to the server that is asked now
 	attempt
 	ctx      context.Context
-	left     []netip.AddrPort // to be asked if that one fails
+	server   netip.AddrPort   // that one
+	left     []netip.AddrPort // to be asked if it fails
 	text     []byte
 	deadline time.Time
 }
@@ -108,7 +115,7 @@ func (q *question) next() (err error) {
 		if q.UDPConn != nil {
 			_ = q.UDPConn.Close()
 		}
-		q.UDPConn = c.(*UDPConn)
+		q.UDPConn, q.server = c.(*UDPConn), server
 		_ = q.limit() // an open socket takes any deadline
 		if q.text == nil {
 			return nil
@@ -147,11 +154,16 @@ func (q *question) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Read returns the first answer that tells something, or the last one.
+// Read returns the first answer that tells something, or the last one. Where that is cut off, the resolver asks again
+// over TCP, of the server that has the rest.
 func (q *question) Read(b []byte) (int, error) {
 	for {
 		n, err := q.UDPConn.Read(b)
 		if len(q.left) == 0 || errors.Is(err, net.ErrClosed) || err == nil && !q.uninformed(b[:n]) {
+			if err == nil && n > 2 && b[2]&truncated != 0 {
+				server := q.server
+				q.host.longAnswer.Store(&server)
+			}
 			return n, err
 		}
 		if nextErr := q.next(); nextErr != nil {
@@ -160,6 +172,9 @@ func (q *question) Read(b []byte) (int, error) {
 	}
 }
 
+// truncated is the bit TC in the third octet of an answer (RFC 1035 4.1.1).
+const truncated = 2
+
 // uninformed says whether an answer is one of a server that cannot tell (RFC 1035 4.1.1): it failed, or refused, or
 // refers to others. What is no answer to this question is the resolver's to drop.
 func (q *question) uninformed(answer []byte) bool {
@@ -167,11 +182,11 @@ func (q *question) uninformed(answer []byte) bool {
 	if len(answer) < header || string(answer[:id]) != string(q.text[:id]) {
 		return false
 	}
-	authoritative, truncated, recursive := answer[2]&4 != 0, answer[2]&2 != 0, answer[3]&0x80 != 0
+	authoritative, whole, recursive := answer[2]&4 != 0, answer[2]&truncated == 0, answer[3]&0x80 != 0
 	switch answer[3] & 15 {
 	case 0:
 		answers := int(answer[6])<<8 | int(answer[7])
-		return !authoritative && !truncated && !recursive && answers == 0
+		return !authoritative && whole && !recursive && answers == 0
 	case 3: // there is no such name
 		return false
 	}
