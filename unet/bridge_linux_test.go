@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/unet-go/unet/stack"
@@ -204,6 +205,21 @@ func TestBridge(t *testing.T) {
 		frames.announcement(addr, moved)
 		// Nobody has asked it anything.
 		b.await("the kernel knows the new MAC", func() bool { return b.neighbor(addr) == moved })
+		b.reached("the kernel", net.Dial, addr)
+		b.reached("unet", client.Dial, addr)
+		b.must(h.Close())
+	})
+	t.Run("B-ARP-9 the link of the server goes down and comes up: the address is announced", func(t *testing.T) {
+		b.TB = t
+		mac := link.MAC{2, 0, 0, 0, 7, 8}
+		h = b.server("unet-bp0", addr, Config{MAC: mac})
+		for range 2 { // those of the beginning
+			frames.announcement(addr, mac)
+		}
+		b.must(netlink.LinkSetDown(theLink(t, h)))
+		hasState(h, stack.InterfaceDown)
+		b.must(netlink.LinkSetUp(theLink(t, h)))
+		frames.announcement(addr, mac) // the second one, where the bridge does not let the first one pass yet
 		b.reached("the kernel", net.Dial, addr)
 		b.reached("unet", client.Dial, addr)
 		b.must(h.Close())
