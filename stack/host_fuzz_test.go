@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -80,48 +81,54 @@ func FuzzHostInput(f *testing.F) {
 	f.Add(append([]byte{5, 8, 3, 3, 0, 0, 0, 0, 0, 0}, ip4(toPeer(wire.ProtocolTCP), syn)...))
 	f.Add([]byte{3, 2, 1, 4, 8, 0x9e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		h, err := New(Config{Shards: 1, ReassemblyBytes: 64 << 10, MaxNeighbors: 4})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := h.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-		dev := newMemDevice(link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500})
-		if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
-			t.Fatal(err)
-		}
-		bound, err := h.BindTCP(netip.MustParseAddrPort("10.0.0.2:80"), BindOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.ListenTCP(bound, 4, tcp.DefaultOptions()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"), BindOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		ifc := h.topology.Load().ifaces[1]
-		rc := newReceiver(ifc, ifc.queues[0])
-		for frames := fuzzFrames(data); len(frames) > 0; {
-			n := min(burstFrames, len(frames))
-			rc.burst(linkFrames(frames[:n]))
-			rc.segments.wakes.run()
-			rc.segments.wakes.clear()
-			h.flush()
-			frames = frames[n:]
-		}
-		if s := h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 4 {
-			t.Errorf("%d octets for reassembly, %d neighbours", s.ReassemblyBytes, s.Interfaces[1].Neighbors)
-		}
-		dev.mu.Lock()
-		defer dev.mu.Unlock()
-		for _, f := range dev.out {
-			checkSent(t, f)
-		}
+		synctest.Test(t, func(t *testing.T) { inputFrames(t, data) })
 	})
+}
+
+// inputFrames gives a host of its own what data makes. It runs in fake time, in which Close waits for neighbours that
+// nobody answers for.
+func inputFrames(t *testing.T, data []byte) {
+	h, err := New(Config{Shards: 1, ReassemblyBytes: 64 << 10, MaxNeighbors: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	dev := newMemDevice(link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500})
+	if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := h.BindTCP(netip.MustParseAddrPort("10.0.0.2:80"), BindOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ListenTCP(bound, 4, tcp.DefaultOptions()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"), BindOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ifc := h.topology.Load().ifaces[1]
+	rc := newReceiver(ifc, ifc.queues[0])
+	for frames := fuzzFrames(data); len(frames) > 0; {
+		n := min(burstFrames, len(frames))
+		rc.burst(linkFrames(frames[:n]))
+		rc.segments.wakes.run()
+		rc.segments.wakes.clear()
+		h.flush()
+		frames = frames[n:]
+	}
+	if s := h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 4 {
+		t.Errorf("%d octets for reassembly, %d neighbours", s.ReassemblyBytes, s.Interfaces[1].Neighbors)
+	}
+	dev.mu.Lock()
+	defer dev.mu.Unlock()
+	for _, f := range dev.out {
+		checkSent(t, f)
+	}
 }
 
 func linkFrames(frames [][]byte) []link.Frame {
