@@ -77,7 +77,7 @@ func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (p
 		if i < len(a.pieces) {
 			p := &a.pieces[i]
 			if p.seq.LessThanEq(seq) {
-				if a.noteDup(seq, minSeq(p.end(), end)); p.end().LessThan(end) {
+				if p.end().LessThan(end) {
 					t.Data = t.Data[p.end().Distance(seq):]
 					seq = p.end()
 					continue
@@ -161,6 +161,21 @@ func (a *reassembly) prune() int {
 	return n
 }
 
+// noteOverlap remembers the first part of [seq, end) that is held, for one D-SACK.
+func (a *reassembly) noteOverlap(seq, end Seq) {
+	i := a.after(seq)
+	if i == len(a.pieces) || end.LessThanEq(a.pieces[i].seq) {
+		return
+	}
+	left, right := maxSeq(seq, a.pieces[i].seq), a.pieces[i].end()
+	for i++; i < len(a.pieces) && a.pieces[i].seq == right && right.LessThan(end); i++ {
+		right = a.pieces[i].end()
+	}
+	a.noteDup(left, minSeq(right, end))
+}
+
+// noteDup remembers a duplicate for the next acknowledgment. One of an earlier segment gives way, unless the two
+// make one run.
 func (a *reassembly) noteDup(left, right Seq) {
 	if a.hasDup && left.LessThanEq(a.dup.Right) && a.dup.Left.LessThanEq(right) {
 		left, right = minSeq(left, a.dup.Left), maxSeq(right, a.dup.Right)
@@ -223,7 +238,12 @@ func (a *reassembly) widen(b *Block, i int) {
 	for k := i + 1; k < len(a.pieces) && a.pieces[k].seq == b.Right; k++ {
 		if old, ok := known(func(old Block) bool { return old.Left == b.Right }); ok {
 			b.Right = old.Right
-			k = a.after(old.Right) - 1
+			// Text that has just come may stand in that run's last piece, behind what was reported.
+			if k = a.after(old.Right); k < len(a.pieces) && a.pieces[k].seq.LessThan(old.Right) {
+				b.Right = a.pieces[k].end()
+			} else {
+				k--
+			}
 			continue
 		}
 		b.Right = a.pieces[k].end()

@@ -39,7 +39,8 @@ func (c *Conn) segmentText(seg *Segment, now Time) {
 	}
 }
 
-// trim cuts the segment to the window on both sides and says whether its FIN lies within.
+// trim cuts the segment to the window on both sides and says whether its FIN lies within. It notes the first part that
+// has come before (RFC 2883 4): there is one block for it, however many such parts there are.
 func (c *Conn) trim(seg *Segment) (fin bool) {
 	fin = seg.Has(FIN)
 	if seg.Seq.LessThan(c.rcv.nxt) {
@@ -51,6 +52,8 @@ func (c *Conn) trim(seg *Segment) (fin bool) {
 			seg.TextLen -= old
 			seg.Seq = seg.Seq.Add(old)
 		}
+	} else if c.rx != nil && c.has(flagSACK) {
+		c.rx.ooo.noteOverlap(seg.Seq, seg.Seq.Add(seg.TextLen))
 	}
 	if c.rcv.edge.LessThan(seg.Seq.Add(seg.TextLen)) {
 		over := min(seg.Seq.Add(seg.TextLen).Distance(c.rcv.edge), seg.TextLen)
@@ -127,9 +130,6 @@ func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 	if fin {
 		rx.ooo.fin, rx.ooo.finSeq = true, seg.Seq.Add(seg.TextLen)
 	}
-	if !c.has(flagSACK) {
-		rx.ooo.hasDup = false
-	}
 	c.dropReceiver()
 }
 
@@ -152,7 +152,10 @@ func (c *Conn) checkFIN(now Time) {
 	c.rcv.edge = maxSeq(c.rcv.edge, c.rcv.nxt)
 	c.events |= Readable
 	if c.rx != nil {
-		c.rx.ooo.reset()
+		a := &c.rx.ooo
+		dup, hasDup := a.dup, a.hasDup
+		a.reset()
+		a.dup, a.hasDup = dup, hasDup // the acknowledgment of the FIN reports it
 		c.dropReceiver()
 	}
 	switch c.state {
