@@ -71,6 +71,39 @@ func TestMultiQueue(t *testing.T) {
 	})
 }
 
+// What a queue is chosen by: the same numbers are in TestSpreadProgram of package tap, for the other direction.
+func TestQueueOfFlow(t *testing.T) {
+	queues := make([]txQueue, 1<<16) // so that the number is seen whole
+	ifc := &iface{}
+	for i := range queues {
+		ifc.queues = append(ifc.queues, &queues[i])
+	}
+	for _, tt := range []struct {
+		proto      uint8
+		to         string
+		ours, peer uint16
+		want       int
+	}{
+		{wire.ProtocolTCP, "10.0.0.1", 80, 40000, 25430},
+		{wire.ProtocolTCP, "10.0.0.1", 80, 40001, 397},
+		{wire.ProtocolTCP, "10.0.0.1", 40000, 80, 47510},
+		{wire.ProtocolTCP, "10.0.0.1", 443, 32768, 21027},
+		{wire.ProtocolTCP, "192.0.2.1", 8080, 60999, 22293},
+		{wire.ProtocolTCP, "10.0.0.1", 1, 65535, 21802},
+		{wire.ProtocolUDP, "10.0.0.1", 7, 5, 55974},
+		{wire.ProtocolUDP, "10.0.0.1", 53, 50000, 55974},
+		{wire.ProtocolUDP, "10.0.0.3", 7, 5, 40503},
+		{wire.ProtocolUDP, "10.0.0.9", 7, 5, 52322},
+		{wire.ProtocolICMP, "192.0.2.77", 0, 0, 60433},
+	} {
+		r := &route{iface: ifc, local: ourIP, remote: netip.MustParseAddr(tt.to)}
+		p := &outPacket{proto: tt.proto, header: []byte{byte(tt.ours >> 8), byte(tt.ours), byte(tt.peer >> 8), byte(tt.peer)}}
+		if q := r.queueFor(p); q != &queues[tt.want] {
+			t.Errorf("protocol %d to %s, ports %d and %d: not the queue %d", tt.proto, tt.to, tt.ours, tt.peer, tt.want)
+		}
+	}
+}
+
 func TestRouteCache(t *testing.T) {
 	onBed(t, Config{}, func(b *bed) {
 		// A few hundred pairs are all remembered, so that connections share their routes.

@@ -44,6 +44,7 @@ type carrierWatch struct {
 	index uint32
 	file  *os.File // a netlink socket
 	up    bool
+	lost  bool // messages were, so that others may be older than what ask finds
 	tell  func(up bool)
 	ended sync.WaitGroup
 }
@@ -61,7 +62,8 @@ func (w *carrierWatch) run() {
 	for {
 		n, err := w.file.Read(b)
 		switch {
-		case errors.Is(err, unix.ENOBUFS): // messages were lost
+		case errors.Is(err, unix.ENOBUFS): // the kernel says so before it hands over those that it has kept
+			w.lost = true
 			w.ask()
 		case err != nil:
 			return
@@ -86,6 +88,10 @@ func (w *carrierWatch) take(b []byte) bool {
 		}
 		switch m.Header.Type {
 		case unix.RTM_NEWLINK:
+			if w.lost {
+				w.ask()
+				continue
+			}
 			w.set(binary.NativeEndian.Uint32(m.Data[flags:])&unix.IFF_UP != 0)
 		case unix.RTM_DELLINK:
 			if m.Data[0] == unix.AF_UNSPEC { // not a bridge's word that it has lost a port

@@ -1,7 +1,9 @@
 package tap_test
 
 import (
+	"net"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -69,4 +71,90 @@ func TestCarrier(t *testing.T) {
 		}
 		dev.WatchCarrier(func(bool) { t.Error("told of a closed device") })
 	})
+}
+
+// The kernel drops messages for whoever does not keep up, and says so before it hands over those that it has kept,
+// which are older: what they say of the interface is not to be believed.
+func TestCarrierOfLostMessages(t *testing.T) {
+	dev := taptest.Open(t, tap.Config{})
+	l, err := netlink.LinkByName(dev.Info().Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	told, busy := make(chan bool, 100), make(chan struct{})
+	dev.WatchCarrier(func(up bool) {
+		if now, err := netlink.LinkByName(l.Attrs().Name); err == nil && (now.Attrs().Flags&net.FlagUp != 0) != up {
+			t.Errorf("told that the link is up: %v, which it is not", up)
+		}
+		told <- up
+		<-busy
+	})
+	want := func(up bool) {
+		t.Helper()
+		select {
+		case got := <-told:
+			if got != up {
+				t.Errorf("told that the link is up: %v, want %v", got, up)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("not told that the link is up: %v", up)
+		}
+	}
+	must(netlink.LinkSetDown(l))
+	want(false)
+	for range 2000 { // more than a socket's buffer takes, all of a link that is down
+		must(netlink.LinkSetARPOff(l))
+		must(netlink.LinkSetARPOn(l))
+	}
+	must(netlink.LinkSetUp(l))
+	close(busy)
+	want(true)
+	time.Sleep(50 * time.Millisecond) // while it reads what the kernel has kept
+	must(netlink.LinkSetDown(l))
+	want(false)
+	must(dev.Close())
+	if len(told) != 0 {
+		t.Errorf("told of %d changes too many", len(told))
+	}
+}
+
+// A bridge that loses its port says so in the port's name, which goes on.
+func TestCarrierAfterBridge(t *testing.T) {
+	dev := taptest.Open(t, tap.Config{})
+	l, err := netlink.LinkByName(dev.Info().Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "br-carrier"
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		t.Skip("no bridge can be had: ", err)
+	}
+	t.Cleanup(func() { _ = netlink.LinkDel(bridge) })
+	told := make(chan bool, 100)
+	dev.WatchCarrier(func(up bool) { told <- up })
+	for _, change := range []func() error{
+		func() error { return netlink.LinkSetMaster(l, bridge) },
+		func() error { return netlink.LinkSetNoMaster(l) },
+		func() error { return netlink.LinkSetDown(l) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case up := <-told:
+		if up {
+			t.Error("told that the link is up, when it went down")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("not told that the link is down")
+	}
 }
