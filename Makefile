@@ -8,7 +8,7 @@ ARGS     ?=
 # Applications on unet, in a module of their own.
 APPS = examples/apps
 
-.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux cost million build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -55,6 +55,14 @@ SEED  ?= 1
 fuzz-state:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestStates$$' -v ./stack/tcp -state.steps $(STEPS) -state.seed $(SEED)
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestCalls$$' -v ./fdtable -calls.steps $$(($(STEPS) / 10)) -calls.seed $(SEED)
+
+# Processor time of single packets for each kind of attack: the most expensive takes at most 20 medians. A minute.
+cost:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestPacketCost$$' -v ./stack -cost.packets 20000
+
+# A million idle connections in one process, and what they may take: three minutes and 1.5 GB.
+million:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestMillion$$' -v ./examples/million -million
 
 bench:
 	$(GO) run ./benchmarks $(ARGS)

@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"flag"
 	"io"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 )
+
+var wholeMillion = flag.Bool("million", false, "run TestMillion: three minutes and 1.5 GB")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -31,6 +36,29 @@ func TestFiveThousand(t *testing.T) {
 			t.Errorf("no line like %s in\n%s", line, &out)
 		}
 	}
+}
+
+// TestMillion holds the memory of a million connections to the bounds that ARCHITECTURE.md names: `make million`.
+func TestMillion(t *testing.T) {
+	if !*wholeMillion {
+		t.Skip("-million runs it")
+	}
+	t.Run("F-CONN-1 a million idle connections, both ends", func(t *testing.T) {
+		var out, errs strings.Builder
+		code := run(context.Background(), nil, io.MultiWriter(&out, os.Stdout), &errs)
+		if code != fine || errs.Len() > 0 {
+			t.Fatalf("exit code %d, %s", code, &errs)
+		}
+		took := regexp.MustCompile(`a message and its answer on each in .*\n  each end: (\d+) octets of heap, .* (\d+) resident`).FindStringSubmatch(out.String())
+		if took == nil {
+			t.Fatal("it does not say what an end takes")
+		}
+		for i, bound := range map[int]int{1: 576, 2: 1024} {
+			if n, err := strconv.Atoi(took[i]); err != nil || n > bound {
+				t.Errorf("%s octets for each end, %d at most are wanted", took[i], bound)
+			}
+		}
+	})
 }
 
 func TestInterrupt(t *testing.T) {
