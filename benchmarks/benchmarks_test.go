@@ -18,11 +18,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/benchmarks/internal/flood"
 )
 
 func TestFlags(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
-		{"-parts latency", `-parts "latency": not one of ` + partNames()},
+		{"-parts latency", `-parts "latency": not one of ` + partNames(true)},
+		{"-floods water", `-floods "water": not one of ` + flood.Names()},
 		{"-contestants lwip", `-contestants "lwip": not one of unet,kernel,gvisor,gvisor-gso`},
 		{"-conns 1,none", `-conns "none": not a number from 1 on`},
 		{"-conns 0", `-conns "0": not a number from 1 on`},
@@ -51,7 +54,7 @@ func TestFlags(t *testing.T) {
 		{"-short -rounds 5 -procs 1,default,2", 5, 500 * time.Millisecond, []int{1, 0, 2}},
 	} {
 		o, err := parse(strings.Fields(tc.args), io.Discard)
-		if err != nil || o.Rounds != tc.rounds || o.Duration != tc.duration || !slices.Equal(o.Procs, tc.procs) || len(o.Parts) != len(parts) {
+		if err != nil || o.Rounds != tc.rounds || o.Duration != tc.duration || !slices.Equal(o.Procs, tc.procs) || strings.Join(o.Parts, ",") != partNames(false) {
 			t.Errorf("%q: %+v, %v", tc.args, o, err)
 		}
 	}

@@ -130,6 +130,7 @@ func (t *turn) alone(ctx context.Context) (sample Sample, err error) {
 	defer func() { err = errors.Join(err, t.server.stop()) }()
 	o, warm := *t.options, *t
 	o.Duration, o.Client = time.Duration(warmFor*float64(o.Duration)), "builtin"
+	warm.warming = true
 	warm.options, warm.at.Conns = &o, min(t.at.Conns, atOnce)
 	if _, err := t.part.measure(ctx, &warm); err != nil {
 		return sample, fmt.Errorf("warm up: %w", err)

@@ -162,6 +162,11 @@ func enter(_ context.Context, args []string, _ io.Writer) error {
 	if err := configure("veth", at); err != nil {
 		return err
 	}
+	// As unet's server does, it answers strangers by way of the client, who has the first address.
+	client := at.Masked().Addr().Next()
+	if err := netlink.RouteAdd(&netlink.Route{Gw: client.AsSlice()}); err != nil {
+		return fmt.Errorf("route by way of %v: %w", client, err)
+	}
 	if _, err := chooseControl(); err != nil {
 		return err
 	}

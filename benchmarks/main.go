@@ -22,6 +22,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/unet-go/unet/benchmarks/internal/flood"
 )
 
 func main() {
@@ -56,6 +58,8 @@ var roles = map[string]func(ctx context.Context, args []string, stdout io.Writer
 	"connect-client": connectClient,
 	"bulk-client":    bulkClient,
 	"hold-client":    holdClient,
+	"honest-client":  honestClient,
+	"flood":          flood.Run,
 	"bulk-server":    bulkServer,
 	"process":        process,
 	"memory":         memory,

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/unet-go/unet/benchmarks/internal/flood"
 )
 
 // options are the flags.
@@ -19,11 +21,12 @@ type options struct {
 	Contestants []string
 	Rounds      int
 	Duration    time.Duration
-	Conns       []int  // of the parts that count requests by connections
-	Ends        []int  // idle connections, of memory and growth
-	Procs       []int  // GOMAXPROCS of servers; 0 for Go's own choice
-	Client      string // auto, wrk or builtin
-	Base        string // revision of the contestant base; empty for none
+	Conns       []int    // of the parts that count requests by connections
+	Ends        []int    // idle connections, of memory and growth
+	Procs       []int    // GOMAXPROCS of servers; 0 for Go's own choice
+	Client      string   // auto, wrk or builtin
+	Floods      []string // kinds; nil for all
+	Base        string   // revision of the contestant base; empty for none
 	Short       bool
 	install     bool
 	profiles    string // folder; empty for none
@@ -38,7 +41,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	o := options{command: strings.TrimSpace("go run ./benchmarks " + strings.Join(args, " "))}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // main prints errors
-	names := flags.String("parts", partNames(), "comma separated `parts` to measure")
+	names := flags.String("parts", partNames(false), "comma separated `parts` to measure, of "+partNames(true))
 	who := flags.String("contestants", strings.Join(contestantNames(), ","), "comma separated `contestants`")
 	flags.IntVar(&o.Rounds, "rounds", 5, "`number` of rounds")
 	flags.StringVar(&o.Base, "base", "", "measure unet of another `revision` of this repository in turn with the rest, as contestant base")
@@ -46,12 +49,14 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	conns := flags.String("conns", "1,8,64,256,1000,10000", "comma separated `numbers` of connections")
 	ends := flags.String("ends", "0,1000,10000,100000,1000000", "comma separated `numbers` of idle connections for memory and growth")
 	procs := flags.String("procs", "default,1", "comma separated `values` of GOMAXPROCS of servers, default for Go's own choice")
+	floods := flags.String("floods", flood.Names(), "comma separated `kinds` of the part floods")
 	flags.StringVar(&o.Client, "client", "auto", "`client` for requests: wrk, builtin, or auto for wrk where it is on PATH")
 	flags.BoolVar(&o.install, "install", false, "install wrk with apt-get where it is not on PATH")
 	flags.BoolVar(&o.Short, "short", false, "three minutes: fewer rounds, values and points, unless the flags say otherwise")
 	flags.StringVar(&o.profiles, "profiles", "", "write CPU profiles of unet's servers to `folder`, which costs them some speed")
 	flags.StringVar(&o.out, "out", "benchmarks", "write RESULTS.md, results.json and plots to `folder`; empty for none")
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
 			flags.Usage()
@@ -77,6 +82,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	case !slices.Contains([]string{"auto", "wrk", "builtin"}, o.Client):
 		return nil, fmt.Errorf("-client %q: not auto, wrk or builtin", o.Client)
 	}
+	if o.Floods, err = chosen("floods", *floods, flood.Names()); err != nil {
+		return nil, err
+	}
 	return &o, o.lists(*names, *who, *conns, *ends, *procs)
 }
 
@@ -91,7 +99,7 @@ func (o *options) lists(names, who, conns, ends, procs string) (err error) {
 	if o.Procs, err = numbers("procs", strings.ReplaceAll(procs, "default", "0"), 0); err != nil {
 		return err
 	}
-	if o.Parts, err = chosen("parts", names, partNames()); err != nil {
+	if o.Parts, err = chosen("parts", names, partNames(true)); err != nil {
 		return err
 	}
 	o.Contestants, err = chosen("contestants", who, strings.Join(contestantNames(), ","))

@@ -17,6 +17,7 @@ type part struct {
 	scale       float64 // what a Sample.Rate is multiplied with
 	per         string  // what Sample.CPU is per; empty for none
 	less        bool    // less is better
+	optional    bool    // measured where -parts names it
 	procs       bool    // measured with each GOMAXPROCS that was asked for, not with Go's own choice alone
 	about       string  // a sentence below the table
 	// contestants are the names of those who take part; nil for all.
@@ -45,13 +46,14 @@ type turn struct {
 	server     *server // nil where the part has none
 	at         point
 	procs      int
-	round      int // from 0
+	round      int  // from 0
+	warming    bool // it does not count
 }
 
 // wrk says whether wrk asks, and not the client of our own.
 func (t *turn) wrk() bool { return t.lab.Wrk != "" && t.options.Client != "builtin" }
 
-var parts = []*part{&requests, &netHTTP, &connects, &bulk, &idle, &inProcess, &grown, &memories, &sizes}
+var parts = []*part{&requests, &netHTTP, &connects, &bulk, &idle, &inProcess, &grown, &memories, &sizes, &floods}
 
 func partNamed(name string) *part {
 	i := slices.IndexFunc(parts, func(p *part) bool { return p.name == name })
@@ -61,10 +63,13 @@ func partNamed(name string) *part {
 	return parts[i]
 }
 
-func partNames() string {
+// partNames lists the parts, those that are measured only by name among them if all are asked for.
+func partNames(all bool) string {
 	var names []string
 	for _, p := range parts {
-		names = append(names, p.name)
+		if all || !p.optional {
+			names = append(names, p.name)
+		}
 	}
 	return strings.Join(names, ",")
 }
@@ -83,6 +88,8 @@ type Sample struct {
 	Heap, Resident, Kernel float64 `json:",omitzero"`
 	// Setup is what it took to make a connection.
 	Setup time.Duration `json:",omitzero"`
+	// Alone is the rate without a flood, Flood the flood's frames a second, and After the rate after it as a part of Alone.
+	Alone, Flood, After float64 `json:",omitzero"`
 	// Errors counts the connections that failed.
 	Errors int `json:",omitzero"`
 }
@@ -144,6 +151,10 @@ func heap(s *Sample) float64     { return s.Heap }
 func resident(s *Sample) float64 { return s.Resident }
 func inKernel(s *Sample) float64 { return s.Kernel }
 func setup(s *Sample) float64    { return float64(s.Setup) }
+
+func alone(s *Sample) float64    { return s.Alone }
+func flooding(s *Sample) float64 { return s.Flood }
+func after(s *Sample) float64    { return 100 * s.After }
 
 func allocs(s *Sample) float64 {
 	if s.Allocs == nil {

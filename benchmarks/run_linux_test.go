@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	taptest.Need(t)
 	dir, out := t.TempDir(), t.TempDir()
 	o, err := parse([]string{"-rounds", "1", "-duration", "50ms", "-client", "builtin", "-contestants", "unet,kernel", "-conns", "2",
-		"-ends", "0,500", "-procs", "default", "-parts", "requests,connects,bulk,idle,process,growth,memory", "-out", out}, io.Discard)
+		"-ends", "0,500", "-procs", "default", "-parts", "requests,connects,bulk,idle,process,growth,memory,floods", "-floods", "closed,holes", "-out", out}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,9 @@ func TestRun(t *testing.T) {
 		}
 		// The kernel's memory is read from the slabs of the whole machine, where 500 connections do not show. 20 would not
 		// show in unet's heap either.
+		if s.Part == "floods" && (s.median(alone) <= 0 || s.median(flooding) <= 0) {
+			t.Errorf("%s: %+v", s.name(), s)
+		}
 		if s.median(rate) <= 0 && !(s.Part == "memory" && s.Contestant == "kernel") {
 			t.Errorf("%s: %+v", s.name(), s)
 		}

@@ -79,6 +79,7 @@ func (r *report) columns(p *part) []column {
 			return fmt.Sprintf("%.3f", s.median(allocs))
 		}},
 		octetColumn("heap", heap), octetColumn("kernel's slab", inKernel), octetColumn("resident", resident), timeColumn("setup", setup),
+		octetColumn("rate alone", alone), octetColumn("frames of the flood/s", flooding), octetColumn("% afterwards", after),
 	}
 }
 
