@@ -49,12 +49,14 @@ fuzz-short:
 	done
 
 # Random worlds of two TCBs, a user at each and a stranger between: STEPS segments and calls, from seed SEED on.
-# Then a tenth as many random calls on descriptors, against a model.
-STEPS ?= 10000000
-SEED  ?= 1
+# Then a tenth as many random calls on descriptors, against a model, and WORLDS worlds of two hosts with a stranger between.
+STEPS  ?= 10000000
+WORLDS ?= 2000
+SEED   ?= 1
 fuzz-state:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestStates$$' -v ./stack/tcp -state.steps $(STEPS) -state.seed $(SEED)
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestCalls$$' -v ./fdtable -calls.steps $$(($(STEPS) / 10)) -calls.seed $(SEED)
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestWorlds$$' ./stack/sim/stranger -worlds.count $(WORLDS) -worlds.seed $(SEED)
 
 # Processor time of single packets for each kind of attack: the most expensive takes at most 20 medians. A minute.
 cost:

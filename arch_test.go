@@ -39,17 +39,18 @@ const (
 var stackRooms = []string{"stack", "stack/tcp", "stack/wire", "stack/wheel", "stack/link"}
 
 var rooms = map[string]room{
-	"stack/tcp":     {pure: true, noNet: true},
-	"stack/wire":    {pure: true, noNet: true},
-	"stack/wheel":   {pure: true, noNet: true},
-	"stack/link":    {noNet: true},
-	"stack":         {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
-	"stack/sim":     {rooms: []string{"stack/link"}, modules: []string{xsys}},
-	"stack/capture": {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
-	"tap":           {rooms: []string{"stack/link"}, modules: []string{xsys, water}},
-	"tap/taptest":   {rooms: []string{"stack/link", "tap"}, modules: []string{xsys, water}},
-	"unet":          {rooms: append([]string{"tap"}, stackRooms...), modules: []string{xsys}},
-	"fdtable":       {rooms: stackRooms, modules: []string{xsys}, noNet: true},
+	"stack/tcp":          {pure: true, noNet: true},
+	"stack/wire":         {pure: true, noNet: true},
+	"stack/wheel":        {pure: true, noNet: true},
+	"stack/link":         {noNet: true},
+	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
+	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},
+	"stack/capture":      {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
+	"stack/sim/stranger": {}, // tests alone
+	"tap":                {rooms: []string{"stack/link"}, modules: []string{xsys, water}},
+	"tap/taptest":        {rooms: []string{"stack/link", "tap"}, modules: []string{xsys, water}},
+	"unet":               {rooms: append([]string{"tap"}, stackRooms...), modules: []string{xsys}},
+	"fdtable":            {rooms: stackRooms, modules: []string{xsys}, noNet: true},
 }
 
 // programs are the folders whose packages may import anything. Nothing imports them. That of docs is tests alone.

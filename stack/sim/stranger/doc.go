@@ -1,0 +1,3 @@
+// Package stranger holds tests alone: two hosts, their users, and between them a stranger who does to their segments
+// whatever he likes.
+package stranger
