@@ -74,6 +74,16 @@ func (s *socket) updateLocked(change func(*tcp.Options)) error {
 	return nil
 }
 
+// releaseLocked is updateLocked that, with flush, lets go what a connection holds back, whatever the option was before:
+// what MSG_MORE holds, and for TCP_NODELAY what TCP_CORK does.
+func (s *socket) releaseLocked(flush bool, change func(*tcp.Options)) error {
+	err := s.updateLocked(change)
+	if c := s.conn.Load(); err == nil && flush && c != nil {
+		err = c.Flush()
+	}
+	return err
+}
+
 func (s *socket) optionsLocked() tcp.Options {
 	if c := s.conn.Load(); c != nil {
 		return c.Options()
@@ -159,9 +169,9 @@ func (s *socket) setTCPLocked(opt, value int) error {
 	case TCP_FASTOPEN, TCP_FASTOPEN_CONNECT:
 		return s.setFastOpenLocked(opt, value)
 	case TCP_NODELAY:
-		return s.updateLocked(func(o *tcp.Options) { o.NoDelay = value != 0 })
+		return s.releaseLocked(value != 0, func(o *tcp.Options) { o.NoDelay = value != 0 })
 	case TCP_CORK:
-		return s.updateLocked(func(o *tcp.Options) { o.Cork = value != 0 })
+		return s.releaseLocked(value == 0, func(o *tcp.Options) { o.Cork = value != 0 })
 	case TCP_QUICKACK:
 		return s.updateLocked(func(o *tcp.Options) { o.QuickACK = value != 0 })
 	case TCP_MAXSEG:

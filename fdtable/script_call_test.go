@@ -59,7 +59,7 @@ var constants = map[string]int{
 
 func init() {
 	for name, value := range map[string]int{
-		"MSG_OOB": fdtable.MSG_OOB, "MSG_PEEK": fdtable.MSG_PEEK, "MSG_DONTWAIT": fdtable.MSG_DONTWAIT,
+		"MSG_OOB": fdtable.MSG_OOB, "MSG_PEEK": fdtable.MSG_PEEK, "MSG_DONTWAIT": fdtable.MSG_DONTWAIT, "MSG_MORE": fdtable.MSG_MORE,
 		"POLLIN": fdtable.POLLIN, "POLLOUT": fdtable.POLLOUT, "POLLPRI": fdtable.POLLPRI, "POLLERR": fdtable.POLLERR,
 		"POLLHUP": fdtable.POLLHUP, "POLLRDHUP": fdtable.POLLRDHUP, "SO_OOBINLINE": fdtable.SO_OOBINLINE, "TCP_FASTOPEN": fdtable.TCP_FASTOPEN,
 		"TCP_FASTOPEN_CONNECT": fdtable.TCP_FASTOPEN_CONNECT,

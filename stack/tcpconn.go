@@ -204,6 +204,22 @@ func (c *TCPConn) Update(change func(o *tcp.Options)) error {
 	return nil
 }
 
+// Flush lets leave what Nagle's algorithm, Options.Cork and WriteMode.More hold back of all that was written so far, now
+// or as soon as the windows allow. EBADF after Close.
+func (c *TCPConn) Flush() error {
+	s := c.shard
+	s.lock()
+	defer s.unlock()
+	if c.bits&closed != 0 {
+		return syscall.EBADF
+	}
+	now := s.layer.host.clock.now()
+	s.pushLocked(c, now)
+	c.tcp.Flush(now)
+	s.afterLocked(c, now)
+	return nil
+}
+
 // Info describes the connection at this moment.
 func (c *TCPConn) Info() tcp.Info {
 	c.shard.lock()

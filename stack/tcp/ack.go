@@ -78,6 +78,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 	})
 	tx.q.free(minSeq(seg.Ack, tx.q.end))
 	tx.urgent = tx.urgent && c.snd.una.LessThan(tx.up)
+	tx.partial = tx.partial && c.snd.una.LessThan(tx.small)
 	c.chargeSend()
 	if c.snd.una == c.snd.nxt && tx.q.len() == 0 {
 		c.stalled = 0

@@ -190,10 +190,18 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 		c.set(flagACKNow)
 	}
 	if o.NoDelay && !old.NoDelay || old.Cork && !o.Cork {
-		c.set(flagHoldExpired)
-		c.Output(now)
-		c.clear(flagHoldExpired)
+		c.Flush(now)
 		return
+	}
+	c.Output(now)
+	c.tellWritable()
+}
+
+// Flush lets leave what Nagle's algorithm, Options.Cork and SetMore hold back of all that was written so far, now or as
+// soon as the windows allow.
+func (c *Conn) Flush(now Time) {
+	if c.tx != nil {
+		c.tx.pushed = true
 	}
 	c.Output(now)
 	c.tellWritable()

@@ -71,20 +71,28 @@ func TestLend(t *testing.T) {
 		l.send(1460).want(text(4001, 1460)...)
 	})
 	t.Run("the tail that Nagle's algorithm holds is kept", func(t *testing.T) {
-		l := newLab(t, Config{}, DefaultOptions(), nil)
+		l := newLab(t, Config{}, DefaultOptions(), nil).send(10).want(text(1, 10)...)
 		p, owner := letters(3000), new(lent)
 		if n := l.conn.Lend(Span{p, owner}, l.now); n != 3000 {
 			t.Fatalf("%d octets taken", n)
 		}
 		l.conn.Output(l.now)
-		l.want(seg{flags: ACK, seq: 1, ack: 1, n: 1460}, seg{flags: ACK, seq: 1461, ack: 1, n: 1460})
+		l.want(seg{flags: ACK, seq: 11, ack: 1, n: 1460}, seg{flags: ACK, seq: 1471, ack: 1, n: 1460})
 		l.conn.Keep(owner)
 		want := bytes.Clone(p[2920:])
 		clear(p)
-		l.in(seg{flags: ACK, seq: 1, ack: 2921})
+		l.in(seg{flags: ACK, seq: 1, ack: 2931})
 		if len(l.out) != 1 || !bytes.Equal(l.out[0].Text.Data, want) {
 			t.Errorf("the tail is %d segments", len(l.out))
 		}
+	})
+	t.Run("the tail that more will follow waits, whatever was flushed before", func(t *testing.T) {
+		l := newLab(t, Config{}, DefaultOptions(), nil).send(1460).want(text(1, 1460)...)
+		l.conn.Flush(l.now)
+		l.conn.SetMore(true)
+		l.conn.Lend(Span{letters(3000), new(lent)}, l.now)
+		l.conn.Output(l.now)
+		l.want(seg{flags: ACK, seq: 1461, ack: 1, n: 1460}, seg{flags: ACK, seq: 2921, ack: 1, n: 1460})
 	})
 	t.Run("the end of the connection gives it back", func(t *testing.T) {
 		l := begin(t, 10*1460)

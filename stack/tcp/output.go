@@ -194,7 +194,9 @@ func (c *Conn) sendNew(now Time) bool {
 }
 
 // holdPartial decides about the octets of n past the last full segment: sender's silly window avoidance
-// (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4). It returns how much may leave.
+// (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4) in Minshall's form, where only a partial segment that is not
+// acknowledged holds the next one back (ledger SHLD-7): the end of a large write waits for nothing. It returns how much
+// may leave.
 func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32 {
 	whole := n - n%mss
 	if whole > 0 && n < unsent {
@@ -202,8 +204,9 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32
 	}
 	switch {
 	case n == unsent:
-		idle := whole == 0 && (c.snd.nxt == c.snd.una || c.state == SynReceived && c.snd.nxt == c.snd.iss.Add(1))
-		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || !c.corked() && (c.opts.NoDelay || idle) {
+		tx := c.tx
+		if c.has(flagFINQueued|flagHoldExpired) || c.urgentMode() || tx.pushed || tx.probing ||
+			!c.corked() && (c.opts.NoDelay || !tx.partial) {
 			return n
 		}
 		if c.corked() {
@@ -260,6 +263,9 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 		tx.prrOut += length
 	}
 	tx.force = false
+	if n%c.segmentSize() != 0 {
+		tx.small, tx.partial = c.snd.nxt, true
+	}
 	c.lastSend = now
 	c.env.Counters.OctetsOut += uint64(n)
 	if n > 0 {

@@ -127,6 +127,10 @@ type sender struct {
 	charged int         // of q.storage, what Env.Buffered counts
 	up      Seq         // SND.UP
 	urgent  bool        // SND.UP is ahead of SND.UNA
+	small   Seq         // the end of the last partial segment
+	partial bool        // and it is ahead of SND.UNA
+	pushed  bool        // no partial segment of what is queued now waits for more
+	probing bool        // a tail loss probe is on its way out
 }
 
 // sending returns the connection's sender and makes one where there is none.
@@ -166,6 +170,7 @@ func (c *Conn) dropSender() {
 	c.chargeSend()
 	tx.sb.reset()
 	tx.recovery, tx.kind, tx.urgent = recovery{}, kindRTO, false
+	tx.partial, tx.pushed = false, false
 	c.tx = nil
 	if c.cc != nil && !c.has(flagTLPOut) && c.cc.blank() {
 		c.cc, tx.spare = nil, c.cc
@@ -225,8 +230,13 @@ func (c *Conn) admit(n int, now Time) int {
 	if room < n {
 		c.set(flagWantWrite)
 	}
-	if room > 0 && n > 0 && c.stalled == 0 {
-		c.stalled = now
+	if room > 0 && n > 0 {
+		if c.stalled == 0 {
+			c.stalled = now
+		}
+		if c.tx != nil {
+			c.tx.pushed = false // Flush was for what was there before
+		}
 	}
 	return min(n, room)
 }

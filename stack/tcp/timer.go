@@ -264,9 +264,9 @@ func (c *Conn) probeTimeout() time.Duration {
 func (c *Conn) tailLossProbe(now Time) {
 	tx := c.tx
 	c.env.Counters.Probes++
-	tx.force = true
+	tx.force, tx.probing = true, true
 	fresh := c.sendNew(now)
-	tx.force = false
+	tx.force, tx.probing = false, false
 	if !fresh {
 		i := len(tx.sb.recs) - 1
 		if i < tx.sb.head {
