@@ -59,6 +59,26 @@ func TestPeerAddrs(t *testing.T) {
 	})
 }
 
+// A network of two addresses, or of one, has no broadcast address (RFC 3021): the other one is a host's.
+func TestPeerBroadcast(t *testing.T) {
+	for _, c := range []struct{ peer, want string }{
+		{"10.8.0.1/24", "10.8.0.255"}, {"10.8.1.1/30", "10.8.1.3"}, {"10.8.2.0/31", "<nil>"}, {"10.8.3.1/32", "<nil>"},
+	} {
+		dev := taptest.Open(t, tap.Config{PeerAddrs: []netip.Prefix{netip.MustParsePrefix(c.peer)}})
+		l, err := netlink.LinkByName(dev.Info().Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs, err := netlink.AddrList(l, unix.AF_INET)
+		if err != nil || len(addrs) != 1 {
+			t.Fatalf("%s: addresses %v, %v", c.peer, addrs, err)
+		}
+		if got := addrs[0].Broadcast.String(); addrs[0].IPNet.String() != c.peer || got != c.want {
+			t.Errorf("%s: the kernel has %v with the broadcast address %s, want %s", c.peer, addrs[0].IPNet, got, c.want)
+		}
+	}
+}
+
 func TestQueueLen(t *testing.T) {
 	for _, c := range []struct{ config, want int }{{0, 4096}, {77, 77}} {
 		dev := taptest.Open(t, tap.Config{QueueLen: c.config})
@@ -70,6 +90,15 @@ func TestQueueLen(t *testing.T) {
 			t.Errorf("QueueLen %d: the kernel holds %d frames, want %d", c.config, got, c.want)
 		}
 	}
+}
+
+func TestLeastMTU(t *testing.T) {
+	forBackends(t, func(t *testing.T, cfg tap.Config) {
+		cfg.MTU = 68
+		if dev := taptest.Open(t, cfg); dev.Info().MTU != 68 {
+			t.Errorf("the MTU is %d, want 68", dev.Info().MTU)
+		}
+	})
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -128,6 +157,10 @@ func TestOpenLeavesNothing(t *testing.T) {
 			}
 		}
 	}
+	// More queues than an interface can have: those that it got are given back.
+	if _, err := tap.Open(tap.Config{Name: "unet-half", Queues: 257}); !errors.Is(err, unix.E2BIG) {
+		t.Errorf("Open of 257 queues: %v, want %v", err, unix.E2BIG)
+	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors of %s, %d before", after, "/dev/net/tun", before)
 	}
@@ -179,7 +212,7 @@ func TestMissingRight(t *testing.T) {
 // TestPersist makes an interface that stays, and opens it again with each backend, which must not remove it.
 func TestPersist(t *testing.T) {
 	taptest.Need(t)
-	dev := taptest.Open(t, tap.Config{Name: "unet-stays", Persist: true, MTU: 1300})
+	dev := taptest.Open(t, tap.Config{Name: "unet-stays", Persist: true, MTU: 1300, QueueLen: 123})
 	t.Cleanup(func() {
 		if l, err := netlink.LinkByName("unet-stays"); err != nil {
 			t.Error(err)
@@ -191,14 +224,31 @@ func TestPersist(t *testing.T) {
 	if err := dev.Close(); err != nil {
 		t.Fatal(err)
 	}
+	l, err := netlink.LinkByName("unet-stays")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetARPOff(l); err != nil {
+		t.Fatal(err)
+	}
 	for _, cfg := range []tap.Config{{}, {Portable: true}, {NoOffload: true}} {
 		cfg.Name, cfg.PeerAddrs = "unet-stays", addrs
+		if err := netlink.LinkSetDown(l); err != nil {
+			t.Fatal(err)
+		}
 		again, err := tap.Open(cfg)
 		if err != nil {
 			t.Fatalf("%+v: %v", cfg, err)
 		}
 		if got := again.Info().MTU; got != 1300 {
 			t.Errorf("%+v: MTU %d, want the interface's 1300", cfg, got)
+		}
+		if l, err = netlink.LinkByName("unet-stays"); err != nil {
+			t.Fatal(err)
+		}
+		if a := l.Attrs(); a.TxQLen != 123 || a.RawFlags&(unix.IFF_UP|unix.IFF_NOARP) != unix.IFF_UP|unix.IFF_NOARP {
+			t.Errorf("%+v: queue length %d, flags %#x, want the interface's 123, and that it is up, still without ARP",
+				cfg, a.TxQLen, a.RawFlags)
 		}
 		if err := again.Close(); err != nil {
 			t.Error(err)

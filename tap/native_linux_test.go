@@ -2,6 +2,7 @@ package tap
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -186,5 +187,20 @@ func testNativeWriteWaits(t *testing.T, rings bool) {
 	}
 	if err := <-done; err != link.ErrClosed {
 		t.Errorf("Write that Close ended: %v", err)
+	}
+}
+
+// A host gives a device up at once after an error that wraps link.ErrGone, and after any other tries again for a second.
+func TestFailure(t *testing.T) {
+	q, _ := pair(t, false)
+	for _, err := range []error{unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO, os.ErrClosed} {
+		if got := q.failure(err); !errors.Is(got, link.ErrGone) || !errors.Is(got, err) {
+			t.Errorf("%v becomes %v, which is not %v", err, got, link.ErrGone)
+		}
+	}
+	for _, err := range []error{unix.ENOMEM, unix.ENOBUFS, unix.EIO} {
+		if got := q.failure(err); errors.Is(got, link.ErrGone) || !errors.Is(got, err) {
+			t.Errorf("%v becomes %v, which is %v", err, got, link.ErrGone)
+		}
 	}
 }
