@@ -8,7 +8,7 @@ ARGS     ?=
 # Applications on unet, in a module of their own.
 APPS = examples/apps
 
-.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux cost million build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux cost million soak build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -65,6 +65,12 @@ cost:
 # A million idle connections in one process, and what they may take: three minutes and 1.5 GB.
 million:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestMillion$$' -v ./examples/million -million
+
+# An hour, or SOAK=72h, of every kind of connection with a peer on the kernel, which dies now and then, over a path that
+# loses one packet of a hundred and changes its MTU.
+SOAK ?= 1h
+soak:
+	$(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./benchmarks/soak -soak $(SOAK)
 
 bench:
 	$(GO) run ./benchmarks $(ARGS)
