@@ -1,6 +1,7 @@
 package tap_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,7 +36,7 @@ func TestIOUringRefused(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s: %v", tt.call, tt.when, errno), func(t *testing.T) {
 				cmd := exec.Command("/proc/self/exe", "-test.run=^TestIOUringRefusedChild$", "-test.v")
 				cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %s", seccompCase, calls[tt.call], int(errno), tt.when))
-				if out, err := cmd.CombinedOutput(); err != nil {
+				if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestIOUringRefusedChild")) {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})

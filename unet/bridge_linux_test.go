@@ -35,7 +35,7 @@ func newBridge(tb testing.TB, name string, first netip.Prefix) *bridge {
 	s := b.socket()
 	arg := append([]byte(name), 0)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s), unix.SIOCBRADDBR, uintptr(unsafe.Pointer(&arg[0]))); errno != 0 {
-		tb.Skipf("no bridge can be had: %v", errno)
+		taptest.Lacking(tb, "bridge", errno, unix.ENOPKG)
 	}
 	tb.Cleanup(func() {
 		s := b.socket()

@@ -114,17 +114,11 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// needTool skips the test if a command is not installed. With UNET_REQUIRE_TAP=1 it fails the test instead, as
-// taptest.Need does: .ci/run installs the command.
+// needTool skips the test if a command is not installed, where that may be: .ci/run installs it.
 func needTool(t *testing.T, tool string) {
 	t.Helper()
-	_, err := exec.LookPath(tool)
-	switch {
-	case err == nil:
-	case os.Getenv(taptest.RequireVariable) == "1":
-		t.Fatalf("%s=1, and the recipe needs %s: %v", taptest.RequireVariable, tool, err)
-	default:
-		t.Skipf("the recipe needs %s: %v", tool, err)
+	if _, err := exec.LookPath(tool); err != nil {
+		taptest.Lacking(t, tool+" for the recipe", err, exec.ErrNotFound)
 	}
 }
 

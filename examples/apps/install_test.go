@@ -80,7 +80,7 @@ func (f foreign) need(t *testing.T) string {
 	taptest.Need(t)
 	at := f.find()
 	if at == "" {
-		if _, err := exec.LookPath("apt-get"); err == nil && os.Getenv(taptest.RequireVariable) == "1" {
+		if _, err := exec.LookPath("apt-get"); err == nil && taptest.Required() {
 			t.Fatalf("no %s here: %s", f.pkg, os.Getenv(refusal))
 		}
 		t.Skipf("no %s here: %s", f.pkg, os.Getenv(refusal))

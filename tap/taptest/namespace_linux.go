@@ -17,6 +17,10 @@ import (
 // of the outer one, so that a stray value is not mistaken for a namespace of our own.
 const marker = "UNET_OUTER_NETNS"
 
+// noNamespace are more errors that say that there is no namespace: of a kernel without them, and of one that has been
+// told to make none (max_net_namespaces, max_user_namespaces).
+var noNamespace = []error{syscall.EINVAL, syscall.ENOSPC}
+
 // Inside reports whether the process is in a network namespace that Reexec made.
 func Inside() bool {
 	outer := os.Getenv(marker)

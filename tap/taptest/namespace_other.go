@@ -8,6 +8,9 @@ import (
 	"runtime"
 )
 
+// noNamespace says that there are none here.
+var noNamespace = []error{errors.ErrUnsupported}
+
 // Inside reports whether the process is in a network namespace that Reexec made.
 func Inside() bool { return false }
 

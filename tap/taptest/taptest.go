@@ -13,19 +13,51 @@
 package taptest
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/unet-go/unet/tap"
 )
 
 // RequireVariable is the environment variable that, set to 1, makes Need fail where it would skip, so that
-// no system on which TAP tests are expected to run passes over them in silence.
+// no system on which TAP tests are expected to run passes over them in silence. Set to anything else it lets
+// Need skip in CI too.
 const RequireVariable = "UNET_REQUIRE_TAP"
+
+// Required reports whether nothing may be skipped: with UNET_REQUIRE_TAP=1, or where UNET_REQUIRE_TAP is not
+// set and the variable CI, as build services set it, is.
+func Required() bool {
+	if v := os.Getenv(RequireVariable); v != "" {
+		return v == "1"
+	}
+	return os.Getenv("CI") != ""
+}
+
+// lacks are the errors by which a system says that it grants no TAP device or has none.
+var lacks = []error{syscall.EPERM, syscall.EACCES, syscall.ENOENT, syscall.ENODEV}
+
+// Lacking ends the test, because err has kept it from what. It skips it where err says that the system
+// withholds that or has none of it: EPERM, EACCES, ENOENT, ENODEV, or one of also. It fails it for any other
+// error, which is a fault, and where Required.
+func Lacking(tb testing.TB, what string, err error, also ...error) {
+	tb.Helper()
+	lack := slices.ContainsFunc(append(also, lacks...), func(e error) bool { return errors.Is(err, e) })
+	switch {
+	case Required():
+		tb.Fatalf("no %s can be had, and nothing may be skipped (%s): %v", what, RequireVariable, err)
+	case lack:
+		tb.Skipf("no %s can be had: %v", what, err)
+	default:
+		tb.Fatalf("no %s can be had, and not for want of one: %v", what, err)
+	}
+}
 
 // refused is why there is no namespace; nil if there is one, or if Enter was not called.
 var refused error
@@ -43,25 +75,20 @@ func Enter() {
 	refused = Reexec()
 }
 
-// Need skips the test if TAP devices cannot be opened here, or if the process is not in a namespace of its
-// own, which the test would otherwise change. With UNET_REQUIRE_TAP=1 it fails the test instead.
+// Need skips the test if TAP devices cannot be had here for want of permission or of a driver, or no network
+// namespace for the process, whose own network the test would otherwise change. It fails the test where
+// Required, and where a device cannot be opened for any other reason.
 func Need(tb testing.TB) {
 	tb.Helper()
-	err := usable()
-	switch {
-	case err == nil:
-	case os.Getenv(RequireVariable) == "1":
-		tb.Fatalf("%s=1, and no TAP device can be had: %v", RequireVariable, err)
-	default:
-		tb.Skipf("no TAP device can be had: %v", err)
+	if refused != nil {
+		Lacking(tb, "TAP device", refused, noNamespace...)
+	} else if err := usable(); err != nil {
+		Lacking(tb, "TAP device", err)
 	}
 }
 
 // usable reports once and for all why no TAP device can be opened.
 var usable = sync.OnceValue(func() error {
-	if refused != nil {
-		return refused
-	}
 	if !Inside() {
 		return fmt.Errorf("not in a network namespace made by taptest: call taptest.Main from TestMain")
 	}

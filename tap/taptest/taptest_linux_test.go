@@ -204,11 +204,51 @@ func (r *recorder) Helper()                   {}
 func (r *recorder) Skipf(f string, a ...any)  { r.skipped = fmt.Sprintf(f, a...) }
 func (r *recorder) Fatalf(f string, a ...any) { r.failed = fmt.Sprintf(f, a...) }
 
+// What keeps a test from running ends it, by the kind of the error and by what the environment says of skipping.
+func TestLacking(t *testing.T) {
+	const skips, fails = true, false
+	wrapped := fmt.Errorf("open tap0: %w", os.NewSyscallError("open", syscall.ENOENT))
+	for _, c := range []struct {
+		require, ci string
+		err         error
+		also        []error
+		skips       bool
+	}{
+		{"", "", syscall.EPERM, nil, skips},
+		{"", "", syscall.EACCES, nil, skips},
+		{"", "", syscall.ENOENT, nil, skips},
+		{"", "", syscall.ENODEV, nil, skips},
+		{"", "", wrapped, nil, skips},
+		{"", "", syscall.EINVAL, nil, fails},
+		{"", "", syscall.EBUSY, nil, fails},
+		{"", "", errors.New("no errno"), nil, fails},
+		{"", "", syscall.EROFS, []error{syscall.EROFS}, skips},
+		{"", "true", syscall.EPERM, nil, fails},
+		{"", "true", syscall.EROFS, []error{syscall.EROFS}, fails},
+		{"1", "", syscall.ENOENT, nil, fails},
+		{"1", "true", syscall.ENOENT, nil, fails},
+		{"0", "true", syscall.ENOENT, nil, skips},
+		{"0", "true", syscall.EINVAL, nil, fails},
+	} {
+		t.Setenv(taptest.RequireVariable, c.require)
+		t.Setenv("CI", c.ci)
+		r := &recorder{TB: t}
+		taptest.Lacking(r, "thing", c.err, c.also...)
+		said, silent := r.failed, r.skipped
+		if c.skips {
+			said, silent = silent, said
+		}
+		if !strings.Contains(said, "no thing can be had") || !strings.Contains(said, c.err.Error()) || silent != "" {
+			t.Errorf("%+v: skipped with %q, failed with %q", c, r.skipped, r.failed)
+		}
+	}
+}
+
 // TestNeed runs TestNeedRefused in processes that cannot have a namespace: in a user namespace that knows
 // no user, none can be made.
 func TestNeed(t *testing.T) {
 	taptest.Need(t)
-	for _, required := range []string{"", "1"} {
+	for _, required := range []string{"0", "1"} {
 		cmd := program(t, "need", "-test.run=^TestNeedRefused$", "-test.v")
 		cmd.Env = append(cmd.Env, taptest.RequireVariable+"="+required)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
