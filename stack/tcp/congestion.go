@@ -21,8 +21,9 @@ func (w *Window) InSlowStart() bool { return w.Cwnd < w.Ssthresh }
 type CongestionControl interface {
 	// Name is the controller's name as the option TCP_CONGESTION takes it: "cubic", "reno".
 	Name() string
-	// OnAck tells that acked octets were newly acknowledged outside recovery. limited says that the
-	// flight had filled Cwnd: only then may Cwnd grow (RFC 5681 errata, RFC 7661). rtt is the sample that
+	// OnAck tells that acked octets were newly acknowledged outside recovery. limited says that Cwnd
+	// was what limited the flow in this window of data, or in slow start that at least half of Cwnd was used: only then
+	// may Cwnd grow (RFC 5681 errata, RFC 7661 4.3). rtt is the sample that
 	// this ACK gave, zero for none.
 	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now Time)
 	// OnLoss returns the ssthresh for a loss event with flight octets outstanding, at least 2*SMSS

@@ -22,7 +22,7 @@ const (
 	flagACKNow                           // the next Output acknowledges
 	flagACKSoon                          // an acknowledgment is wanted at once, but may wait for the burst's end
 	flagWantWrite                        // Send came up short: tell when there is room
-	flagCWNDLimited                      // the flight filled cwnd at the last Output
+	flagTuning                           // a round trip has passed, and what is read tells how large the receive buffer should be
 	flagHoldExpired                      // the override timer has released a held partial segment
 	flagTLPOut                           // a tail loss probe is out
 	flagTLPRetrans                       // and it was a retransmission
@@ -111,6 +111,7 @@ type Conn struct {
 	totalRetrans              uint32
 	rcvBuf, sndBuf            int32
 	drsCopied                 uint32 // octets read since drsSince, for receive buffer tuning
+	used                      uint32 // the most octets that were lately in the network, which validates cwnd
 
 	drsSince    Time
 	tsRecentAt  Time

@@ -9,7 +9,8 @@ const lendSegments = 2
 const promptRTT = time.Millisecond
 
 // Lend puts the front of s into the send queue without a copy, as much of it as Output transmits at once, and returns
-// how many octets that is: 0 where less than two full segments may leave now, or something else is to be sent before.
+// how many octets that is: 0 where less than two full segments may leave now, or more than a partial segment is to be sent
+// before.
 // The queue takes references of its own to s.Owner; the caller calls Output, and soon Keep.
 func (c *Conn) Lend(s Span, now Time) int {
 	switch c.state {
@@ -17,7 +18,9 @@ func (c *Conn) Lend(s Span, now Time) int {
 	case Closed, Listen, SynSent, SynReceived, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
 		return 0
 	}
-	if c.handshaking() || c.notSent() > 0 || c.urgentMode() {
+	// A partial segment that Nagle's algorithm has held back leaves with what follows it now; more than that is in the way.
+	held := uint32(c.notSent())
+	if c.handshaking() || held >= uint32(c.smss) || c.urgentMode() {
 		return 0
 	}
 	room := c.admit(len(s.Data), now)
@@ -33,14 +36,15 @@ func (c *Conn) Lend(s Span, now Time) int {
 	if !c.snd.nxt.LessThan(edge) {
 		return 0
 	}
-	n := min(uint32(room), edge.Distance(c.snd.nxt), c.budget())
+	n := min(held+uint32(room), edge.Distance(c.snd.nxt), c.budget(held+uint32(room)))
 	mss := c.segmentSize()
-	if n < lendSegments*mss {
+	if n < held+lendSegments*mss {
 		return 0
 	}
-	if n < uint32(len(s.Data)) {
+	if n < held+uint32(len(s.Data)) {
 		n -= n % mss
 	}
+	n -= held
 	s.Owner.Retain()
 	s.Data = s.Data[:n]
 	tx.q.append(s)

@@ -94,6 +94,34 @@ func TestLend(t *testing.T) {
 		l.conn.Output(l.now)
 		l.want(seg{flags: ACK, seq: 1461, ack: 1, n: 1460}, seg{flags: ACK, seq: 2921, ack: 1, n: 1460})
 	})
+	t.Run("a partial segment that was held leaves in front of it", func(t *testing.T) {
+		for cwnd, want := range map[uint32]int{10 * 1460: 8000, 5*1460 - 1: 4*1460 - 100, 3 * 1460: 3*1460 - 100, 3*1460 - 1: 2*1460 - 100, 2*1460 + 99: 0} {
+			l := begin(t, cwnd)
+			l.conn.SetMore(true)
+			front, behind, owner := []byte("front"), letters(8000), new(lent)
+			front = append(front, letters(95)...)
+			l.conn.Send(front, l.now)
+			l.want()
+			l.conn.SetMore(false)
+			n := l.conn.Lend(Span{behind, owner}, l.now)
+			if n != want {
+				t.Errorf("cwnd %d: %d octets taken, want %d", cwnd, n, want)
+				continue
+			}
+			if n == 0 {
+				continue
+			}
+			l.conn.Output(l.now)
+			l.conn.Keep(owner)
+			var got []byte
+			for _, s := range l.out {
+				got = append(got, s.Text.Data...)
+			}
+			if !bytes.Equal(got, append(front, behind[:n]...)) || owner.refs != 0 {
+				t.Errorf("cwnd %d: %d octets left, %d references", cwnd, len(got), owner.refs)
+			}
+		}
+	})
 	t.Run("the end of the connection gives it back", func(t *testing.T) {
 		l := begin(t, 10*1460)
 		owner := new(lent)

@@ -62,21 +62,18 @@ func (c *Conn) sendText(now Time) {
 	forward := c.tx.frto == frtoNew // what looks lost waits for the proof that it is
 	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
 	}
+	sent := false
 	for (c.tx.sb.lost == 0 || forward) && c.sendNew(now) {
+		sent = true
 	}
-	if c.flightSize() == 0 {
-		return
-	}
-	if c.pipe()+uint32(c.smss) > c.cwnd {
-		c.set(flagCWNDLimited)
-	} else {
-		c.clear(flagCWNDLimited)
+	if c.flightSize() > 0 {
+		c.noteUsage(sent, now)
 	}
 }
 
-// budget returns how many octets cwnd allows now. Less than a segment is not worth sending while anything
-// is in the network.
-func (c *Conn) budget() uint32 {
+// budget returns how many of want octets cwnd allows now. While anything is in the network, less than a segment is
+// worth sending only if it is all.
+func (c *Conn) budget(want uint32) uint32 {
 	pipe := c.pipe()
 	if c.tx.force {
 		return max(c.cwnd-min(pipe, c.cwnd), uint32(c.smss))
@@ -85,10 +82,10 @@ func (c *Conn) budget() uint32 {
 		return 0
 	}
 	room := c.cwnd - pipe
-	if room < uint32(c.smss) && pipe > 0 {
+	if room < min(want, uint32(c.smss)) && pipe > 0 {
 		return 0
 	}
-	return max(room, uint32(c.smss))
+	return max(room, min(want, uint32(c.smss)))
 }
 
 // segmentSize returns the payload of a full segment that carries the SACK blocks of this moment. To fill in a segment
@@ -110,11 +107,14 @@ func (c *Conn) superSize(mss uint32) uint32 {
 func (c *Conn) retransmit(now Time) bool {
 	tx := c.tx
 	i := tx.sb.nextLost()
-	room := c.budget()
-	if i < 0 || room == 0 {
+	if i < 0 {
 		return false
 	}
 	r := &tx.sb.recs[i]
+	room := c.budget(r.n)
+	if room == 0 {
+		return false
+	}
 	edge := c.snd.una.Add(c.snd.wnd)
 	if !r.seq.LessThan(edge) {
 		return false // beyond a window that shrank (SHLD-16)
@@ -155,7 +155,8 @@ func (c *Conn) resend(i int, now Time) {
 }
 
 // sendNew sends the next run of text that was not sent before, with the FIN when it follows and fits, and
-// says whether it sent anything.
+// says whether it sent anything. A FIN of its own is no load, and does not wait for cwnd: the peer's reader would learn
+// of the end of the stream a round trip late.
 func (c *Conn) sendNew(now Time) bool {
 	tx := c.tx
 	if c.has(flagFINSent) {
@@ -167,9 +168,9 @@ func (c *Conn) sendNew(now Time) bool {
 		return false
 	}
 	c.restartAfterIdle(now)
-	room := c.budget()
+	room := c.budget(unsent)
 	edge := c.snd.una.Add(c.snd.wnd)
-	if room == 0 || !c.snd.nxt.LessThan(edge) {
+	if room == 0 && unsent > 0 || !c.snd.nxt.LessThan(edge) {
 		return false
 	}
 	usable := edge.Distance(c.snd.nxt)

@@ -17,6 +17,7 @@ type recovery struct {
 	force                           bool // the next segment leaves whatever cwnd says
 
 	hystart hystart
+	usage   usage
 	frto    frtoStep
 	cwrEnd  Seq    // SND.NXT when ECN has cut the window
 	lossUna Seq    // snd.una at the last timeout
@@ -92,7 +93,7 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 // grow lets the controller raise cwnd, and the send buffer with it.
 func (c *Conn) grow(ev *ackEvent, now Time) {
 	w := c.window()
-	acked, limited := ev.acked, c.has(flagCWNDLimited)
+	acked, limited := ev.acked, c.mayGrow()
 	if limited {
 		acked = c.tx.hystart.onAck(w, c.snd.una, c.snd.nxt, acked, ev.rtt)
 	} else {
@@ -101,7 +102,8 @@ func (c *Conn) grow(ev *ackEvent, now Time) {
 	c.cc.OnAck(w, acked, limited, ev.rtt, now)
 	c.setCwnd(w)
 	if !c.has(flagSendFixed) && c.env.Pressure == Ample {
-		want := min(int64(w.Cwnd)*2, int64(c.env.Config.MaxSendBuffer))
+		// More than the peer's window can never be in flight, though cwnd may be up to twice that.
+		want := min(int64(min(w.Cwnd, c.snd.maxWnd))*2, int64(c.env.Config.MaxSendBuffer))
 		c.sndBuf = max(c.sndBuf, int32(want))
 	}
 }
@@ -230,6 +232,7 @@ func (c *Conn) exitRecovery() {
 	c.cwnd = max(c.ssthresh, uint32(c.smss))
 	c.tx.reno, c.dupACKs = 0, 0
 	c.tx.force = false
+	c.forgetUsage() // of a cwnd that prr kept close to what was in flight
 }
 
 // timeoutRecovery is what the retransmission timer does to the window (RFC 5681 3.1, RFC 6675 5.1).

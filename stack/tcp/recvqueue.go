@@ -322,19 +322,22 @@ func (c *Conn) peerWaits() bool {
 	return c.has(flagUnanswered) && (c.rx == nil || c.rx.bytes == 0) && c.rcv.nxt != c.rcv.acked
 }
 
-// tuneReceive grows the receive buffer to twice what the reader takes in a round trip.
+// tuneReceive grows the receive buffer to twice what the reader takes in a round trip, as soon as he has taken
+// it: what comes in one burst counts together, so that the next response may be twice as large.
 func (c *Conn) tuneReceive(n uint32, now Time) {
 	if c.has(flagRecvFixed) || c.env.Pressure != Ample || c.srtt == 0 {
-		c.drsCopied, c.drsSince = 0, now // a count of days would not be that of a round trip
+		c.drsCopied, c.drsSince = 0, now
 		return
 	}
-	c.drsCopied += n
-	if now.Sub(c.drsSince) < micros(c.srtt) {
+	if now.Sub(c.drsSince) >= micros(c.srtt) {
+		c.set(flagTuning)
+		c.drsCopied, c.drsSince = 0, now
+	}
+	if c.drsCopied += n; !c.has(flagTuning) {
 		return
 	}
 	want := min(2*int64(c.drsCopied)+16*int64(c.rmss), int64(c.opts.clamp(c.env.Config.MaxRecvBuffer)))
 	if want > int64(c.rcvBuf) {
 		c.rcvBuf = int32(want)
 	}
-	c.drsCopied, c.drsSince = 0, now
 }

@@ -149,6 +149,7 @@ func (c *Conn) sending() *sender {
 		start = c.snd.iss.Add(1)
 	}
 	c.tx.q.first, c.tx.q.end, c.tx.fack = start, start, start
+	c.tx.usage.end, c.tx.usage.since = start, c.lastSend
 	if c.cc == nil {
 		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil || c.cc.Name() != c.congestionControl() {
 			c.cc = &controller{CongestionControl: newCongestionControl(c.congestionControl())}

@@ -59,6 +59,7 @@ func (c *Conn) undoCut(now Time) {
 	if tx := c.tx; tx != nil {
 		tx.sb.unlose()
 		tx.frto, tx.reno, tx.force = frtoOff, 0, false
+		c.forgetUsage()
 	}
 }
 
