@@ -46,7 +46,11 @@ type neighbor struct {
 	state     neighborState
 	tries     uint8
 	gone      bool // not in the cache any more
+	proven    bool // mac has answered a request of ours, or a higher layer has confirmed it
+	claimed   bool // by another MAC, since this one was asked
+	disputed  bool // by another MAC, and this one has not answered since
 	lastUsed  tcp.Time
+	asked     tcp.Time // when mac was asked last, first of its tries
 	doubted   tcp.Time // when a higher layer last thought that it might be gone
 	held      []heldFrame
 	heldOther int // of held, those that are not TCP's
@@ -178,6 +182,9 @@ func (c *neighborCache) startLocked(n *neighbor, now tcp.Time) {
 // enterLocked changes the state and arms its timer. Entries that become idle are listed.
 func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now tcp.Time, d time.Duration) {
 	n.state = s
+	if s == reachable || s == failed {
+		n.proven, n.disputed = s == reachable, false
+	}
 	var usable uint64
 	switch s {
 	case reachable, delay, probe:
@@ -210,40 +217,6 @@ func (c *neighborCache) armLocked(n *neighbor, at tcp.Time) {
 func (c *neighborCache) reachableTime() time.Duration {
 	base := int64(c.host.config.NeighborReachable)
 	return time.Duration(base/2 + rand.Int64N(base))
-}
-
-// heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
-// that the sender may become a new entry: it asked for us, so we shall soon want to answer.
-func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool) {
-	now := c.host.clock.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.entries[addr]
-	if n == nil {
-		if !create || !c.makeRoomLocked(now) {
-			return
-		}
-		n = c.addLocked(addr)
-		n.mac = mac
-		c.enterLocked(n, stale, now, staleLifetime)
-		return
-	}
-	changed := n.mac != mac
-	asked := n.state == incomplete || n.state == probe
-	switch {
-	case asked && answer:
-		n.mac = mac
-		c.enterLocked(n, reachable, now, c.reachableTime())
-	case n.state == incomplete && len(n.held) > 0:
-		// It is there, but that it hears us is not known: use it and see.
-		n.mac = mac
-		c.enterLocked(n, delay, now, delayFirstProbe)
-	case n.state == incomplete || n.state == failed || changed:
-		n.mac = mac
-		c.idleRemove(n)
-		c.enterLocked(n, stale, now, staleLifetime)
-	}
-	c.sendHeldLocked(n)
 }
 
 // makeRoomLocked makes room for an entry that somebody else caused, never at the cost of one in use.
@@ -285,7 +258,7 @@ func (c *neighborCache) doubt(n *neighbor, now tcp.Time) {
 // probeLocked asks the neighbour at its last address.
 func (c *neighborCache) probeLocked(n *neighbor, now tcp.Time) {
 	c.enterLocked(n, probe, now, retransInterval)
-	n.tries = 1
+	n.tries, n.asked, n.claimed = 1, now, false
 	c.iface.sendARPRequest(n.addr, &n.mac)
 }
 
@@ -316,6 +289,10 @@ func (c *neighborCache) advance(now tcp.Time) {
 func (c *neighborCache) expireLocked(n *neighbor) {
 	now := c.now
 	confirmed := tcp.Time(n.confirmed.Load())
+	if n.claimed && n.state != incomplete && n.state != failed {
+		c.contestLocked(n, now)
+		return
+	}
 	switch n.state {
 	case incomplete:
 		if n.tries < resolveTries {
@@ -340,6 +317,10 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		}
 		c.probeLocked(n, now)
 	case probe:
+		if confirmed > n.asked {
+			c.enterLocked(n, reachable, now, c.reachableTime())
+			return
+		}
 		if n.tries < resolveTries {
 			n.tries++
 			c.iface.sendARPRequest(n.addr, &n.mac)
