@@ -8,7 +8,7 @@ ARGS     ?=
 # Applications on unet, in a module of their own.
 APPS = examples/apps
 
-.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux cost million soak build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux scripts-linux cost million soak build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -82,6 +82,11 @@ lab:
 # The same between two kernels, a quarter of an hour in real time; ARGS="-only 'loss 1% .*cubic'" for a part.
 lab-linux:
 	$(GO) run ./benchmarks/lab -linux $(ARGS)
+
+# The packet scripts against the kernel's TCP, some minutes in real time; ARGS="-run '/F-DIFF-1 (rack|sack)'" for a part.
+# What it does otherwise is listed in fdtable/testdata/script/linux.txt.
+scripts-linux:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestScriptsOnLinux$$' ./fdtable -scripts.linux -parallel 40 $(ARGS)
 
 # What has no TAP compiles all the same.
 build-all:

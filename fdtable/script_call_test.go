@@ -24,16 +24,16 @@ var calls map[string]call
 func init() { // refers to itself through the parser
 	calls = map[string]call{
 		"socket":   callSocket,
-		"bind":     func(r *runner, a arguments, _ string) string { return errorOf(r.table.Bind(a.fd(), r.address(a, 1))) },
-		"listen":   func(r *runner, a arguments, _ string) string { return errorOf(r.table.Listen(a.fd(), a.int(1))) },
+		"bind":     func(r *runner, a arguments, _ string) string { return errorOf(r.sockets.Bind(a.fd(), r.address(a, 1))) },
+		"listen":   func(r *runner, a arguments, _ string) string { return errorOf(r.sockets.Listen(a.fd(), a.int(1))) },
 		"accept":   callAccept,
 		"connect":  callConnect,
 		"read":     callRead,
 		"write":    callWrite,
-		"shutdown": func(r *runner, a arguments, _ string) string { return errorOf(r.table.Shutdown(a.fd(), a.int(1))) },
+		"shutdown": func(r *runner, a arguments, _ string) string { return errorOf(r.sockets.Shutdown(a.fd(), a.int(1))) },
 		"close":    callClose,
 		"nonblock": func(r *runner, a arguments, _ string) string {
-			return errorOf(r.table.SetNonblock(a.fd(), a.int(1) != 0))
+			return errorOf(r.sockets.SetNonblock(a.fd(), a.int(1) != 0))
 		},
 		"setsockopt":  callSetsockopt,
 		"getsockopt":  callGetsockopt,
@@ -148,11 +148,11 @@ func callSocket(r *runner, a arguments, _ string) string {
 	if slices.Contains(a, "nonblock") {
 		typ |= fdtable.SOCK_NONBLOCK
 	}
-	return resultOf(r.table.Socket(fdtable.AF_INET, typ, 0))
+	return resultOf(r.sockets.Socket(fdtable.AF_INET, typ, 0))
 }
 
 func callAccept(r *runner, a arguments, _ string) string {
-	fd, _, err := r.table.Accept(a.fd())
+	fd, _, err := r.sockets.Accept(a.fd())
 	return resultOf(fd, err)
 }
 
@@ -161,7 +161,7 @@ func callConnect(r *runner, a arguments, _ string) string {
 	if f := r.flows[a.at(1)]; f != nil && !f.issKnown && f.host.Port() == hostPort {
 		f.host = netip.AddrPortFrom(f.host.Addr(), 0)
 	}
-	return errorOf(r.table.Connect(a.fd(), r.address(a, 1)))
+	return errorOf(r.sockets.Connect(a.fd(), r.address(a, 1)))
 }
 
 // streamMu guards runner.streams: calls that block run beside the script.
@@ -180,7 +180,7 @@ func (r *runner) advance(key string, n int) uint32 {
 // pattern's.
 func callRead(r *runner, a arguments, want string) string {
 	p := make([]byte, a.int(1))
-	n, err := r.table.Read(a.fd(), p)
+	n, err := r.sockets.Read(a.fd(), p)
 	return r.received(a.at(0), p[:n], err, want)
 }
 
@@ -200,10 +200,10 @@ func (r *runner) received(fd string, text []byte, err error, want string) string
 // callWrite is write(FD, N), which writes the next N octets of the pattern, or write(FD, "TEXT").
 func callWrite(r *runner, a arguments, _ string) string {
 	if text := a.at(1); strings.HasPrefix(text, `"`) {
-		return resultOf(r.table.Write(a.fd(), []byte(strings.Trim(text, `"`))))
+		return resultOf(r.sockets.Write(a.fd(), []byte(strings.Trim(text, `"`))))
 	}
 	at := r.advance("write "+a.at(0), 0)
-	n, err := r.table.Write(a.fd(), pattern(at, a.int(1)))
+	n, err := r.sockets.Write(a.fd(), pattern(at, a.int(1)))
 	if n > 0 {
 		r.advance("write "+a.at(0), n)
 	}
@@ -216,7 +216,7 @@ func callSend(r *runner, a arguments, _ string) string {
 	if !strings.HasPrefix(a.at(1), `"`) {
 		text = pattern(r.advance("write "+a.at(0), 0), a.int(1))
 	}
-	n, err := r.table.Sendto(a.fd(), text, a.int(2), netip.AddrPort{})
+	n, err := r.sockets.Sendto(a.fd(), text, a.int(2), netip.AddrPort{})
 	if n > 0 {
 		r.advance("write "+a.at(0), n)
 	}
@@ -226,12 +226,12 @@ func callSend(r *runner, a arguments, _ string) string {
 // callRecv is recv(FD, N, FLAGS), with a result as that of read.
 func callRecv(r *runner, a arguments, want string) string {
 	p := make([]byte, a.int(1))
-	n, _, err := r.table.Recvfrom(a.fd(), p, a.int(2))
+	n, _, err := r.sockets.Recvfrom(a.fd(), p, a.int(2))
 	return r.received(a.at(0), p[:n], err, want)
 }
 
 func callSockatmark(r *runner, a arguments, _ string) string {
-	at, err := r.table.Sockatmark(a.fd())
+	at, err := r.sockets.Sockatmark(a.fd())
 	if err != nil {
 		return errorOf(err)
 	}
@@ -241,7 +241,7 @@ func callSockatmark(r *runner, a arguments, _ string) string {
 // callPoll is poll(FD, EVENTS, MILLISECONDS) of one descriptor. The result is 0 or the events.
 func callPoll(r *runner, a arguments, _ string) string {
 	fds := []fdtable.PollFd{{Fd: int32(a.fd()), Events: int16(a.int(1))}}
-	if _, err := r.table.Poll(fds, a.int(2)); err != nil {
+	if _, err := r.sockets.Poll(fds, a.int(2)); err != nil {
 		return errorOf(err)
 	}
 	var names []string
@@ -262,7 +262,7 @@ func callClose(r *runner, a arguments, _ string) string {
 	delete(r.streams, "read "+a.at(0))
 	delete(r.streams, "write "+a.at(0))
 	streamMu.Unlock()
-	return errorOf(r.table.Close(a.fd()))
+	return errorOf(r.sockets.Close(a.fd()))
 }
 
 // callSetsockopt is setsockopt(FD, OPTION, VALUE); SO_LINGER takes seconds or off, a timeout takes seconds.
@@ -274,12 +274,12 @@ func callSetsockopt(r *runner, a arguments, _ string) string {
 		if a.at(2) != "off" {
 			l = fdtable.Linger{Onoff: 1, Linger: int32(a.int(2))}
 		}
-		return errorOf(r.table.SetsockoptLinger(a.fd(), fdtable.SOL_SOCKET, opt, &l))
+		return errorOf(r.sockets.SetsockoptLinger(a.fd(), fdtable.SOL_SOCKET, opt, &l))
 	case name == "SO_RCVTIMEO" || name == "SO_SNDTIMEO":
 		tv := fdtable.Timeval{Sec: int64(a.int(2))}
-		return errorOf(r.table.SetsockoptTimeval(a.fd(), fdtable.SOL_SOCKET, opt, &tv))
+		return errorOf(r.sockets.SetsockoptTimeval(a.fd(), fdtable.SOL_SOCKET, opt, &tv))
 	}
-	return errorOf(r.table.SetsockoptInt(a.fd(), level(a.at(1)), opt, a.int(2)))
+	return errorOf(r.sockets.SetsockoptInt(a.fd(), level(a.at(1)), opt, a.int(2)))
 }
 
 // level is the level of an option, by its name.
@@ -294,7 +294,7 @@ func level(option string) int {
 }
 
 func callGetsockopt(r *runner, a arguments, _ string) string {
-	n, err := r.table.GetsockoptInt(a.fd(), level(a.at(1)), a.int(1))
+	n, err := r.sockets.GetsockoptInt(a.fd(), level(a.at(1)), a.int(1))
 	if err == nil && a.at(1) == "SO_ERROR" {
 		return errnoName(syscall.Errno(n))
 	}
@@ -302,7 +302,7 @@ func callGetsockopt(r *runner, a arguments, _ string) string {
 }
 
 func callGetsockname(r *runner, a arguments, _ string) string {
-	name, err := r.table.Getsockname(a.fd())
+	name, err := r.sockets.Getsockname(a.fd())
 	if err != nil {
 		return errorOf(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing/synctest"
 	"time"
 
 	"github.com/unet-go/unet/fdtable"
@@ -19,7 +20,36 @@ import (
 // mtu (of the link), addr (the host's addresses) and irs (the peer's initial sequence number).
 func (r *runner) open() error {
 	cfg := stack.Config{Name: "host", Shards: 1}
-	mtu, addrs := 1500, []netip.Prefix{netip.PrefixFrom(hostAddr, 24)}
+	mtu, addrs, err := r.settings(func(name, value string) error {
+		return setField(reflect.ValueOf(&cfg).Elem(), name, value)
+	})
+	if err != nil {
+		return err
+	}
+	r.edges.place(&cfg)
+	host, err := stack.New(cfg)
+	if err != nil {
+		return err
+	}
+	r.host, r.table = host, fdtable.New(host)
+	r.sockets = r.table
+	r.segment = sim.NewSegment(sim.Config{MTU: mtu})
+	r.segment.WritePcap(&r.pcap)
+	dev := r.segment.NewPort(sim.PortConfig{Name: "host", MAC: hostMAC})
+	r.port = r.segment.NewPort(sim.PortConfig{Name: "peer"})
+	r.mac, r.hostMAC, r.mtu = r.port.Info().MAC, hostMAC, mtu
+	r.put = func(burst [][]byte) { r.transmit(burst); synctest.Wait() }
+	go r.listen()
+	if err := host.Attach(dev, stack.Interface{Addrs: addrs}); err != nil {
+		r.close()
+		return err
+	}
+	return nil
+}
+
+// settings reads the config lines: the link's MTU, the host's addresses, and what set makes of the others.
+func (r *runner) settings(set func(name, value string) error) (mtu int, addrs []netip.Prefix, err error) {
+	mtu, addrs = 1500, []netip.Prefix{netip.PrefixFrom(hostAddr, 24)}
 	for _, word := range r.script.config {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
@@ -36,28 +66,13 @@ func (r *runner) open() error {
 				addrs, err = append(addrs, p), e
 			}
 		default:
-			err = setField(reflect.ValueOf(&cfg).Elem(), name, value)
+			err = set(name, value)
 		}
 		if err != nil {
-			return fmt.Errorf("config %s: %v", word, err)
+			return 0, nil, fmt.Errorf("config %s: %w", word, err)
 		}
 	}
-	r.edges.place(&cfg)
-	host, err := stack.New(cfg)
-	if err != nil {
-		return err
-	}
-	r.host, r.table = host, fdtable.New(host)
-	r.segment = sim.NewSegment(sim.Config{MTU: mtu})
-	r.segment.WritePcap(&r.pcap)
-	dev := r.segment.NewPort(sim.PortConfig{Name: "host", MAC: hostMAC})
-	r.port = r.segment.NewPort(sim.PortConfig{Name: "peer"})
-	go r.listen()
-	if err := host.Attach(dev, stack.Interface{Addrs: addrs}); err != nil {
-		r.close()
-		return err
-	}
-	return nil
+	return mtu, addrs, nil
 }
 
 // setField sets a field of a struct, TCP.MSL for instance.

@@ -34,10 +34,38 @@ type frame struct {
 	one    bool // it went to one station
 }
 
+// sockets are the calls that a script makes: a Table's, or the kernel's.
+type sockets interface {
+	Socket(domain, typ, protocol int) (int, error)
+	Bind(fd int, a netip.AddrPort) error
+	Listen(fd, backlog int) error
+	Accept(fd int) (int, netip.AddrPort, error)
+	Connect(fd int, a netip.AddrPort) error
+	Read(fd int, p []byte) (int, error)
+	Write(fd int, p []byte) (int, error)
+	Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error)
+	Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, error)
+	Shutdown(fd, how int) error
+	Close(fd int) error
+	SetNonblock(fd int, nonblocking bool) error
+	SetsockoptInt(fd, level, opt, value int) error
+	SetsockoptLinger(fd, level, opt int, l *fdtable.Linger) error
+	SetsockoptTimeval(fd, level, opt int, tv *fdtable.Timeval) error
+	GetsockoptInt(fd, level, opt int) (int, error)
+	Getsockname(fd int) (netip.AddrPort, error)
+	Sockatmark(fd int) (bool, error)
+	Poll(fds []fdtable.PollFd, timeout int) (int, error)
+}
+
 // runner plays a script's peer on a link with one host.
 type runner struct {
 	script  *script
 	began   time.Time
+	sockets sockets
+	mac     link.MAC // the peer's
+	hostMAC link.MAC
+	mtu     int            // of the link
+	put     func([][]byte) // puts frames on the wire as one burst
 	host    *stack.Host
 	table   *fdtable.Table
 	segment *sim.Segment
@@ -47,7 +75,7 @@ type runner struct {
 	streams map[string]uint32 // octets read or written, by descriptor
 	pending []*pendingCall
 	done    [][2]string // lines that were as expected: the line, and what was seen
-	batch   []link.Frame
+	batch   [][]byte
 	cookie  []byte        // of Fast Open: the last one that the host has sent
 	reading chan struct{} // closed when the reader has ended
 	edges   *edges        // where numbers begin; nil for where they usually do
@@ -92,9 +120,6 @@ func (r *runner) run() (pcap []byte, err error) {
 }
 
 func (r *runner) close() {
-	for i := range r.batch {
-		r.batch[i].Release()
-	}
 	for fd := range 100 {
 		_ = r.table.Close(fd)
 	}
@@ -127,7 +152,7 @@ func (r *runner) heard(b []byte) {
 	isARP := b[12] == 8 && b[13] == 6
 	if isARP && r.arp {
 		if b[21] == 1 && !bytes.Equal(b[28:32], b[38:42]) {
-			r.write(arpReply(b, r.port.Info().MAC))
+			r.transmit([][]byte{arpReply(b, r.mac)})
 		}
 		return
 	}
@@ -147,11 +172,16 @@ func arpReply(request []byte, mac link.MAC) []byte {
 	return b
 }
 
-// write puts one frame on the wire.
-func (r *runner) write(b []byte) {
-	frames := []link.Frame{newFrame(b)}
+// transmit puts frames on the simulated wire as one burst.
+func (r *runner) transmit(burst [][]byte) {
+	frames := make([]link.Frame, len(burst))
+	for i, b := range burst {
+		frames[i] = newFrame(b)
+	}
 	_, _ = r.port.Write(frames) // fails only when the link is closed
-	frames[0].Release()
+	for i := range frames {
+		frames[i].Release()
+	}
 }
 
 func newFrame(b []byte) (f link.Frame) {
@@ -163,7 +193,7 @@ func newFrame(b []byte) (f link.Frame) {
 
 // ethernet puts a packet into a frame for the host.
 func (r *runner) ethernet(packet []byte) []byte {
-	to, from := hostMAC, r.port.Info().MAC
+	to, from := r.hostMAC, r.mac
 	return append(append(append(to[:], from[:]...), 8, 0), packet...)
 }
 
@@ -263,8 +293,8 @@ func (r *runner) send(st *statement) error {
 			return fmt.Errorf("the host's port of flow %s is not known yet", f.name)
 		}
 		p := s.packet()
-		if mtu := r.port.Info().MTU; len(p) > mtu {
-			return fmt.Errorf("a packet of %d octets on a link of %d", len(p), mtu)
+		if len(p) > r.mtu {
+			return fmt.Errorf("a packet of %d octets on a link of %d", len(p), r.mtu)
 		}
 		b := r.ethernet(p)
 		if a := s.dst.Addr(); a.IsMulticast() {
@@ -273,7 +303,7 @@ func (r *runner) send(st *statement) error {
 		} else if a.As4()[3] == 255 || slices.Contains(args, "bmac") {
 			copy(b, []byte{255, 255, 255, 255, 255, 255})
 		}
-		r.batch = append(r.batch, newFrame(b))
+		r.batch = append(r.batch, b)
 		if st.verb == "<" {
 			r.flush()
 		}
@@ -281,13 +311,10 @@ func (r *runner) send(st *statement) error {
 	return nil
 }
 
+// flush sends what is kept back.
 func (r *runner) flush() {
-	_, _ = r.port.Write(r.batch) // fails only when the link is closed
-	for i := range r.batch {
-		r.batch[i].Release()
-	}
+	r.put(r.batch)
 	r.batch = r.batch[:0]
-	synctest.Wait()
 }
 
 func without(args []string, name string) []string {
@@ -330,7 +357,7 @@ func (r *runner) sendICMP(st *statement) error {
 	message[0], message[1] = byte(typ), byte(code)
 	binary.BigEndian.PutUint16(message[6:], uint16(mtu))
 	message = append(message, quoted[:28]...)
-	r.batch = append(r.batch, newFrame(r.ethernet(ipPacket(from, hostAddr, 1, message))))
+	r.batch = append(r.batch, r.ethernet(ipPacket(from, hostAddr, 1, message)))
 	r.flush()
 	return nil
 }

@@ -7,11 +7,12 @@ import (
 	"testing/synctest"
 )
 
-// call makes the call of a line, and compares its result unless it is said to wait.
-func (r *runner) call(st *statement) error {
-	p := &pendingCall{name: st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], ""),
+// begin makes the call of a line on a goroutine of its own, for it may wait. An argument that cannot be read comes out
+// of wrong, before the result.
+func (r *runner) begin(st *statement) (p *pendingCall, wrong chan badArgument) {
+	p = &pendingCall{name: st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], ""),
 		result: make(chan string, 1)}
-	wrong := make(chan badArgument, 1)
+	wrong = make(chan badArgument, 1)
 	go func() {
 		defer func() {
 			switch e := recover().(type) {
@@ -25,6 +26,12 @@ func (r *runner) call(st *statement) error {
 		}()
 		p.result <- calls[st.args[0]](r, st.args[1:], st.result)
 	}()
+	return p, wrong
+}
+
+// call makes the call of a line, and compares its result unless it is said to wait.
+func (r *runner) call(st *statement) error {
+	p, wrong := r.begin(st)
 	synctest.Wait()
 	select {
 	case e := <-wrong:

@@ -1,0 +1,110 @@
+package fdtable_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/unet-go/unet/tap/taptest"
+)
+
+var scriptsLinux = flag.Bool("scripts.linux", false, "all scripts in TestScriptsOnLinux, in real time")
+
+// outcome is what a script's run against the kernel comes to.
+type outcome struct {
+	kind   string // "same", "differs at N", "differs at the end" or "not for Linux", or several with or between
+	reason string
+}
+
+// onLinux reads testdata/script/linux.txt: lines of SCRIPT | OUTCOME | REASON. A script that is not there is the same.
+func onLinux(t *testing.T) map[string]outcome {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "script", "linux.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]outcome)
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		cells := strings.SplitN(line, " | ", 3)
+		if len(cells) != 3 || cells[2] == "" {
+			t.Errorf("linux.txt: cannot read %q", line)
+			continue
+		}
+		if _, twice := all[cells[0]]; twice {
+			t.Errorf("linux.txt: %s twice", cells[0])
+		}
+		all[cells[0]] = outcome{cells[1], cells[2]}
+	}
+	return all
+}
+
+// TestScriptsOnLinux runs the scripts against the kernel's TCP, each in a namespace of its own, and demands that it does
+// the same as this stack, or what testdata/script/linux.txt says that it does in place of that. Without -scripts.linux it
+// is a handful that does not depend on time.
+func TestScriptsOnLinux(t *testing.T) {
+	taptest.Need(t)
+	expected := onLinux(t)
+	for _, s := range parseScripts(t) {
+		if !*scriptsLinux && !robust[s.name] {
+			continue
+		}
+		t.Run(fmt.Sprintf("F-DIFF-1 %s", strings.ReplaceAll(s.name, "/", ": ")), func(t *testing.T) {
+			t.Parallel()
+			want, listed := expected[s.name]
+			if !listed {
+				want.kind = "same"
+			}
+			var got string
+			var err error
+			for range 3 { // real time: a machine may be busy
+				if got, err = kindOf(onThread(s)); slices.Contains(strings.Split(want.kind, " or "), got) {
+					return
+				}
+			}
+			t.Errorf("%s | %s\nlisted is: %s\n%v", s.name, got, want.kind, err)
+		})
+	}
+}
+
+// onThread runs a script on a thread that ends with it.
+func onThread(s *script) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		err = runOnLinux(s)
+	}()
+	<-done
+	return err
+}
+
+func kindOf(err error) (string, error) {
+	var d *difference
+	var u unlike
+	switch {
+	case err == nil:
+		return "same", nil
+	case errors.As(err, &u):
+		return "not for Linux", err
+	case errors.As(err, &d) && d.line == 0:
+		return "differs at the end", err
+	case errors.As(err, &d):
+		return fmt.Sprintf("differs at %d", d.line), err
+	}
+	return "failed", err
+}
+
+// robust are the scripts whose outcome does not depend on how busy the machine is.
+var robust = map[string]bool{"close/linger-zero": true, "close/passive": true, "close/twice": true, "handshake/passive": true,
+	"ip/checksums": true, "reset/listen": true, "reset/no-connection": true, "sack/blocks": true, "timestamps/recent": true,
+	"window/scaled": true}
