@@ -27,7 +27,8 @@ type CongestionControl interface {
 	// this ACK gave, zero for none.
 	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now Time)
 	// OnLoss returns the ssthresh for a loss event with flight octets outstanding, at least 2*SMSS
-	// (RFC 5681 equation 4, RFC 9438 4.6), and notes the event. The connection sets Cwnd itself.
+	// (RFC 5681 equation 4, RFC 9438 4.6), and notes the event. Cwnd is no more than twice what was lately used, or the
+	// initial window. The connection sets Cwnd itself.
 	OnLoss(w *Window, flight uint32, now Time) uint32
 	// OnTimeout tells that the retransmission timer expired; OnLoss was called before it when this is the
 	// first expiry for the data. The connection sets Cwnd to one SMSS itself.

@@ -118,9 +118,11 @@ func (c *cubic) exclude(now Time) {
 	c.last = now
 }
 
-// OnLoss returns 0.7 of the flight, at least two segments, and remembers the window that was too large, or less
-// where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7).
-func (c *cubic) OnLoss(w *Window, flight uint32, _ Time) uint32 {
+// OnLoss returns 0.7 of cwnd, at least two segments, and remembers the window that was too large, or less
+// where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7). It is
+// cwnd that counts and not the flight, which the end of a response leaves far too small: the connection lets cwnd grow
+// only with its use, and has brought it down to what was lately used, as RFC 9438 4.6 asks for.
+func (c *cubic) OnLoss(w *Window, _ uint32, _ Time) uint32 {
 	c.undo = c.cubicEpoch
 	c.cwndPrior = w.Cwnd
 	if w.Cwnd < c.wMax {
@@ -129,7 +131,7 @@ func (c *cubic) OnLoss(w *Window, flight uint32, _ Time) uint32 {
 		c.wMax = w.Cwnd
 	}
 	c.plateau = 0
-	return max(uint32(float64(flight)*cubicBeta), 2*w.SMSS)
+	return max(uint32(float64(w.Cwnd)*cubicBeta), 2*w.SMSS)
 }
 
 // OnTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).

@@ -161,9 +161,9 @@ func TestCubicLoss(t *testing.T) {
 		cwnd, flight, ssthresh uint32 // octets
 	}{
 		{"flight fills cwnd", 100_000, 100_000, 70_000},
-		{"flight below cwnd", 100_000, 50_000, 35_000},
-		{"two segments at least", 100_000, 4000, 2 * testSMSS},
-		{"no flight", 100_000, 0, 2 * testSMSS},
+		{"flight below cwnd", 100_000, 50_000, 70_000},
+		{"two segments at least", 4000, 4000, 2 * testSMSS},
+		{"no flight", 100_000, 0, 70_000},
 		{"largest window", maxCwnd, maxCwnd, 751_619_276},
 	} {
 		t.Run("C-CUB-3 ssthresh: "+c.name, func(t *testing.T) {

@@ -75,7 +75,7 @@ func (c *Conn) heedECE(ev *ackEvent, now Time) {
 	}
 	c.env.Counters.ECNReductions++
 	c.cc.loss.undo.armed = false
-	w := c.window()
+	w := c.lossWindow()
 	c.ssthresh = c.cc.OnLoss(w, c.flightAtLoss(ev.flight), now)
 	c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
 	c.tellCWR()

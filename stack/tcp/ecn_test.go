@@ -235,7 +235,7 @@ func TestECNSender(t *testing.T) {
 		l.conn.cwnd, l.conn.sndBuf = 40*1460, 1<<20
 		l.in(seg{flags: ACK | ECE, seq: 1, ack: 1 + 10*1460})
 		l.send(8 * 1460)
-		l.want(seg{flags: ACK | CWR, seq: 1 + 10*1460, ack: 1, n: 1460}, seg{flags: ACK, seq: 1 + 11*1460, ack: 1, n: 6 * 1460})
+		l.want(seg{flags: ACK | CWR, seq: 1 + 10*1460, ack: 1, n: 1460}, seg{flags: ACK | PSH, seq: 1 + 11*1460, ack: 1, n: 7 * 1460})
 	})
 	t.Run("C-ECN-4 loss and echo in one window cut once", func(t *testing.T) {
 		l := congested(t, "reno", 10)

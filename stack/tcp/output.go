@@ -297,5 +297,6 @@ func (c *Conn) restartAfterIdle(now Time) {
 		c.ssthresh = max(c.ssthresh, c.cwnd/4*3)
 		c.cwnd = initial
 	}
+	c.used = min(c.used, c.cwnd)
 	c.lastSend = now
 }

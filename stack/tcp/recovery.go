@@ -184,7 +184,7 @@ func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
 	c.env.Counters.FastRecoveries++
 	if c.ca != caCWR { // which has cut for this window already
 		c.armUndo(false)
-		c.ssthresh = c.cc.OnLoss(c.window(), c.flightAtLoss(max(ev.flight, c.flightSize())), now)
+		c.ssthresh = c.cc.OnLoss(c.lossWindow(), c.flightAtLoss(max(ev.flight, c.flightSize())), now)
 		c.tellCWR()
 	}
 	c.ca = caRecovery
@@ -238,7 +238,7 @@ func (c *Conn) exitRecovery() {
 // timeoutRecovery is what the retransmission timer does to the window (RFC 5681 3.1, RFC 6675 5.1).
 func (c *Conn) timeoutRecovery(now Time) {
 	tx := c.tx
-	w := c.window()
+	w := c.lossWindow()
 	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
 	first := !c.recovering() || c.recover.LessThanEq(c.snd.una) || c.ca == caLoss && tx.lossUna != c.snd.una
 	switch {
@@ -279,7 +279,7 @@ func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now Time) {
 	case end.LessThan(c.snd.una):
 		if !c.recovering() && (c.tx == nil || c.tx.sb.lost == 0) {
 			c.cc.loss.undo.armed = false
-			w := c.window()
+			w := c.lossWindow()
 			c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
 			c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
 			c.tellCWR()

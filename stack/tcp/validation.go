@@ -45,6 +45,15 @@ func (c *Conn) forgetUsage() {
 	u.limited, u.peak, u.end = false, 0, c.snd.una
 }
 
+// lossWindow is window for a controller that computes ssthresh from cwnd. A cwnd that has not been used for a while may
+// be far more than the path carries now: what counts is twice the most that was lately in the network, which is as far
+// as slow start would have let it grow, and the initial window, which anybody may send.
+func (c *Conn) lossWindow() *Window {
+	w := c.window()
+	w.Cwnd = min(w.Cwnd, max(uint32(min(2*uint64(c.used), maxCwnd)), initialWindow(c.smss)))
+	return w
+}
+
 // fadeUsed halves what is remembered of the use of cwnd with each RTO that passes.
 func (c *Conn) fadeUsed(now Time) {
 	u, rto := &c.tx.usage, max(micros(c.rto), time.Microsecond)
