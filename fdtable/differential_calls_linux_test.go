@@ -24,8 +24,8 @@ func (t tableCalls) accept(fd, flags int) (int, error) {
 func (t tableCalls) send(fd int, iov [][]byte, flags int) (int, error) {
 	return t.Sendmsg(fd, &Msghdr{Iov: iov}, flags)
 }
-func (t tableCalls) sendto(fd int, p []byte, a netip.AddrPort) (int, error) {
-	return t.Sendto(fd, p, 0, a)
+func (t tableCalls) sendto(fd int, p []byte, flags int, a netip.AddrPort) (int, error) {
+	return t.Sendto(fd, p, flags, a)
 }
 func (t tableCalls) recv(fd int, iov [][]byte, flags int) (n, got int, err error) {
 	m := Msghdr{Iov: iov}
@@ -119,8 +119,8 @@ func (kernelCalls) accept(fd, flags int) (int, error) {
 func (kernelCalls) send(fd int, iov [][]byte, flags int) (int, error) {
 	return unix.SendmsgBuffers(fd, iov, nil, nil, flags|unix.MSG_NOSIGNAL)
 }
-func (kernelCalls) sendto(fd int, p []byte, a netip.AddrPort) (int, error) {
-	return unix.SendmsgN(fd, p, nil, sockaddrOf(a), unix.MSG_NOSIGNAL)
+func (kernelCalls) sendto(fd int, p []byte, flags int, a netip.AddrPort) (int, error) {
+	return unix.SendmsgN(fd, p, nil, sockaddrOf(a), flags|unix.MSG_NOSIGNAL)
 }
 func (kernelCalls) recv(fd int, iov [][]byte, flags int) (n, got int, err error) {
 	err = unix.EINTR // which Go's own signals cause

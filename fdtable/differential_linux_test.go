@@ -26,7 +26,7 @@ type bsd interface {
 	connect(fd int, a netip.AddrPort) error
 	disconnect(fd int) error
 	send(fd int, iov [][]byte, flags int) (int, error)
-	sendto(fd int, p []byte, a netip.AddrPort) (int, error)
+	sendto(fd int, p []byte, flags int, a netip.AddrPort) (int, error)
 	recv(fd int, iov [][]byte, flags int) (n, got int, err error)
 	read(fd int, p []byte) (int, error)
 	write(fd int, p []byte) (int, error)
@@ -65,7 +65,7 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 var types = map[string]int{"stream": SOCK_STREAM, "dgram": SOCK_DGRAM, "nonblock": SOCK_NONBLOCK, "cloexec": SOCK_CLOEXEC}
 
 var msgFlags = map[string]int{"oob": MSG_OOB, "peek": MSG_PEEK, "trunc": MSG_TRUNC, "dontwait": MSG_DONTWAIT, "waitall": MSG_WAITALL,
-	"nosignal": MSG_NOSIGNAL, "more": MSG_MORE, "eor": MSG_EOR}
+	"nosignal": MSG_NOSIGNAL, "more": MSG_MORE, "eor": MSG_EOR, "fastopen": MSG_FASTOPEN}
 
 var pollBits = map[string]uint32{"in": EPOLLIN, "out": EPOLLOUT, "pri": EPOLLPRI, "rdhup": EPOLLRDHUP, "hup": EPOLLHUP, "err": EPOLLERR,
 	"et": EPOLLET, "oneshot": EPOLLONESHOT, "exclusive": EPOLLEXCLUSIVE}
@@ -238,7 +238,7 @@ func (r *run) call(call string, args []string) string {
 		n, err := r.send(fd, texts(args[0]), flagsOf(msgFlags, args[1:]))
 		return valueOr(n, err)
 	case "sendto":
-		n, err := r.sendto(fd, []byte(args[0]), r.address(args[1]))
+		n, err := r.sendto(fd, []byte(args[0]), flagsOf(msgFlags, args[2:]), r.address(args[1]))
 		return valueOr(n, err)
 	case "recv":
 		return r.received(fd, args)

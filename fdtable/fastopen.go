@@ -55,7 +55,9 @@ func (o *origin) open(h *stack.Host, remote netip.AddrPort, fast bool) (*stack.T
 
 // sendFastOpen is sendto with MSG_FASTOPEN: it connects to an address and sends p, on the SYN as far as it may.
 // A blocking socket waits until the handshake is over. Another one has sent what the SYN carries; when that
-// is nothing, because there was no cookie yet, it gets EINPROGRESS and writes when the connection is there.
+// is nothing, because there was no cookie yet, it gets EINPROGRESS and writes when the connection is there. Where an
+// earlier call has begun to connect, this one sends once that is done, and else has its error or EALREADY; after that
+// the socket is connected: EISCONN.
 func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, error) {
 	c, inProgress, err := s.beginConnect(to, true)
 	switch {
@@ -65,10 +67,13 @@ func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, erro
 		return 0, err
 	}
 	if flags&MSG_DONTWAIT != 0 || s.neverWaits() {
-		if !c.Waits() {
-			return 0, inProgress
+		switch {
+		case c.Waits():
+			return c.TryWrite(p)
+		case inProgress == syscall.EALREADY: // begun by an earlier call: it may be over
+			return s.sendConnected(c, p, flags)
 		}
-		return c.TryWrite(p)
+		return 0, inProgress
 	}
 	n, err := s.waitToSend(c, outgoing{p: p}, flags)
 	switch c.State() {
@@ -87,6 +92,18 @@ func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, erro
 		}
 	}
 	return n, err
+}
+
+// sendConnected sends p if the handshake of c is over.
+func (s *socket) sendConnected(c *stack.TCPConn, p []byte, flags int) (int, error) {
+	err := c.Connected()
+	if pending(err) {
+		return 0, syscall.EALREADY
+	}
+	if err = s.finishConnect(c, err); err != nil {
+		return 0, err
+	}
+	return s.send(p, flags)
 }
 
 // endFastOpen makes a socket unconnected again whose connect TCP_FASTOPEN_CONNECT left to the first Write, and

@@ -13,7 +13,7 @@ import (
 // Total_retrans segments, the rest octets.
 type TCPInfo struct {
 	State       uint8 // 1 ESTABLISHED, 2 SYN-SENT, 3 SYN-RECEIVED, 4 FIN-WAIT-1, 5 FIN-WAIT-2, 7 CLOSED, 8 CLOSE-WAIT, 9 LAST-ACK, 10 LISTEN, 11 CLOSING
-	Ca_state    uint8 // 0 open, 3 recovery, 4 loss
+	Ca_state    uint8 // 0 open, 1 disorder, 2 CWR (ECN), 3 recovery, 4 loss
 	Retransmits uint8 // timeouts in a row
 	Probes      uint8 // keepalive probes in a row without an answer
 	Backoff     uint8 // how often the retransmission timeout was doubled
@@ -96,12 +96,7 @@ func linuxInfo(c *stack.TCPConn) *TCPInfo {
 		Total_retrans: i.TotalRetrans, Notsent_bytes: uint32(i.NotSent), Min_rtt: micros(i.MinRTT),
 		Snd_wnd: i.SndWnd, Rcv_wnd: i.RcvWnd,
 	}
-	switch {
-	case i.TimedOut:
-		info.Ca_state = 4
-	case i.Recovering:
-		info.Ca_state = 3
-	}
+	info.Ca_state = congestionState(&i)
 	for _, o := range []struct {
 		on  bool
 		bit uint8
@@ -114,4 +109,19 @@ func linuxInfo(c *stack.TCPConn) *TCPInfo {
 		}
 	}
 	return info
+}
+
+// congestionState returns Linux's number of what congestion control is about.
+func congestionState(i *tcp.Info) uint8 {
+	switch {
+	case i.TimedOut:
+		return 4
+	case i.Recovering:
+		return 3
+	case i.Reduced:
+		return 2
+	case i.Disorder:
+		return 1
+	}
+	return 0
 }

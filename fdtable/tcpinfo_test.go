@@ -36,3 +36,11 @@ func TestTCPInfoOptions(t *testing.T) {
 		})
 	}
 }
+
+func TestCongestionState(t *testing.T) {
+	for want, i := range []tcp.Info{{}, {Disorder: true}, {Reduced: true}, {Recovering: true}, {TimedOut: true}} {
+		if got := congestionState(&i); got != uint8(want) {
+			t.Errorf("%+v: %d, want %d", i, got, want)
+		}
+	}
+}

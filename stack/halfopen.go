@@ -181,11 +181,8 @@ func (s *shard) queueLocked(c *TCPConn, listener *Listener, now tcp.Time) {
 // resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
 func (s *shard) resetHalfOpenLocked(half *halfOpen, now tcp.Time) {
 	t := s.tuple(&half.flow)
-	half.tcp.SynAck(&s.env, s.clearReply(), now)
+	half.tcp.Reset(&s.env, s.clearReply(), now)
 	s.removeHalfOpenLocked(half)
-	synAck := s.reply
-	reset := s.clearReply()
-	reset.Seq, reset.Ack, reset.Flags = synAck.Seq.Add(1), synAck.Ack, tcp.RST|tcp.ACK
 	s.replyHalfOpenLocked(half, t)
 }
 

@@ -31,6 +31,8 @@ type Info struct {
 	Probes                   int    // keepalive probes in a row without an answer
 	PathMTU, AdvMSS          int    // octets; the MSS that our SYN announced
 	Recovering, TimedOut     bool   // loss recovery: fast, or after a retransmission timeout
+	Disorder                 bool   // no recovery, but something is selectively acknowledged, or sent again and not acknowledged
+	Reduced                  bool   // the window was cut for congestion that ECN has told, and the round is not over
 	CongestionControl        string
 	WindowScale, RcvScale    uint8
 	Timestamps, SACK, ECN    bool

@@ -131,7 +131,8 @@ func (c *Conn) checkReset(seg *Segment, now Time) verdict {
 }
 
 // endByReset ends the connection as each state asks for it. After the peer's FIN the stream it sent is
-// whole, so that only writing fails: EPIPE, as POSIX has it.
+// whole, so that only writing fails: EPIPE, as POSIX has it. Where both streams have ended, what was not acknowledged is
+// lost, and who still has the connection is told (ledger A-SM-38).
 func (c *Conn) endByReset() {
 	c.env.Counters.ResetsIn++
 	switch c.state {
@@ -141,12 +142,10 @@ func (c *Conn) endByReset() {
 		} else {
 			c.end(syscall.ECONNRESET)
 		}
-	case Established, FinWait1, FinWait2:
+	case Established, FinWait1, FinWait2, Closing, LastAck:
 		c.end(syscall.ECONNRESET)
 	case CloseWait:
 		c.end(syscall.EPIPE)
-	case Closing, LastAck:
-		c.end(0)
 	case TimeWaitState:
 		if c.env.Config.TimeWaitObeysReset {
 			c.end(0)
@@ -181,7 +180,7 @@ func (c *Conn) checkACK(seg *Segment, now Time) verdict {
 	if c.state == SynReceived {
 		if seg.Ack.LessThanEq(c.snd.una) || c.snd.nxt.LessThan(seg.Ack) {
 			c.env.Counters.DroppedBadACK++
-			c.sendReset(seg.Ack)
+			c.sendReset(seg.Ack, now)
 			return drop
 		}
 		c.handshakeDone(seg, now)

@@ -82,7 +82,7 @@ func (c *Conn) Close(now Time) {
 func (c *Conn) armFINWait2(now Time) {
 	switch limit := c.opts.FINWait2; {
 	case limit < 0:
-		c.sendReset(c.acceptableSeq())
+		c.sendReset(c.acceptableSeq(), now)
 		c.end(0)
 	case limit > 0:
 		c.timers[timerClose] = now.Add(time.Duration(limit) * time.Second)
@@ -116,12 +116,12 @@ func (c *Conn) Abort(now Time) {
 	c.Push(now)
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynReceived:
-		c.sendReset(c.acceptableSeq())
+		c.sendReset(c.acceptableSeq(), now)
 	case Closed, TimeWaitState:
 		return
 	case Closing, LastAck:
 		if c.finPending() { // as Linux: the peer waits for the rest
-			c.sendReset(c.acceptableSeq())
+			c.sendReset(c.acceptableSeq(), now)
 		}
 	case Listen, SynSent:
 	}
@@ -142,7 +142,7 @@ func (c *Conn) Fail(why syscall.Errno) {
 func (c *Conn) Abandon(now Time) {
 	c.Push(now)
 	if (c.state == Closing || c.state == LastAck) && !c.finPending() {
-		c.sendReset(c.snd.una)
+		c.sendReset(c.snd.una, now)
 	}
 	c.Abort(now)
 }
@@ -272,6 +272,24 @@ func (c *Conn) packetTooBig(e ICMPError, now Time) {
 	}
 }
 
+// disorder says whether acknowledgments look as if something were lost or overtaken, while no recovery is on: Linux's
+// state of that name. A tail loss probe is none before its answer.
+func (c *Conn) disorder() bool {
+	if c.tx == nil || c.ca != caOpen {
+		return false
+	}
+	sb := &c.tx.sb
+	if sb.sacked > 0 || sb.lost > 0 || c.tx.reno > 0 {
+		return true
+	}
+	for i := sb.head; i < len(sb.recs) && !c.has(flagTLPOut); i++ {
+		if sb.recs[i].flags&recRetrans != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Info returns the connection's state for people and tools.
 func (c *Conn) Info() Info {
 	info := Info{
@@ -281,6 +299,7 @@ func (c *Conn) Info() Info {
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
 		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
 		Probes: int(c.probes), AdvMSS: int(c.advertised), Recovering: c.ca == caRecovery, TimedOut: c.ca == caLoss,
+		Disorder: c.disorder(), Reduced: c.ca == caCWR,
 		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SYNData: c.has(flagSYNText),
 		SoftError: syscall.Errno(c.soft),
 	}

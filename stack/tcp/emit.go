@@ -63,8 +63,9 @@ func (c *Conn) sendProbe(seq Seq, now Time) {
 	c.sendACKAt(seq, now)
 }
 
-// sendReset transmits a RST at seq, with the acknowledgment where there is one to give.
-func (c *Conn) sendReset(seq Seq) {
+// sendReset transmits a RST at seq, with the acknowledgment where there is one to give, and the time of this moment
+// (RFC 7323 3.2). Without an acknowledgment no timestamp is echoed.
+func (c *Conn) sendReset(seq Seq, now Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, RST
 	if c.synchronized() {
@@ -73,7 +74,10 @@ func (c *Conn) sendReset(seq Seq) {
 	}
 	if c.has(flagTimestamps) {
 		seg.Options |= OptTimestamps
-		seg.TSVal, seg.TSEcr = c.env.stamp(c.lastSend)+c.tsOffset, c.tsRecent
+		seg.TSVal = c.env.stamp(now) + c.tsOffset
+		if seg.Has(ACK) {
+			seg.TSEcr = c.tsRecent
+		}
 	}
 	c.env.Counters.ResetsOut++
 	c.transmit(seg)

@@ -105,6 +105,13 @@ func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
 	}
 }
 
+// Reset fills reply with a RST that ends the peer's connection.
+func (h *HalfOpen) Reset(env *Env, reply *Segment, now Time) {
+	env.Counters.ResetsOut++
+	*reply = Segment{Seq: h.iss.Add(1), Ack: h.irs.Add(1), Flags: RST | ACK}
+	h.stamp(env, reply, now)
+}
+
 func (h *HalfOpen) stamp(env *Env, reply *Segment, now Time) {
 	if h.flags&halfTimestamps != 0 {
 		reply.Options |= OptTimestamps
@@ -163,6 +170,8 @@ func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 		env.Counters.DroppedBadACK++
 		env.Counters.ResetsOut++
 		*reply = Segment{Seq: seg.Ack, Flags: RST}
+		h.stamp(env, reply, now)
+		reply.TSEcr = 0 // there is no acknowledgment (RFC 7323 3.2)
 		return Reply
 	}
 	env.Counters.SegmentsIn-- // the connection counts it

@@ -118,7 +118,7 @@ func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
 		if seg.Ack.LessThanEq(c.snd.iss) || c.snd.nxt.LessThan(seg.Ack) {
 			c.env.Counters.DroppedBadACK++
 			if !seg.Has(RST) {
-				c.sendReset(seg.Ack)
+				c.sendReset(seg.Ack, now)
 			}
 			return
 		}

@@ -13,7 +13,7 @@ func (c *Conn) segmentText(seg *Segment, now Time) {
 	}
 	if c.has(flagClosed) && seg.TextLen > 0 && c.rcv.nxt.LessThan(seg.Seq.Add(seg.TextLen)) {
 		// Nobody is left to read it (RFC 9293 3.6.1, SHLD-3).
-		c.sendReset(c.acceptableSeq())
+		c.sendReset(c.acceptableSeq(), now)
 		c.end(0)
 		return
 	}

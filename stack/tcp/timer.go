@@ -73,7 +73,7 @@ func (c *Conn) retransmitTimeout(now Time) {
 		return
 	}
 	if now >= c.giveUpAt() || c.expendable(now) {
-		c.giveUp()
+		c.giveUp(now)
 		return
 	}
 	switch c.tx.kind {
@@ -172,10 +172,10 @@ func (c *Conn) expendable(now Time) bool {
 	return now.Sub(c.stalled) >= max(c.env.Config.OrphanTimeout/4, three)
 }
 
-func (c *Conn) giveUp() {
+func (c *Conn) giveUp(now Time) {
 	c.env.Counters.UserTimeouts++
 	if c.has(flagClosed) {
-		c.sendReset(c.acceptableSeq())
+		c.sendReset(c.acceptableSeq(), now)
 		c.end(0)
 		return
 	}
@@ -327,7 +327,7 @@ func (c *Conn) keepaliveTimeout(now Time) {
 	}
 	if failed {
 		c.env.Counters.KeepaliveFails++
-		c.sendReset(c.acceptableSeq())
+		c.sendReset(c.acceptableSeq(), now)
 		c.end(c.timeoutErrno())
 		return
 	}
