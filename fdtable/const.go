@@ -95,7 +95,19 @@ const (
 const (
 	IP_TOS            = 1
 	IP_TTL            = 2
+	IP_MTU_DISCOVER   = 10
+	IP_MTU            = 14
 	IPV6_UNICAST_HOPS = 16
 	IPV6_V6ONLY       = 26
 	IPV6_TCLASS       = 67
+)
+
+// Values of IP_MTU_DISCOVER.
+const (
+	IP_PMTUDISC_DONT      = 0
+	IP_PMTUDISC_WANT      = 1
+	IP_PMTUDISC_DO        = 2
+	IP_PMTUDISC_PROBE     = 3
+	IP_PMTUDISC_INTERFACE = 4
+	IP_PMTUDISC_OMIT      = 5
 )

@@ -83,7 +83,7 @@ var options = map[string][2]int{
 	"syncnt": {IPPROTO_TCP, TCP_SYNCNT}, "linger2": {IPPROTO_TCP, TCP_LINGER2}, "defer": {IPPROTO_TCP, TCP_DEFER_ACCEPT},
 	"clamp": {IPPROTO_TCP, TCP_WINDOW_CLAMP}, "quickack": {IPPROTO_TCP, TCP_QUICKACK}, "usertimeout": {IPPROTO_TCP, TCP_USER_TIMEOUT},
 	"notsent": {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "tcpunknown": {IPPROTO_TCP, 999}, "fastopen": {IPPROTO_TCP, TCP_FASTOPEN},
-	"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999}, "v6only": {IPPROTO_IPV6, IPV6_V6ONLY},
+	"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999}, "discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU}, "v6only": {IPPROTO_IPV6, IPV6_V6ONLY},
 }
 
 // flagsOf adds up what words mean.
@@ -313,6 +313,9 @@ func (r *run) inquire(call string, fd int, args []string) string {
 		n, err := r.get(fd, o[0], o[1])
 		if args[0] == "error" && err == nil && n != 0 {
 			return errnoName(syscall.Errno(n))
+		}
+		if args[0] == "mtu" && n > 1280 { // that of the kernel's loopback is no packet's length
+			return "large"
 		}
 		return valueOr(n, err)
 	case "set":

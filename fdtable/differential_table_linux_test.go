@@ -156,6 +156,9 @@ var sequences = []scenario{
 	{name: "peer and name of what has ended", calls: "pair; close s; await c rdhup; peer c; name c; shutdown c wr; reach c 7; peer c; name c"},
 	{name: "a connection's options", calls: "pair; set c nodelay 1; get c nodelay; set c cork 1; get c cork; set c keepalive 1; get c keepalive; set c keepidle 9; get c keepidle; set c ttl 5; get c ttl; set c tos 255; get c tos; get c error"},
 	{name: "an option of what has ended", calls: "pair; linger s 1 0; close s; await c hup; set c nodelay 1; get c nodelay; set c keepidle 9; get c keepidle; get c acceptconn"},
+	{name: "E-OPT-5 IP_MTU_DISCOVER and IP_MTU of a datagram socket", calls: "a = socket dgram; get a discover; get a mtu; bind a lo; get a mtu; b = socket dgram; set b discover 2; get b discover; connect b a; get b mtu; get b discover; set b discover 0; get b discover; send b hello; await a in; recv a 9; set b mtu 1500; disconnect b; get b mtu; set b discover 6; set b discover -1; get b discover"},
+	{name: "E-OPT-5 IP_MTU_DISCOVER and IP_MTU of a connection", calls: "l = socket; get l discover; set l discover 3; listen l 5; get l mtu; get l discover; c = socket; get c mtu; connect c l; get c mtu; s = accept l; get s mtu; get s discover; set s discover 0; get s discover; get c discover; send s text; recv c 4 waitall; set s discover 9; set s mtu 1500; close c; await s rdhup; get s mtu"},
+	{name: "E-OPT-5 IP_MTU of what could not connect", calls: "c = socket; connect c nobody; get c mtu; d = socket nonblock; connect d nobody; await d hup; get d error; connect d nobody; set d discover 1; get d discover"},
 	{name: "MSG_FASTOPEN when the connect has completed", calls: "l = socket; listen l 5; c = socket nonblock; connect c l; await c out; sendto c first l fastopen; sendto c again l fastopen; send c x fastopen; send c more; s = accept l; recv s 9 waitall; peer c; connect c l"},
 	{name: "MSG_FASTOPEN when the connect has completed, without an address", calls: "l = socket; listen l 5; c = socket nonblock; connect c l; await c out; send c first fastopen; send c again fastopen; s = accept l; recv s 5 waitall"},
 	{name: "MSG_FASTOPEN of a connection", calls: "pair; sendto c x l fastopen; sendto s x l fastopen; sendto l x l fastopen; send c x fastopen; send s x fastopen; send c plain; await s in; recv s 9"},
@@ -182,7 +185,7 @@ func scenarios() []scenario {
 		{"keepintvl", []int{0, 1, 32767, 32768}}, {"keepcnt", []int{0, 1, 127, 128}}, {"syncnt", []int{0, 1, 127, 128, -1}},
 		{"defer", []int{-1, 0, 1, 2, 3, 4, 7, 8, 100}}, {"usertimeout", []int{-1, 0, 1, 1 << 30}}, {"notsent", []int{0, 1, 16384, -1}},
 		{"ttl", []int{-2, -1, 0, 1, 255, 256}}, {"tos", []int{0, 16, 3, 255, 256}}, {"rcvlowat", []int{0, 1, 100}},
-		{"oobinline", []int{1, 0}}, {"broadcast", []int{1}}, {"sndbuf", []int{1, 65536}}, {"rcvbuf", []int{1, 65536}},
+		{"oobinline", []int{1, 0}}, {"broadcast", []int{1}}, {"discover", []int{-1, 0, 1, 2, 3, 4, 5, 6}}, {"mtu", []int{1500}}, {"sndbuf", []int{1, 65536}}, {"rcvbuf", []int{1, 65536}},
 	} {
 		for _, v := range o.values {
 			sc := scenario{name: fmt.Sprintf("E-OPT-5 %s set to %d", o.name, v), calls: fmt.Sprintf("a = socket; set a %s %d; get a %s", o.name, v, o.name)}

@@ -8,7 +8,8 @@ import (
 )
 
 // GetsockoptInt returns an option whose value is an int: all that SetsockoptInt sets, and of level SOL_SOCKET
-// SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN. Buffer
+// SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN, and of level
+// IPPROTO_IP IP_MTU (octets, of the path to the peer; ENOTCONN where there is none). Buffer
 // sizes read as twice what was set, as in Linux; TCP_MAXSEG reads as the segment size in use. ENOPROTOOPT
 // for any other option, EOPNOTSUPP where the socket does not know the level, EBADF.
 func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
@@ -27,6 +28,12 @@ func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 			return s.getTCPLocked(opt)
 		}
 	case IPPROTO_IP:
+		switch opt {
+		case IP_MTU_DISCOVER:
+			return s.discoverLocked(), nil
+		case IP_MTU:
+			return s.pathMTULocked()
+		}
 		return s.getIPLocked(opt, IP_TTL, IP_TOS)
 	case IPPROTO_IPV6:
 		if s.domain != AF_INET6 {

@@ -25,7 +25,7 @@ const (
 // TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
-// IPPROTO_IP IP_TTL and IP_TOS; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and
+// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and
 // for what it accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
 // Linux refuses, ENOPROTOOPT for any other option, EBADF.
 func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
@@ -44,6 +44,9 @@ func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 			return s.setTCPLocked(opt, value)
 		}
 	case IPPROTO_IP:
+		if opt == IP_MTU_DISCOVER {
+			return s.setDiscoverLocked(value)
+		}
 		return s.setIPLocked(opt, value, IP_TTL, IP_TOS)
 	case IPPROTO_IPV6:
 		if s.domain != AF_INET6 {

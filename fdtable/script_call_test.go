@@ -55,6 +55,7 @@ var constants = map[string]int{
 	"TCP_KEEPIDLE": fdtable.TCP_KEEPIDLE, "TCP_KEEPINTVL": fdtable.TCP_KEEPINTVL,
 	"TCP_KEEPCNT": fdtable.TCP_KEEPCNT, "TCP_QUICKACK": fdtable.TCP_QUICKACK,
 	"TCP_USER_TIMEOUT": fdtable.TCP_USER_TIMEOUT, "IP_TOS": fdtable.IP_TOS, "IP_TTL": fdtable.IP_TTL,
+	"IP_MTU_DISCOVER": fdtable.IP_MTU_DISCOVER, "IP_MTU": fdtable.IP_MTU,
 }
 
 func init() {

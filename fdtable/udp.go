@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
 )
 
 // bindDatagramLocked binds a datagram socket.
@@ -35,6 +36,9 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	}
 	if err == nil && s.reuse&broadcast != 0 {
 		err = u.SetBroadcast(true)
+	}
+	if mode := s.origin.options.Discover; err == nil && mode != tcp.DiscoverWant {
+		err = u.SetPathMTUDiscovery(mode)
 	}
 	if err != nil {
 		_ = u.Close()

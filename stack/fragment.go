@@ -31,7 +31,7 @@ func (r *route) sendFragments(p *outPacket) {
 		putChecksum(data[p.sumOffset:], p, sum)
 	}
 	q := r.queueFor(p)
-	step := (r.path.MTU - wire.IPv4Len) &^ 7
+	step := (r.mtu(p) - wire.IPv4Len) &^ 7
 	ip := r.header4(p, 0)
 	ip.ID = ifc.host.ids.next(r.local, r.remote, p.proto)
 	var gather [1]tcp.Span

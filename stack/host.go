@@ -107,6 +107,7 @@ type Host struct {
 	reassembly reassembly
 	routes     routeCache
 	ids        identifier
+	pathMTUs   pathMTUs
 	errorLimit rateLimit
 	resetLimit rateLimit
 	counters   counters

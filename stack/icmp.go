@@ -187,7 +187,7 @@ func (h *Host) reportQuote(ip *wire.IPv4, quote []byte, e tcp.ICMPError) bool {
 		if u.ParseQuote(quote) != nil {
 			return false
 		}
-		return h.udpError(netip.AddrPortFrom(src, u.SrcPort), netip.AddrPortFrom(dst, u.DstPort), e.Errno)
+		return h.udpError(netip.AddrPortFrom(src, u.SrcPort), netip.AddrPortFrom(dst, u.DstPort), e)
 	}
 	return false
 }

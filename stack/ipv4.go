@@ -140,7 +140,7 @@ const smallPayload = 512
 // shard's lock. Whoever calls it calls Host.flush once no lock is held. A packet over the path's MTU leaves
 // in fragments, or is dropped and counted when it must not be cut.
 func (r *route) send(p *outPacket) {
-	limit, front := r.path.MTU, wire.IPv4Len+len(p.header)
+	limit, front := r.mtu(p), wire.IPv4Len+len(p.header)
 	fits := front+int(p.gsoSize) <= limit // each of what the device will cut
 	if p.gsoSize != 0 {
 		limit = max(limit, r.path.MaxSuper)
@@ -154,6 +154,14 @@ func (r *route) send(p *outPacket) {
 		return
 	}
 	r.sendFragments(p)
+}
+
+// mtu returns the largest packet that p may leave in.
+func (r *route) mtu(p *outPacket) int {
+	if p.mtu > 0 {
+		return min(p.mtu, r.path.MTU)
+	}
+	return r.path.MTU
 }
 
 // sendWhole makes one frame: link, IP and transport header in a buffer of its own, the payload behind them

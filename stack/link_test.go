@@ -390,7 +390,7 @@ func TestNeighborResolution(t *testing.T) {
 				t.Fatal(err)
 			}
 			send := func() {
-				r.sendUDP(7, 7, nil, udpOptions{})
+				r.sendUDP(7, 7, nil, 0, udpOptions{})
 				b.h.flush()
 			}
 			send() // the route learns its neighbour

@@ -36,6 +36,7 @@ type outPacket struct {
 	payloadLen      int
 	gsoSize         uint16 // payload of each segment of a super-segment; 0 for a plain packet
 	df              bool
+	mtu             int // of the path where it is less than the route's; 0 for the route's
 }
 
 // Route is a route of the host, as `ip route` of Linux shows it.

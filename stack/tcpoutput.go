@@ -12,7 +12,7 @@ type connSink TCPConn
 func (k *connSink) Transmit(seg *tcp.Segment) {
 	c := (*TCPConn)(k)
 	ttl, tos := c.tcp.TTL()
-	c.shard.transmitLocked(c.route, c.ports, ttl, tos, seg)
+	c.shard.transmitLocked(c.route, c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
 }
 
 // ecnMask is the part of the traffic class that is TCP's own, with the codepoints Not-ECT, ECT(0) and CE (RFC 3168 5).
@@ -23,8 +23,8 @@ const (
 	ce      = 3
 )
 
-// transmitLocked builds the header of seg and passes it to the route. ports is as in flow.
-func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, seg *tcp.Segment) {
+// transmitLocked builds the header of seg and passes it to the route. ports is as in flow, df don't-fragment.
+func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
 	h := &s.header
 	h.SrcPort, h.DstPort = uint16(ports>>16), uint16(ports)
 	h.Seq, h.Ack, h.Flags = uint32(seg.Seq), uint32(seg.Ack), uint16(seg.Flags)
@@ -47,7 +47,7 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, seg *tcp.
 		proto: wire.ProtocolTCP, tos: tos, ttl: ttl,
 		header: s.octets[:n], sumOffset: 16,
 		payload: seg.Gather, payloadLen: int(seg.TextLen), gsoSize: seg.GSOSize,
-		df: true,
+		df: df,
 	}
 	r.send(&s.out)
 	s.sent = true
@@ -75,7 +75,7 @@ func (s *shard) replyLocked(t tcp.Tuple, ttl, tos uint8) {
 // sendReplyLocked sends s.reply over r.
 func (s *shard) sendReplyLocked(r *route, t tcp.Tuple, ttl, tos uint8) {
 	s.env.Counters.SegmentsOut++
-	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, &s.reply)
+	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, true, &s.reply)
 }
 
 // refuseLocked answers a segment that nobody expects (RFC 9293 3.10.7.1), within a limit.

@@ -184,22 +184,27 @@ func (h *Host) udpBroadcast(p *packet, local, remote netip.AddrPort, data []byte
 
 // udpError gives an error about a datagram from local to remote to the socket that is connected there: one
 // that is not could not tell which of its datagrams is meant (RFC 1122 4.1.3.3, ledger B-UDP-5).
-func (h *Host) udpError(local, remote netip.AddrPort, errno syscall.Errno) bool {
+func (h *Host) udpError(local, remote netip.AddrPort, e tcp.ICMPError) bool {
 	s := h.udp.lookup(local, remote)
 	if s == nil {
 		return false
 	}
-	s.fail(remote, errno)
+	if e.MTU > 0 {
+		s.tooBig(remote, e.MTU)
+	} else {
+		s.fail(remote, e.Errno)
+	}
 	return true
 }
 
-// sendUDP sends one datagram. The caller flushes.
-func (r *route) sendUDP(local, remote uint16, data []byte, o udpOptions) {
+// sendUDP sends one datagram, in fragments where it is larger than mtu. The caller flushes.
+func (r *route) sendUDP(local, remote uint16, data []byte, mtu int, o udpOptions) {
 	var b [wire.UDPLen]byte
 	u := wire.UDP{SrcPort: local, DstPort: remote, Length: wire.UDPLen + len(data)}
 	u.Marshal(b[:])
 	spans := [1]tcp.Span{{Data: data}}
-	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), df: o.df, ttl: o.ttl, tos: o.tos}
+	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), ttl: o.ttl, tos: o.tos, mtu: mtu}
+	p.df = !o.discover.Off() && wire.IPv4Len+wire.UDPLen+len(data) <= mtu
 	if r.group && r.remote.IsMulticast() {
 		p.ttl = 1 // RFC 1112 6.1
 	}

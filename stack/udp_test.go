@@ -247,7 +247,7 @@ func TestUDPErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 				b.writeTo(s, []byte("all"), netip.AddrPortFrom(a, 9))
-				h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: a.As4(), ID: b.lastID()}
+				h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: a.As4(), DF: true}
 				b.want(ethFrame(wire.BroadcastMAC, ourMAC, wire.EtherTypeIPv4, ip4(h, udp4(ourIP, a, 7, 9, []byte("all")))))
 				if err := s.SetBroadcast(false); err != nil {
 					t.Fatal(err)
@@ -255,7 +255,7 @@ func TestUDPErrors(t *testing.T) {
 			}
 			group := netip.MustParseAddr("239.129.2.3")
 			b.writeTo(s, nil, netip.AddrPortFrom(group, 9))
-			h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: group.As4(), ID: b.lastID(), TTL: 1}
+			h := wire.IPv4{Protocol: wire.ProtocolUDP, Src: ourIP.As4(), Dst: group.As4(), DF: true, TTL: 1}
 			b.want(ethFrame(link.MAC{1, 0, 0x5e, 1, 2, 3}, ourMAC, wire.EtherTypeIPv4, ip4(h, udp4(ourIP, group, 7, 9, nil))))
 		})
 	})

@@ -3,6 +3,8 @@ package stack
 import (
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
 )
 
 // deadline is a moment after which a call gives up.
@@ -54,9 +56,19 @@ func (s *UDPSocket) SetBroadcast(on bool) error {
 	return s.set(func() { s.broadcast = on })
 }
 
-// SetDontFragment makes datagrams over the MTU fail instead of leaving in fragments. Default off.
+// SetDontFragment makes datagrams over the path's MTU fail instead of leaving in fragments: tcp.DiscoverDo, or without on
+// tcp.DiscoverWant. Default off.
 func (s *UDPSocket) SetDontFragment(on bool) error {
-	return s.set(func() { s.df = on })
+	mode := tcp.DiscoverWant
+	if on {
+		mode = tcp.DiscoverDo
+	}
+	return s.SetPathMTUDiscovery(mode)
+}
+
+// SetPathMTUDiscovery says which datagrams may be cut on their way, and which are refused. Default tcp.DiscoverWant.
+func (s *UDPSocket) SetPathMTUDiscovery(mode tcp.PathMTUDiscovery) error {
+	return s.set(func() { s.discover = mode })
 }
 
 // SetTTL sets the IPv4 TTL of what is sent; zero, the default, means the host's. That of multicasts is 1.

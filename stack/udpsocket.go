@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/tcp"
 	"github.com/unet-go/unet/stack/wire"
 )
 
@@ -41,7 +42,7 @@ type UDPSocket struct {
 
 // udpOptions are what a socket's datagrams are sent with; a zero ttl is the host's.
 type udpOptions struct {
-	df       bool
+	discover tcp.PathMTUDiscovery
 	ttl, tos uint8
 }
 
@@ -169,6 +170,33 @@ func (d *datagramIn) release() {
 	}
 }
 
+// tooBig notes that a router has asked for packets of at most mtu octets on the way to remote. A socket whose datagrams
+// may be cut does not believe it.
+func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
+	s.mu.Lock()
+	off := s.discover.Off()
+	s.mu.Unlock()
+	if off {
+		return
+	}
+	s.host.pathMTUs.learn(remote.Addr(), mtu, s.host.clock.now())
+	s.fail(remote, syscall.EMSGSIZE)
+}
+
+// PathMTU returns the MTU of the path to the connected peer in octets, as far as it is known. ENOTCONN where there is no
+// peer, and the errors of a route.
+func (s *UDPSocket) PathMTU() (int, error) {
+	pair := s.pair.Load()
+	if !pair.remote.IsValid() {
+		return 0, syscall.ENOTCONN
+	}
+	r, err := s.host.findRoute(pair.local.Addr(), pair.remote.Addr())
+	if err != nil {
+		return 0, err
+	}
+	return s.host.pathMTUs.find(r.remote, r.path.MTU, &s.host.clock), nil
+}
+
 // fail makes errno the pending error of a socket that is connected to remote.
 func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
 	if s.pair.Load().remote != remote {
@@ -206,7 +234,7 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 }
 
 // WriteTo sends p as one datagram. EMSGSIZE: longer than a datagram can be, or than the MTU where
-// fragmentation is off; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer.
+// PathMTUDiscovery.Refuses; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer.
 // It does not wait: what a full queue cannot take is dropped, as it might be anywhere on the way.
 func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	pair := s.pair.Load()
@@ -233,10 +261,11 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	if r.group && !r.remote.IsMulticast() && !allowed {
 		return 0, syscall.EACCES
 	}
-	if o.df && wire.IPv4Len+wire.UDPLen+len(p) > r.path.MTU {
+	mtu := s.host.datagramMTU(r, o.discover)
+	if o.discover.Refuses() && wire.IPv4Len+wire.UDPLen+len(p) > mtu {
 		return 0, syscall.EMSGSIZE
 	}
-	r.sendUDP(pair.local.Port(), to.Port(), p, o)
+	r.sendUDP(pair.local.Port(), to.Port(), p, mtu, o)
 	s.host.flush()
 	return len(p), nil
 }

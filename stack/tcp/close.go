@@ -225,7 +225,9 @@ func (c *Conn) ICMPError(e ICMPError, now Time) {
 		return
 	}
 	if e.MTU > 0 {
-		c.packetTooBig(e, now)
+		if !c.MayFragment() { // else no packet of ours was too big for anybody
+			c.packetTooBig(e, now)
+		}
 		return
 	}
 	switch c.state {

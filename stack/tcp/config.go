@@ -130,6 +130,9 @@ type Options struct {
 	CongestionControl string
 	// ECN is Config.ECN for this connection; the zero value leaves it to that.
 	ECN ECN
+	// Discover says how the MTU of the path is found. While PathMTUDiscovery.Off the connection's segments may be cut on
+	// their way, and nobody is believed who says that they are too large.
+	Discover PathMTUDiscovery
 	// TTL is the IPv4 TTL or IPv6 hop limit of what the connection sends, TOS its traffic class; the ECN
 	// bits of TOS are TCP's own. TTL zero means the host's default.
 	TTL, TOS uint8
@@ -138,6 +141,35 @@ type Options struct {
 // DefaultOptions returns the options of a fresh POSIX socket: Nagle on, keepalive off, no linger, the urgent
 // octet out of band.
 func DefaultOptions() Options { return Options{Linger: -1, OutOfBand: true} }
+
+// PathMTUDiscovery says how the largest packet is found that crosses a path whole: IP_MTU_DISCOVER of Linux.
+type PathMTUDiscovery uint8
+
+const (
+	// DiscoverWant, the default, sets don't-fragment (RFC 1191). A datagram that is larger than the path's MTU leaves in
+	// fragments without it.
+	DiscoverWant PathMTUDiscovery = iota
+	// DiscoverDont sets it on nothing.
+	DiscoverDont
+	// DiscoverDo sets it on all, and refuses a datagram that is larger than the path's MTU.
+	DiscoverDo
+	// DiscoverProbe sets it on all, and goes by the MTU of the interface, whatever routers say.
+	DiscoverProbe
+	// DiscoverInterface sets it on nothing, and refuses a datagram that is larger than the interface's MTU.
+	DiscoverInterface
+	// DiscoverOmit sets it on nothing, and cuts to the interface's MTU.
+	DiscoverOmit
+)
+
+// Off says whether packets may be cut on their way.
+func (d PathMTUDiscovery) Off() bool {
+	return d == DiscoverDont || d == DiscoverInterface || d == DiscoverOmit
+}
+
+// Refuses says whether a datagram that is too large is an error, instead of leaving in fragments.
+func (d PathMTUDiscovery) Refuses() bool {
+	return d == DiscoverDo || d == DiscoverProbe || d == DiscoverInterface
+}
 
 // Tuple is a connection's four-tuple as this host sees it.
 type Tuple struct{ Local, Remote netip.AddrPort }

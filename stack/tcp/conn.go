@@ -160,6 +160,9 @@ func (c *Conn) Options() Options {
 // TTL returns the TTL and the traffic class of Options.
 func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
+// MayFragment says whether segments may be cut on their way.
+func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() }
+
 // Deadline returns the earliest moment at which Timeout has something to do, zero for never.
 func (c *Conn) Deadline() Time {
 	var first Time

@@ -1,0 +1,81 @@
+package stack
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// pathMTUs remembers what routers have said about the paths of datagrams (RFC 1191). A connection keeps that itself. mu
+// is a leaf, which nobody takes while there is nothing to remember.
+type pathMTUs struct {
+	known atomic.Int32
+	mu    sync.Mutex
+	paths map[netip.Addr]pathMTU
+}
+
+type pathMTU struct {
+	mtu   int
+	until tcp.Time
+}
+
+const (
+	// pathMTULife is how long a path is believed to be narrow (RFC 1191 6.3).
+	pathMTULife = 10 * time.Minute
+	// maxPathMTUs bounds how many there are; beyond, any one is forgotten.
+	maxPathMTUs = 1024
+	// leastPathMTU is Linux's: nobody can make us cut datagrams to dust.
+	leastPathMTU = 552
+)
+
+// learn notes that packets to remote must not be larger than mtu octets. What is known is never raised by that.
+func (m *pathMTUs) learn(remote netip.Addr, mtu int, now tcp.Time) {
+	mtu = max(mtu, leastPathMTU)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, found := m.paths[remote]
+	if found && now < old.until && old.mtu <= mtu {
+		return
+	}
+	if !found && len(m.paths) >= maxPathMTUs {
+		for victim := range m.paths {
+			delete(m.paths, victim)
+			break
+		}
+	}
+	if m.paths == nil {
+		m.paths = make(map[netip.Addr]pathMTU)
+	}
+	m.paths[remote] = pathMTU{mtu, now.Add(pathMTULife)}
+	m.known.Store(int32(len(m.paths)))
+}
+
+// find returns the MTU of the path to remote, where that of the route is limit.
+func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock) int {
+	if m.known.Load() == 0 {
+		return limit
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, found := m.paths[remote]
+	if !found {
+		return limit
+	}
+	if c.now() >= p.until {
+		delete(m.paths, remote)
+		m.known.Store(int32(len(m.paths)))
+		return limit
+	}
+	return min(limit, p.mtu)
+}
+
+// datagramMTU returns the MTU that a socket with this mode goes by on a route.
+func (h *Host) datagramMTU(r *route, mode tcp.PathMTUDiscovery) int {
+	if mode == tcp.DiscoverProbe || mode.Off() && mode != tcp.DiscoverDont {
+		return r.path.MTU
+	}
+	return h.pathMTUs.find(r.remote, r.path.MTU, &h.clock)
+}
