@@ -153,7 +153,7 @@ const (
 	DiscoverDont
 	// DiscoverDo sets it on all, and refuses a datagram that is larger than the path's MTU.
 	DiscoverDo
-	// DiscoverProbe sets it on all, and goes by the MTU of the interface, whatever routers say.
+	// DiscoverProbe sets it on all (Linux: on datagrams), and datagrams go by the MTU of the interface, whatever routers say.
 	DiscoverProbe
 	// DiscoverInterface sets it on nothing, and refuses a datagram that is larger than the interface's MTU.
 	DiscoverInterface
