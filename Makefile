@@ -86,7 +86,7 @@ lab-linux:
 # The packet scripts against the kernel's TCP, some minutes in real time; ARGS="-run '/F-DIFF-1 (rack|sack)'" for a part.
 # What it does otherwise is listed in fdtable/testdata/script/linux.txt.
 scripts-linux:
-	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestScriptsOnLinux$$' ./fdtable -scripts.linux -parallel 40 $(ARGS)
+	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestScriptsOnLinux$$' ./fdtable -scripts.linux -parallel 20 $(ARGS)
 
 # What has no TAP compiles all the same.
 build-all:

@@ -159,10 +159,7 @@ func callAccept(r *runner, a arguments, _ string) string {
 
 // callConnect is connect(FD, FLOW or address). A flow's own port of the host is what its SYN shows.
 func callConnect(r *runner, a arguments, _ string) string {
-	if f := r.flows[a.at(1)]; f != nil && !f.issKnown && f.host.Port() == hostPort {
-		f.host = netip.AddrPortFrom(f.host.Addr(), 0)
-	}
-	return errorOf(r.sockets.Connect(a.fd(), r.address(a, 1)))
+	return errorOf(r.sockets.Connect(a.fd(), r.destination(a, 1)))
 }
 
 // streamMu guards runner.streams: calls that block run beside the script.
@@ -200,24 +197,23 @@ func (r *runner) received(fd string, text []byte, err error, want string) string
 
 // callWrite is write(FD, N), which writes the next N octets of the pattern, or write(FD, "TEXT").
 func callWrite(r *runner, a arguments, _ string) string {
-	if text := a.at(1); strings.HasPrefix(text, `"`) {
-		return resultOf(r.sockets.Write(a.fd(), []byte(strings.Trim(text, `"`))))
-	}
-	at := r.advance("write "+a.at(0), 0)
-	n, err := r.sockets.Write(a.fd(), pattern(at, a.int(1)))
-	if n > 0 {
-		r.advance("write "+a.at(0), n)
-	}
-	return resultOf(n, err)
+	return r.sendText(a, func(text []byte) (int, error) { return r.sockets.Write(a.fd(), text) })
 }
 
 // callSend is send(FD, N or "TEXT", FLAGS).
 func callSend(r *runner, a arguments, _ string) string {
+	return r.sendText(a, func(text []byte) (int, error) {
+		return r.sockets.Sendto(a.fd(), text, a.int(2), netip.AddrPort{})
+	})
+}
+
+// sendText makes a call that sends the text of argument 1, by which the stream of the descriptor goes on.
+func (r *runner) sendText(a arguments, send func(text []byte) (int, error)) string {
 	text := []byte(strings.Trim(a.at(1), `"`))
 	if !strings.HasPrefix(a.at(1), `"`) {
 		text = pattern(r.advance("write "+a.at(0), 0), a.int(1))
 	}
-	n, err := r.sockets.Sendto(a.fd(), text, a.int(2), netip.AddrPort{})
+	n, err := send(text)
 	if n > 0 {
 		r.advance("write "+a.at(0), n)
 	}
@@ -245,16 +241,7 @@ func callPoll(r *runner, a arguments, _ string) string {
 	if _, err := r.sockets.Poll(fds, a.int(2)); err != nil {
 		return errorOf(err)
 	}
-	var names []string
-	for _, name := range []string{"POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLRDHUP"} {
-		if int(fds[0].Revents)&constants[name] != 0 {
-			names = append(names, name)
-		}
-	}
-	if names == nil {
-		return "0"
-	}
-	return strings.Join(names, "|")
+	return events("", int(fds[0].Revents))
 }
 
 // callClose forgets what the descriptor has read and written: its number may come again.

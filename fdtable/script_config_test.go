@@ -150,7 +150,7 @@ var errnos = map[syscall.Errno]string{
 	syscall.ENOTCONN: "ENOTCONN", syscall.EADDRINUSE: "EADDRINUSE", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
 	syscall.EAFNOSUPPORT: "EAFNOSUPPORT", syscall.EMSGSIZE: "EMSGSIZE", syscall.EOPNOTSUPP: "EOPNOTSUPP",
 	syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.EPROTO: "EPROTO", syscall.EHOSTDOWN: "EHOSTDOWN",
-	syscall.EACCES: "EACCES", syscall.EMFILE: "EMFILE", syscall.ENOENT: "ENOENT", syscall.ENETDOWN: "ENETDOWN",
+	syscall.EACCES: "EACCES", syscall.EMFILE: "EMFILE", syscall.ENOENT: "ENOENT", syscall.ENETDOWN: "ENETDOWN", syscall.EEXIST: "EEXIST",
 }
 
 func errnoName(e syscall.Errno) string {

@@ -34,29 +34,6 @@ type frame struct {
 	one    bool // it went to one station
 }
 
-// sockets are the calls that a script makes: a Table's, or the kernel's.
-type sockets interface {
-	Socket(domain, typ, protocol int) (int, error)
-	Bind(fd int, a netip.AddrPort) error
-	Listen(fd, backlog int) error
-	Accept(fd int) (int, netip.AddrPort, error)
-	Connect(fd int, a netip.AddrPort) error
-	Read(fd int, p []byte) (int, error)
-	Write(fd int, p []byte) (int, error)
-	Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error)
-	Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, error)
-	Shutdown(fd, how int) error
-	Close(fd int) error
-	SetNonblock(fd int, nonblocking bool) error
-	SetsockoptInt(fd, level, opt, value int) error
-	SetsockoptLinger(fd, level, opt int, l *fdtable.Linger) error
-	SetsockoptTimeval(fd, level, opt int, tv *fdtable.Timeval) error
-	GetsockoptInt(fd, level, opt int) (int, error)
-	Getsockname(fd int) (netip.AddrPort, error)
-	Sockatmark(fd int) (bool, error)
-	Poll(fds []fdtable.PollFd, timeout int) (int, error)
-}
-
 // runner plays a script's peer on a link with one host.
 type runner struct {
 	script  *script

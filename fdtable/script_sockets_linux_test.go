@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -106,7 +107,15 @@ func (k *kernelSockets) Accept(fd int) (int, netip.AddrPort, error) {
 }
 
 func (k *kernelSockets) Connect(fd int, a netip.AddrPort) error {
-	return unix.Connect(k.fd(fd), inet4(a))
+	if a.IsValid() {
+		return unix.Connect(k.fd(fd), inet4(a))
+	}
+	var sa unix.RawSockaddrInet4 // AF_UNSPEC
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(k.fd(fd)), uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func (k *kernelSockets) Read(fd int, p []byte) (int, error) {
@@ -165,6 +174,39 @@ func (k *kernelSockets) GetsockoptInt(fd, level, opt int) (int, error) {
 func (k *kernelSockets) Getsockname(fd int) (netip.AddrPort, error) {
 	sa, err := unix.Getsockname(k.fd(fd))
 	return addrPort(sa), err
+}
+
+func (k *kernelSockets) Getpeername(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getpeername(k.fd(fd))
+	return addrPort(sa), err
+}
+
+func (k *kernelSockets) IoctlInt(fd, request, _ int) (int, error) {
+	n, err := unix.IoctlGetInt(k.fd(fd), uint(request))
+	return n, err
+}
+
+func (k *kernelSockets) Dup(fd int) (int, error) { return k.add(unix.Dup(k.fd(fd))) }
+
+func (k *kernelSockets) Writev(fd int, iov [][]byte) (int, error) {
+	return count(again(func() (int, error) { return unix.Writev(k.fd(fd), iov) }))
+}
+
+func (k *kernelSockets) EpollCreate1(flags int) (int, error) {
+	return k.add(unix.EpollCreate1(flags | unix.EPOLL_CLOEXEC))
+}
+
+func (k *kernelSockets) EpollCtl(epfd, op, fd int, ev *fdtable.EpollEvent) error {
+	return unix.EpollCtl(k.fd(epfd), op, k.fd(fd), &unix.EpollEvent{Events: ev.Events, Fd: ev.Fd})
+}
+
+func (k *kernelSockets) EpollWait(epfd int, events []fdtable.EpollEvent, msec int) (int, error) {
+	list := make([]unix.EpollEvent, len(events))
+	n, err := again(func() (int, error) { return unix.EpollWait(k.fd(epfd), list, msec) })
+	for i := range max(n, 0) {
+		events[i] = fdtable.EpollEvent{Events: list[i].Events, Fd: list[i].Fd}
+	}
+	return count(n, err)
 }
 
 func (k *kernelSockets) Sockatmark(fd int) (bool, error) {
