@@ -50,7 +50,8 @@ type neighbor struct {
 	claimed   bool // by another MAC, since this one was asked
 	disputed  bool // by another MAC, and this one has not answered since
 	lastUsed  tcp.Time
-	asked     tcp.Time // when mac was asked last, first of its tries
+	asked     tcp.Time // when it was asked last, first of its tries
+	answered  tcp.Time // when it answered last
 	doubted   tcp.Time // when a higher layer last thought that it might be gone
 	held      []heldFrame
 	heldOther int // of held, those that are not TCP's

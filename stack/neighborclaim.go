@@ -11,10 +11,15 @@ import (
 // An ARP packet proves nothing: whoever sends one with the address of another host could have all that we send to that
 // host. So a neighbour whose MAC is known keeps it, whatever other MAC claims its address, for as long as it answers
 // there: it is asked, by unicast, and goes on being used meanwhile. One that does not answer is looked for by
-// broadcast, which finds a host that has a new MAC, or an address that has gone to another host.
+// broadcast, which finds a host that has a new MAC, or an address that has gone to another host. One that has not been
+// heard of lately is looked for so at once, and what is sent to it waits, so that nothing is lost where it has moved.
 
 // contestTime is how long the owner of an address that another MAC claims may take to answer.
 const contestTime = 250 * time.Millisecond
+
+// heardLately is how long after the last answer or acknowledgment a neighbour is taken to be where it was. It is longer
+// than retransInterval, so that one whose address is claimed all the time goes on being asked by unicast.
+const heardLately = 2 * time.Second
 
 // heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
 // that the sender may become a new entry: it asked for us, so we shall soon want to answer.
@@ -45,9 +50,15 @@ func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool
 		case n.mac != mac:
 			c.claimLocked(n, mac, now)
 		case n.state == probe && answer:
-			c.enterLocked(n, reachable, now, c.reachableTime())
+			c.answeredLocked(n, now)
 		}
 	}
+}
+
+// answeredLocked notes an answer to our request.
+func (c *neighborCache) answeredLocked(n *neighbor, now tcp.Time) {
+	n.answered = now
+	c.enterLocked(n, reachable, now, c.reachableTime())
 }
 
 // foundLocked takes the MAC of a neighbour that has none, and sends what waits for it.
@@ -56,7 +67,7 @@ func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now 
 	n.mac, n.proven = mac, false
 	switch {
 	case answer:
-		c.enterLocked(n, reachable, now, c.reachableTime())
+		c.answeredLocked(n, now)
 	case len(n.held) > 0:
 		// It is there, but that it hears us is not known: use it and see.
 		c.enterLocked(n, delay, now, delayFirstProbe)
@@ -87,11 +98,18 @@ func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now tcp.Time) {
 	}
 }
 
-// contestLocked asks the owner of an address that another MAC claims. Who does not answer in contestTime has lost it.
+// contestLocked asks for the owner of an address that another MAC claims. One that has been heard of lately is asked where
+// it was, and has lost the address if it does not answer in contestTime.
 func (c *neighborCache) contestLocked(n *neighbor, now tcp.Time) {
 	c.idleRemove(n)
+	n.disputed = true
+	if now.Sub(max(n.answered, tcp.Time(n.confirmed.Load()))) > heardLately {
+		n.asked, n.claimed = now, false
+		c.startLocked(n, now)
+		return
+	}
 	c.probeLocked(n, now)
-	n.tries, n.disputed = resolveTries, true
+	n.tries = resolveTries
 	c.hurryLocked(n, now.Add(contestTime))
 }
 

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -80,44 +81,63 @@ func (b *claimed) claim(frame []byte) {
 }
 
 func TestClaimedAddress(t *testing.T) {
-	// What the neighbour's entry is like when the claim comes.
+	t.Run("B-ARP-2 an owner that answers keeps its address", func(t *testing.T) {
+		for name, frame := range claims(otherMAC) {
+			withClaims(t, name, func(b *claimed) {
+				b.claim(frame)
+				b.send(peerMAC)
+				for range 1000 {
+					b.claim(frame)
+				}
+				if b.asked != 1 {
+					t.Fatalf("the owner was asked %d times, want once", b.asked)
+				}
+				time.Sleep(contestTime - time.Millisecond)
+				b.inject(reply(peerIP, peerMAC))
+				b.send(peerMAC)
+				b.claim(frame) // it is too soon to ask again, but not forgotten
+				time.Sleep(retransInterval - contestTime)
+				if b.asked != 1 {
+					t.Fatalf("the owner was asked %d times within a second", b.asked)
+				}
+				time.Sleep(2 * time.Millisecond)
+				b.want(askPeer(peerMAC))
+				b.inject(reply(peerIP, peerMAC))
+				b.send(peerMAC)
+				time.Sleep(10 * time.Second)
+				b.want()
+				b.send(peerMAC)
+			})
+		}
+	})
+	// What the neighbour's entry is like when the claim comes, long after the last answer.
 	states := map[string]func(b *claimed){
-		"REACHABLE": func(*claimed) {},
+		"REACHABLE": func(*claimed) { time.Sleep(heardLately + time.Millisecond) },
 		"STALE":     func(*claimed) { time.Sleep(46 * time.Second) },
 		"DELAY": func(b *claimed) {
 			time.Sleep(46 * time.Second)
 			b.send(peerMAC)
 		},
 	}
-	t.Run("B-ARP-2 an owner that answers keeps its address", func(t *testing.T) {
+	t.Run("B-ARP-2 an owner that was not heard of lately is looked for, and what is sent to it waits", func(t *testing.T) {
 		for state, arrive := range states {
 			for name, frame := range claims(otherMAC) {
-				withClaims(t, state+", "+name, func(b *claimed) {
-					arrive(b)
-					b.claim(frame)
-					b.send(peerMAC)
-					for range 1000 {
-						b.claim(frame)
-					}
-					if b.asked != 1 {
-						t.Fatalf("the owner was asked %d times, want once", b.asked)
-					}
-					time.Sleep(contestTime - time.Millisecond)
-					b.inject(reply(peerIP, peerMAC))
-					b.send(peerMAC)
-					b.claim(frame) // it is too soon to ask again, but not forgotten
-					time.Sleep(retransInterval - contestTime)
-					if b.asked != 1 {
-						t.Fatalf("the owner was asked %d times within a second", b.asked)
-					}
-					time.Sleep(2 * time.Millisecond)
-					b.want(askPeer(peerMAC))
-					b.inject(reply(peerIP, peerMAC))
-					b.send(peerMAC)
-					time.Sleep(10 * time.Second)
-					b.want()
-					b.send(peerMAC)
-				})
+				for _, owner := range []link.MAC{peerMAC, otherMAC} {
+					withClaims(t, fmt.Sprint(state, ", ", name, ", ", owner), func(b *claimed) {
+						arrive(b)
+						b.inject(frame)
+						if out := b.take(); len(out) == 0 || string(out[0]) != string(askPeer(wire.BroadcastMAC)) {
+							t.Fatalf("sent %x, want a question to all", out)
+						}
+						b.writeTo(b.socket, []byte("x"), b.to)
+						b.want()
+						b.inject(reply(peerIP, owner))
+						if out := b.take(); len(out) != 1 || link.MAC(out[0][:6]) != owner {
+							t.Fatalf("what waited left as %x", out)
+						}
+						b.send(owner)
+					})
+				}
 			}
 		}
 	})
@@ -192,11 +212,9 @@ func TestClaimedAddress(t *testing.T) {
 		b.take()
 		b.send(otherMAC)
 		b.inject(request(peerIP, peerMAC, ourIP)) // the owner
-		if out := b.take(); len(out) != 2 || string(out[0]) != string(askPeer(otherMAC)) {
-			t.Fatalf("sent %x, want a question to %v and an answer", out, otherMAC)
+		if out := b.take(); len(out) != 2 || string(out[0]) != string(askPeer(wire.BroadcastMAC)) {
+			t.Fatalf("sent %x, want a question to all and an answer", out)
 		}
-		time.Sleep(contestTime)
-		b.want(askPeer(wire.BroadcastMAC))
 		b.inject(reply(peerIP, peerMAC))
 		b.send(peerMAC)
 	})

@@ -30,17 +30,25 @@ func addrOnly(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Add
 // isnTick is the period of the clock part of an ISN (RFC 9293 3.4.1).
 const isnTick = 4 * time.Microsecond
 
-// prf returns a keyed pseudo-random value for a tuple and a number.
+// prf returns a keyed pseudo-random value for a tuple and a number. What it hashes for IPv4 is one block of SHA-256:
+// a flood of SYNs asks for two values each.
 func (s *Secret) prf(purpose byte, t Tuple, number uint64) [sha256.Size]byte {
-	var b [32 + 1 + 16 + 2 + 16 + 2 + 8]byte
+	var b [32 + 1 + 8 + 2 + 2 + 16 + 16]byte
 	copy(b[:], s[:])
 	b[32] = purpose
+	binary.BigEndian.PutUint64(b[33:], number)
+	binary.BigEndian.PutUint16(b[41:], t.Local.Port())
+	binary.BigEndian.PutUint16(b[43:], t.Remote.Port())
+	const at = 45
+	if l, r := t.Local.Addr().Unmap(), t.Remote.Addr().Unmap(); l.Is4() && r.Is4() {
+		local, remote := l.As4(), r.As4()
+		copy(b[at:], local[:])
+		copy(b[at+4:], remote[:])
+		return sha256.Sum256(b[:at+8])
+	}
 	local, remote := t.Local.Addr().As16(), t.Remote.Addr().As16()
-	copy(b[33:], local[:])
-	binary.BigEndian.PutUint16(b[49:], t.Local.Port())
-	copy(b[51:], remote[:])
-	binary.BigEndian.PutUint16(b[67:], t.Remote.Port())
-	binary.BigEndian.PutUint64(b[69:], number)
+	copy(b[at:], local[:])
+	copy(b[at+16:], remote[:])
 	return sha256.Sum256(b[:])
 }
 
