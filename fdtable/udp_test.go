@@ -1,7 +1,9 @@
 package fdtable
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -133,4 +135,40 @@ func TestDatagrams(t *testing.T) {
 		w.is(w.b.Close(s), nil)
 		w.datagram(53)
 	})
+	for _, before := range []bool{true, false} {
+		inWorld(t, fmt.Sprintf("SO_RCVBUF bounds what is queued; set before bind: %v", before), slow, func(t *testing.T, w *world) {
+			s, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+			w.is(err, nil)
+			set := func() { w.is(w.b.SetsockoptInt(s, SOL_SOCKET, SO_RCVBUF, 2500), nil) }
+			if before {
+				set()
+			}
+			w.is(w.b.Bind(s, at(53)), nil)
+			if !before {
+				set()
+			}
+			w.option(w.b, s, SOL_SOCKET, SO_RCVBUF, 5000)
+			c := client(w)
+			w.is(w.a.Connect(c, at(53)), nil)
+			for i := range 10 {
+				w.write(w.a, c, strings.Repeat(string(rune('0'+i)), 1000))
+			}
+			time.Sleep(time.Second)
+			kept := 0
+			for ; ; kept++ {
+				p := make([]byte, 1000)
+				n, _, err := w.b.Recvfrom(s, p, MSG_DONTWAIT)
+				if err == again {
+					break
+				}
+				w.got(n, err, 1000, nil)
+				if want := byte('0' + kept); p[0] != want {
+					t.Errorf("datagram %d begins with %c", kept, p[0])
+				}
+			}
+			if kept == 0 || kept > 5 {
+				t.Errorf("%d datagrams of 1000 octets were kept in 5000", kept)
+			}
+		})
+	}
 }

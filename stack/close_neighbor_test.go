@@ -142,3 +142,35 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 		takes(n, shuts, resolveTries*retransInterval+lastWrites)
 	})
 }
+
+// A segment that comes while the host closes is dropped, and leaves no shard locked.
+func TestSegmentMeetsClose(t *testing.T) {
+	inNetwork(t, "a SYN while Close waits for a neighbour", sim.Config{Delay: wireDelay}, func(n *network) {
+		n.connect() // so that the hosts know each other's link address
+		n.listen(n.b, 81, 4)
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+		n.must(err)
+		_, err = u.WriteTo([]byte("held"), netip.MustParseAddrPort("10.0.0.99:7"))
+		n.must(err)
+		closed := make(chan error, 1)
+		began := time.Now()
+		go func() { closed <- n.b.Close() }()
+		settle()
+		c := n.dial(81)
+		time.Sleep(2 * wireDelay)
+		settle()
+		for i := range n.b.tcp.shards {
+			s := &n.b.tcp.shards[i]
+			if !s.mu.TryLock() {
+				n.Errorf("shard %d is locked", i)
+			}
+			s.mu.Unlock()
+		}
+		n.state(c, tcp.SynSent)
+		n.must(<-closed)
+		if took := time.Since(began); took != lastWrites {
+			n.Errorf("Close took %v, want %v", took, lastWrites)
+		}
+		c.Abort()
+	})
+}

@@ -118,6 +118,20 @@ func TestHalfOpen(t *testing.T) {
 			t.Errorf("sent again at %v", at)
 		}
 	})
+	t.Run("a timer that fires early changes nothing", func(t *testing.T) {
+		env := newEnv(Config{})
+		h, _ := passive(env, syn, now)
+		for i := range 3 {
+			before, at := *h, h.Deadline()
+			var reply Segment
+			if v := h.Timeout(env, &reply, at-1); v != Drop || reply.Flags != 0 || *h != before {
+				t.Errorf("try %d: verdict %d, reply %+v, record %+v, was %+v", i, v, reply, *h, before)
+			}
+			if v := h.Timeout(env, &reply, at); v != Reply || reply.Flags != SYN|ACK || h.Deadline() != at.Add(2<<i*time.Second) {
+				t.Errorf("try %d: verdict %d, reply %+v, again at %v", i, v, reply, h.Deadline().Sub(at))
+			}
+		}
+	})
 	t.Run("A-SM-29 an old duplicate SYN is recovered from", func(t *testing.T) {
 		w := newWire(t, Config{}, DefaultOptions(), impairment{delay: 10 * time.Millisecond}, 1)
 		w.b.lis = true

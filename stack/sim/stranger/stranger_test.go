@@ -237,6 +237,7 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 		r.Shuffle(len(packets), func(i, k int) { packets[i], packets[k] = packets[k], packets[i] })
 	}
 	for _, p := range packets {
+		flipped := false // two bits of one packet may be what the checksum does not see
 		pieces := [][]byte{p}
 		if often(s.fragment) && len(p) > wire.IPv4Len+16 {
 			pieces = s.fragments(p, r)
@@ -245,7 +246,8 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 			switch bad := often(s.lose + s.flip); {
 			case bad && f.lost < mostLost:
 				f.lost++
-				if r.Float64()*(s.lose+s.flip) < s.flip {
+				if r.Float64()*(s.lose+s.flip) < s.flip && !flipped {
+					flipped = true
 					piece[r.IntN(len(piece))] ^= 1 << r.IntN(8)
 					s.send(f.to, piece)
 				}

@@ -30,6 +30,7 @@ type plan struct {
 	size   int // octets to write
 	most   int // in one Write or Read
 	pause  time.Duration
+	sleepy bool // sleeps for seconds between two reads
 	late   bool // writes when it has read to the end
 	span   bool // some of its calls are WriteSpan and ReadSpan
 	ending ending
@@ -63,6 +64,7 @@ func newTalk(w *world, number int) *talk {
 		if w.one(3) {
 			p.pause = time.Duration(w.rnd.IntN(50)) * time.Millisecond
 		}
+		p.sleepy = w.one(4)
 		if w.temper != benign || rude || k.fast {
 			p.opts.KeepAlive, p.opts.KeepIdle, p.opts.KeepInterval, p.opts.KeepCount = true, 20, 5, 9
 		}
@@ -186,8 +188,9 @@ func (u *user) converse() {
 		wrote = u.writeAll()
 	}
 	writing.Wait()
-	if read == nil && wrote == nil && !u.gone.Load() && u.world.stranger.lose+u.world.stranger.flip > 0.02 {
-		u.linger()
+	slow := u.world.stranger.lose+u.world.stranger.flip > 0.02 || u.plans[1-u.end].sleepy
+	if read == nil && wrote == nil && slow && !u.gone.Load() {
+		wrote = u.linger()
 	}
 	closed := u.conn.Close()
 	if u.gone.Load() {
@@ -200,15 +203,15 @@ func (u *user) converse() {
 	}
 }
 
-// linger waits until the other end has acknowledged everything. A connection that is closed before has but two minutes
-// for that, which are few tries where losses have backed its timer off.
-func (u *user) linger() {
-	for range int(bound / 2 / time.Second) {
+// linger waits until the other end has acknowledged everything. A connection that is closed before has but a minute or
+// two for that, which are few tries where losses have backed its timer off, and little where the other end sleeps.
+func (u *user) linger() error {
+	for {
 		switch u.conn.State() {
 		case tcp.FinWait1, tcp.Closing, tcp.LastAck:
 			time.Sleep(time.Second)
 		default:
-			return
+			return u.conn.TakeError()
 		}
 	}
 }
@@ -276,6 +279,9 @@ func (u *user) readAll() error {
 	for {
 		if u.leaves(u.read) {
 			return nil
+		}
+		if u.sleepy && r.IntN(6) == 0 {
+			time.Sleep(time.Duration(r.IntN(4000)) * time.Millisecond) // until the window is closed
 		}
 		if u.span && r.IntN(4) == 0 {
 			s, err := u.conn.ReadSpan()
