@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -13,14 +14,18 @@ import (
 )
 
 // lentText is storage that counts the references to it.
-type lentText struct{ size, refs int }
+type lentText struct {
+	size int
+	refs atomic.Int32
+}
 
-func (l *lentText) Retain()  { l.refs++ }
-func (l *lentText) Release() { l.refs-- }
+func (l *lentText) Retain()  { l.refs.Add(1) }
+func (l *lentText) Release() { l.refs.Add(-1) }
 func (l *lentText) Cap() int { return l.size }
 
 func span(text []byte) (tcp.Span, *lentText) {
-	l := &lentText{size: len(text), refs: 1}
+	l := &lentText{size: len(text)}
+	l.Retain()
 	return tcp.Span{Data: text, Owner: l}, l
 }
 
@@ -67,8 +72,8 @@ func TestWriteSpan(t *testing.T) {
 		n.must(server.Close())
 		time.Sleep(time.Second)
 		for i, l := range lent {
-			if l.refs != 0 {
-				n.Errorf("span %d: %d references are left", i, l.refs)
+			if k := l.refs.Load(); k != 0 {
+				n.Errorf("span %d: %d references are left", i, k)
 			}
 		}
 		n.must(client.Close())
@@ -100,11 +105,14 @@ func TestWriteSpan(t *testing.T) {
 		n.must(client.SetWriteDeadline(time.Now().Add(time.Second)))
 		written := 0
 		for {
+			if written > 1<<20 {
+				n.Fatal("there is always room")
+			}
 			s, l := span(numbered(written, 1500))
 			if err := client.WriteSpan(s); err != nil {
 				n.want("WriteSpan", err, syscall.EAGAIN)
-				if l.refs != 1 {
-					n.Errorf("%d references", l.refs)
+				if k := l.refs.Load(); k != 1 {
+					n.Errorf("%d references", k)
 				}
 				break
 			}
@@ -112,8 +120,8 @@ func TestWriteSpan(t *testing.T) {
 		}
 		n.must(client.CloseWrite())
 		s, l := span(numbered(written, 1500))
-		if err := client.WriteSpan(s); l.refs != 1 || err != syscall.EAGAIN && err != syscall.EPIPE {
-			n.Errorf("after CloseWrite: %v, %d references", err, l.refs)
+		if err := client.WriteSpan(s); l.refs.Load() != 1 || err != syscall.EAGAIN && err != syscall.EPIPE {
+			n.Errorf("after CloseWrite: %v, %d references", err, l.refs.Load())
 		}
 		got, err := io.ReadAll(connReader{server})
 		n.must(err)
@@ -126,6 +134,7 @@ func TestWriteSpan(t *testing.T) {
 	inNetwork(t, "a span that the SYN waits for opens the connection", wire, func(n *network) {
 		l := n.listen(n.b, 80, 4)
 		l.SetFastOpen(4)
+		n.must(l.SetDeadline(time.Now().Add(time.Minute)))
 		for i := range 2 { // the first gets the cookie
 			c, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
 			n.must(err)
