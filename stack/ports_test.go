@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
@@ -36,9 +37,16 @@ func TestEphemeralPorts(t *testing.T) {
 			if n := b.h.Stats().TCPGauges.Connections(); n != destinations*ephemeralPorts || n <= 65535 {
 				b.Errorf("%d connections", n)
 			}
-			// The next one fails at once, and a port that is free again is found.
-			if _, err := dial(1); err != syscall.EADDRNOTAVAIL {
-				b.Errorf("dial beyond: %v", err)
+			// Each further one fails at once and leaves nothing, and a port that is free again is found.
+			before := b.h.Stats().TCPGauges
+			for i := range 3 {
+				began := time.Now()
+				if _, err := dial(1); err != syscall.EADDRNOTAVAIL || time.Since(began) != 0 {
+					b.Errorf("dial %d: %v, after %v", ephemeralPorts+1+i, err, time.Since(began))
+				}
+			}
+			if sent, g := b.take(), b.h.Stats().TCPGauges; len(sent) != 0 || g != before {
+				b.Errorf("dials that failed sent %d packets and left %+v, before %+v", len(sent), g, before)
 			}
 			freed := conns[777].Local().Port()
 			conns[777].Abort()

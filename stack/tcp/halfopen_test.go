@@ -246,12 +246,43 @@ func TestInitialSequenceNumber(t *testing.T) {
 		}
 	})
 	t.Run("C-TS-5 timestamp clocks start anywhere", func(t *testing.T) {
-		s := NewSecret()
-		_, a := s.initial(Tuple{addrA, addrB}, 1)
-		_, again := s.initial(Tuple{addrA, addrB}, Time(time.Hour))
-		_, b := s.initial(Tuple{addrB, addrA}, 1)
-		if a == b || a != again {
-			t.Errorf("offsets %d %d %d", a, again, b)
+		// One tick is a millisecond. A connection of the same four-tuple goes on where the last one was; two others have
+		// nothing to do with each other.
+		env := newEnv(Config{})
+		stamp := func(port uint16, at Time) uint32 {
+			remote := netip.AddrPortFrom(addrB.Addr(), port)
+			l := &lab{t: t, env: env, now: at}
+			o := DefaultOptions()
+			l.conn.Connect(env, l, Tuple{addrA, remote}, path, &o, 0, false, at)
+			if len(l.out) != 1 || l.out[0].Options&OptTimestamps == 0 {
+				t.Fatalf("sent %v", l.out)
+			}
+			return l.out[0].TSVal
+		}
+		begin := Time(time.Hour)
+		first := stamp(1, begin)
+		last := first
+		for _, after := range []time.Duration{time.Millisecond, 5 * time.Millisecond, time.Second, time.Hour} {
+			got := stamp(1, begin.Add(after))
+			if got-first != uint32(after.Milliseconds()) || int32(got-last) <= 0 {
+				t.Errorf("%v later the clock of the same four-tuple is %d further", after, int32(got-first))
+			}
+			last = got
+		}
+		near := 0
+		seen := map[uint32]bool{}
+		for port := uint16(2); port < 200; port++ {
+			v := stamp(port, begin)
+			if d := int32(v - first); d > -1<<20 && d < 1<<20 {
+				near++
+			}
+			if seen[v] {
+				t.Errorf("port %d: %d a second time", port, v)
+			}
+			seen[v] = true
+		}
+		if near > 5 { // of 198, one in 2048 is by chance
+			t.Errorf("%d clocks of 198 are near the first one", near)
 		}
 	})
 }

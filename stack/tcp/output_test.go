@@ -587,14 +587,35 @@ func TestTimestamps(t *testing.T) {
 			t.Error("text was refused")
 		}
 	})
-	t.Run("C-TS-4 only an ACK that advances gives a sample", func(t *testing.T) {
-		l := sacking(t).send(10)
-		srtt := l.conn.srtt
-		l.now = l.now.Add(time.Second)
-		l.tsecr = l.out[0].TSVal
-		l.in(seg{flags: ACK, seq: 1, ack: 1})
-		if l.conn.srtt != srtt {
-			t.Error("a duplicate ACK changed SRTT")
+	t.Run("C-TS-4 only an ACK that advances gives a sample, and none of the future does", func(t *testing.T) {
+		const rtt = 40 * time.Millisecond
+		for _, c := range []struct {
+			name   string
+			in     seg
+			echo   int32 // against what the flight has sent
+			sample bool
+		}{
+			{"a duplicate ACK", seg{flags: ACK, seq: 1, ack: 1}, 0, false},
+			{"a duplicate ACK with an odd echo", seg{flags: ACK, seq: 1, ack: 1}, -5000, false},
+			{"text with an old ACK", seg{flags: ACK, seq: 1, ack: 1, n: 10}, -5000, false},
+			{"no ACK bit", seg{seq: 1, n: 10}, -5000, false},
+			{"an echo of the future, for what was sent twice", seg{flags: ACK, seq: 1, ack: 11}, 100_000, false},
+			{"the echo of what was sent twice", seg{flags: ACK, seq: 1, ack: 11}, 0, true},
+		} {
+			l := sacking(t).send(10)
+			sent := l.out[0].TSVal
+			l.conn.tx.sb.recs[l.conn.tx.sb.head].flags |= recRetrans // so that the timestamp alone can tell
+			before := l.conn.srtt
+			l.now = l.now.Add(rtt)
+			l.tsecr = sent + uint32(c.echo)
+			l.in(c.in)
+			want := before
+			if c.sample {
+				want = before - before/8 + int32(rtt.Microseconds())/8
+			}
+			if got := l.conn.srtt; got < want-500 || got > want+500 || !c.sample && got != before {
+				t.Errorf("%s: SRTT %d us, want %d, was %d", c.name, got, want, before)
+			}
 		}
 	})
 	t.Run("C-TS-2 a missing timestamp does not end the connection", func(t *testing.T) {

@@ -12,6 +12,16 @@ func TestRACK(t *testing.T) {
 		if l.conn.ca != caOpen || l.conn.tx.sb.sacked != 0 || l.conn.tx.reoAt != 0 {
 			t.Error("blocks that were not agreed on count")
 		}
+		// The classic path: the third duplicate ACK, and no sooner.
+		for i, want := range []caState{caOpen, caOpen, caRecovery} {
+			l = flight(t, Config{}, false, 10)
+			for range i + 1 {
+				l.in(ackTo(0))
+			}
+			if l.conn.ca != want || want == caRecovery && (len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1)) {
+				t.Errorf("without SACK, after %d duplicate ACKs: state %d, sent %v", i+1, l.conn.ca, l.out)
+			}
+		}
 		l = flight(t, Config{}, true, 10)
 		for range 5 {
 			l.in(ackTo(0))
@@ -19,8 +29,21 @@ func TestRACK(t *testing.T) {
 		if l.conn.ca != caOpen {
 			t.Error("duplicate ACKs without blocks begin a recovery")
 		}
-		if d := time.Duration(1); d*4 > micros(l.conn.minRTT) {
-			t.Error("transmission times are too coarse")
+		// Each segment knows when it was sent, to less than a quarter of MinRTT: of two that are an eighth of it apart,
+		// and of what was sent again in between, the time says which one went later.
+		l = flight(t, Config{}, true, 1)
+		minRTT := micros(l.conn.minRTT)
+		var at []Time
+		for range 8 {
+			l.now = l.now.Add(minRTT / 8)
+			l.send(1460)
+			at = append(at, l.now)
+		}
+		sb := &l.conn.tx.sb
+		for i, r := range sb.recs[sb.head+1:] {
+			if d := r.xmit.Sub(at[i]); d < -minRTT/16 || d > minRTT/16 {
+				t.Errorf("segment %d is noted as sent %v beside its time", i+1, d)
+			}
 		}
 	})
 	t.Run("C-RACK-3 the window: none for certain loss, a quarter of MinRTT otherwise, a quarter more for each D-SACK", func(t *testing.T) {
