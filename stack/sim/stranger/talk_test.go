@@ -1,11 +1,13 @@
 package stranger
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack"
@@ -211,7 +213,11 @@ func (u *user) linger() error {
 		case tcp.FinWait1, tcp.Closing, tcp.LastAck:
 			time.Sleep(time.Second)
 		default:
-			return u.conn.TakeError()
+			err := u.conn.TakeError()
+			if errors.Is(err, syscall.ECONNRESET) { // the other end has had all, as it says itself, and is gone
+				err = nil
+			}
+			return err
 		}
 	}
 }
