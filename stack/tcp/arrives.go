@@ -60,7 +60,7 @@ func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
 		return accept
 	}
 	if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 {
-		if int32(seg.TSVal-c.tsRecent) < 0 && now.Sub(c.tsRecentAt) < pawsIdle {
+		if int32(seg.TSVal-c.tsRecent) < 0 && now.Sub(c.tsRecentAt) < pawsIdle && !c.overtaken(seg) {
 			c.env.Counters.DroppedPAWS++
 			c.noteDuplicate(seg)
 			c.ackUnacceptable(seg, now)
@@ -70,7 +70,7 @@ func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
 	if c.acceptable(seg) {
 		// RFC 7323 4.3: TS.Recent follows the segment that the next ACK covers first.
 		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.Seq.LessThanEq(c.rcv.acked) &&
-			c.ackInRange(seg) {
+			(int32(seg.TSVal-c.tsRecent) >= 0 || now.Sub(c.tsRecentAt) >= pawsIdle) && c.ackInRange(seg) {
 			c.tsRecent, c.tsRecentAt = seg.TSVal, now
 		}
 		return accept
@@ -86,6 +86,18 @@ func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
 	c.noteDuplicate(seg)
 	c.ackUnacceptable(seg, now)
 	return drop
+}
+
+// overtakenTicks is how much older than TS.Recent the timestamp of a segment that was overtaken may be: a twentieth of
+// a second of a clock of milliseconds, in which no path carries 2 GiB.
+const overtakenTicks = 50
+
+// overtaken says whether a segment that looks old to PAWS is one of this window that a retransmission has overtaken: it
+// fills a gap in front of text that is here already. Dropped, it would have to be sent again, and that retransmission
+// would overtake others in its turn: on a fast path that reorders recovery would never end.
+func (c *Conn) overtaken(seg *Segment) bool {
+	return seg.TextLen > 0 && c.rcv.nxt.LessThanEq(seg.Seq) && c.rx != nil && c.rx.ooo.ahead(seg.Seq) &&
+		c.tsRecent-seg.TSVal <= overtakenTicks
 }
 
 // acceptable is the four-case test of RFC 9293 3.4.

@@ -35,6 +35,12 @@ const (
 	fewPieces = 256
 )
 
+// ahead says whether something is held that stands behind seq.
+func (a *reassembly) ahead(seq Seq) bool {
+	n := len(a.pieces)
+	return n > 0 && seq.LessThan(a.pieces[n-1].seq)
+}
+
 // idle says whether there is nothing to remember.
 func (a *reassembly) idle() bool { return len(a.pieces) == 0 && !a.fin && !a.hasDup }
 

@@ -221,15 +221,20 @@ func (c *Conn) prr(delivered uint32, safe bool) {
 		}
 		quota = min(quota, c.ssthresh-pipe)
 	}
+	// What the application or the peer's window has kept back does not leave in one burst, which would fill the queue
+	// that the cut is to drain: no faster than in slow start, or by a first flight.
+	quota = min(quota, max(2*delivered+mss, initialWindow(c.smss)))
 	if tx.force {
 		quota = max(quota, mss)
 	}
 	c.cwnd = max(pipe+quota, mss)
 }
 
+// exitRecovery ends fast recovery with cwnd at ssthresh (RFC 9937 6.2), or at half of it where the network is so empty
+// that this would be a burst of more than three first flights: slow start makes up for the rest in a round trip.
 func (c *Conn) exitRecovery() {
 	c.ca = caOpen
-	c.cwnd = max(c.ssthresh, uint32(c.smss))
+	c.cwnd = max(min(c.ssthresh, max(c.ssthresh/2, c.pipe()+3*initialWindow(c.smss))), uint32(c.smss))
 	c.tx.reno, c.dupACKs = 0, 0
 	c.tx.force = false
 	c.forgetUsage() // of a cwnd that prr kept close to what was in flight
