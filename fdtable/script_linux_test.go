@@ -53,8 +53,13 @@ func onLinux(t *testing.T) map[string]outcome {
 // is a handful that does not depend on time.
 func TestScriptsOnLinux(t *testing.T) {
 	taptest.Need(t)
-	expected := onLinux(t)
-	for _, s := range parseScripts(t) {
+	expected, scripts := onLinux(t), parseScripts(t)
+	for name := range expected {
+		if !slices.ContainsFunc(scripts, func(s *script) bool { return s.name == name }) {
+			t.Errorf("linux.txt: there is no %s", name)
+		}
+	}
+	for _, s := range scripts {
 		if !*scriptsLinux && !robust[s.name] {
 			continue
 		}

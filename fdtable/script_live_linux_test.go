@@ -35,6 +35,7 @@ type live struct {
 	at      time.Time                    // of the line before
 	spoke   time.Time                    // when the host last sent or was called
 	acted   time.Time                    // when either side last did something
+	lag     time.Duration                // the most by which the peer has been late: the kernel takes it for the path's
 	fullest map[string]int               // the longest text of a segment of the host's, by flow
 	stamps  map[string]map[string]string // the host's timestamps as they are by those of the script, by flow
 }
@@ -224,6 +225,7 @@ func (l *live) do(st *statement, slack time.Duration) (err error) {
 			}
 		}
 	case "<", "<+":
+		l.lag = max(l.lag, time.Since(l.at))
 		other := *st
 		other.args = l.actualStamps(st)
 		return l.send(&other)
@@ -303,7 +305,7 @@ func (l *live) tolerance(due time.Time) time.Duration {
 	if due.Sub(l.acted) < time.Millisecond {
 		return promptly
 	}
-	return slip(due.Sub(l.spoke))
+	return slip(due.Sub(l.spoke)) + 4*l.lag
 }
 
 // end lets 150 ms pass in silence; no call may still wait.
