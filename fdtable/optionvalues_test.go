@@ -1,0 +1,119 @@
+package fdtable
+
+import (
+	"math"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// What was set before a socket became what it is holds for that, and reads as it was set.
+func TestOptionValues(t *testing.T) {
+	inWorld(t, "SO_RCVBUF and IP_TOS of a datagram socket, before bind and behind it", slow, func(t *testing.T, w *world) {
+		var tos []byte
+		w.segment.Tap(func(r sim.Record) {
+			if f := r.Frame; r.From.Name() == "b" && len(f) > 34 && f[12] == 8 && f[13] == 0 && f[23] == 17 {
+				tos = append(tos, f[15])
+			}
+		})
+		var fits [2]int
+		for i := range fits {
+			fd, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+			w.is(err, nil)
+			if i == 1 {
+				w.is(w.b.Bind(fd, at(54)), nil)
+			}
+			w.is(w.b.SetsockoptInt(fd, SOL_SOCKET, SO_RCVBUF, 5000), nil)
+			w.is(w.b.SetsockoptInt(fd, IPPROTO_IP, IP_TOS, 0x20), nil)
+			if i == 0 {
+				w.is(w.b.Bind(fd, at(53)), nil)
+			}
+			_, err = w.b.Sendto(fd, []byte("x"), 0, netip.AddrPortFrom(addrA, 9))
+			w.is(err, nil)
+			c, err := w.a.Socket(AF_INET, SOCK_DGRAM, 0)
+			w.is(err, nil)
+			for range 100 {
+				_, err := w.a.Sendto(c, make([]byte, 1000), 0, at(uint16(53+i)))
+				w.is(err, nil)
+			}
+			w.settle()
+			for err == nil {
+				if _, _, err = w.b.Recvfrom(fd, make([]byte, 1000), MSG_DONTWAIT); err == nil {
+					fits[i]++
+				}
+			}
+			w.is(err, again)
+		}
+		if fits != [2]int{4, 4} { // with what stands around them
+			t.Errorf("buffers of 10,000 octets took %d datagrams of 1000, want 4", fits)
+		}
+		if string(tos) != "\x20\x20" {
+			t.Errorf("datagrams with the traffic classes %#x, want 0x20 twice", tos)
+		}
+	})
+	inWorld(t, "TCP_NOTSENT_LOWAT of -1 is no bound", sim.Config{}, func(t *testing.T, w *world) {
+		fd := w.socket(w.a, 0)
+		w.is(w.a.SetsockoptInt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1), nil)
+		w.option(w.a, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1)
+	})
+	inWorld(t, "both timeouts are the accepted connection's too", slow, func(t *testing.T, w *world) {
+		l := w.listen(80, 1)
+		for i, opt := range []int{SO_RCVTIMEO, SO_SNDTIMEO} {
+			w.is(w.b.SetsockoptTimeval(l, SOL_SOCKET, opt, &Timeval{Sec: int64(i + 3)}), nil)
+		}
+		w.dial(80)
+		s := w.accept(l)
+		for i, opt := range []int{SO_RCVTIMEO, SO_SNDTIMEO} {
+			if tv, err := w.b.GetsockoptTimeval(s, SOL_SOCKET, opt); err != nil || *tv != (Timeval{Sec: int64(i + 3)}) {
+				t.Errorf("option %d is %v, %v; want %d s", opt, tv, err, i+3)
+			}
+		}
+	})
+	inWorld(t, "a timeout that is too long is none", slow, func(t *testing.T, w *world) {
+		_, c, s := w.connected()
+		const most = math.MaxInt64 / int64(time.Second)
+		for _, sec := range []int64{most, most + 1, math.MaxInt64} {
+			w.is(w.b.SetsockoptTimeval(s, SOL_SOCKET, SO_RCVTIMEO, &Timeval{Sec: sec, Usec: 999999}), nil)
+			if tv, err := w.b.GetsockoptTimeval(s, SOL_SOCKET, SO_RCVTIMEO); err != nil || *tv != (Timeval{}) {
+				t.Errorf("%d s are %v, %v; want none", sec, tv, err)
+			}
+			w.is(w.during(func() error { _, err := w.b.Read(s, make([]byte, 1)); return err }, func() { w.write(w.a, c, "x") }), nil)
+		}
+	})
+	inWorld(t, "TCP_INFO: the window scales of either side, and the backlog of the second listen", slow, func(t *testing.T, w *world) {
+		h, err := stack.New(stack.Config{TCP: tcp.Config{MaxRecvBuffer: 256 << 10}})
+		w.is(err, nil)
+		w.is(h.Attach(w.segment.Port(), stack.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.3/24")}}), nil)
+		defer h.Close()
+		asks := New(h)
+		l := w.listen(80, 1)
+		w.is(w.b.Listen(l, 7), nil)
+		if i := w.info(w.b, l); i.Sacked != 7 {
+			t.Errorf("a listener with the backlog %d, want 7", i.Sacked)
+		}
+		c := w.socket(asks, 0)
+		w.is(asks.Connect(c, at(80)), nil)
+		ours, theirs := w.info(asks, c), w.info(w.b, w.accept(l))
+		if ours.Rcv_wscale != 3 || theirs.Snd_wscale != 3 || theirs.Rcv_wscale <= 3 || ours.Snd_wscale != theirs.Rcv_wscale {
+			t.Errorf("window scales: we send with %d and receive with %d, the peer with %d and %d", ours.Snd_wscale,
+				ours.Rcv_wscale, theirs.Snd_wscale, theirs.Rcv_wscale)
+		}
+	})
+	inWorld(t, "TCP_WINDOW_CLAMP can be taken away before listen and connect only", slow, func(t *testing.T, w *world) {
+		l := w.socket(w.b, 0)
+		for _, v := range []int{5000, 0, 5000} {
+			w.is(w.b.SetsockoptInt(l, IPPROTO_TCP, TCP_WINDOW_CLAMP, v), nil)
+			w.option(w.b, l, IPPROTO_TCP, TCP_WINDOW_CLAMP, v)
+		}
+		w.is(w.b.Bind(l, at(80)), nil)
+		w.is(w.b.Listen(l, 1), nil)
+		c := w.dial(80)
+		w.is(w.b.SetsockoptInt(l, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0), syscall.EINVAL)
+		w.is(w.a.SetsockoptInt(c, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0), syscall.EINVAL)
+	})
+}
