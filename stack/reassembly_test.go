@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/unet-go/unet/stack/wire"
@@ -126,6 +127,17 @@ func TestReassembly(t *testing.T) {
 			b.inject(f[0], f[3], f[4])
 			b.wantNoDatagram(s)
 			b.wantDrop(DropReassemblyTimeout, 1)
+		})
+	})
+	t.Run("B-IP4-16 the deadline of a host that has nothing else to do", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			time.Sleep(time.Hour) // the clock sleeps for minutes now
+			b.inject(cut(header, whole, 24)[1])
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			if n := b.h.Stats().ReassemblyBytes; n != 0 {
+				t.Errorf("%d octets left after 30 s", n)
+			}
 		})
 	})
 	t.Run("B-IP4-17 expiry is reported only with the first fragment", func(t *testing.T) {

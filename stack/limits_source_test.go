@@ -1,0 +1,49 @@
+package stack
+
+import (
+	"testing"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// A source that finds no bucket of its own shares one, and takes it from nobody who still needs it.
+func TestSharedBucket(t *testing.T) {
+	var l rateLimit
+	l.initErrors(1000)
+	now := tcp.Time(time.Second)
+	owners := map[uint64]*bucket{}
+	for tag := uint64(1); tag <= 2*sourceWays; tag += 2 { // all of one set
+		b := l.sourceLocked(tag, now)
+		owners[tag] = b
+		for b.take(l.least) {
+		}
+	}
+	if len(owners) != sourceWays {
+		t.Fatalf("%d sources, want %d", len(owners), sourceWays)
+	}
+	same := func() (n int) {
+		for tag, b := range owners {
+			if l.sourceLocked(tag, now) == b {
+				n++
+			}
+		}
+		return n
+	}
+	for stranger := uint64(101); stranger < 200; stranger += 2 {
+		b := l.sourceLocked(stranger, now)
+		if b.tokens >= b.cost {
+			t.Errorf("stranger %d has a message for free", stranger)
+		}
+		b.tokens = 0 // so that the next one shares with another
+	}
+	if n := same(); n != sourceWays {
+		t.Errorf("%d of %d sources still have their buckets after strangers came", n, sourceWays)
+	}
+	now = now.Add(time.Minute) // all are full again: nothing is forgotten
+	b := l.sourceLocked(999, now)
+	b.take(l.least)
+	if n := same(); n != sourceWays-1 || l.sourceLocked(999, now) != b {
+		t.Errorf("%d of %d sources still have their buckets after one more came, want one less", n, sourceWays)
+	}
+}
