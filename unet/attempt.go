@@ -160,10 +160,10 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 	if err != nil {
 		return nil, syscallError("bind", err)
 	}
+	_ = s.SetBroadcast(true) // package net's default, which connect asks for
 	if err := s.Connect(remote); err != nil {
 		_ = s.Close()
 		return nil, syscallError("connect", err)
 	}
-	_ = s.SetBroadcast(true)
 	return newUDPConn(s, a.net, true), nil
 }
