@@ -83,7 +83,7 @@ lab:
 lab-linux:
 	$(GO) run ./benchmarks/lab -linux $(ARGS)
 
-# The packet scripts against the kernel's TCP, some minutes in real time; ARGS="-run '/F-DIFF-1 (rack|sack)'" for a part.
+# The packet scripts against the kernel's TCP, some minutes in real time; ARGS="-run 'OnLinux/F-DIFF-1 (rack|sack)'" for a part.
 # What it does otherwise is listed in fdtable/testdata/script/linux.txt.
 scripts-linux:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestScriptsOnLinux$$' ./fdtable -scripts.linux -parallel 20 $(ARGS)
