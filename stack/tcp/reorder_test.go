@@ -63,7 +63,6 @@ func TestNoBurstAfterRecovery(t *testing.T) {
 		window := func(segments uint32) int { return int(segments*mss>>14) + 1 }
 		l.send(2 * n * int(mss))
 		l.now = l.now.Add(100 * time.Millisecond)
-		most := uint32(0)
 		for i := uint32(10); i <= n; i++ { // the head is lost, and the window full
 			l.out = nil
 			l.in(seg{flags: ACK, seq: 1, ack: 1, sack: []Block{{Seq(1 + mss), Seq(1 + i*mss)}}, win: window(n)})
@@ -72,9 +71,8 @@ func TestNoBurstAfterRecovery(t *testing.T) {
 			t.Fatalf("%s: state %d, %v segments in the network", cc, l.conn.ca, segmentsOf(l, l.conn.pipe()))
 		}
 		l.out = nil
-		l.in(seg{flags: ACK, seq: 1, ack: 1, sack: []Block{{Seq(1 + mss), Seq(1 + n*mss)}}, win: window(2 * n)})
-		most = uint32(len(l.out))
-		if most > 12 {
+		l.in(seg{flags: ACK, seq: 1, ack: 1 + 200*mss, sack: []Block{{Seq(1 + 201*mss), Seq(1 + n*mss)}}, win: window(2 * n)})
+		if most := len(l.out); most < 5 || most > 12 || l.conn.ca != caRecovery {
 			t.Errorf("%s: a burst of %d segments within recovery", cc, most)
 		}
 		l.out = nil
