@@ -128,7 +128,7 @@ func (c *Conn) retransmit(now Time) bool {
 		tx.sb.split(i, n)
 	}
 	c.resend(i, now)
-	if i == 0 {
+	if i == tx.sb.head {
 		c.rtoFrom = now // its answer has as long as that of any other (RFC 6675 6)
 	}
 	tx.force = false
