@@ -27,6 +27,8 @@ type endModel struct {
 	shutRead      bool
 	closed        bool // nobody has the end any more
 	broken        bool // a reset is due or has come: calls may fail, as they must not otherwise
+	closedAt      time.Time
+	reset         bool // in LAST-ACK: the next write says so
 	fd            *fdModel
 }
 
@@ -271,6 +273,9 @@ func (c *callWorld) writeCall(f *fdModel) {
 		return
 	case e.broken:
 		c.expect("write to a broken connection", err, nil, syscall.EPIPE, syscall.ECONNRESET)
+	case e.reset: // E-RW-3, once
+		c.expect("write after a reset in LAST-ACK", err, syscall.ECONNRESET)
+		e.reset = false
 	case e.shutWrite:
 		c.expect("write after shutdown", err, syscall.EPIPE)
 	default:
@@ -307,7 +312,10 @@ func (c *callWorld) shutdownCall(f *fdModel) {
 		if err != nil && !(e.shutWrite && e.peer.shutWrite) {
 			c.fail("shutdown of a living connection: %v", err)
 		}
-		e.shutWrite = e.shutWrite || how != SHUT_RD
+		if how != SHUT_RD && !e.shutWrite {
+			e.shutWrite = true
+			e.reset = e.peer.closed && time.Since(e.peer.closedAt) > time.Minute // FIN-WAIT-2 is over there
+		}
 		if how != SHUT_WR {
 			// What comes from now on is thrown away, and whether what has come is, the model does not care.
 			e.shutRead, e.broken = true, true
@@ -332,7 +340,7 @@ func (c *callWorld) closeCall(f *fdModel) {
 		if e.waiting() > 0 {
 			e.peer.broken = true // unread text resets
 		}
-		e.closed, e.shutWrite = true, true
+		e.closed, e.shutWrite, e.closedAt = true, true, time.Now()
 	}
 	f.end = nil
 }
