@@ -32,7 +32,11 @@ func TestHTTP2UploadOnACutLink(t *testing.T) {
 		l := listen(t, server)
 		protocols := new(http.Protocols)
 		protocols.SetUnencryptedHTTP2(true)
-		srv := http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		// HTTP/2's own windows are larger than what TCP's buffers hold: else a client that has used them up before the link
+		// is cut waits for the server's next frame, and writes nothing.
+		const window = 64 << 20
+		srv := http.Server{Protocols: protocols, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: window,
+			MaxReceiveBufferPerStream: window}, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
 			cut.Store(true)
 			_, _ = io.Copy(io.Discard, r.Body)
