@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -64,8 +65,7 @@ func TestForgetInBubble(t *testing.T) {
 			l := listen(t, server)
 			peers := abandon(t, client, l, 10)
 			var reading sync.WaitGroup
-			var mu sync.Mutex
-			ended := 0
+			var ended atomic.Int32
 			for _, p := range peers {
 				reading.Go(func() {
 					b, err := io.ReadAll(p)
@@ -73,9 +73,7 @@ func TestForgetInBubble(t *testing.T) {
 						t.Errorf("%q, %v", b, err)
 					}
 					_ = p.Close()
-					mu.Lock()
-					ended++
-					mu.Unlock()
+					ended.Add(1)
 				})
 			}
 			port := make(chan *net.TCPAddr)
@@ -105,12 +103,12 @@ func TestForgetInBubble(t *testing.T) {
 				runtime.GC()
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if ended == len(peers) && udp() {
+				if int(ended.Load()) == len(peers) && udp() {
 					break
 				}
 			}
-			if ended < len(peers) || !udp() {
-				t.Fatalf("%d of %d connections are closed, the UDP socket: %v", ended, len(peers), udp())
+			if int(ended.Load()) < len(peers) || !udp() {
+				t.Fatalf("%d of %d connections are closed, the UDP socket: %v", ended.Load(), len(peers), udp())
 			}
 			reading.Wait()
 			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
