@@ -8,6 +8,9 @@ type Window struct {
 	Cwnd, Ssthresh uint32
 	// SMSS is the sender's maximum segment size: the payload of a full segment.
 	SMSS uint32
+	// Flight is the most that was in the network in a window of data that Cwnd has limited, at most Cwnd: all of it but
+	// the room in which no full segment finds place. It is what a round trip acknowledges. Zero where that is not known.
+	Flight uint32
 	// SRTT is the smoothed round-trip time, MinRTT the smallest one seen; zero before the first sample.
 	SRTT, MinRTT time.Duration
 }

@@ -15,7 +15,7 @@ func (r *newReno) blank() bool { return r.counted == 0 }
 // Name returns "reno", as Linux calls it.
 func (r *newReno) Name() string { return "reno" }
 
-// OnAck grows cwnd by what was acknowledged in slow start, and by one SMSS for each cwnd of octets in
+// OnAck grows cwnd by what was acknowledged in slow start, and by one SMSS for each flight of octets in
 // congestion avoidance: no more than one SMSS per round trip (RFC 5681 3.1).
 func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, _ Time) {
 	if !limited {
@@ -27,10 +27,15 @@ func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, 
 			return
 		}
 	}
-	// Neither a cwnd that the connection has cut meanwhile nor an ACK of more than cwnd may buy two SMSS.
-	r.counted = min(r.counted, w.Cwnd) + min(acked, w.Cwnd)
-	if r.counted >= w.Cwnd {
-		r.counted -= w.Cwnd
+	// A round trip's worth is what was in flight: where cwnd is no whole number of segments, it is less than cwnd.
+	round := w.Cwnd
+	if w.Flight > 0 {
+		round = min(round, w.Flight)
+	}
+	// Neither a cwnd that the connection has cut meanwhile nor an ACK of more than a flight may buy two SMSS.
+	r.counted = min(r.counted, round) + min(acked, round)
+	if r.counted >= round {
+		r.counted -= round
 		w.grow(w.SMSS)
 	}
 }

@@ -113,6 +113,9 @@ func (c *Conn) grow(ev *ackEvent, now Time) {
 func (c *Conn) window() *Window {
 	w := &c.env.window
 	*w = Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), SRTT: micros(c.srtt), MinRTT: micros(c.minRTT)}
+	if c.tx != nil && c.tx.usage.limited {
+		w.Flight = min(c.tx.usage.peak, c.cwnd)
+	}
 	return w
 }
 

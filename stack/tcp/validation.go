@@ -11,7 +11,7 @@ import "time"
 // RFC 9438 4.2 allows). A flight that never came near cwnd raises nothing.
 type usage struct {
 	limited bool   // cwnd has kept text back, or left no room for a segment
-	peak    uint32 // else the most that was in the network
+	peak    uint32 // the most that was in the network; where limited says so, since it does
 	end     Seq    // SND.NXT when that was noted
 	since   Time   // when Conn.used was last brought up to date
 }
@@ -28,7 +28,11 @@ func (c *Conn) noteUsage(sent bool, now Time) {
 		c.fadeUsed(now)
 	}
 	if next || limited || !u.limited && pipe > u.peak {
-		u.limited, u.peak, u.end = limited, pipe, c.snd.nxt
+		peak := pipe
+		if limited && u.limited && !next {
+			peak = max(peak, u.peak)
+		}
+		u.limited, u.peak, u.end = limited, peak, c.snd.nxt
 	}
 	c.used = max(c.used, pipe)
 }
