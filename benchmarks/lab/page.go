@@ -50,6 +50,9 @@ plot: the same bytes for the same code, whatever the machine does meanwhile.
   to run.
 - A flow runs for %[5]v and is measured over the last %[6]v. Where chance decides, the figure is the mean of %[7]d flows,
   on the last path of %[8]d.
+- Four such flows at 5 %% and 100ms have a standard error of 0.025 Mbit/s. Of many more, NewReno's means there are 0.524 at
+  10 Mbit/s, 0.533 at 100 and 0.536 reordered (512 flows of 300s, ± 0.001); Linux's are 0.482, 0.505 and 0.506 (12
+  flows of 140s, ± 0.006).
 - Of both stacks autotuning may use %[9]d MB for each direction. The defaults, 6 MiB to receive and 4 MiB to send as
   most Linux systems have them, are a limit of their own where bandwidth times RTT is larger: at 1000 Mbit/s and 200 ms
   it is 25 MB.

@@ -180,6 +180,9 @@ func TestNewRenoFraction(t *testing.T) {
 					}
 					l.now = l.now.Add(100 * time.Millisecond)
 					for l.conn.flightSize() > 0 {
+						if got := l.conn.cwnd; got != from+rtt*mss {
+							t.Fatalf("in round trip %d cwnd is %d with %d octets still in flight", rtt, got, l.conn.flightSize())
+						}
 						una += piece
 						l.in(seg{flags: ACK, seq: 1, ack: una, win: 65535})
 					}
