@@ -85,7 +85,7 @@ func (w *world) showConnection(ctx context.Context, at netip.AddrPort, out io.Wr
 func (w *world) showRest(ctx context.Context, out io.Writer) error {
 	err := w.quiet(ctx)
 	s := w.host.Stats()
-	fmt.Fprintf(out, "\nleft over: %d connections, %d in TIME-WAIT; retransmitted: %d segments; wrong checksums: %d\n",
+	fmt.Fprintf(out, "\nleft over: %d connections, %d in TIME-WAIT; retransmitted segments: %d; wrong checksums: %d\n",
 		s.TCPGauges.Connections(), s.TCPGauges.States[tcp.TimeWaitState], s.TCP.Retransmitted, s.TCPGauges.BadChecksum)
 	return err
 }

@@ -39,10 +39,10 @@ func run(out io.Writer) error {
 	}
 	defer l.Close()
 	look := func(when string) {
-		l.Printf("%s: %d TIME-WAIT records at the server", when, l.Server.Stats().TCPGauges.States[tcp.TimeWaitState])
+		l.Printf("%s: TIME-WAIT records at the server: %d", when, l.Server.Stats().TCPGauges.States[tcp.TimeWaitState])
 	}
 	for _, turn := range []string{"a connection", "the same four-tuple again, while the record is there"} {
-		l.Printf("%s, whose server closes first:", turn)
+		l.Printf("%s; the server closes first:", turn)
 		if err := connection(l); err != nil {
 			return err
 		}
