@@ -74,7 +74,7 @@ func TestSACKSlowness(t *testing.T) {
 		var s scoreboard
 		r := rand.New(rand.NewPCG(2, 2))
 		for i := range Time(3 * maxRecords) {
-			s.sent(Seq(i*10), 10, i+1)
+			s.sent(Seq(i*10), 10, false, i+1)
 		}
 		visit := func(*record) {}
 		for range 500 {

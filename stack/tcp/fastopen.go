@@ -91,7 +91,7 @@ func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
 		tx := c.sending()
 		tx.q.write(p[:n], c.chunkSize(), c.env.Alloc)
 		c.chargeSend()
-		tx.sb.sent(c.snd.nxt, uint32(n), now)
+		tx.sb.sent(c.snd.nxt, uint32(n), false, now)
 		c.snd.nxt = c.snd.nxt.Add(uint32(n))
 		c.env.Counters.OctetsOut += uint64(n)
 		c.set(flagSYNText)

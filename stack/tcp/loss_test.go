@@ -23,7 +23,7 @@ func TestScoreboard(t *testing.T) {
 		t.Run("C-6675-1 the first is lost: "+c.name, func(t *testing.T) {
 			var s scoreboard
 			for i := range Seq(10) {
-				s.sent(1000+i*mss, mss, Time(i+1))
+				s.sent(1000+i*mss, mss, false, Time(i+1))
 			}
 			for _, b := range c.blocks {
 				s.mark(b, func(*record) {})
@@ -37,7 +37,7 @@ func TestScoreboard(t *testing.T) {
 		const span = 3 * time.Millisecond
 		var s scoreboard
 		for i := range Seq(20_000) {
-			s.sent(i*mss, mss, Time(i)*Time(12*time.Microsecond))
+			s.sent(i*mss, mss, false, Time(i)*Time(12*time.Microsecond))
 			s.compact(span)
 		}
 		if n := s.len(); n > maxRecords+maxRecords/8 {

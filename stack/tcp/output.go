@@ -119,12 +119,17 @@ func (c *Conn) retransmit(now Time) bool {
 	if !r.seq.LessThan(edge) {
 		return false // beyond a window that shrank (SHLD-16)
 	}
-	mss := c.segmentSize()
-	n := min(r.n, room, c.superSize(mss), max(edge.Distance(r.seq), 1))
-	if n < r.n {
+	mss, text := c.segmentSize(), c.textOf(r)
+	n := min(text, room, c.superSize(mss), max(edge.Distance(r.seq), 1))
+	switch {
+	case n < text:
 		if n > mss {
 			n -= n % mss
 		}
+	case n < r.n && (n == 0 || n < edge.Distance(r.seq)):
+		n = r.n // the FIN leaves with the text before it, as it did
+	}
+	if n < r.n {
 		tx.sb.split(i, n)
 	}
 	c.resend(i, now)
@@ -135,11 +140,20 @@ func (c *Conn) retransmit(now Time) bool {
 	return true
 }
 
+// textOf returns how many octets of a record are text: all but the FIN.
+func (c *Conn) textOf(r *record) uint32 {
+	if end := c.tx.q.end; end.LessThan(r.end()) {
+		return r.n - 1
+	}
+	return r.n
+}
+
 // resend transmits record i again.
 func (c *Conn) resend(i int, now Time) {
 	tx := c.tx
 	r := tx.sb.recs[i]
-	segments := max((r.n+uint32(c.smss)-1)/uint32(c.smss), 1)
+	text := c.textOf(&r)
+	segments := max((text+uint32(c.smss)-1)/uint32(c.smss), 1)
 	c.env.Counters.Retransmitted += uint64(segments)
 	c.totalRetrans += segments
 	if c.ca == caRecovery {
@@ -150,10 +164,6 @@ func (c *Conn) resend(i int, now Time) {
 	}
 	tx.sb.resent(i, now)
 	c.lastSend = now
-	text := min(r.n, tx.q.end.Distance(r.seq))
-	if !r.seq.LessThan(tx.q.end) {
-		text = 0
-	}
 	c.sendSegment(r.seq, text, text < r.n, false, now)
 }
 
@@ -262,7 +272,8 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 		}
 	}
 	c.snd.nxt = c.snd.nxt.Add(length)
-	tx.sb.sent(seq, length, now)
+	behindFull := n == 0 && !(tx.partial && tx.small == seq) // a FIN that no segment has room for but its own
+	tx.sb.sent(seq, length, behindFull, now)
 	if c.ca == caRecovery {
 		tx.prrOut += length
 	}

@@ -50,9 +50,9 @@ func (s *scoreboard) reset() {
 
 func (s *scoreboard) len() int { return len(s.recs) - s.head }
 
-// sent notes a new transmission of [seq, seq+n).
-func (s *scoreboard) sent(seq Seq, n uint32, now Time) {
-	if k := len(s.recs); k > s.head {
+// sent notes a new transmission of [seq, seq+n). alone says that it stays a segment of its own when it is sent again.
+func (s *scoreboard) sent(seq Seq, n uint32, alone bool, now Time) {
+	if k := len(s.recs); k > s.head && !alone {
 		// Runs sent in one go are lost or delivered alike as far as time can tell.
 		if last := &s.recs[k-1]; last.xmit == now && last.flags == 0 && last.end() == seq {
 			last.n += n

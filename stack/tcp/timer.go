@@ -272,8 +272,15 @@ func (c *Conn) tailLossProbe(now Time) {
 		if i < tx.sb.head {
 			return
 		}
-		if mss := c.segmentSize(); tx.sb.recs[i].n > mss {
-			tx.sb.split(i, tx.sb.recs[i].n-mss)
+		r := &tx.sb.recs[i]
+		if c.textOf(r) == 0 && i > tx.sb.head && tx.sb.recs[i-1].flags == r.flags {
+			// A FIN of its own: what is lost with it is the text before it.
+			tx.sb.join(i-1, i+1)
+			i--
+			r = &tx.sb.recs[i]
+		}
+		if mss, text := c.segmentSize(), c.textOf(r); text > mss {
+			tx.sb.split(i, text-mss)
 			i++
 		}
 		c.resend(i, now)
