@@ -187,7 +187,7 @@ func TestCookies(t *testing.T) {
 				taken++
 			}
 		}
-		if taken > 0 {
+		if taken > 1 { // one may hit the 26 bits of the hash, once in some 1,300 runs
 			t.Errorf("%d forged cookies were taken", taken)
 		}
 	})
