@@ -12,9 +12,10 @@ import (
 )
 
 func TestTimeWaitReuse(t *testing.T) {
-	// redial opens a connection of a's port 4000 to b, ends it from a's side, waits, and dials with the same port. It
-	// returns the initial sequence numbers of both.
-	redial := func(n *network, wait time.Duration) (iss []tcp.Seq, err error) {
+	type opener func(*Host, *Binding, netip.AddrPort, tcp.Options) (*TCPConn, error)
+	// redialBy opens a connection of a's port 4000 to b, ends it from a's side, waits, and dials by open with the same
+	// port. It returns the initial sequence numbers of both.
+	redialBy := func(n *network, open opener, wait time.Duration) (iss []tcp.Seq, err error) {
 		n.Helper()
 		defer n.wire.Tap(func(r sim.Record) {
 			var h wire.TCP
@@ -25,16 +26,16 @@ func TestTimeWaitReuse(t *testing.T) {
 			}
 		})()
 		l := n.listen(n.b, 80, 4)
-		dial := func() (*TCPConn, error) {
+		dial := func(open opener) (*TCPConn, error) {
 			binding := n.bind(n.a, 4000)
-			c, err := n.a.ConnectTCP(binding, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+			c, err := open(n.a, binding, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
 			if err != nil {
 				n.must(binding.Close())
 				return nil, err
 			}
 			return c, c.WaitConnect()
 		}
-		c, err := dial()
+		c, err := dial((*Host).ConnectTCP)
 		n.must(err)
 		s, err := l.Accept()
 		n.must(err)
@@ -45,13 +46,17 @@ func TestTimeWaitReuse(t *testing.T) {
 		if got := n.a.Stats().TCPGauges.States[tcp.TimeWaitState]; got != 1 {
 			n.Fatalf("%d in TIME-WAIT", got)
 		}
-		if _, err = dial(); err != nil {
+		if _, err = dial(open); err != nil {
 			return iss, err
 		}
 		if got := n.a.Stats().TCPGauges.States[tcp.TimeWaitState]; got != 0 {
 			n.Errorf("%d in TIME-WAIT", got)
 		}
 		return iss, nil
+	}
+	redial := func(n *network, wait time.Duration) (iss []tcp.Seq, err error) {
+		n.Helper()
+		return redialBy(n, (*Host).ConnectTCP, wait)
 	}
 	inNetwork(t, "C-TW-4 after a second a dial takes the tuple of a TIME-WAIT over, from a later number", sim.Config{}, func(n *network) {
 		iss, err := redial(n, 1100*time.Millisecond)
@@ -67,5 +72,49 @@ func TestTimeWaitReuse(t *testing.T) {
 	inHosts(t, "C-TW-4 nor without timestamps", sim.Config{}, Config{TCP: tcp.Config{NoTimestamps: true}}, func(n *network) {
 		_, err := redial(n, 30*time.Second)
 		n.want("dial", err, syscall.EADDRINUSE)
+	})
+	inNetwork(t, "C-TW-4 nor by Fast Open, whose text the peer might take for the old connection's", sim.Config{}, func(n *network) {
+		_, err := redialBy(n, (*Host).ConnectTCPFastOpen, 30*time.Second)
+		n.want("dial", err, syscall.EADDRINUSE)
+	})
+}
+
+// A FIN that comes again restarts 2MSL of its own record and holds up none of those that end before it.
+func TestTimeWaitOrder(t *testing.T) {
+	withPeer(t, Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
+		l := b.listenTCP(80, 1)
+		enter := func(peer uint16) (fin seg) {
+			b.Helper()
+			iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
+			b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
+			c, err := l.TryAccept()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := c.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.take()
+			fin = seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer}
+			b.expect("FIN", b.send(fin), seg{flags: "A", seq: iss + 2, ack: 102, peer: peer})
+			return fin
+		}
+		first := enter(3000)
+		time.Sleep(time.Second)
+		second := enter(3001)
+		time.Sleep(29 * time.Second)
+		b.expect("FIN again", b.send(first), seg{flags: "A", seq: first.ack, ack: 102, peer: 3000})
+		time.Sleep(31 * time.Second)
+		settle()
+		if n := b.h.Stats().TCPGauges.States[tcp.TimeWaitState]; n != 1 {
+			b.Errorf("%d records when the second one's 2MSL are over", n)
+		}
+		b.expect("the second's FIN", b.send(second), seg{flags: "R", seq: second.ack, peer: 3001})
+		b.expect("the first's FIN", b.send(first), seg{flags: "A", seq: first.ack, ack: 102, peer: 3000})
+		time.Sleep(time.Minute)
+		settle()
+		if n := b.h.Stats().TCPGauges.States[tcp.TimeWaitState]; n != 0 {
+			b.Errorf("%d records at the end", n)
+		}
 	})
 }

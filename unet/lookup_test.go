@@ -273,7 +273,6 @@ func TestResolverAsksServerAfterServer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer c.Close()
 				began := time.Now()
 				if err := c.SetDeadline(began.Add(patience)); err != nil {
 					t.Fatal(err)
@@ -291,6 +290,9 @@ func TestResolverAsksServerAfterServer(t *testing.T) {
 				n, err := c.Read(answer)
 				if err != nil || query.Unpack(answer[:n]) != nil || len(query.Answers) != 1 || time.Since(began) != tt.waited {
 					t.Errorf("%v after %v: %v", query.Answers, time.Since(began), err)
+				}
+				if err := c.Close(); err != nil || client.Stats().UDPSockets != 0 {
+					t.Errorf("%d sockets are left open: %v", client.Stats().UDPSockets, err)
 				}
 				if ips, err := client.LookupNetIP(t.Context(), "ip4", "server.test."); fmt.Sprint(ips) != "[10.0.0.2]" || err != nil {
 					t.Errorf("LookupNetIP: %v, %v", ips, err)

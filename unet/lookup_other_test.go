@@ -1,0 +1,61 @@
+package unet
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/sim"
+)
+
+// An answer to another question is no word of the server that was asked: whoever guesses its port can send one. The
+// question stays with that server, whatever the answer says, and the resolver drops it and hears the true one.
+func TestAnswerToAnotherQuestion(t *testing.T) {
+	asksBefore(t)
+	for _, rcode := range []dnsmessage.RCode{dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused, dnsmessage.RCodeNameError} {
+		t.Run(rcode.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				segment := sim.NewSegment(sim.Config{})
+				t.Cleanup(func() { _ = segment.Close() })
+				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				first := openHost(t, segment, "10.0.0.20/24", stack.Config{})
+				second := &zone{names: map[string][]string{"server.test.": {"10.0.0.99"}}}
+				client.dns = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.20:53"),
+					nameServer(t, openHost(t, segment, "10.0.0.21/24", stack.Config{}), second)}
+
+				pc, err := first.ListenPacket("udp", ":53")
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = pc.Close() })
+				go func() {
+					knows, other := lookupZone(), &zone{rcode: rcode}
+					b := make([]byte, 2048)
+					for {
+						n, from, err := pc.ReadFrom(b)
+						if err != nil {
+							return
+						}
+						query := slices.Clone(b[:n])
+						query[1]++
+						_, _ = pc.WriteTo(other.answer(query, true), from)
+						time.Sleep(time.Millisecond)
+						_, _ = pc.WriteTo(knows.answer(b[:n], true), from)
+					}
+				}()
+				if ips, err := client.LookupNetIP(t.Context(), "ip4", "server.test."); fmt.Sprint(ips) != "[10.0.0.2]" || err != nil {
+					t.Errorf("LookupNetIP: %v, %v", ips, err)
+				}
+				if n := second.asked.Load(); n != 0 {
+					t.Errorf("%d questions went to the second server", n)
+				}
+			})
+		})
+	}
+}
