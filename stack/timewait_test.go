@@ -79,29 +79,31 @@ func TestTimeWaitReuse(t *testing.T) {
 	})
 }
 
+// timeWait brings a connection of l with a port of the peer's into TIME-WAIT, and returns the FIN that the peer has sent.
+func (b *bed) timeWait(l *Listener, peer uint16) (fin seg) {
+	b.Helper()
+	iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
+	b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
+	c, err := l.TryAccept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.take()
+	fin = seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer}
+	b.expect("FIN", b.send(fin), seg{flags: "A", seq: iss + 2, ack: 102, peer: peer})
+	return fin
+}
+
 // A FIN that comes again restarts 2MSL of its own record and holds up none of those that end before it.
 func TestTimeWaitOrder(t *testing.T) {
 	withPeer(t, Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
 		l := b.listenTCP(80, 1)
-		enter := func(peer uint16) (fin seg) {
-			b.Helper()
-			iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
-			b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
-			c, err := l.TryAccept()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := c.Close(); err != nil {
-				b.Fatal(err)
-			}
-			b.take()
-			fin = seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer}
-			b.expect("FIN", b.send(fin), seg{flags: "A", seq: iss + 2, ack: 102, peer: peer})
-			return fin
-		}
-		first := enter(3000)
+		first := b.timeWait(l, 3000)
 		time.Sleep(time.Second)
-		second := enter(3001)
+		second := b.timeWait(l, 3001)
 		time.Sleep(29 * time.Second)
 		b.expect("FIN again", b.send(first), seg{flags: "A", seq: first.ack, ack: 102, peer: 3000})
 		time.Sleep(31 * time.Second)
@@ -115,6 +117,31 @@ func TestTimeWaitOrder(t *testing.T) {
 		settle()
 		if n := b.h.Stats().TCPGauges.States[tcp.TimeWaitState]; n != 0 {
 			b.Errorf("%d records at the end", n)
+		}
+	})
+}
+
+// A SYN that finds the accept queue full is ignored, and the record that it would have taken over stays.
+func TestTimeWaitAndFullQueue(t *testing.T) {
+	withPeer(t, Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
+		l := b.listenTCP(80, 1)
+		fin := b.timeWait(l, 3000)
+		for _, peer := range []uint16{3001, 3002} { // one more than the backlog
+			iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
+			b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
+		}
+		syn := seg{flags: "S", seq: 5000, peer: 3000}
+		b.expect("SYN with the queue full", b.send(syn))
+		b.expect("FIN", b.send(fin), seg{flags: "A", seq: fin.ack, ack: 102, peer: 3000})
+		if g := b.h.Stats().TCPGauges; g.States[tcp.TimeWaitState] != 1 || g.ListenOverflows != 1 {
+			b.Errorf("%d records, %d overflows", g.States[tcp.TimeWaitState], g.ListenOverflows)
+		}
+		if _, err := l.TryAccept(); err != nil {
+			b.Fatal(err)
+		}
+		out := b.send(syn)
+		if len(out) != 1 || out[0].flags != "SA" || int32(out[0].seq-fin.ack) <= 0 {
+			b.Errorf("SYN with room in the queue answered by %v, SND.NXT was %d", out, fin.ack)
 		}
 	})
 }

@@ -1,9 +1,11 @@
 package unet
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +57,40 @@ func TestAnswerToAnotherQuestion(t *testing.T) {
 				if n := second.asked.Load(); n != 0 {
 					t.Errorf("%d questions went to the second server", n)
 				}
+			})
+		})
+	}
+}
+
+// Over TCP too a server that is silent has its share of the time, and no more.
+func TestResolverSharesTimeOverTCP(t *testing.T) {
+	asksBefore(t)
+	const patience = 6 * time.Second
+	for silent, waited := range []time.Duration{0, patience / 2, patience * 2 / 3} {
+		t.Run(fmt.Sprint(silent, " silent"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				segment := sim.NewSegment(sim.Config{Filter: func(_ *sim.Port, frame []byte) sim.Verdict {
+					if len(frame) >= 34 && frame[23] == syscall.IPPROTO_TCP && frame[33] >= 20 {
+						return sim.Drop
+					}
+					return sim.Pass
+				}})
+				t.Cleanup(func() { _ = segment.Close() })
+				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				for i := range silent {
+					h := openHost(t, segment, fmt.Sprintf("10.0.0.%d/24", 20+i), stack.Config{})
+					client.dns = append(client.dns, nameServer(t, h, lookupZone()))
+				}
+				last := nameServer(t, openHost(t, segment, "10.0.0.2/24", stack.Config{}), lookupZone())
+				client.dns = append(client.dns, last)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				began := time.Now()
+				c, err := client.dialServer(ctx, "tcp", "192.0.2.53:53")
+				if took := time.Since(began); err != nil || c.RemoteAddr().String() != last.String() || took != waited {
+					t.Fatalf("%v after %v, want %v after %v; %v", c, took, last, waited, err)
+				}
+				_ = c.Close()
 			})
 		})
 	}
