@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -116,6 +117,26 @@ func TestHalfOpen(t *testing.T) {
 		}
 		if len(at) != 5 || at[0] != time.Second || at[4] != 31*time.Second {
 			t.Errorf("sent again at %v", at)
+		}
+	})
+	t.Run("D-SYN-4 nor more often where the listener waits for text", func(t *testing.T) {
+		for seconds, want := range map[uint16]string{3: "[3s 7s 15s 31s 1m3s]", 70: "[2m7s 4m7s]"} {
+			env := newEnv(Config{})
+			h, answer := passive(env, syn, now)
+			ack := Segment{Flags: ACK, Seq: answer.Ack, Ack: answer.Seq.Add(1), Window: 1000}
+			if !h.Defer(&Options{DeferAccept: seconds}, &ack) {
+				t.Fatal("not deferred")
+			}
+			var at []time.Duration
+			for v := Reply; v == Reply && len(at) < 10; {
+				var reply Segment
+				d := h.Deadline()
+				v = h.Timeout(env, &reply, d)
+				at = append(at, d.Sub(now))
+			}
+			if got := fmt.Sprint(at); got != want {
+				t.Errorf("waiting %d s: sent again, and given up, at %s, want %s", seconds, got, want)
+			}
 		}
 	})
 	t.Run("a timer that fires early changes nothing", func(t *testing.T) {

@@ -87,6 +87,28 @@ func TestFRTO(t *testing.T) {
 			}
 		})
 	}
+	t.Run("C-FRTO-1 RTO is not set anew by an ACK that reports a duplicate", func(t *testing.T) {
+		for _, duplicate := range []bool{false, true} {
+			l := flight(t, Config{}, true, 20)
+			for l.env.Counters.Timeouts < 2 {
+				l.wait(l.conn.Deadline().Sub(l.now))
+			}
+			srtt, late := micros(l.conn.srtt), l.now.Sub(l.conn.tx.sb.recs[l.conn.tx.sb.head+1].xmit)
+			l.in(ackTo(1))
+			s, want := ackTo(3), late
+			if duplicate { // of one of the two retransmissions: the other is still out
+				s.sack = []Block{blk(0, 1)}
+				want = srtt + (late-srtt)/8 // one measurement like any other
+			}
+			l.in(s)
+			if n := l.env.Counters.SpuriousTimeouts; n != 1 {
+				t.Fatalf("duplicate %v: %d timeouts undone", duplicate, n)
+			}
+			if got := micros(l.conn.srtt); got != want {
+				t.Errorf("duplicate %v: SRTT was %v, is %v, want %v", duplicate, srtt, got, want)
+			}
+		}
+	})
 	t.Run("C-FRTO-1 a timeout in recovery is not put to the test", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		l.in(ackTo(0, blk(1, 5)))
