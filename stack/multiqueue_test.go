@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,44 @@ func TestQueueOfFlow(t *testing.T) {
 		if q := r.queueFor(p); q != &queues[tt.want] {
 			t.Errorf("protocol %d to %s, ports %d and %d: not the queue %d", tt.proto, tt.to, tt.ours, tt.peer, tt.want)
 		}
+	}
+}
+
+// The flows of a queue that has failed go on over the next one that works; those of the others stay where they are.
+func TestQueueOfFlowAfterFailures(t *testing.T) {
+	const n = 4
+	ifc := &iface{}
+	for range n {
+		ifc.queues = append(ifc.queues, new(txQueue))
+	}
+	r := &route{iface: ifc, local: ourIP, remote: peerIP}
+	fail := func(gone uint) {
+		for i, q := range ifc.queues {
+			q.gone.Store(gone>>i&1 != 0)
+		}
+	}
+	seen := map[int]bool{}
+	for port := range byte(64) {
+		p := &outPacket{proto: wire.ProtocolTCP, header: []byte{0, 80, 0x9c, port}}
+		fail(0)
+		first := slices.Index(ifc.queues, r.queueFor(p))
+		seen[first] = true
+		for gone := range uint(1 << n) {
+			fail(gone)
+			want := 0 // whatever it is: none works
+			for i := range n {
+				if at := (first + i) % n; gone>>at&1 == 0 {
+					want = at
+					break
+				}
+			}
+			if got := slices.Index(ifc.queues, r.queueFor(p)); got != want {
+				t.Errorf("port %d of queue %d, failed %04b: queue %d, want %d", 0x9c00+int(port), first, gone, got, want)
+			}
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("the flows are on queues %v", seen)
 	}
 }
 
