@@ -61,8 +61,6 @@ type receiver struct {
 
 	frames   [burstFrames]link.Frame
 	segments burst          // TCP's of the burst, and then whom they wake
-	told     bool           // a datagram of the burst has woken somebody
-	silent   int            // bursts since somebody was woken, or might have been
 	room     int            // frames that the next burst may have
 	owned    []*link.Buffer // reassembled ones among them, to be released after the burst
 	// What beginBurst returned, and how many were woken, of the burst that the turn was last given away for.
@@ -124,30 +122,12 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 			spare.clear()
 			return
 		}
-		if rc.yields() {
-			wakes.run()
-			wakes.clear()
-			runtime.Gosched()
-			rc.host.tcp.awaitAnswers(parked, woken)
-		}
+		wakes.run()
+		wakes.clear()
+		runtime.Gosched()
+		rc.host.tcp.awaitAnswers(parked, woken)
 		rc.endBurst()
 	}
-}
-
-// silentBursts is how often the loop gives way though it has woken nobody, in bursts: with one processor others run then
-// at the latest, however fast frames come.
-const silentBursts = 8
-
-// yields says whether the loop gives way to others before it ends the burst. It does so for those whom the burst has
-// woken. To do it for nobody would wake a processor for nothing, which costs more than a flood's whole burst.
-func (rc *receiver) yields() bool {
-	w := &rc.segments.wakes
-	if len(w.conds)+len(w.calls) == 0 && !rc.told && rc.silent < silentBursts-1 {
-		rc.silent++
-		return false
-	}
-	rc.told, rc.silent = false, 0
-	return true
 }
 
 // beginBurst takes the first n frames, which have just been read, as a burst. It returns what awaitAnswers wants to know.
@@ -293,9 +273,7 @@ func (rc *receiver) deliver(proto uint8, p *packet) {
 	case wire.ProtocolTCP:
 		rc.segments.add(&rc.host.tcp, p)
 	case wire.ProtocolUDP:
-		if rc.host.udpInput(p) {
-			rc.told = true
-		}
+		rc.host.udpInput(p)
 	case wire.ProtocolICMP:
 		rc.icmp4(p)
 	default:

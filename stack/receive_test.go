@@ -2,7 +2,6 @@ package stack
 
 import (
 	"net/netip"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // askedDevice notes how many frames its reader asks for.
@@ -76,66 +73,4 @@ func TestBurstLength(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestYields counts how often a receive loop gives way to others after eight bursts of a kind.
-func TestYields(t *testing.T) {
-	stranger := netip.MustParseAddr("10.0.0.77")
-	from := func(h wire.TCP) []byte {
-		return in4(ip4(wire.IPv4{Protocol: wire.ProtocolTCP, TTL: 64, Src: stranger.As4(), Dst: ourIP.As4()}, tcp4(stranger, ourIP, h, nil)))
-	}
-	for _, tt := range []struct {
-		name  string
-		frame []byte
-		want  int
-	}{
-		{"SYNs", from(wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn}), 1},
-		{"SYNs to a closed port", from(wire.TCP{SrcPort: 5, DstPort: 81, Flags: wire.TCPSyn}), 1},
-		{"RSTs", from(wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPRst}), 1},
-		{"echo requests", in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(8, 0, [4]byte{0, 1, 0, 1}, nil))), 1},
-		{"forged ARP", request(peerIP, otherMAC, ourIP), 1},
-		{"datagrams that nobody wants", in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 9, nil))), 1},
-		{"datagrams for a socket", in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, nil))), 8},
-		{"datagrams for all", ethFrame(wire.BroadcastMAC, peerMAC, wire.EtherTypeIPv4, ip4(wire.IPv4{Protocol: wire.ProtocolUDP, TTL: 64,
-			Src: peerIP.As4(), Dst: limitedBroadcast.As4()}, udp4(peerIP, limitedBroadcast, 5, 7, nil))), 8},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			onBed(t, Config{}, func(b *bed) {
-				b.listenUDP("0.0.0.0:7")
-				bind, err := b.h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := b.h.ListenTCP(bind, 10, tcp.DefaultOptions()); err != nil {
-					t.Fatal(err)
-				}
-				ifc := b.h.topology.Load().ifaces[1]
-				rc, yields := newReceiver(ifc, ifc.queues[0]), 0
-				for range silentBursts {
-					rc.frames[0] = linkFrames([][]byte{tt.frame})[0]
-					rc.beginBurst(1)
-					if rc.yields() {
-						yields++
-						rc.segments.wakes.run()
-						rc.segments.wakes.clear()
-					}
-					rc.endBurst()
-				}
-				b.take()
-				if yields != tt.want {
-					t.Errorf("it gives way %d times, want %d", yields, tt.want)
-				}
-			})
-		})
-	}
-	t.Run("whoever is woken", func(t *testing.T) {
-		for name, woken := range map[string]wakeList{"a waiter": {conds: []*sync.Cond{sync.NewCond(new(sync.Mutex))}}, "a watcher": {calls: make([]watchCall, 1)}} {
-			rc := receiver{segments: burst{wakes: woken}}
-			for range silentBursts {
-				if !rc.yields() {
-					t.Errorf("%s: it goes on", name)
-				}
-			}
-		}
-	})
 }

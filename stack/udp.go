@@ -135,37 +135,36 @@ func (l *udpLayer) lookup(local, remote netip.AddrPort) *UDPSocket {
 	return best // somebody connected or closed meanwhile
 }
 
-// udpInput takes a datagram (RFC 768, RFC 1122 4.1), and says whether a socket may have got it.
-func (h *Host) udpInput(p *packet) bool {
+// udpInput takes a datagram (RFC 768, RFC 1122 4.1).
+func (h *Host) udpInput(p *packet) {
 	var u wire.UDP
 	data, err := u.Parse(p.payload)
 	if err != nil || u.SrcPort == 0 && u.DstPort == 0 {
 		h.drop(DropUDPMalformed)
-		return false
+		return
 	}
 	switch {
 	case u.Checksum == 0 && p.dst.Is4(): // the sender made none
 	case u.Checksum == 0:
 		h.drop(DropUDPChecksum) // RFC 8200 8.1
-		return false
+		return
 	case !p.sumOK && wire.Checksum(p.payload[:u.Length], wire.PseudoHeader(p.src, p.dst, wire.ProtocolUDP, u.Length)) != 0:
 		h.drop(DropUDPChecksum)
-		return false
+		return
 	}
 	local, remote := netip.AddrPortFrom(p.dst, u.DstPort), netip.AddrPortFrom(p.src, u.SrcPort)
 	if p.broadcast && !h.isLocal(p.dst) {
 		h.udpBroadcast(p, local, remote, data)
-		return true
+		return
 	}
 	s := h.udp.lookup(local, remote)
 	if s == nil {
 		h.drop(DropUDPNoPort)
 		h.sendICMPError(p, wire.ICMPv4DestinationUnreachable, wire.ICMPv4PortUnreachable, [4]byte{})
-		return false
+		return
 	}
 	h.counters.datagramsIn.Add(1)
 	s.deliver(p, remote, data)
-	return true
 }
 
 // udpBroadcast gives a datagram for many to every socket that wants it (RFC 1122 3.3.6).
