@@ -155,7 +155,10 @@ func (g *forgery) abuse() {
 // disturb changes one field or a few to anything near.
 func (g *forgery) disturb() {
 	h, r, o := &g.h, g.r, &g.h.Options
-	near := func() uint32 { return uint32(r.IntN(1<<r.IntN(17))) - uint32(r.IntN(1<<r.IntN(17))) }
+	near := func() uint32 {
+		up, down := r.IntN(1<<r.IntN(17)), r.IntN(1<<r.IntN(17))
+		return uint32(up - down)
+	}
 	for range 1 + r.IntN(3) {
 		switch r.IntN(8) {
 		case 0:

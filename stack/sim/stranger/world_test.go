@@ -91,7 +91,7 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 func newWorld(seed uint64) *world {
 	w := &world{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x57a4)), buffers: link.Outstanding()}
-	w.temper = temper(w.rnd.IntN(3))
+	w.temper = [...]temper{benign, blind, hostile}[w.rnd.IntN(3)]
 	path := sim.Config{Delay: pick(w.rnd, 20*time.Microsecond, time.Millisecond, 20*time.Millisecond, 60*time.Millisecond),
 		Rate: pick[int64](w.rnd, 0, 0, 2_000_000, 50_000_000)}
 	if w.one(2) {
