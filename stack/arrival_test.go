@@ -1,0 +1,77 @@
+package stack
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/stack/wire"
+)
+
+// A burst that has been read may wait before its segments are dealt with: for a lock, or a processor.
+func TestArrivalTime(t *testing.T) {
+	t.Run("C-RTO-8 a burst that is dealt with 50 ms after it was read ends round trips when it was read", func(t *testing.T) {
+		onBed(t, Config{}, func(b *bed) {
+			binding, err := b.h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := b.h.ListenTCP(binding, 1, tcp.DefaultOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ifc := b.h.topology.Load().ifaces[1]
+			rc := newReceiver(ifc, ifc.queues[0])
+			// deal gives the host a frame that was read so long ago.
+			deal := func(late time.Duration, frame []byte) {
+				rc.now = b.h.clock.now()
+				time.Sleep(late)
+				rc.burst(linkFrames([][]byte{frame}))
+				rc.segments.wakes.run()
+				rc.segments.wakes.clear()
+				b.h.flush()
+			}
+			segment := func(h wire.TCP) []byte {
+				h.SrcPort, h.DstPort, h.Window = 1000, 80, 65535
+				return in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, nil)))
+			}
+			deal(0, request(peerIP, peerMAC, ourIP))
+			deal(0, segment(wire.TCP{Flags: wire.TCPSyn, Seq: 9}))
+			iss := lastSegment(t, b.dev).Seq
+			time.Sleep(10 * time.Millisecond)
+			deal(0, segment(wire.TCP{Flags: wire.TCPAck, Seq: 10, Ack: iss + 1}))
+			c, err := l.TryAccept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write(make([]byte, 100)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Millisecond)
+			deal(50*time.Millisecond, segment(wire.TCP{Flags: wire.TCPAck, Seq: 10, Ack: iss + 101}))
+			if got, want := c.Info().RTT, 12500*time.Microsecond; got != want { // 10 ms and an eighth of what 30 ms are more
+				t.Errorf("SRTT %v, want %v", got, want)
+			}
+			c.Abort()
+		})
+	})
+}
+
+// lastSegment returns the header of the segment that the host has sent last.
+func lastSegment(t *testing.T, d *memDevice) (h wire.TCP) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := len(d.out) - 1; i >= 0; i-- {
+		f := d.out[i]
+		if len(f) > 34 && f[12] == 8 && f[13] == 0 && f[14+9] == wire.ProtocolTCP {
+			if _, err := h.Parse(f[34:]); err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+	}
+	t.Fatal("no segment was sent")
+	return h
+}
