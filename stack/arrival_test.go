@@ -37,8 +37,9 @@ func TestArrivalTime(t *testing.T) {
 				return in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, nil)))
 			}
 			deal(0, request(peerIP, peerMAC, ourIP))
+			b.take()
 			deal(0, segment(wire.TCP{Flags: wire.TCPSyn, Seq: 9}))
-			iss := lastSegment(t, b.dev).Seq
+			iss := b.segment().Seq
 			time.Sleep(10 * time.Millisecond)
 			deal(0, segment(wire.TCP{Flags: wire.TCPAck, Seq: 10, Ack: iss + 1}))
 			c, err := l.TryAccept()
@@ -56,22 +57,4 @@ func TestArrivalTime(t *testing.T) {
 			c.Abort()
 		})
 	})
-}
-
-// lastSegment returns the header of the segment that the host has sent last.
-func lastSegment(t *testing.T, d *memDevice) (h wire.TCP) {
-	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := len(d.out) - 1; i >= 0; i-- {
-		f := d.out[i]
-		if len(f) > 34 && f[12] == 8 && f[13] == 0 && f[14+9] == wire.ProtocolTCP {
-			if _, err := h.Parse(f[34:]); err != nil {
-				t.Fatal(err)
-			}
-			return h
-		}
-	}
-	t.Fatal("no segment was sent")
-	return h
 }

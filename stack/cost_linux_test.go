@@ -239,9 +239,14 @@ type costConn struct {
 // connect makes a connection from a port of the peer, whose window is win without a scale of 7.
 func (w *costWorld) connect(port, win uint16) *costConn {
 	w.Helper()
+	return w.connectWith(port, win, wire.TCPOptions{Has: wire.TCPOptMSS | wire.TCPOptSACKPermitted | wire.TCPOptWScale, MSS: 1460, WScale: 7})
+}
+
+// connectWith is connect with the options of the SYN.
+func (w *costWorld) connectWith(port, win uint16, o wire.TCPOptions) *costConn {
+	w.Helper()
 	c := &costConn{w: w, port: port, seq: w.rnd.Uint32(), win: win}
-	syn := wire.TCP{Flags: wire.TCPSyn, Window: win}
-	syn.Options = wire.TCPOptions{Has: wire.TCPOptMSS | wire.TCPOptSACKPermitted | wire.TCPOptWScale, MSS: 1460, WScale: 7}
+	syn := wire.TCP{Flags: wire.TCPSyn, Window: win, Options: o}
 	w.give(c.frame(syn, nil))
 	c.seq++
 	c.ack = w.dev.iss(port) + 1

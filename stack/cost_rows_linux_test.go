@@ -26,19 +26,15 @@ func each(next func(w *costWorld, i int) []byte) func(*costWorld, int) {
 }
 
 // onConn weighs frames for a connection that is made before.
-func onConn(next func(c *costConn, i int) []byte) func(*costWorld, int) {
-	return func(w *costWorld, n int) {
-		c := w.connect(1000, 65535)
-		each(func(_ *costWorld, i int) []byte { return next(c, i) })(w, n)
-		c.conn.Abort()
-	}
-}
+func onConn(next func(c *costConn, i int) []byte) func(*costWorld, int) { return onFull(0, next) }
 
-// onFull weighs frames for a connection with as much text in flight as it takes.
+// onFull weighs frames for a connection with so many octets in flight.
 func onFull(octets uint32, next func(c *costConn, i int) []byte) func(*costWorld, int) {
 	return func(w *costWorld, n int) {
 		c := w.connect(1000, 65535)
-		c.fill(octets)
+		if octets > 0 {
+			c.fill(octets)
+		}
 		each(func(_ *costWorld, i int) []byte { return next(c, i) })(w, n)
 		c.conn.Abort()
 	}
@@ -256,14 +252,7 @@ func resum(f []byte) []byte {
 
 // tinySegments has the host send to a peer that offers an MSS of one octet.
 func tinySegments(w *costWorld, n int) {
-	c := &costConn{w: w, port: 1000, seq: 1, win: 65535}
-	w.give(c.frame(wire.TCP{Flags: wire.TCPSyn, Window: 65535, Options: wire.TCPOptions{Has: wire.TCPOptMSS | wire.TCPOptSACKPermitted, MSS: 1}}, nil))
-	c.seq++
-	c.ack = w.dev.iss(c.port) + 1
-	w.give(c.frame(wire.TCP{Flags: wire.TCPAck, Window: 65535}, nil))
-	var err error
-	c.conn, err = w.l.TryAccept()
-	w.must(err)
+	c := w.connectWith(1000, 65535, wire.TCPOptions{Has: wire.TCPOptMSS | wire.TCPOptSACKPermitted, MSS: 1})
 	text := make([]byte, 32<<10)
 	each(func(_ *costWorld, i int) []byte {
 		_, _ = c.conn.TryWrite(text)
