@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -29,35 +30,20 @@ func peer() int {
 	var t tally
 	go t.serve(l, func(error) {})
 	stop := make(chan struct{})
-	done := make(chan struct{}, workers)
+	dial := func() (net.Conn, error) { return net.DialTimeout("tcp4", hostAddr, hung) }
+	var dialling sync.WaitGroup
 	for i := range workers {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				c, err := net.DialTimeout("tcp4", hostAddr, hung)
-				if err == nil {
-					err = t.ask(c, random(rnd))
-				}
-				if err != nil {
-					t.broken.Add(1)
-					fmt.Fprintln(os.Stderr, "soak: the peer:", err)
-					time.Sleep(100 * time.Millisecond)
-				}
-			}
-		}()
+		dialling.Go(func() {
+			t.askUntil(stop, dial, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i))), func(_ time.Time, err error) {
+				t.broken.Add(1)
+				fmt.Fprintln(os.Stderr, "soak: the peer:", err)
+			})
+		})
 	}
 	go func() {
 		_, _ = in.ReadString('\n') // the end
 		close(stop)
-		for range workers {
-			<-done
-		}
+		dialling.Wait()
 		t.print()
 		os.Exit(0)
 	}()

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -67,16 +68,17 @@ func (r *run) all() {
 		r.Fatal(err)
 	}
 	go r.serve(l, func(err error) { r.failed(time.Now(), err) })
+	dial := func() (net.Conn, error) { return r.host.DialTimeout("tcp", peerAddr, hung) }
 	var dialling sync.WaitGroup
 	for i := range workers {
-		dialling.Go(func() { r.dial(rand.New(rand.NewPCG(7, uint64(i)))) })
+		dialling.Go(func() { r.askUntil(r.stop, dial, rand.New(rand.NewPCG(7, uint64(i))), r.failed) })
 	}
 	length := *duration
 	if length == 0 {
 		length = 3 * time.Second
-		r.until(r.began.Add(length/2), nil)
+		time.Sleep(length / 2)
 		r.narrow(1280)
-		r.until(r.began.Add(length), nil)
+		time.Sleep(length / 2)
 	} else {
 		r.events(r.began.Add(length))
 	}
@@ -89,26 +91,6 @@ func (r *run) all() {
 		r.Error(err)
 	}
 	r.verdict()
-}
-
-// dial asks the peer for one thing after the other.
-func (r *run) dial(rnd *rand.Rand) {
-	for {
-		select {
-		case <-r.stop:
-			return
-		default:
-		}
-		began := time.Now()
-		c, err := r.host.DialTimeout("tcp", peerAddr, hung)
-		if err == nil {
-			err = r.ask(c, random(rnd))
-		}
-		if err != nil {
-			r.failed(began, err)
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
 }
 
 // failed notes an exchange that failed. An answer's time is that of its end.
@@ -138,7 +120,7 @@ func (r *run) events(end time.Time) {
 		}
 		if now.After(death) {
 			r.death(true)
-			r.until(time.Now().Add(rand.N(5*time.Second)), nil)
+			time.Sleep(rand.N(5 * time.Second))
 			r.birth()
 			death = soon(deaths)
 		}
@@ -147,14 +129,6 @@ func (r *run) events(end time.Time) {
 			report = now.Add(max(time.Until(end)/100, 10*time.Second))
 		}
 		time.Sleep(100 * time.Millisecond)
-	}
-}
-
-// until sleeps until then, or until the channel is closed.
-func (r *run) until(then time.Time, c <-chan struct{}) {
-	select {
-	case <-time.After(time.Until(then)):
-	case <-c:
 	}
 }
 

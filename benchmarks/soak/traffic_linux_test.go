@@ -163,6 +163,27 @@ func (t *tally) ask(c net.Conn, x exchange) error {
 	return err
 }
 
+// askUntil dials and asks for one thing after the other until stop is closed. failed has each exchange that failed, and
+// when it began.
+func (t *tally) askUntil(stop <-chan struct{}, dial func() (net.Conn, error), rnd *rand.Rand, failed func(began time.Time, err error)) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		began := time.Now()
+		c, err := dial()
+		if err == nil {
+			err = t.ask(c, random(rnd))
+		}
+		if err != nil {
+			failed(began, err)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
 // answer is the other end.
 func (t *tally) answer(c net.Conn) error {
 	defer c.Close()
