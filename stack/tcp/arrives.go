@@ -59,18 +59,17 @@ func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
 	if seg.Has(RST) {
 		return accept
 	}
-	if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 {
-		if int32(seg.TSVal-c.tsRecent) < 0 && now.Sub(c.tsRecentAt) < pawsIdle && !c.overtaken(seg) {
-			c.env.Counters.DroppedPAWS++
-			c.noteDuplicate(seg)
-			c.ackUnacceptable(seg, now)
-			return drop
-		}
+	stamped := c.has(flagTimestamps) && seg.Options&OptTimestamps != 0
+	older := stamped && int32(seg.TSVal-c.tsRecent) < 0 && now.Sub(c.tsRecentAt) < pawsIdle
+	if older && !c.overtaken(seg) {
+		c.env.Counters.DroppedPAWS++
+		c.noteDuplicate(seg)
+		c.ackUnacceptable(seg, now)
+		return drop
 	}
 	if c.acceptable(seg) {
 		// RFC 7323 4.3: TS.Recent follows the segment that the next ACK covers first.
-		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.Seq.LessThanEq(c.rcv.acked) &&
-			(int32(seg.TSVal-c.tsRecent) >= 0 || now.Sub(c.tsRecentAt) >= pawsIdle) && c.ackInRange(seg) {
+		if stamped && !older && seg.Seq.LessThanEq(c.rcv.acked) && c.ackInRange(seg) {
 			c.tsRecent, c.tsRecentAt = seg.TSVal, now
 		}
 		return accept
@@ -101,21 +100,7 @@ func (c *Conn) overtaken(seg *Segment) bool {
 }
 
 // acceptable is the four-case test of RFC 9293 3.4.
-func (c *Conn) acceptable(seg *Segment) bool {
-	wnd, n := c.rcv.wnd(), seg.Len()
-	switch {
-	case n == 0 && wnd == 0:
-		return seg.Seq == c.rcv.nxt
-	case n == 0:
-		return seg.Seq.InWindow(c.rcv.nxt, wnd)
-	case wnd == 0:
-		return false
-	}
-	// The third case, a segment around the whole window, goes by its length: what stands 2^31 away is neither
-	// before nor after the window.
-	return seg.Seq.InWindow(c.rcv.nxt, wnd) || seg.End().Sub(1).InWindow(c.rcv.nxt, wnd) ||
-		uint64(n) > uint64(c.rcv.nxt.Distance(seg.Seq))+uint64(wnd)
-}
+func (c *Conn) acceptable(seg *Segment) bool { return seg.acceptable(c.rcv.nxt, c.rcv.wnd()) }
 
 // noteDuplicate remembers text that has been received before, for one D-SACK (RFC 2883 4).
 func (c *Conn) noteDuplicate(seg *Segment) {

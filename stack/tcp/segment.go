@@ -98,3 +98,19 @@ func (s *Segment) Len() uint32 {
 
 // End returns the sequence number that follows the segment.
 func (s *Segment) End() Seq { return s.Seq.Add(s.Len()) }
+
+// acceptable is the four-case test of RFC 9293 3.4 for a receiver that expects nxt and has a window of wnd octets.
+func (s *Segment) acceptable(nxt Seq, wnd uint32) bool {
+	n := s.Len()
+	switch {
+	case n == 0 && wnd == 0:
+		return s.Seq == nxt
+	case n == 0:
+		return s.Seq.InWindow(nxt, wnd)
+	case wnd == 0:
+		return false
+	}
+	// The third case, a segment around the whole window, goes by its length: what stands 2^31 away is neither
+	// before nor after the window.
+	return s.Seq.InWindow(nxt, wnd) || s.End().Sub(1).InWindow(nxt, wnd) || uint64(n) > uint64(nxt.Distance(s.Seq))+uint64(wnd)
+}

@@ -77,7 +77,7 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 		return Reopen
 	}
 	old := w.stamped(seg) && int32(seg.TSVal-w.tsRecent) < 0
-	if !old && seg.Flags&(SYN|ACK) == 0 && w.acceptable(seg) {
+	if !old && seg.Flags&(SYN|ACK) == 0 && seg.acceptable(w.rcvNxt, w.wnd) {
 		env.Counters.DroppedNoACK++ // the fifth check
 		return Drop
 	}
@@ -97,15 +97,6 @@ func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdi
 		w.flags |= timeWaitAnswered
 	}
 	return v
-}
-
-// acceptable is the four-case test of RFC 9293 3.4.
-func (w *TimeWait) acceptable(seg *Segment) bool {
-	n := seg.Len()
-	if w.wnd == 0 || n == 0 {
-		return n == 0 && (seg.Seq == w.rcvNxt || seg.Seq.InWindow(w.rcvNxt, w.wnd))
-	}
-	return seg.Seq.InWindow(w.rcvNxt, w.wnd) || seg.End().Sub(1).InWindow(w.rcvNxt, w.wnd)
 }
 
 // stamped says whether the timestamp of a segment can be compared with TS.Recent.
