@@ -36,12 +36,13 @@ const (
 	xnet     = "golang.org/x/net" // pcapgo's, for its filters
 )
 
-var stackRooms = []string{"stack", "stack/tcp", "stack/wire", "stack/wheel", "stack/link"}
+var stackRooms = []string{"stack", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel"}
 
 var rooms = map[string]room{
-	"stack/tcp":          {pure: true, noNet: true},
-	"stack/wire":         {pure: true, noNet: true},
-	"stack/wheel":        {pure: true, noNet: true},
+	"internal/mono":      {pure: true, noNet: true},
+	"internal/wire":      {pure: true, noNet: true},
+	"internal/wheel":     {pure: true, noNet: true},
+	"stack/tcp":          {rooms: []string{"internal/mono"}, pure: true, noNet: true},
 	"stack/link":         {noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},
@@ -58,7 +59,7 @@ var programs = []string{"examples", "benchmarks", "docs"}
 
 // top is what may stand at the top of the repository.
 var top = []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile", "go.mod", "go.sum", "docs", ".ci", "arch_test.go",
-	"staticcheck.conf", ".gitignore", ".gitattributes", ".git", "unet", "fdtable", "stack", "tap", "examples", "benchmarks"}
+	"staticcheck.conf", ".gitignore", ".gitattributes", ".git", "unet", "fdtable", "stack", "internal", "tap", "examples", "benchmarks"}
 
 // impure are the standard packages whose use makes a room impure.
 var impure = []string{"context", "io/fs", "log", "log/slog", "net", "os", "os/exec", "runtime", "sync", "sync/atomic", "syscall/js"}
@@ -181,7 +182,8 @@ func TestArrowsBreak(t *testing.T) {
 		to   listed
 		want string
 	}{
-		{"stack/tcp", listed{ImportPath: module + "/stack/wire"}, "stack/tcp imports stack/wire"},
+		{"stack/tcp", listed{ImportPath: module + "/internal/wire"}, "stack/tcp imports internal/wire"},
+		{"internal/mono", listed{ImportPath: module + "/stack/tcp"}, "internal/mono imports stack/tcp"},
 		{"stack/tcp", listed{ImportPath: "sync", Standard: true}, "stack/tcp is pure and imports sync"},
 		{"stack", listed{ImportPath: module + "/tap"}, "stack imports tap"},
 		{"stack", listed{ImportPath: "net/http", Standard: true}, "stack imports net/http"},

@@ -3,9 +3,9 @@ package fdtable
 import (
 	"testing"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // unreachable sends an ICMP destination unreachable of a code for a frame, from a router to the frame's sender.

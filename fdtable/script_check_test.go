@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/wire"
 )
 
 // history is how many lines that were as expected a failure shows before the one that was not.

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/wire"
 )
 
 // segment is a TCP segment, with the parts of its IP header that scripts name. It is written and read here

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests for its own
@@ -37,15 +37,15 @@ type announcer struct {
 	mode  AnnounceMode
 
 	mu       sync.Mutex
-	due      []announcement          // in the order of their times
-	defended map[netip.Addr]tcp.Time // when an address was last defended; made with the first conflict
+	due      []announcement           // in the order of their times
+	defended map[netip.Addr]mono.Time // when an address was last defended; made with the first conflict
 }
 
 // announcement is what is still to be sent for an address.
 type announcement struct {
 	addr netip.Addr
 	left int
-	at   tcp.Time
+	at   mono.Time
 }
 
 func newAnnouncer(ifc *iface, mode AnnounceMode) *announcer {
@@ -79,7 +79,7 @@ func (ifc *iface) announce(addrs ...netip.Addr) {
 }
 
 // sendLocked sends one of the announcements that are left of d, and notes when the next one is due.
-func (a *announcer) sendLocked(d announcement, now tcp.Time) {
+func (a *announcer) sendLocked(d announcement, now mono.Time) {
 	a.sendOne(d.addr)
 	if d.left--; d.left > 0 {
 		d.at = now.Add(announceInterval)
@@ -95,7 +95,7 @@ func (a *announcer) sendOne(addr netip.Addr) {
 }
 
 // nextDeadline implements timerSource.
-func (a *announcer) nextDeadline() (tcp.Time, bool) {
+func (a *announcer) nextDeadline() (mono.Time, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.due) == 0 {
@@ -105,7 +105,7 @@ func (a *announcer) nextDeadline() (tcp.Time, bool) {
 }
 
 // advance implements timerSource.
-func (a *announcer) advance(now tcp.Time) {
+func (a *announcer) advance(now mono.Time) {
 	a.mu.Lock()
 	n := 0
 	for n < len(a.due) && a.due[n].at <= now {
@@ -132,7 +132,7 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 		return
 	}
 	if a.defended == nil {
-		a.defended = make(map[netip.Addr]tcp.Time)
+		a.defended = make(map[netip.Addr]mono.Time)
 	}
 	a.defended[addr] = now
 	if a.mode != AnnounceNever {

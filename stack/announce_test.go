@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // announcing is a device that asks its hosts to announce their addresses, as a TAP device does.

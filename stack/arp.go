@@ -3,8 +3,8 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // arp takes an ARP packet (RFC 826, in the order of its "packet reception").

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // A burst that has been read may wait before its segments are dealt with: for a lock, or a processor.

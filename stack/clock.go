@@ -5,16 +5,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // timerSource is something that has deadlines, a shard for instance. Both methods take the locks that they
 // need and do not block otherwise.
 type timerSource interface {
 	// nextDeadline returns the earliest deadline, or a lower bound of it.
-	nextDeadline() (tcp.Time, bool)
+	nextDeadline() (mono.Time, bool)
 	// advance acts on all deadlines up to now.
-	advance(now tcp.Time)
+	advance(now mono.Time)
 }
 
 // clock is the host's monotonic time, and the one goroutine that sleeps until the earliest deadline of all
@@ -43,7 +43,7 @@ func (c *clock) init() {
 }
 
 // now returns the present moment.
-func (c *clock) now() tcp.Time { return tcp.Time(time.Since(c.epoch) + time.Second) }
+func (c *clock) now() mono.Time { return mono.Time(time.Since(c.epoch) + time.Second) }
 
 // add makes s a source.
 func (c *clock) add(s timerSource) {
@@ -54,7 +54,7 @@ func (c *clock) add(s timerSource) {
 }
 
 // armed tells that a source has a deadline that may be earlier than all others. No lock may be held.
-func (c *clock) armed(at tcp.Time) {
+func (c *clock) armed(at mono.Time) {
 	if int64(at) < c.wakeAt.Load() {
 		c.wake()
 	}

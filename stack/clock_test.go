@@ -7,18 +7,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // alarms is a timerSource of fixed moments.
 type alarms struct {
 	clock *clock
 	mu    sync.Mutex
-	at    []tcp.Time
-	rang  []tcp.Time
+	at    []mono.Time
+	rang  []mono.Time
 }
 
-func (a *alarms) nextDeadline() (tcp.Time, bool) {
+func (a *alarms) nextDeadline() (mono.Time, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.at) == 0 {
@@ -27,10 +27,10 @@ func (a *alarms) nextDeadline() (tcp.Time, bool) {
 	return slices.Min(a.at), true
 }
 
-func (a *alarms) advance(now tcp.Time) {
+func (a *alarms) advance(now mono.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.at = slices.DeleteFunc(a.at, func(at tcp.Time) bool {
+	a.at = slices.DeleteFunc(a.at, func(at mono.Time) bool {
 		if at <= now {
 			a.rang = append(a.rang, now)
 		}
@@ -38,7 +38,7 @@ func (a *alarms) advance(now tcp.Time) {
 	})
 }
 
-func (a *alarms) set(at tcp.Time) {
+func (a *alarms) set(at mono.Time) {
 	a.mu.Lock()
 	a.at = append(a.at, at)
 	a.mu.Unlock()
@@ -50,14 +50,14 @@ func TestClock(t *testing.T) {
 		var c clock
 		c.init()
 		start := c.now()
-		if start != tcp.Time(time.Second) {
+		if start != mono.Time(time.Second) {
 			t.Errorf("the clock starts at %d", start)
 		}
 		first, second := &alarms{clock: &c}, &alarms{clock: &c}
 		c.add(first)
 		go c.run()
 		first.set(start.Add(time.Hour))
-		second.at = []tcp.Time{start.Add(3)}
+		second.at = []mono.Time{start.Add(3)}
 		c.add(second) // its deadline is there before it is
 		synctest.Wait()
 		first.set(start.Add(7))
@@ -66,10 +66,10 @@ func TestClock(t *testing.T) {
 		second.set(c.now()) // passed already
 		synctest.Wait()
 		c.stop()
-		if want := []tcp.Time{start.Add(7), start.Add(time.Hour)}; !slices.Equal(first.rang, want) {
+		if want := []mono.Time{start.Add(7), start.Add(time.Hour)}; !slices.Equal(first.rang, want) {
 			t.Errorf("first rang at %v, want %v", first.rang, want)
 		}
-		if want := []tcp.Time{start.Add(3), start.Add(2 * time.Hour)}; !slices.Equal(second.rang, want) {
+		if want := []mono.Time{start.Add(3), start.Add(2 * time.Hour)}; !slices.Equal(second.rang, want) {
 			t.Errorf("second rang at %v, want %v", second.rang, want)
 		}
 	})
@@ -81,7 +81,7 @@ func TestDeadlineMoments(t *testing.T) {
 		c.init()
 		for _, x := range []struct {
 			t    time.Time
-			want tcp.Time
+			want mono.Time
 		}{
 			{time.Time{}, 0},
 			{time.Now(), c.now()},

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
@@ -183,7 +183,7 @@ func (l *tcpLayer) close() (lost ShutdownError) {
 }
 
 // endLocked takes f out of the stack at once; a synchronized peer is reset.
-func (s *shard) endLocked(f *flow, now tcp.Time) {
+func (s *shard) endLocked(f *flow, now mono.Time) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()

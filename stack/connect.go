@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -146,7 +147,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 // vacateLocked makes room for an active open with the four-tuple key. A TIME-WAIT record that may be reused gives way
 // (ledger C-TW-4), and names the number that the new one's initial sequence number must stand after. Not so for Fast
 // Open, whose SYN carries text. EADDRINUSE: the tuple is taken.
-func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now tcp.Time) (minISS tcp.Seq, reused bool, err error) {
+func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now mono.Time) (minISS tcp.Seq, reused bool, err error) {
 	f := s.flows.find(key, hash)
 	if f == nil {
 		return 0, false, nil

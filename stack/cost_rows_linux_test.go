@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/wire"
 )
 
 // costRow is one kind of input of section D of the ledger. Its give weighs n packets at least.

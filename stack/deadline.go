@@ -4,11 +4,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // deadline returns the moment of t on the host's clock, and 0 for the zero time.
-func (c *clock) deadline(t time.Time) tcp.Time {
+func (c *clock) deadline(t time.Time) mono.Time {
 	switch {
 	case t.IsZero():
 		return 0
@@ -20,7 +20,7 @@ func (c *clock) deadline(t time.Time) tcp.Time {
 }
 
 // passed says whether the deadline at has passed.
-func passed(at, now tcp.Time) bool { return at != 0 && at <= now }
+func passed(at, now mono.Time) bool { return at != 0 && at <= now }
 
 // SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
@@ -57,7 +57,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 // timelyLocked says whether the node of c is armed early enough for its deadlines, as it nearly always is. That
 // takes no clock.
 func (s *shard) timelyLocked(c *TCPConn) bool {
-	var at tcp.Time
+	var at mono.Time
 	if c.bits&inTable != 0 {
 		at = c.tcp.Deadline()
 	}
@@ -67,11 +67,11 @@ func (s *shard) timelyLocked(c *TCPConn) bool {
 
 // armLocked arms the node of c at its earliest deadline. A node that is armed earlier stays: it fires in vain
 // once, which is cheaper than moving it with every segment. The user's deadlines count while somebody waits.
-func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) armLocked(c *TCPConn, now mono.Time) {
 	if s.timelyLocked(c) {
 		return
 	}
-	var at tcp.Time
+	var at mono.Time
 	if c.bits&inTable != 0 {
 		// A deadline that has passed already waits a moment, so that nothing can make the clock spin.
 		if at = c.tcp.Deadline(); passed(at, now) {
@@ -85,7 +85,7 @@ func (s *shard) armLocked(c *TCPConn, now tcp.Time) {
 }
 
 // userDeadline returns at, or an earlier one of the user's deadlines that somebody waits for and that comes behind after.
-func (c *TCPConn) userDeadline(at, after tcp.Time) tcp.Time {
+func (c *TCPConn) userDeadline(at, after mono.Time) mono.Time {
 	if w := c.waiters; w != nil {
 		if d := c.readDeadline; w.readers > 0 && d > after && (at == 0 || d < at) {
 			at = d
@@ -98,7 +98,7 @@ func (c *TCPConn) userDeadline(at, after tcp.Time) tcp.Time {
 }
 
 // fireConnLocked acts on the deadlines of c that have passed.
-func (s *shard) fireConnLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) fireConnLocked(c *TCPConn, now mono.Time) {
 	if at := c.tcp.Deadline(); c.bits&inTable != 0 && passed(at, now) {
 		c.tcp.Timeout(now)
 	}

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // A call of a device that fails is made again after a pause, of a millisecond first and then of twice the last. So
@@ -144,7 +144,7 @@ func (rc *receiver) read() (n int, ok bool) {
 // failedWriteLocked decides what becomes of the queue after a Write that has returned err. again says that the frames are
 // to be kept, at when the clock's goroutine must look after the queue, 0 for never. The caller tells the clock when it
 // no longer holds q.mu. While the host is being closed the pause is made here, without the lock.
-func (q *txQueue) failedWriteLocked(err error) (at tcp.Time, again bool) {
+func (q *txQueue) failedWriteLocked(err error) (at mono.Time, again bool) {
 	h := q.iface.host
 	q.iface.counters.writeErrors.Add(1)
 	q.iface.noteError(err)
@@ -176,13 +176,13 @@ func (q *txQueue) failedWriteLocked(err error) (at tcp.Time, again bool) {
 }
 
 // nextDeadline implements timerSource: a queue has a deadline while it waits to write again.
-func (q *txQueue) nextDeadline() (tcp.Time, bool) {
-	at := tcp.Time(q.retryAt.Load())
+func (q *txQueue) nextDeadline() (mono.Time, bool) {
+	at := mono.Time(q.retryAt.Load())
 	return at, at != 0
 }
 
 // advance implements timerSource.
-func (q *txQueue) advance(tcp.Time) {
+func (q *txQueue) advance(mono.Time) {
 	q.mu.Lock()
 	q.retryAt.Store(0)
 	fatal := q.fatal

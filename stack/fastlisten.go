@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -16,7 +17,7 @@ const resetPending = time.Minute
 type fastQueue struct {
 	limit   atomic.Int32
 	pending int
-	resets  []tcp.Time // until when those that were reset count, the earliest first
+	resets  []mono.Time // until when those that were reset count, the earliest first
 }
 
 // SetFastOpen lets at most pending connections at a time begin with text on their SYN (RFC 7413): whose
@@ -31,7 +32,7 @@ func (l *Listener) SetFastOpen(pending int) {
 func (l *Listener) FastOpen() int { return int(l.fast.limit.Load()) }
 
 // reserveFast is reserve for a Fast Open connection, which is pending from then on.
-func (l *Listener) reserveFast(now tcp.Time) bool {
+func (l *Listener) reserveFast(now mono.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := &l.fast
@@ -47,7 +48,7 @@ func (l *Listener) reserveFast(now tcp.Time) bool {
 }
 
 // endFast ends the pending of a connection.
-func (l *Listener) endFast(reset bool, now tcp.Time) {
+func (l *Listener) endFast(reset bool, now mono.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fast.pending--
@@ -58,7 +59,7 @@ func (l *Listener) endFast(reset bool, now tcp.Time) {
 
 // fastOpenLocked answers a SYN with the Fast Open option. It returns false when the SYN is to be answered as
 // usual, and the cookie that its SYN-ACK should carry then.
-func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS tcp.Seq, hasMin bool, now tcp.Time) (cookie tcp.Cookie, done bool) {
+func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS tcp.Seq, hasMin bool, now mono.Time) (cookie tcp.Cookie, done bool) {
 	t := in.tuple()
 	valid, fresh := s.env.CheckFastOpen(t, &in.seg.Cookie, now)
 	if !fresh {
@@ -95,7 +96,7 @@ func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS
 }
 
 // fastEndLocked ends the pending of c once its handshake is over, or it has ended.
-func (s *shard) fastEndLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) fastEndLocked(c *TCPConn, now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
 		c.extra.pendingAt.endFast(c.tcp.Err() == errReset, now)
 		c.extra.pendingAt = nil

@@ -6,8 +6,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // The client's side of TCP Fast Open (RFC 7413). The listener's is in fastlisten.go.
@@ -29,7 +30,7 @@ type cookieEntry struct {
 	cookie tcp.Cookie
 	mss    uint16
 	losses uint8
-	until  tcp.Time // no Fast Open before
+	until  mono.Time // no Fast Open before
 }
 
 // cookieCache remembers the cookies that peers gave (RFC 7413 4.1.3). mu is a leaf.
@@ -39,7 +40,7 @@ type cookieCache struct {
 }
 
 // find returns what is known of a path, and whether Fast Open may be tried on it.
-func (c *cookieCache) find(k cookieKey, now tcp.Time) (e cookieEntry, usable bool) {
+func (c *cookieCache) find(k cookieKey, now mono.Time) (e cookieEntry, usable bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e = c.paths[k]
@@ -69,7 +70,7 @@ func (c *cookieCache) change(k cookieKey, change func(e *cookieEntry)) {
 }
 
 // lost notes that a path does not answer SYNs of Fast Open.
-func (c *cookieCache) lost(k cookieKey, now tcp.Time) {
+func (c *cookieCache) lost(k cookieKey, now mono.Time) {
 	c.change(k, func(e *cookieEntry) {
 		e.until = now.Add(blackHole << e.losses)
 		e.losses = min(e.losses+1, maxLosses)
@@ -96,7 +97,7 @@ func (c *TCPConn) Waits() bool {
 }
 
 // beginFastLocked opens c, which is in the table, as far as ConnectTCPFastOpen does.
-func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now tcp.Time) {
+func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now mono.Time) {
 	known, usable := s.layer.cookies.find(c.cookieKey(), now)
 	if !usable {
 		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, 0, false, now)
@@ -133,7 +134,7 @@ func (s *shard) openLocked(c *TCPConn, p []byte, try bool) (int, error) {
 
 // fastAnswerLocked learns from the end of the SYN-SENT of a connection that has asked for a cookie. seg is
 // the segment that ended it, nil for none.
-func (s *shard) fastAnswerLocked(c *TCPConn, seg *tcp.Segment, now tcp.Time) {
+func (s *shard) fastAnswerLocked(c *TCPConn, seg *tcp.Segment, now mono.Time) {
 	state := c.tcp.State()
 	if state == tcp.SynSent {
 		return

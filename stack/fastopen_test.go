@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // fastListen listens on port 80 with a limit of pending Fast Opens, and returns the peer's cookie.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // attacker is a station that keeps no state: it answers what comes so as to make its victim hold as much as it

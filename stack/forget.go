@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // forgotten is a connection, a listener or a UDP socket that its owner can no longer reach.
@@ -83,7 +83,7 @@ func (l *forgottenList) openIdle() {
 }
 
 // nextDeadline implements timerSource.
-func (l *forgottenList) nextDeadline() (at tcp.Time, ok bool) {
+func (l *forgottenList) nextDeadline() (at mono.Time, ok bool) {
 	if l.rest != nil || l.head.Load() != nil {
 		return 1, true // long ago: the caller's present moment is older than ours
 	}
@@ -91,7 +91,7 @@ func (l *forgottenList) nextDeadline() (at tcp.Time, ok bool) {
 		return 0, false
 	}
 	now := l.clock.now()
-	age := now.Sub(tcp.Time(l.opened.Load()))
+	age := now.Sub(mono.Time(l.opened.Load()))
 	if age > lastLookAge {
 		return 0, false
 	}
@@ -99,7 +99,7 @@ func (l *forgottenList) nextDeadline() (at tcp.Time, ok bool) {
 }
 
 // advance implements timerSource.
-func (l *forgottenList) advance(tcp.Time) {
+func (l *forgottenList) advance(mono.Time) {
 	for range closedAtOnce {
 		if l.rest == nil {
 			if l.rest = l.head.Swap(nil); l.rest == nil {

@@ -8,14 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // looks is a source without deadlines that counts how often the clock looks at its sources.
 type looks struct{ atomic.Int64 }
 
-func (n *looks) nextDeadline() (tcp.Time, bool) { n.Add(1); return 0, false }
-func (n *looks) advance(tcp.Time)               {}
+func (n *looks) nextDeadline() (mono.Time, bool) { n.Add(1); return 0, false }
+func (n *looks) advance(mono.Time)               {}
 
 func TestForgottenList(t *testing.T) {
 	newHost := func(t *testing.T) *Host {

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // sendFragments cuts a packet that exceeds the MTU (RFC 791 2.3). The checksum is made here in any case: no

@@ -1,8 +1,9 @@
 package stack
 
 import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wheel"
 )
 
 // halfOpen is a passive open whose handshake is not complete: no socket, no goroutine, no timer object, and 128
@@ -16,7 +17,7 @@ type halfOpen struct {
 // synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
 // the peer will send it again (ledger E-LIS-3). When there are too many half-open records already, a SYN
 // cookie answers it and nothing is kept (RFC 4987 3.6).
-func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bool, now tcp.Time) {
+func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bool, now mono.Time) {
 	listener := g.pick(in.hash)
 	if listener == nil {
 		return
@@ -70,8 +71,8 @@ const cookieLifetime = 4 * 60 * 1e9
 
 // cookieLocked takes an ACK for a listener that may complete a handshake begun with a SYN cookie; any other
 // is answered with a reset.
-func (s *shard) cookieLocked(in *inbound, g *listenGroup, now tcp.Time) {
-	last := tcp.Time(g.lastCookie.Load())
+func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
+	last := mono.Time(g.lastCookie.Load())
 	listener := g.pick(in.hash)
 	if listener == nil || last == 0 || now-last > cookieLifetime {
 		s.refuseLocked(in)
@@ -101,7 +102,7 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now tcp.Time) {
 }
 
 // halfOpenLocked passes a segment to a half-open record.
-func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now tcp.Time) {
+func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now mono.Time) {
 	switch half.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
 	case tcp.Drop, tcp.Reopen:
 	case tcp.Reply:
@@ -119,7 +120,7 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now tcp.Time) {
 
 // completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue
 // is full the ACK is ignored and the record kept: its SYN-ACK, sent again, asks for the next one.
-func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
+func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 	g := s.layer.listen.find(in.key.local())
 	if g == nil { // closed, and about to reset its half-open connections
 		s.removeHalfOpenLocked(half)
@@ -155,7 +156,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now tcp.Time) {
 
 // acceptLocked opens c, which is in the table, from a completed record, and queues it on the listener, where
 // a place is reserved.
-func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now tcp.Time) {
+func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now mono.Time) {
 	options := listener.options.Load()
 	c.bits |= inTable | connected
 	s.recountLocked(c, false)
@@ -168,7 +169,7 @@ func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen,
 }
 
 // queueLocked puts c into its reserved place in the accept queue.
-func (s *shard) queueLocked(c *TCPConn, listener *Listener, now tcp.Time) {
+func (s *shard) queueLocked(c *TCPConn, listener *Listener, now mono.Time) {
 	if !listener.push(c) {
 		c.bits |= closed
 		c.tcp.Abort(now)
@@ -179,7 +180,7 @@ func (s *shard) queueLocked(c *TCPConn, listener *Listener, now tcp.Time) {
 }
 
 // resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
-func (s *shard) resetHalfOpenLocked(half *halfOpen, now tcp.Time) {
+func (s *shard) resetHalfOpenLocked(half *halfOpen, now mono.Time) {
 	t := s.tuple(&half.flow)
 	half.tcp.Reset(&s.env, s.clearReply(), now)
 	s.removeHalfOpenLocked(half)
@@ -213,7 +214,7 @@ func (s *shard) armHalfOpenLocked(half *halfOpen) {
 }
 
 // fireHalfOpenLocked sends the SYN-ACK again or gives up.
-func (s *shard) fireHalfOpenLocked(half *halfOpen, now tcp.Time) {
+func (s *shard) fireHalfOpenLocked(half *halfOpen, now mono.Time) {
 	if at := half.tcp.Deadline(); at == 0 || at > now {
 		s.armHalfOpenLocked(half)
 		return

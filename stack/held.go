@@ -3,7 +3,7 @@ package stack
 import (
 	"runtime"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // While a receive burst is in progress, the goroutines that it has woken answer. What they write, if it is
@@ -27,7 +27,7 @@ func (s *shard) holdLocked(c *TCPConn) {
 
 // pushLocked transmits what c has written and a burst holds, before something happens that would keep it from leaving
 // or change what leaves of it. To the program it has left when Write has returned, and with Linux it has.
-func (s *shard) pushLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) pushLocked(c *TCPConn, now mono.Time) {
 	if c.bits&held != 0 {
 		c.tcp.Push(now)
 	}
@@ -35,17 +35,17 @@ func (s *shard) pushLocked(c *TCPConn, now tcp.Time) {
 
 // writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns
 // the moment of the write: that of the burst in this case, which is good enough for what is not sent yet.
-func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now tcp.Time) {
+func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now mono.Time) {
 	hold = s.layer.inBurst.Load() != 0 && !m.Urgent && c.tcp.SendQueued()+n <= maxHeld
 	if hold && c.writeDeadline == 0 {
-		return true, tcp.Time(s.layer.burstAt.Load())
+		return true, mono.Time(s.layer.burstAt.Load())
 	}
 	return hold, s.layer.host.clock.now()
 }
 
 // sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
 // the burst. It returns how much it took.
-func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hold bool, now tcp.Time) (n int) {
+func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hold bool, now mono.Time) (n int) {
 	s.setMoreLocked(c, m.More, now)
 	for ; ; p, rest = rest[0], rest[1:] {
 		last := len(rest) == 0
@@ -76,7 +76,7 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 }
 
 // setMoreLocked says whether more follows what is written next. What was written before does not wait for that.
-func (s *shard) setMoreLocked(c *TCPConn, more bool, now tcp.Time) {
+func (s *shard) setMoreLocked(c *TCPConn, more bool, now mono.Time) {
 	if more {
 		s.pushLocked(c, now)
 	}
@@ -84,7 +84,7 @@ func (s *shard) setMoreLocked(c *TCPConn, more bool, now tcp.Time) {
 }
 
 // beginBurst lets Output wait for endBurst. It returns what awaitAnswers wants to know.
-func (l *tcpLayer) beginBurst(now tcp.Time) (parked uint32) {
+func (l *tcpLayer) beginBurst(now mono.Time) (parked uint32) {
 	l.burstAt.Store(int64(now))
 	l.inBurst.Add(1)
 	return l.parked.Load()
@@ -119,7 +119,7 @@ func (l *tcpLayer) endBurst() {
 }
 
 // releaseLocked calls Output for the connections that waited for it.
-func (s *shard) releaseLocked(now tcp.Time) {
+func (s *shard) releaseLocked(now mono.Time) {
 	s.heldAny.Store(false)
 	for i, c := range s.held {
 		s.held[i] = nil

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // frames returns what the host with address addr says from now on, as "PF len=10" and so on.

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // transportError is an ICMP error, or a neighbour that does not answer, about a TCP segment of ours.

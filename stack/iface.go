@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // iface is one attached device. It does not change after it is made; its caches, its counters and its state do.

@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // pings says whether the host answers an echo request in this packet, and takes the answer.

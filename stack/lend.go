@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -21,7 +22,7 @@ const (
 // lendLocked transmits the front of p, as much as may leave now, and returns how much that is: 0 where p has to go
 // through the send queue. It gives the lock back for a while, during which the bit writing, which it leaves set, keeps
 // other writers away. more says that more follows behind p.
-func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now tcp.Time) int {
+func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now mono.Time) int {
 	if c.route.path.MaxSuper == 0 {
 		return 0
 	}

@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // A source that finds no bucket of its own shares one, and takes it from nobody who still needs it.
 func TestSharedBucket(t *testing.T) {
 	var l rateLimit
 	l.initErrors(1000)
-	now := tcp.Time(time.Second)
+	now := mono.Time(time.Second)
 	owners := map[uint64]*bucket{}
 	for tag := uint64(1); tag <= 2*sourceWays; tag += 2 { // all of one set
 		b := l.sourceLocked(tag, now)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -34,7 +35,7 @@ type Listener struct {
 	count    int
 	reserved int // places for connections that are being made
 	backlog  int
-	deadline tcp.Time
+	deadline mono.Time
 	timer    *time.Timer
 	down     bool          // Shutdown was called
 	failed   syscall.Errno // what Accept fails with; 0: nothing

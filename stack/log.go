@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // Logger takes the few lines that a host has for those who run it: a device that fails, an address that another host
@@ -140,12 +140,12 @@ func (h *Host) logErrorFirst(msg string, args ...any) {
 
 // logLimit keeps one kind of line to one in each interval. The zero value is ready.
 type logLimit struct {
-	next atomic.Int64 // when the next line may come, a tcp.Time
+	next atomic.Int64 // when the next line may come, a mono.Time
 	held atomic.Uint64
 }
 
 // allow says whether a line may be logged now, and how many were held back since the last one.
-func (l *logLimit) allow(now tcp.Time, every time.Duration) (held uint64, ok bool) {
+func (l *logLimit) allow(now mono.Time, every time.Duration) (held uint64, ok bool) {
 	next := l.next.Load()
 	if int64(now) < next || !l.next.CompareAndSwap(next, int64(now.Add(every))) {
 		l.held.Add(1)

@@ -7,9 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wheel"
 )
 
 // The constants of neighbour unreachability detection (RFC 4861 10), which serves ARP as well (RFC 1122
@@ -49,10 +50,10 @@ type neighbor struct {
 	proven    bool // mac has answered a request of ours, or a higher layer has confirmed it
 	claimed   bool // by another MAC, since this one was asked
 	disputed  bool // by another MAC, and this one has not answered since
-	lastUsed  tcp.Time
-	asked     tcp.Time // when it was asked last, first of its tries
-	answered  tcp.Time // when it answered last
-	doubted   tcp.Time // when a higher layer last thought that it might be gone
+	lastUsed  mono.Time
+	asked     mono.Time // when it was asked last, first of its tries
+	answered  mono.Time // when it answered last
+	doubted   mono.Time // when a higher layer last thought that it might be gone
 	held      []heldFrame
 	heldOther int // of held, those that are not TCP's
 	timer     wheel.Node[neighbor]
@@ -79,7 +80,7 @@ type neighborCache struct {
 	entries  map[netip.Addr]*neighbor
 	timers   wheel.Wheel[neighbor]
 	expired  func(*neighbor) // expireLocked, made once
-	now      tcp.Time        // during advance
+	now      mono.Time       // during advance
 	heldAll  int
 	idle     neighbor // head of the ring of idle entries
 	lost     []heldFrame
@@ -174,14 +175,14 @@ func (c *neighborCache) forgetLocked(n *neighbor) {
 }
 
 // startLocked begins to ask for a neighbour that is not known.
-func (c *neighborCache) startLocked(n *neighbor, now tcp.Time) {
+func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, incomplete, now, retransInterval)
 	n.tries = 1
 	c.iface.sendARPRequest(n.addr, nil)
 }
 
 // enterLocked changes the state and arms its timer. Entries that become idle are listed.
-func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now tcp.Time, d time.Duration) {
+func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now mono.Time, d time.Duration) {
 	n.state = s
 	if s == reachable || s == failed {
 		n.proven, n.disputed = s == reachable, false
@@ -209,7 +210,7 @@ func (c *neighborCache) idleRemove(n *neighbor) {
 	}
 }
 
-func (c *neighborCache) armLocked(n *neighbor, at tcp.Time) {
+func (c *neighborCache) armLocked(n *neighbor, at mono.Time) {
 	c.timers.Arm(&n.timer, int64(at))
 	c.host.arm(at)
 }
@@ -221,7 +222,7 @@ func (c *neighborCache) reachableTime() time.Duration {
 }
 
 // makeRoomLocked makes room for an entry that somebody else caused, never at the cost of one in use.
-func (c *neighborCache) makeRoomLocked(now tcp.Time) bool {
+func (c *neighborCache) makeRoomLocked(now mono.Time) bool {
 	if len(c.entries) < c.maxCount {
 		return true
 	}
@@ -241,7 +242,7 @@ func (c *neighborCache) makeRoomLocked(now tcp.Time) bool {
 
 // doubt asks a neighbour that we believe in whether it is still there, without the wait of DELAY. However many
 // connections doubt it, it is asked once in delayFirstProbe.
-func (c *neighborCache) doubt(n *neighbor, now tcp.Time) {
+func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n.gone || n.doubted != 0 && now.Sub(n.doubted) < delayFirstProbe {
@@ -257,22 +258,22 @@ func (c *neighborCache) doubt(n *neighbor, now tcp.Time) {
 }
 
 // probeLocked asks the neighbour at its last address.
-func (c *neighborCache) probeLocked(n *neighbor, now tcp.Time) {
+func (c *neighborCache) probeLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, probe, now, retransInterval)
 	n.tries, n.asked, n.claimed = 1, now, false
 	c.iface.sendARPRequest(n.addr, &n.mac)
 }
 
 // nextDeadline is the clock's question.
-func (c *neighborCache) nextDeadline() (tcp.Time, bool) {
+func (c *neighborCache) nextDeadline() (mono.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, ok := c.timers.Next()
-	return tcp.Time(at), ok
+	return mono.Time(at), ok
 }
 
 // advance lets time pass: requests are sent again, and what waited in vain is reported to its transport.
-func (c *neighborCache) advance(now tcp.Time) {
+func (c *neighborCache) advance(now mono.Time) {
 	c.mu.Lock()
 	c.now = now
 	c.timers.Advance(int64(now), c.expired)
@@ -289,7 +290,7 @@ func (c *neighborCache) advance(now tcp.Time) {
 
 func (c *neighborCache) expireLocked(n *neighbor) {
 	now := c.now
-	confirmed := tcp.Time(n.confirmed.Load())
+	confirmed := mono.Time(n.confirmed.Load())
 	if n.claimed && n.state != incomplete && n.state != failed {
 		c.contestLocked(n, now)
 		return

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // A neighbour that answers is asked once in five seconds, however often connections doubt it.

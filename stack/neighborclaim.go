@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // An ARP packet proves nothing: whoever sends one with the address of another host could have all that we send to that
@@ -56,13 +56,13 @@ func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool
 }
 
 // answeredLocked notes an answer to our request.
-func (c *neighborCache) answeredLocked(n *neighbor, now tcp.Time) {
+func (c *neighborCache) answeredLocked(n *neighbor, now mono.Time) {
 	n.answered = now
 	c.enterLocked(n, reachable, now, c.reachableTime())
 }
 
 // foundLocked takes the MAC of a neighbour that has none, and sends what waits for it.
-func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now tcp.Time) {
+func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now mono.Time) {
 	c.idleRemove(n)
 	n.mac, n.proven = mac, false
 	switch {
@@ -80,7 +80,7 @@ func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now 
 // claimLocked takes the claim of another MAC than the one that n has. Where nobody uses n and its MAC is hearsay too, the
 // later one is believed (RFC 826). Otherwise the owner is asked, at most once in retransInterval; a claim that comes
 // too soon after that waits.
-func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now tcp.Time) {
+func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now mono.Time) {
 	idle := n.state == stale && (n.lastUsed == 0 || now.Sub(n.lastUsed) > recentlyUsed)
 	switch {
 	case idle && !n.proven:
@@ -100,10 +100,10 @@ func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now tcp.Time) {
 
 // contestLocked asks for the owner of an address that another MAC claims. One that has been heard of lately is asked where
 // it was, and has lost the address if it does not answer in contestTime.
-func (c *neighborCache) contestLocked(n *neighbor, now tcp.Time) {
+func (c *neighborCache) contestLocked(n *neighbor, now mono.Time) {
 	c.idleRemove(n)
 	n.disputed = true
-	if now.Sub(max(n.answered, tcp.Time(n.confirmed.Load()))) > heardLately {
+	if now.Sub(max(n.answered, mono.Time(n.confirmed.Load()))) > heardLately {
 		n.asked, n.claimed = now, false
 		c.startLocked(n, now)
 		return
@@ -114,7 +114,7 @@ func (c *neighborCache) contestLocked(n *neighbor, now tcp.Time) {
 }
 
 // hurryLocked has the timer fire at a time if it would later.
-func (c *neighborCache) hurryLocked(n *neighbor, at tcp.Time) {
+func (c *neighborCache) hurryLocked(n *neighbor, at mono.Time) {
 	if n.timer.Deadline() > int64(at) {
 		c.armLocked(n, at)
 	}

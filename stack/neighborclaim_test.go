@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 var thirdMAC = link.MAC{2, 0, 0, 0, 0, 0x77}

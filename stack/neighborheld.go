@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // How many packets wait for neighbours. A SYN that is dropped costs a dial a second, so that TCP's have no bound but

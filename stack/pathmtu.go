@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -19,7 +20,7 @@ type pathMTUs struct {
 
 type pathMTU struct {
 	mtu   int
-	until tcp.Time
+	until mono.Time
 }
 
 const (
@@ -32,7 +33,7 @@ const (
 )
 
 // learn notes that packets to remote must not be larger than mtu octets. What is known is never raised by that.
-func (m *pathMTUs) learn(remote netip.Addr, mtu int, now tcp.Time) {
+func (m *pathMTUs) learn(remote netip.Addr, mtu int, now mono.Time) {
 	mtu = max(mtu, leastPathMTU)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // tooBig is a router's word that the datagrams of a port to another are too large for its next link.

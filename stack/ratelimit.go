@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // Buckets of sources stand in sets of sourceWays, and a keyed hash of the source chooses the set: what strangers
@@ -26,11 +26,11 @@ type allowance struct{ rate, depth int64 }
 type bucket struct {
 	tokens int64
 	cost   int64 // of the next message; drawn once, or whoever asks often enough always gets the lowest
-	filled tcp.Time
+	filled mono.Time
 }
 
 // fill brings the bucket up to date.
-func (b *bucket) fill(now tcp.Time, a allowance) {
+func (b *bucket) fill(now mono.Time, a allowance) {
 	if b.filled == 0 {
 		b.tokens, b.cost = a.depth*token, token
 	}
@@ -103,7 +103,7 @@ func (l *rateLimit) initResets(rate int) {
 const maxRate = 1e9
 
 // allow says whether a message may go to peer. Nothing is bounded that stays within the host.
-func (l *rateLimit) allow(now tcp.Time, peer netip.Addr, loopback bool) bool {
+func (l *rateLimit) allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 	if l.unbounded || loopback {
 		return true
 	}
@@ -123,7 +123,7 @@ func (l *rateLimit) allow(now tcp.Time, peer netip.Addr, loopback bool) bool {
 }
 
 // sourceLocked returns the bucket that the source with this tag has, brought up to date.
-func (l *rateLimit) sourceLocked(tag uint64, now tcp.Time) *bucket {
+func (l *rateLimit) sourceLocked(tag uint64, now mono.Time) *bucket {
 	set := &l.sources[tag>>32%sourceSets]
 	var fullest *source
 	for i := range set {

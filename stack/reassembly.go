@@ -7,9 +7,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 const (
@@ -37,7 +37,7 @@ type fragment struct {
 type datagram struct {
 	key       fragmentKey
 	iface     *iface
-	deadline  tcp.Time
+	deadline  mono.Time
 	fragments []fragment // by offset, none overlapping
 	have      int        // octets in fragments
 	length    int        // of the whole payload; -1 until the last fragment is there
@@ -289,7 +289,7 @@ func (t *reassembly) completeLocked(d *datagram, ttl uint8) *packet {
 }
 
 // nextDeadline is the clock's question.
-func (t *reassembly) nextDeadline() (tcp.Time, bool) {
+func (t *reassembly) nextDeadline() (mono.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.oldest == nil {
@@ -300,7 +300,7 @@ func (t *reassembly) nextDeadline() (tcp.Time, bool) {
 
 // advance gives up what is not complete in time, and tells the source when the first fragment is there to
 // be quoted (RFC 1122 3.3.2).
-func (t *reassembly) advance(now tcp.Time) {
+func (t *reassembly) advance(now mono.Time) {
 	var late []packet
 	t.mu.Lock()
 	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {

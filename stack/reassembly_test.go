@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/wire"
 )
 
 // cut makes fragments of a datagram from the peer, each of size octets of payload.

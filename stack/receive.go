@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"runtime"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // packet is an IP packet for this host on its way up to a transport, borrowed for the call. All addresses
@@ -54,7 +54,7 @@ type receiver struct {
 	turn chan struct{}
 
 	topology *topology // of the burst
-	now      tcp.Time  // when it began
+	now      mono.Time // when it began
 	// The destination and the source of the latest packet that passed for our own and for a foreign address
 	// of topology: most packets are between the same two.
 	lastDst, lastSrc netip.Addr

@@ -8,9 +8,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // route is the way from an address of ours to a remote one. It is immutable but for the neighbour it
@@ -316,9 +317,9 @@ func (r *route) chooseHop(t *topology) error {
 // confirm tells that something we sent over this route has arrived, as an acknowledgment of new data shows,
 // so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear
 // nothing of us. Cheap; callable under a shard's lock.
-func (r *route) confirm(now tcp.Time) {
+func (r *route) confirm(now mono.Time) {
 	n := r.neighbor.Load()
-	if n == nil || now.Sub(tcp.Time(n.confirmed.Load())) < time.Millisecond {
+	if n == nil || now.Sub(mono.Time(n.confirmed.Load())) < time.Millisecond {
 		return // lest all connections write it all the time
 	}
 	n.confirmed.Store(int64(now))
@@ -326,7 +327,7 @@ func (r *route) confirm(now tcp.Time) {
 
 // doubt tells that what we send over this route has not been acknowledged for a while: its neighbour may be gone,
 // or have another link address now (RFC 9293 3.8.3, RFC 1122 2.3.2.1). Callable under a shard's lock.
-func (r *route) doubt(now tcp.Time) {
+func (r *route) doubt(now mono.Time) {
 	if n := r.neighbor.Load(); n != nil {
 		r.iface.neighbors.doubt(n, now)
 	}
@@ -360,7 +361,7 @@ func putLinkHeader(f *link.Frame, dst, src link.MAC) {
 func (h *Host) flush() {
 	if h.arming.Load() != 0 {
 		if at := h.arming.Swap(0); at != 0 {
-			h.clock.armed(tcp.Time(at))
+			h.clock.armed(mono.Time(at))
 		}
 	}
 	for _, ifc := range h.topology.Load().ifaces {
@@ -372,7 +373,7 @@ func (h *Host) flush() {
 
 // arm notes that a timer of the IP side was armed; the next flush tells the clock, which must not happen
 // under a lock.
-func (h *Host) arm(at tcp.Time) {
+func (h *Host) arm(at mono.Time) {
 	for {
 		old := h.arming.Load()
 		if old != 0 && old <= int64(at) || h.arming.CompareAndSwap(old, int64(at)) {

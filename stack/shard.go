@@ -7,10 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wheel"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wheel"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // tcpLimits bound what others can make a host hold.
@@ -60,7 +61,7 @@ type shard struct {
 	// timers holds connections and half-open records, timeWaits the TIME-WAIT records.
 	timers    wheel.Wheel[flow]
 	timeWaits timeWaitList
-	now       tcp.Time // while timers fire
+	now       mono.Time // while timers fire
 	fireFunc  func(*flow)
 
 	// touched are the connections that a burst has brought a segment.
@@ -197,16 +198,16 @@ func (l *shardLocker) Lock()   { (*shard)(l).lock() }
 func (l *shardLocker) Unlock() { (*shard)(l).unlock() }
 
 // deadlineLocked returns the shard's earliest deadline or a bound before it; 0 for none.
-func (s *shard) deadlineLocked() tcp.Time {
+func (s *shard) deadlineLocked() mono.Time {
 	at := s.timeWaits.deadline()
-	if next, ok := s.timers.Next(); ok && (at == 0 || tcp.Time(next) < at) {
-		at = tcp.Time(next)
+	if next, ok := s.timers.Next(); ok && (at == 0 || mono.Time(next) < at) {
+		at = mono.Time(next)
 	}
 	return at
 }
 
 // nextDeadline is timerSource's.
-func (s *shard) nextDeadline() (tcp.Time, bool) {
+func (s *shard) nextDeadline() (mono.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.deadlineLocked()
@@ -214,7 +215,7 @@ func (s *shard) nextDeadline() (tcp.Time, bool) {
 }
 
 // advance is timerSource's.
-func (s *shard) advance(now tcp.Time) {
+func (s *shard) advance(now mono.Time) {
 	s.lock()
 	s.now = now
 	s.timers.Advance(int64(now), s.fireFunc)

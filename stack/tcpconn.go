@@ -4,8 +4,9 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wheel"
 )
 
 // TCPConn is one TCP connection. Its methods may be called from any goroutine. A connection that is not closed
@@ -20,7 +21,7 @@ type TCPConn struct {
 	waiters *waiters
 	extra   *extra
 
-	readDeadline, writeDeadline tcp.Time
+	readDeadline, writeDeadline mono.Time
 
 	err   uint32 // the pending error, a syscall.Errno
 	bits  connBits
@@ -77,7 +78,7 @@ func newConn(s *shard, r *route) *TCPConn {
 }
 
 // afterLocked ends every call of the TCB: it acts on its events and arms its timer.
-func (s *shard) afterLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) afterLocked(c *TCPConn, now mono.Time) {
 	s.eventsLocked(c, now)
 	s.armLocked(c, now)
 	if c.bits&(inTable|closed|released|touched) == closed {
@@ -87,7 +88,7 @@ func (s *shard) afterLocked(c *TCPConn, now tcp.Time) {
 }
 
 // eventsLocked acts on what the TCB says has changed.
-func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) eventsLocked(c *TCPConn, now mono.Time) {
 	moved := false
 	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
 		s.states[c.state]--
@@ -131,7 +132,7 @@ func (s *shard) eventsLocked(c *TCPConn, now tcp.Time) {
 }
 
 // departLocked takes c out of the table: it is CLOSED, or in TIME-WAIT.
-func (s *shard) departLocked(c *TCPConn, events tcp.Event, now tcp.Time) {
+func (s *shard) departLocked(c *TCPConn, events tcp.Event, now mono.Time) {
 	if events&tcp.Gone != 0 {
 		s.removeLocked(&c.flow)
 	} else {

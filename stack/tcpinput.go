@@ -1,8 +1,9 @@
 package stack
 
 import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // inbound is one segment of a burst.
@@ -35,8 +36,8 @@ func newBurst(shards int) burst {
 
 // input takes the segments of a burst in their order of arrival, and empties it but for wakes, which the caller runs
 // and clears. It takes each shard's lock once. It does not flush.
-func (l *tcpLayer) input(b *burst, now tcp.Time) {
-	var earliest tcp.Time
+func (l *tcpLayer) input(b *burst, now mono.Time) {
+	var earliest mono.Time
 	for _, i := range b.shards {
 		at := l.shards[i].burst(b, b.head[i], now)
 		if at != 0 && (earliest == 0 || at < earliest) {
@@ -127,7 +128,7 @@ func (b *burst) clear() {
 
 // burst runs the protocol for the segments of this shard from index first on, then Output once for each
 // connection that got one. It returns the shard's next deadline.
-func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
+func (s *shard) burst(b *burst, first int32, now mono.Time) mono.Time {
 	s.mu.Lock()
 	if s.layer.closed.Load() { // nothing may come into the table any longer
 		s.mu.Unlock()
@@ -156,7 +157,7 @@ func (s *shard) burst(b *burst, first int32, now tcp.Time) tcp.Time {
 }
 
 // segmentLocked finds whom a segment is for.
-func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
+func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 	f := s.flows.find(&in.key, in.hash)
 	if f == nil {
 		s.unknownLocked(in, now)
@@ -182,7 +183,7 @@ func (s *shard) segmentLocked(in *inbound, now tcp.Time) {
 
 // pushBeforeLocked transmits what c may send already, though its Output waits for the end of the burst, where the
 // segment that comes next may end the connection: a RST, or text for one that is closed.
-func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now tcp.Time) {
+func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now mono.Time) {
 	if seg.Flags&tcp.RST != 0 || c.bits&closed != 0 && seg.TextLen > 0 {
 		c.tcp.Push(now)
 	}
@@ -190,7 +191,7 @@ func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now tcp.Time) {
 
 // touchLocked notes that c has had a segment. A connection that this ended leaves the table at once, since
 // the next segment may open it anew.
-func (s *shard) touchLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) touchLocked(c *TCPConn, now mono.Time) {
 	if c.bits&touched == 0 {
 		c.bits |= touched
 		s.touched = append(s.touched, c)
@@ -199,7 +200,7 @@ func (s *shard) touchLocked(c *TCPConn, now tcp.Time) {
 }
 
 // unknownLocked takes a segment of no known flow to a listener, or refuses it.
-func (s *shard) unknownLocked(in *inbound, now tcp.Time) {
+func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	s.env.Counters.SegmentsIn++
 	g := s.layer.listen.find(in.key.local())
 	if g == nil {

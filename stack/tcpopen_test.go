@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // dialFrom begins an active open from our port 80 to the peer's 1000 and returns it with our ISS.

@@ -1,8 +1,8 @@
 package stack
 
 import (
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // connSink is a connection as its TCB's Sink.

@@ -3,6 +3,7 @@ package stack
 import (
 	"syscall"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -34,7 +35,7 @@ func (c *TCPConn) read(p []byte, try bool) (int, error) {
 }
 
 // readErrorLocked is the part of a read that looks at nothing but its own side.
-func (c *TCPConn) readErrorLocked(try bool, now tcp.Time) error {
+func (c *TCPConn) readErrorLocked(try bool, now mono.Time) error {
 	switch {
 	case c.bits&closed != 0:
 		return syscall.EBADF
@@ -47,9 +48,9 @@ func (c *TCPConn) readErrorLocked(try bool, now tcp.Time) error {
 // awaitTextLocked waits until there is text to read, least octets or as many as the peer may send, and returns
 // the present moment; or 0, with the error that the read ends with, which is nil at the end of the stream. What
 // ends the wait early is no reason to return 0 where there is any text.
-func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (tcp.Time, error) {
+func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (mono.Time, error) {
 	for {
-		n, now := c.tcp.Readable(), tcp.Time(0)
+		n, now := c.tcp.Readable(), mono.Time(0)
 		if n > 0 || c.readDeadline != 0 { // else nobody asks for it
 			now = s.layer.host.clock.now()
 		}
@@ -107,7 +108,7 @@ func (c *TCPConn) CloseRead() error {
 
 // shutdownLocked is what CloseRead and CloseWrite begin with; done says that nothing else is left to do. An
 // active open that is not complete ends (ledger E-CON-10).
-func (s *shard) shutdownLocked(c *TCPConn, now tcp.Time) (done bool, err error) {
+func (s *shard) shutdownLocked(c *TCPConn, now mono.Time) (done bool, err error) {
 	switch {
 	case c.bits&closed != 0:
 		return true, syscall.EBADF

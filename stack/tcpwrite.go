@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -169,7 +170,7 @@ func advance(p []byte, rest [][]byte, n int) ([]byte, [][]byte) {
 }
 
 // writeErrorLocked returns why a write cannot go on.
-func (c *TCPConn) writeErrorLocked(try bool, now tcp.Time) error {
+func (c *TCPConn) writeErrorLocked(try bool, now mono.Time) error {
 	switch {
 	case c.bits&closed != 0:
 		return syscall.EBADF
@@ -232,7 +233,7 @@ func (c *TCPConn) close(wait bool) error {
 }
 
 // closeLocked takes c from its owner and wakes who waits.
-func (s *shard) closeLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) closeLocked(c *TCPConn, now mono.Time) {
 	was := c.awaited()
 	c.bits |= closed | writeShut
 	s.recountLocked(c, was)
@@ -257,7 +258,7 @@ func (c *TCPConn) releaseBinding() {
 }
 
 // lingerLocked waits until everything is acknowledged, the connection has ended or the moment until has come.
-func (s *shard) lingerLocked(c *TCPConn, until tcp.Time) {
+func (s *shard) lingerLocked(c *TCPConn, until mono.Time) {
 	c.writeDeadline = until // nobody else uses it any longer
 	for c.bits&(inTable|drained) == inTable {
 		now := s.layer.host.clock.now()
@@ -269,7 +270,7 @@ func (s *shard) lingerLocked(c *TCPConn, until tcp.Time) {
 }
 
 // orphanLocked lets c live on without an owner, unless there are too many such (ledger D-STK-2).
-func (s *shard) orphanLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) orphanLocked(c *TCPConn, now mono.Time) {
 	c.bits |= orphan
 	if s.layer.orphans.Add(1) <= int64(s.layer.limits.orphans) {
 		return

@@ -1,6 +1,9 @@
 package stack
 
-import "github.com/unet-go/unet/stack/tcp"
+import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp"
+)
 
 // timeWait is a connection in TIME-WAIT. All wait about equally long, so a list in the order of the deadlines
 // takes the place of a wheel.
@@ -17,7 +20,7 @@ type timeWaitList struct {
 }
 
 // deadline returns when the first record ends; 0 for none.
-func (l *timeWaitList) deadline() tcp.Time {
+func (l *timeWaitList) deadline() mono.Time {
 	if l.head == nil {
 		return 0
 	}
@@ -60,7 +63,7 @@ func (l *timeWaitList) remove(w *timeWait) {
 }
 
 // expire removes the records whose time has come.
-func (l *timeWaitList) expire(s *shard, now tcp.Time) {
+func (l *timeWaitList) expire(s *shard, now mono.Time) {
 	for l.head != nil && l.head.tcp.Deadline() <= now {
 		s.removeTimeWaitLocked(l.head)
 	}
@@ -68,7 +71,7 @@ func (l *timeWaitList) expire(s *shard, now tcp.Time) {
 
 // enterTimeWaitLocked puts a record into the place of a connection. When there are too many, the oldest goes
 // (ledger D-TW-1).
-func (s *shard) enterTimeWaitLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) enterTimeWaitLocked(c *TCPConn, now mono.Time) {
 	w := &timeWait{tcp: c.tcp.TimeWait(now)}
 	w.kind = timeWaitFlow
 	s.flows.replace(&c.flow, &w.flow)
@@ -85,7 +88,7 @@ func (s *shard) removeTimeWaitLocked(w *timeWait) {
 }
 
 // timeWaitLocked passes a segment to a TIME-WAIT record.
-func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now tcp.Time) {
+func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now mono.Time) {
 	before := w.tcp.Deadline()
 	ttl, tos := w.tcp.TTL()
 	switch w.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
@@ -107,7 +110,7 @@ func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now tcp.Time) {
 }
 
 // reopenLocked lets a SYN take the four-tuple over, if somebody listens (RFC 9293 3.6.1, RFC 6191).
-func (s *shard) reopenLocked(w *timeWait, in *inbound, now tcp.Time) {
+func (s *shard) reopenLocked(w *timeWait, in *inbound, now mono.Time) {
 	g := s.layer.listen.find(in.key.local())
 	if g == nil {
 		s.refuseLocked(in)

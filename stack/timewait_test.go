@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 func TestTimeWaitReuse(t *testing.T) {

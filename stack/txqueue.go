@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -38,7 +39,7 @@ type txQueue struct {
 	sealed bool      // nothing is queued any more
 	change sync.Cond // with ending: a flush is over, a frame was queued, or the queue is sealed
 
-	// retryAt is when to write again after one has failed, a tcp.Time; 0 for at once. It changes under mu.
+	// retryAt is when to write again after one has failed, a mono.Time; 0 for at once. It changes under mu.
 	retryAt atomic.Int64
 	// gone is dead, for those who choose among several queues.
 	gone atomic.Bool
@@ -129,7 +130,7 @@ func (q *txQueue) drain(early bool) {
 		return
 	}
 	q.mu.Lock()
-	var retry tcp.Time
+	var retry mono.Time
 	if !q.flushing && !q.ending && (!q.burst || early) && q.retryAt.Load() == 0 {
 		retry = q.drainLocked()
 	}
@@ -141,7 +142,7 @@ func (q *txQueue) drain(early bool) {
 
 // drainLocked writes out all frames, and gives the lock back while it writes. No flush is in progress. Where the device
 // fails it returns when the clock's goroutine must look after the queue, else 0.
-func (q *txQueue) drainLocked() (retry tcp.Time) {
+func (q *txQueue) drainLocked() (retry mono.Time) {
 	q.flushing = true
 	for len(q.pending) > 0 && retry == 0 {
 		frames := q.pending

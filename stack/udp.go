@@ -8,8 +8,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // udpLayer finds the socket of a datagram. Its lock is a leaf.

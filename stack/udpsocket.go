@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // maxUDP4 is the longest payload in octets of a datagram over IPv4.

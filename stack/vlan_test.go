@@ -3,8 +3,8 @@ package stack
 import (
 	"testing"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // tagged puts a tag in front of a frame's EtherType.

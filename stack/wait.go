@@ -3,7 +3,7 @@ package stack
 import (
 	"sync"
 
-	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // waiters is where goroutines wait for a connection. A connection has one only while somebody waits.
@@ -64,7 +64,7 @@ func (s *shard) waitReadLocked(c *TCPConn) {
 }
 
 // waitWriteLocked is waitReadLocked for writers and those who wait for a connect or a lingering close.
-func (s *shard) waitWriteLocked(c *TCPConn, now tcp.Time) {
+func (s *shard) waitWriteLocked(c *TCPConn, now mono.Time) {
 	w := s.waitersLocked(c)
 	w.writers++
 	w.writeWoken = false

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // hoarder is a device behind which are clients that make a server at serverIP hold as much as it may. They keep no

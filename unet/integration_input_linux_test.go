@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack"
-	"github.com/unet-go/unet/stack/wire"
 	"github.com/unet-go/unet/tap"
 	"github.com/unet-go/unet/tap/taptest"
 )

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 func TestIntegrationBursts(t *testing.T) {

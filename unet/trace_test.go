@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // sent is one TCP segment as it left a port.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -12,7 +13,7 @@ import (
 // network is two TCBs and the path between them. It keeps its own time and runs on one goroutine, so that nothing
 // but the seed decides what happens.
 type network struct {
-	now            tcp.Time
+	now            mono.Time
 	flight         flight
 	client, server end
 }
@@ -73,7 +74,7 @@ func (n *network) open() {
 }
 
 // until runs the network up to the moment at and says whether the connection has lived so long.
-func (n *network) until(at tcp.Time) bool {
+func (n *network) until(at mono.Time) bool {
 	for n.step(at) {
 		if n.client.conn.State() == tcp.Closed || n.server.conn.State() == tcp.Closed && n.server.received > 0 {
 			return false
@@ -83,8 +84,8 @@ func (n *network) until(at tcp.Time) bool {
 }
 
 // step goes on to the next arrival or deadline, unless that is later than limit.
-func (n *network) step(limit tcp.Time) bool {
-	next := tcp.Time(0)
+func (n *network) step(limit mono.Time) bool {
+	next := mono.Time(0)
 	if n.flight.len() > 0 {
 		next = n.flight.first().at
 	}
@@ -112,7 +113,7 @@ func (n *network) step(limit tcp.Time) bool {
 	return true
 }
 
-func (e *end) deadline() tcp.Time {
+func (e *end) deadline() mono.Time {
 	if e.half != nil {
 		return e.half.Deadline()
 	}
@@ -183,7 +184,7 @@ func (e *end) Transmit(seg *tcp.Segment) {
 	in.Text = tcp.Span{Data: zeros[:seg.TextLen], Owner: storage(buffer)}
 	at, copies := e.lane.Send(time.Duration(n.now), etherLen+2*headerLen+optionsLen(seg)+int(seg.TextLen))
 	for i := range copies {
-		n.flight.push(arrival{at: tcp.Time(at[i]), to: e.peer, segment: in})
+		n.flight.push(arrival{at: mono.Time(at[i]), to: e.peer, segment: in})
 	}
 }
 
@@ -209,7 +210,7 @@ type flight struct {
 
 // arrival is a segment and when it arrives where.
 type arrival struct {
-	at      tcp.Time
+	at      mono.Time
 	number  uint64
 	to      *end
 	segment tcp.Segment

@@ -5,8 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // Cell is one path and one controller: a point of the grid.
@@ -64,11 +64,11 @@ const (
 func Run(c Cell, seed int64, warmup, measured time.Duration) (Result, error) {
 	n := newNetwork(c, seed)
 	n.open()
-	if !n.until(tcp.Time(warmup)) {
+	if !n.until(mono.Time(warmup)) {
 		return Result{}, fmt.Errorf("%+v: the connection ended in %v: %v", c, n.client.conn.State(), n.client.conn.Err())
 	}
 	before := n.server.received
-	if !n.until(tcp.Time(warmup + measured)) {
+	if !n.until(mono.Time(warmup + measured)) {
 		return Result{}, fmt.Errorf("%+v: the connection ended in %v: %v", c, n.client.conn.State(), n.client.conn.Err())
 	}
 	octets := n.server.received - before

@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // ackEvent is what one acknowledgment says.
 type ackEvent struct {
@@ -9,7 +13,7 @@ type ackEvent struct {
 	flight    uint32        // octets that were in flight before it
 	sacked    uint32        // of those, how many were selectively acknowledged before it
 	rtt       time.Duration // round-trip time of the last segment that it covers and that was sent once
-	newest    Time          // when that segment was sent
+	newest    mono.Time     // when that segment was sent
 	retrans   bool          // it covers something that was sent more than once
 	original  bool          // it newly covers something before recover that was sent once
 	late      bool          // by its timestamp it answers the first transmission of what was sent again
@@ -20,7 +24,7 @@ type ackEvent struct {
 
 // acknowledge takes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
 // acknowledgment and congestion control.
-func (c *Conn) acknowledge(seg *Segment, now Time) {
+func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	ev := ackEvent{flight: c.snd.nxt.Distance(c.snd.una)}
 	if c.tx != nil {
 		ev.sacked = c.tx.sb.sacked
@@ -58,7 +62,7 @@ func (c *Conn) acknowledge(seg *Segment, now Time) {
 }
 
 // takeCumulative frees what SEG.ACK covers.
-func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	ev.acked = seg.Ack.Distance(c.snd.una)
 	c.snd.una = seg.Ack
 	c.rtoFrom = now
@@ -88,7 +92,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now Time) {
 
 // takeLateDSACK takes the report of a duplicate from an acknowledgment that others have overtaken: what it says was
 // sent in vain still was.
-func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	b := seg.SACK[0]
 	if c.has(flagSACK) && seg.NumSACK > 0 && b.Left.LessThan(b.Right) && b.Right.LessThanEq(seg.Ack) {
 		c.takeDSACK(b, ev, now)
@@ -98,7 +102,7 @@ func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now Time) {
 // takeSACK marks what the blocks of a segment cover, from left to right, so that a late word of two blocks does not
 // look like reordering. A block that is not inside what is in flight is ignored, but for a first one that reports a
 // duplicate (RFC 2883 5).
-func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	blocks, n := seg.SACK, 0
 	for i := range int(min(seg.NumSACK, uint8(len(seg.SACK)))) {
 		b := seg.SACK[i]
@@ -128,7 +132,7 @@ func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now Time) {
 
 // takeRTT takes a round-trip sample where the acknowledgment gives one that is not ambiguous (Karn's rule,
 // RFC 6298 3; RFC 7323 4.1). Such a sample also ends the timer's backoff.
-func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now mono.Time) {
 	switch {
 	case ev.rtt > 0 && !ev.retrans:
 		// Text that waited behind a hole at the peer would count the wait.
@@ -153,7 +157,7 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now Time) {
 
 // windowOpened restarts transmission after the peer's window was closed. That alone is no progress: an orphan
 // would wait for ever for a peer that opens and closes its window and takes nothing (CVE-2008-4609).
-func (c *Conn) windowOpened(now Time) {
+func (c *Conn) windowOpened(now mono.Time) {
 	if !c.has(flagClosed) {
 		c.stalled = now
 	}

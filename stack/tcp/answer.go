@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // AnswerClosed is SEGMENT ARRIVES where there is no connection (RFC 9293 3.10.7.1). It fills reply with the
 // RST to be sent and says whether there is one.
@@ -54,11 +58,11 @@ const (
 // challengeLimit caps the challenge ACKs of a shard. The cap is drawn anew each period, so that counting
 // the answers on one connection tells nothing about another (CVE-2016-5696).
 type challengeLimit struct {
-	since Time
+	since mono.Time
 	left  int
 }
 
-func (l *challengeLimit) allow(env *Env, now Time) bool {
+func (l *challengeLimit) allow(env *Env, now mono.Time) bool {
 	if l.since == 0 || now.Sub(l.since) >= challengeEvery {
 		l.since = now
 		l.left = challengeBase + int(env.Rand()%challengeBase)
@@ -71,7 +75,7 @@ func (l *challengeLimit) allow(env *Env, now Time) bool {
 }
 
 // challengeACK answers a segment that only a confused or a blind sender sends (RFC 5961).
-func (c *Conn) challengeACK(now Time) {
+func (c *Conn) challengeACK(now mono.Time) {
 	if !oowAllowed(&c.lastOOWACK, now) || !c.env.challenge.allow(c.env, now) {
 		c.env.Counters.DroppedChallengeACKs++
 		return
@@ -83,7 +87,7 @@ func (c *Conn) challengeACK(now Time) {
 // ackUnacceptable answers a segment that the acceptability test has refused. Only dataless segments can go
 // back and forth for ever, so only they are held to a rate; a probe of a window that is closed, which is
 // one octet behind, is always answered.
-func (c *Conn) ackUnacceptable(seg *Segment, now Time) {
+func (c *Conn) ackUnacceptable(seg *Segment, now mono.Time) {
 	probe := seg.Seq == c.rcv.nxt.Sub(1) && c.rcv.wnd() == 0
 	if seg.TextLen == 0 && !seg.Has(FIN) && !probe && !oowAllowed(&c.lastOOWACK, now) {
 		c.env.Counters.DroppedChallengeACKs++
@@ -97,7 +101,7 @@ func (c *Conn) ackUnacceptable(seg *Segment, now Time) {
 	c.set(flagACKNow)
 }
 
-func oowAllowed(last *Time, now Time) bool {
+func oowAllowed(last *mono.Time, now mono.Time) bool {
 	if *last != 0 && now.Sub(*last) < oowInterval {
 		return false
 	}

@@ -1,6 +1,10 @@
 package tcp
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // verdict is what one step of SEGMENT ARRIVES says of a segment.
 type verdict bool
@@ -12,7 +16,7 @@ const (
 
 // SegmentArrives is SEGMENT ARRIVES of RFC 9293 3.10.7 for a connection of its own. It may change seg. What
 // it decides to send, but for resets and challenge ACKs, leaves with the next Output.
-func (c *Conn) SegmentArrives(seg *Segment, now Time) {
+func (c *Conn) SegmentArrives(seg *Segment, now mono.Time) {
 	c.env.Counters.SegmentsIn++
 	switch c.state {
 	case SynSent:
@@ -24,7 +28,7 @@ func (c *Conn) SegmentArrives(seg *Segment, now Time) {
 }
 
 // arrivesSynchronized is RFC 9293 3.10.7.4.
-func (c *Conn) arrivesSynchronized(seg *Segment, now Time) {
+func (c *Conn) arrivesSynchronized(seg *Segment, now mono.Time) {
 	if c.state == SynReceived && seg.Has(SYN) && seg.Seq == c.rcv.irs {
 		// The peer's SYN-ACK of a simultaneous open repeats the SYN that we hold already.
 		if !seg.Has(ACK) {
@@ -55,7 +59,7 @@ func (c *Conn) arrivesSynchronized(seg *Segment, now Time) {
 
 // checkSequence is the first check of RFC 9293 3.10.7.4, with PAWS in front (RFC 7323 5.3 R1). A RST is
 // left to checkReset, which has a stricter rule of its own, and which PAWS must not hide (RFC 7323 5.2).
-func (c *Conn) checkSequence(seg *Segment, now Time) verdict {
+func (c *Conn) checkSequence(seg *Segment, now mono.Time) verdict {
 	if seg.Has(RST) {
 		return accept
 	}
@@ -113,7 +117,7 @@ func (c *Conn) noteDuplicate(seg *Segment) {
 // checkReset is the second check of RFC 9293 3.10.7.4 as RFC 5961 3.2 hardens it (MUST-66 holds: the window
 // may be zero). Only a RST at exactly RCV.NXT ends the connection; one elsewhere in the window earns a
 // challenge ACK, so a blind attacker has one chance in 2^32, not one in the window's size.
-func (c *Conn) checkReset(seg *Segment, now Time) verdict {
+func (c *Conn) checkReset(seg *Segment, now mono.Time) verdict {
 	switch {
 	case !seg.Has(RST):
 		return accept
@@ -153,7 +157,7 @@ func (c *Conn) endByReset() {
 
 // checkSYN is the fourth check as RFC 5961 4.2 has it: a SYN in a synchronized state is answered by a
 // challenge ACK wherever it stands.
-func (c *Conn) checkSYN(seg *Segment, now Time) verdict {
+func (c *Conn) checkSYN(seg *Segment, now mono.Time) verdict {
 	if !seg.Has(SYN) {
 		return accept
 	}
@@ -169,7 +173,7 @@ func (c *Conn) ackInRange(seg *Segment) bool {
 }
 
 // checkACK is the fifth check of RFC 9293 3.10.7.4.
-func (c *Conn) checkACK(seg *Segment, now Time) verdict {
+func (c *Conn) checkACK(seg *Segment, now mono.Time) verdict {
 	if !seg.Has(ACK) {
 		c.env.Counters.DroppedNoACK++
 		return drop
@@ -197,7 +201,7 @@ func (c *Conn) checkACK(seg *Segment, now Time) verdict {
 }
 
 // handshakeDone takes the acknowledgment of our SYN in SYN-RECEIVED.
-func (c *Conn) handshakeDone(seg *Segment, now Time) {
+func (c *Conn) handshakeDone(seg *Segment, now mono.Time) {
 	c.snd.una = c.snd.iss.Add(1)
 	c.synAcked(seg, now)
 	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
@@ -212,7 +216,7 @@ func (c *Conn) handshakeDone(seg *Segment, now Time) {
 }
 
 // afterACK moves the state when our FIN has been acknowledged.
-func (c *Conn) afterACK(now Time) verdict {
+func (c *Conn) afterACK(now mono.Time) verdict {
 	if !c.has(flagFINSent) || c.snd.una != c.snd.nxt {
 		return accept
 	}
@@ -245,7 +249,7 @@ func (c *Conn) setWindow(seg *Segment) {
 // enterTimeWait hands the connection over to the record that stands for it from here on.
 func (c *Conn) enterTimeWait() {
 	c.state = TimeWaitState
-	c.timers = [numTimers]Time{}
+	c.timers = [numTimers]mono.Time{}
 	c.dropSender()
 	c.events |= EnteredTimeWait | Readable | Writable | Drained
 }
@@ -258,7 +262,7 @@ func (c *Conn) end(why syscall.Errno) {
 	}
 	c.state = Closed
 	c.err = errno(why)
-	c.timers = [numTimers]Time{}
+	c.timers = [numTimers]mono.Time{}
 	c.flags &^= flagACKNow | flagACKSoon
 	c.dropSender()
 	if c.rx != nil {

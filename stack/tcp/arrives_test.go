@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 func TestClosed(t *testing.T) {
@@ -51,7 +53,7 @@ func TestClosed(t *testing.T) {
 
 func TestSynSent(t *testing.T) {
 	dial := func(t *testing.T) *lab {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 		l.dial(DefaultOptions())
 		return l.want(seg{flags: SYN})
 	}
@@ -114,7 +116,7 @@ func TestSynSent(t *testing.T) {
 		if fmt.Sprint(at) != want {
 			t.Errorf("SYNs at %v, want %v", at, want)
 		}
-		many := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour)}
+		many := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour)}
 		many.dial(Options{SYNRetries: 255})
 		if many.wait(time.Second).state(SynSent); len(many.out) != 2 {
 			t.Errorf("%d SYNs in a second, with 255 repetitions allowed", len(many.out))
@@ -124,7 +126,7 @@ func TestSynSent(t *testing.T) {
 		}
 	})
 	t.Run("C-WS-3 windows of SYNs are not scaled", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{RecvBuffer: 4 << 20}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{RecvBuffer: 4 << 20}), now: mono.Time(time.Hour), irs: 5000}
 		l.dial(DefaultOptions())
 		if syn := l.out[0]; syn.Window != 65535 || syn.WindowScale == 0 {
 			t.Errorf("SYN window %d scale %d, want 65535 and a scale", syn.Window, syn.WindowScale)

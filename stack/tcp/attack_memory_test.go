@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // dust is a connection with a megabyte in flight whose peer has asked for the smallest segments and acknowledges
@@ -73,7 +75,7 @@ func TestSACKSlowness(t *testing.T) {
 	t.Run("records that are joined keep their octets and what they were", func(t *testing.T) {
 		var s scoreboard
 		r := rand.New(rand.NewPCG(2, 2))
-		for i := range Time(3 * maxRecords) {
+		for i := range mono.Time(3 * maxRecords) {
 			s.sent(Seq(i*10), 10, false, i+1)
 		}
 		visit := func(*record) {}
@@ -85,7 +87,7 @@ func TestSACKSlowness(t *testing.T) {
 			left := Seq(r.IntN(30 * maxRecords))
 			s.mark(Block{left, left.Add(uint32(r.IntN(40)))}, visit)
 			if k := s.nextLost(); k >= 0 && r.IntN(3) == 0 {
-				s.resent(k, Time(1<<30))
+				s.resent(k, mono.Time(1<<30))
 			}
 			s.compact(minSpan)
 			at, sacked, lost, first := s.recs[s.head].seq, uint32(0), uint32(0), -1
@@ -351,7 +353,7 @@ func TestClock(t *testing.T) {
 	// The stack's own clock is monotonic, and with timestamps the peer would take the past for old duplicates.
 	t.Run("F-TIME-1 a clock that goes back stops nothing for good", func(t *testing.T) {
 		w := newWire(t, Config{NoTimestamps: true}, DefaultOptions(), impairment{delay: 5 * time.Millisecond}, 3)
-		w.now = Time(2 * time.Hour)
+		w.now = mono.Time(2 * time.Hour)
 		w.connect()
 		w.idle(time.Second)
 		w.now = w.now.Add(-time.Hour)
@@ -369,7 +371,7 @@ func TestClock(t *testing.T) {
 	})
 	t.Run("F-TIME-1 the millisecond counters wrap amid a transfer", func(t *testing.T) {
 		w := newWire(t, Config{}, DefaultOptions(), impairment{delay: 20 * time.Millisecond, loss: 0.01}, 3)
-		w.now = Time(1<<32*time.Millisecond - 500*time.Millisecond)
+		w.now = mono.Time(1<<32*time.Millisecond - 500*time.Millisecond)
 		for _, e := range []*end{w.a, w.b} { // a tuple whose clock starts with the host's
 			forceOffset(e)
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // sharing makes n connections in ESTABLISHED that share one Env, as those of a shard do.
@@ -23,7 +25,7 @@ func sharing(t *testing.T, n int) []*lab {
 }
 
 // provoke lets a RST inside the window arrive, and says whether a challenge ACK came out.
-func (l *lab) provoke(now Time) bool {
+func (l *lab) provoke(now mono.Time) bool {
 	l.now = now
 	l.in(seg{flags: RST, seq: 100})
 	answered := len(l.out) > 0
@@ -199,7 +201,7 @@ func TestGuessedNumbers(t *testing.T) {
 	secret, numbers := NewSecret(), make([]uint32, 200_000)
 	t.Run("D-6528-1 initial sequence numbers of neighbouring tuples at one time", func(t *testing.T) {
 		for i := range numbers {
-			iss, _ := secret.initial(tuple(i), Time(time.Hour))
+			iss, _ := secret.initial(tuple(i), mono.Time(time.Hour))
 			numbers[i] = uint32(iss)
 		}
 		unpredictable(t, numbers)
@@ -211,7 +213,7 @@ func TestGuessedNumbers(t *testing.T) {
 		syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS, MSS: 1460}
 		for i := range numbers {
 			var h HalfOpen
-			h.InitCookie(env, tuple(i), path, &o, &syn, Time(time.Hour))
+			h.InitCookie(env, tuple(i), path, &o, &syn, mono.Time(time.Hour))
 			numbers[i] = uint32(h.iss)
 		}
 		unpredictable(t, numbers)
@@ -373,7 +375,7 @@ func TestAssassination(t *testing.T) {
 		}
 	})
 	t.Run("D-TW-2 C-PAWS-1 a FIN with an old timestamp does not begin TIME-WAIT anew", func(t *testing.T) {
-		now := Time(time.Hour)
+		now := mono.Time(time.Hour)
 		tw := TimeWait{deadline: now.Add(time.Second), sndNxt: 50, rcvNxt: 1000, flags: timeWaitTimestamps, tsRecent: 100}
 		env := newEnv(Config{})
 		var reply Segment
@@ -387,7 +389,7 @@ func TestAssassination(t *testing.T) {
 		}
 	})
 	t.Run("D-5961-5 TIME-WAIT answers segments without text out of the window each 500 ms", func(t *testing.T) {
-		now := Time(time.Hour)
+		now := mono.Time(time.Hour)
 		tw := TimeWait{deadline: now.Add(time.Minute), sndNxt: 50, rcvNxt: 1000}
 		env := newEnv(Config{})
 		var reply Segment

@@ -3,11 +3,13 @@ package tcp
 import (
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: what is queued leaves, then the FIN.
 // It does nothing when the stream has been ended before.
-func (c *Conn) CloseWrite(now Time) {
+func (c *Conn) CloseWrite(now mono.Time) {
 	if c.has(flagFINQueued) {
 		return
 	}
@@ -36,7 +38,7 @@ func (c *Conn) CloseWrite(now Time) {
 }
 
 // CloseRead ends reading: what waits is still to be read, what comes is acknowledged and dropped.
-func (c *Conn) CloseRead(now Time) {
+func (c *Conn) CloseRead(now mono.Time) {
 	c.set(flagReadShut)
 	c.dropMark()
 	c.events |= Readable
@@ -45,7 +47,7 @@ func (c *Conn) CloseRead(now Time) {
 // Close is close(2): nobody will read or write any more. Unread text resets the connection (RFC 9293 3.6.1,
 // RFC 2525 2.17), and so does Linger zero; otherwise what is queued and the FIN leave in the background. It
 // ends in Gone or EnteredTimeWait, at once or later.
-func (c *Conn) Close(now Time) {
+func (c *Conn) Close(now mono.Time) {
 	if c.has(flagClosed) {
 		return
 	}
@@ -79,7 +81,7 @@ func (c *Conn) Close(now Time) {
 }
 
 // armFINWait2 bounds how long a closed connection waits for the peer's FIN, or ends it where it shall not wait.
-func (c *Conn) armFINWait2(now Time) {
+func (c *Conn) armFINWait2(now mono.Time) {
 	switch limit := c.opts.FINWait2; {
 	case limit < 0:
 		c.sendReset(c.acceptableSeq(), now)
@@ -112,7 +114,7 @@ func (c *Conn) discard() {
 // Abort is ABORT of RFC 9293 3.10.5: the connection ends at once, with a RST where the peer still believes
 // in it. What was queued leaves in front of the RST as far as the windows allow, since it would have left already had
 // the caller not put Output off. Calls on the connection fail with ECONNABORTED.
-func (c *Conn) Abort(now Time) {
+func (c *Conn) Abort(now mono.Time) {
 	c.Push(now)
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynReceived:
@@ -139,7 +141,7 @@ func (c *Conn) Fail(why syscall.Errno) {
 // Abandon is Abort by a host that ends. In CLOSING and LAST-ACK ABORT says nothing, since TCP goes on to transmit what the
 // peer has not acknowledged; here nobody does. The RST at SND.UNA tells a peer that has got nothing of it. One that has
 // it all does not heed the RST, which stands in front of its window.
-func (c *Conn) Abandon(now Time) {
+func (c *Conn) Abandon(now mono.Time) {
 	c.Push(now)
 	if (c.state == Closing || c.state == LastAck) && !c.finPending() {
 		c.sendReset(c.snd.una, now)
@@ -155,7 +157,7 @@ func (c *Conn) Release() {
 }
 
 // SetOptions replaces the options and acts on what has changed.
-func (c *Conn) SetOptions(o *Options, now Time) {
+func (c *Conn) SetOptions(o *Options, now mono.Time) {
 	old := c.Options()
 	if c.env == nil {
 		return
@@ -199,7 +201,7 @@ func (c *Conn) SetOptions(o *Options, now Time) {
 
 // Flush lets leave what Nagle's algorithm, Options.Cork and SetMore hold back of all that was written so far, now or as
 // soon as the windows allow.
-func (c *Conn) Flush(now Time) {
+func (c *Conn) Flush(now mono.Time) {
 	if c.tx != nil {
 		c.tx.pushed = true
 	}
@@ -208,7 +210,7 @@ func (c *Conn) Flush(now Time) {
 }
 
 // SetPath takes over a changed path. A segment that no longer fits is cut when it is sent again.
-func (c *Conn) SetPath(p Path, now Time) {
+func (c *Conn) SetPath(p Path, now mono.Time) {
 	if c.state == Closed {
 		return
 	}
@@ -220,7 +222,7 @@ func (c *Conn) SetPath(p Path, now Time) {
 
 // ICMPError takes what an ICMP message says about the connection (RFC 9293 3.9.2.2). It is believed only if
 // what it quotes is in flight (RFC 5927 4.1), and ends nothing but an attempt to connect (5.2, ledger Z-2).
-func (c *Conn) ICMPError(e ICMPError, now Time) {
+func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 	if e.Seq.LessThan(c.snd.una) || !e.Seq.LessThan(c.snd.nxt) {
 		return
 	}
@@ -245,7 +247,7 @@ func (c *Conn) ICMPError(e ICMPError, now Time) {
 
 // packetTooBig lowers the segment size (RFC 1191, RFC 8201), never below what the family guarantees and
 // never upwards, and sends what was too big again at once without a cut of cwnd.
-func (c *Conn) packetTooBig(e ICMPError, now Time) {
+func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	floor, header := 552, 20
 	if c.has(flagV6) {
 		floor, header = 1280, 40

@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // Window is the congestion state that a connection shares with its CongestionControl. All sizes are octets.
 type Window struct {
@@ -28,18 +32,18 @@ type CongestionControl interface {
 	// was what limited the flow in this window of data, or in slow start that at least half of Cwnd was used: only then
 	// may Cwnd grow (RFC 5681 errata, RFC 7661 4.3). rtt is the sample that
 	// this ACK gave, zero for none.
-	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now Time)
+	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now mono.Time)
 	// OnLoss returns the ssthresh for a loss event with flight octets outstanding, at least 2*SMSS
 	// (RFC 5681 equation 4, RFC 9438 4.6), and notes the event. Cwnd is no more than twice what was lately used, or the
 	// initial window. The connection sets Cwnd itself.
-	OnLoss(w *Window, flight uint32, now Time) uint32
+	OnLoss(w *Window, flight uint32, now mono.Time) uint32
 	// OnTimeout tells that the retransmission timer expired; OnLoss was called before it when this is the
 	// first expiry for the data. The connection sets Cwnd to one SMSS itself.
-	OnTimeout(w *Window, now Time)
+	OnTimeout(w *Window, now mono.Time)
 	// OnIdle tells that the connection begins to send again after idle without any data in flight.
-	OnIdle(w *Window, idle time.Duration, now Time)
+	OnIdle(w *Window, idle time.Duration, now mono.Time)
 	// OnUndo tells that the last loss event was spurious; the connection has restored Cwnd and Ssthresh.
-	OnUndo(w *Window, now Time)
+	OnUndo(w *Window, now mono.Time)
 }
 
 // controller is a connection's CongestionControl, with what loss recovery remembers beyond the flight.

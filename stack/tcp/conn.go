@@ -3,6 +3,8 @@ package tcp
 import (
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // connFlag is one yes-or-no fact about a connection.
@@ -113,14 +115,14 @@ type Conn struct {
 	drsCopied                 uint32 // octets read since drsSince, for receive buffer tuning
 	used                      uint32 // the most octets that were lately in the network, which validates cwnd
 
-	drsSince    Time
-	tsRecentAt  Time
-	lastOOWACK  Time // the last acknowledgment of an unacceptable segment
-	lastReceive Time
-	lastSend    Time
-	stalled     Time // since when what is outstanding has made no progress
-	rtoFrom     Time // when the retransmission timer was last started
-	timers      [numTimers]Time
+	drsSince    mono.Time
+	tsRecentAt  mono.Time
+	lastOOWACK  mono.Time // the last acknowledgment of an unacceptable segment
+	lastReceive mono.Time
+	lastSend    mono.Time
+	stalled     mono.Time // since when what is outstanding has made no progress
+	rtoFrom     mono.Time // when the retransmission timer was last started
+	timers      [numTimers]mono.Time
 
 	cc   *controller // nil while it would know nothing
 	tx   *sender
@@ -164,8 +166,8 @@ func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() }
 
 // Deadline returns the earliest moment at which Timeout has something to do, zero for never.
-func (c *Conn) Deadline() Time {
-	var first Time
+func (c *Conn) Deadline() mono.Time {
+	var first mono.Time
 	for _, t := range c.timers {
 		if t != 0 && (first == 0 || t < first) {
 			first = t
@@ -207,7 +209,7 @@ func (c *Conn) canReceive() bool {
 }
 
 // init fills in what connections of either origin have in common.
-func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now Time) {
+func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now mono.Time) {
 	*c = Conn{env: env, out: out, opts: env.share(o)}
 	c.applyPath(p)
 	c.rto = int32(initialRTO / time.Microsecond)

@@ -3,6 +3,8 @@ package tcp
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // A SYN cookie is an initial sequence number that stands for a half-open record that nobody keeps (RFC 4987
@@ -22,7 +24,7 @@ const (
 var cookieMSS = [8]uint16{216, 536, 940, 1220, 1300, 1440, 1460, 8960}
 
 // InitCookie makes a record whose SYN-ACK is a cookie. The caller sends SynAck and forgets the record.
-func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now Time) {
+func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) {
 	h.take(env, p, o, seg)
 	h.flags |= halfCookie
 	if h.flags&halfTimestamps == 0 {
@@ -42,7 +44,7 @@ func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 	h.sent = now
 }
 
-func cookieCount(now Time) uint64 { return uint64(now) / uint64(cookieMinute) }
+func cookieCount(now mono.Time) uint64 { return uint64(now) / uint64(cookieMinute) }
 
 // cookieMask returns what hides the open bits of the cookies of a tuple, and the offset of its timestamp clock.
 func (s *Secret) cookieMask(t Tuple) (mask Seq, tsOffset uint32) {
@@ -77,7 +79,7 @@ func (h *HalfOpen) cookieStamp(stamp uint32) uint32 {
 
 // FromCookie makes the record that a cookie stands for out of the segment that acknowledges it, and says
 // whether it is one of ours, at most two minutes old.
-func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now Time) bool {
+func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) bool {
 	mask, tsOffset := env.Secret.cookieMask(t)
 	cookie, irs := seg.Ack.Sub(1)^mask, seg.Seq.Sub(1)
 	count := cookieCount(now)

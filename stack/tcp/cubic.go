@@ -3,6 +3,8 @@ package tcp
 import (
 	"math"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // The constants of RFC 9438 4.1 and 5.
@@ -20,14 +22,14 @@ type cubic struct {
 	cubicEpoch
 	undo cubicEpoch // as it was before the latest loss
 
-	last     Time    // of the latest call
-	fraction float32 // of an octet, still to be added to cwnd
+	last     mono.Time // of the latest call
+	fraction float32   // of an octet, still to be added to cwnd
 }
 
 // cubicEpoch is what a congestion event changes and the undo of a spurious one brings back (RFC 9438 4.9).
 type cubicEpoch struct {
 	// plateau is the moment at which W_cubic is W_max; zero outside congestion avoidance.
-	plateau Time
+	plateau mono.Time
 	// wEst is W_est, the window that Reno would have.
 	wEst float64
 	// wMax is W_max; zero before the first loss and after a timeout.
@@ -45,7 +47,7 @@ func (c *cubic) blank() bool {
 func (c *cubic) Name() string { return "cubic" }
 
 // OnAck grows cwnd along the cubic curve, or as Reno would where that is more.
-func (c *cubic) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, now Time) {
+func (c *cubic) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, now mono.Time) {
 	if !limited {
 		c.exclude(now)
 		return
@@ -83,7 +85,7 @@ func (c *cubic) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, no
 
 // begin starts a congestion avoidance stage (RFC 9438 4.2). After a timeout, or when slow start ended without a
 // loss, the stage begins at the plateau (4.8, 4.10).
-func (c *cubic) begin(w *Window, now Time) {
+func (c *cubic) begin(w *Window, now mono.Time) {
 	c.wMax = max(c.wMax, w.Cwnd)
 	segments := float64(c.wMax-w.Cwnd) / float64(max(w.SMSS, 1))
 	k := math.Cbrt(segments / cubicC)
@@ -93,7 +95,7 @@ func (c *cubic) begin(w *Window, now Time) {
 }
 
 // curve returns W_cubic at the moment at, in octets (RFC 9438 equation 1).
-func (c *cubic) curve(w *Window, at Time) float64 {
+func (c *cubic) curve(w *Window, at mono.Time) float64 {
 	t := at.Sub(c.plateau).Seconds()
 	return cubicC*t*t*t*float64(w.SMSS) + float64(c.wMax)
 }
@@ -111,7 +113,7 @@ func (c *cubic) friendly(w *Window, acked uint32) {
 
 // exclude takes the time since the latest call out of the curve: cwnd was not what held the flow back (RFC
 // 9438 4.2, 5.8).
-func (c *cubic) exclude(now Time) {
+func (c *cubic) exclude(now mono.Time) {
 	if c.plateau != 0 && now > c.last {
 		c.plateau += now - c.last
 	}
@@ -122,7 +124,7 @@ func (c *cubic) exclude(now Time) {
 // where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7). It is
 // cwnd that counts and not the flight, which the end of a response leaves far too small: the connection lets cwnd grow
 // only with its use, and has brought it down to what was lately used, as RFC 9438 4.6 asks for.
-func (c *cubic) OnLoss(w *Window, _ uint32, _ Time) uint32 {
+func (c *cubic) OnLoss(w *Window, _ uint32, _ mono.Time) uint32 {
 	c.undo = c.cubicEpoch
 	c.cwndPrior = w.Cwnd
 	if w.Cwnd < c.wMax {
@@ -135,13 +137,13 @@ func (c *cubic) OnLoss(w *Window, _ uint32, _ Time) uint32 {
 }
 
 // OnTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
-func (c *cubic) OnTimeout(*Window, Time) {
+func (c *cubic) OnTimeout(*Window, mono.Time) {
 	c.plateau = 0
 	c.wMax = 0
 }
 
 // OnIdle takes the idle time out of the curve.
-func (c *cubic) OnIdle(_ *Window, _ time.Duration, now Time) { c.exclude(now) }
+func (c *cubic) OnIdle(_ *Window, _ time.Duration, now mono.Time) { c.exclude(now) }
 
 // OnUndo brings back the curve from before the latest loss (RFC 9438 4.9).
-func (c *cubic) OnUndo(*Window, Time) { c.cubicEpoch = c.undo }
+func (c *cubic) OnUndo(*Window, mono.Time) { c.cubicEpoch = c.undo }

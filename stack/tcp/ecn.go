@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // ECN says what a connection does about Explicit Congestion Notification (RFC 3168).
 type ECN uint8
 
@@ -69,7 +71,7 @@ func (c *Conn) noteCE(seg *Segment) {
 
 // heedECE is the sender's half (RFC 3168 6.1.2): an echo of congestion cuts the window as a loss does, once for what
 // is in flight, and the next new text says so. Nothing is sent again, and nothing undone.
-func (c *Conn) heedECE(ev *ackEvent, now Time) {
+func (c *Conn) heedECE(ev *ackEvent, now mono.Time) {
 	if c.ca != caOpen || ev.flight == 0 {
 		return // cut for what is in flight already
 	}

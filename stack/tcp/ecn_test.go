@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // congested is a connection that has agreed on ECN, with n segments in flight.
@@ -73,7 +75,7 @@ func TestECNNegotiation(t *testing.T) {
 	} {
 		t.Run("C-ECN-1 SHLD-8 the peer's SYN: "+c.name, func(t *testing.T) {
 			for _, cookie := range []bool{false, true} {
-				env, now := newEnv(Config{ECN: c.mode}), Time(time.Hour)
+				env, now := newEnv(Config{ECN: c.mode}), mono.Time(time.Hour)
 				syn := c.syn
 				syn.Flags |= SYN
 				syn.Seq, syn.Window, syn.Options, syn.TSVal = 700, 1000, OptTimestamps, 5
@@ -107,7 +109,7 @@ func TestECNNegotiation(t *testing.T) {
 		})
 	}
 	t.Run("C-ECN-5 the third SYN does not ask", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{ECN: ECNActive}), now: Time(time.Hour)}
+		l := &lab{t: t, env: newEnv(Config{ECN: ECNActive}), now: mono.Time(time.Hour)}
 		l.dial(DefaultOptions())
 		l.wait(10 * time.Second)
 		ask := SYN | ECE | CWR
@@ -115,7 +117,7 @@ func TestECNNegotiation(t *testing.T) {
 	})
 	t.Run("C-ECN-1 SYNs that cross agree when both ask", func(t *testing.T) {
 		for _, mode := range []ECN{ECNActive, ECNPassive} {
-			l := &lab{t: t, env: newEnv(Config{ECN: mode}), now: Time(time.Hour), irs: 5000}
+			l := &lab{t: t, env: newEnv(Config{ECN: mode}), now: mono.Time(time.Hour), irs: 5000}
 			l.dial(DefaultOptions())
 			l.out = nil
 			l.raw(seg{flags: SYN | ECE | CWR})

@@ -1,7 +1,9 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // sendSegment transmits n octets of text from seq, with FIN where fin says so. fresh: they were never sent before.
-func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now Time) {
+func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now mono.Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, ACK
 	if n > 0 {
@@ -31,7 +33,7 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now Time) {
 }
 
 // sendACK transmits <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
-func (c *Conn) sendACK(now Time) { c.sendACKAt(c.acceptableSeq(), now) }
+func (c *Conn) sendACK(now mono.Time) { c.sendACKAt(c.acceptableSeq(), now) }
 
 // acceptableSeq returns the number of a segment without text: SND.NXT, or the right edge of the peer's window where
 // that has shrunk to before SND.NXT. At SND.NXT the peer would drop the segment and the acknowledgment in it, and two
@@ -49,7 +51,7 @@ func (c *Conn) acceptableSeq() Seq {
 	return edge
 }
 
-func (c *Conn) sendACKAt(seq Seq, now Time) {
+func (c *Conn) sendACKAt(seq Seq, now mono.Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, ACK
 	c.fill(seg, now)
@@ -58,14 +60,14 @@ func (c *Conn) sendACKAt(seq Seq, now Time) {
 
 // sendProbe transmits a segment without text at seq, which stands before what the peer expects, so that it
 // answers (ledger Z-15; RFC 9293 3.8.4).
-func (c *Conn) sendProbe(seq Seq, now Time) {
+func (c *Conn) sendProbe(seq Seq, now mono.Time) {
 	c.env.Counters.Probes++
 	c.sendACKAt(seq, now)
 }
 
 // sendReset transmits a RST at seq, with the acknowledgment where there is one to give, and the time of this moment
 // (RFC 7323 3.2). Without an acknowledgment no timestamp is echoed.
-func (c *Conn) sendReset(seq Seq, now Time) {
+func (c *Conn) sendReset(seq Seq, now mono.Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, RST
 	if c.synchronized() {
@@ -85,7 +87,7 @@ func (c *Conn) sendReset(seq Seq, now Time) {
 
 // fill completes a segment that carries ACK: acknowledgment, window, timestamps and SACK blocks. All that
 // was held back is acknowledged with it.
-func (c *Conn) fill(seg *Segment, now Time) {
+func (c *Conn) fill(seg *Segment, now mono.Time) {
 	seg.Ack = c.rcv.nxt
 	seg.Window = c.advertise()
 	if c.has(flagTimestamps) {

@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // Sink takes the segments of one connection. Transmit borrows seg and all that it refers to until it
 // returns; it must not call back into the connection.
 type Sink interface {
@@ -31,7 +33,7 @@ type Env struct {
 	// goes on taking them, and in its receive queue while Pressure is Exhausted and its reader has kept up.
 	Share int64
 
-	stamped   Time // the latest moment that a timestamp has told
+	stamped   mono.Time // the latest moment that a timestamp has told
 	challenge challengeLimit
 	window    Window
 	scratch   Segment
@@ -58,7 +60,7 @@ func (e *Env) share(o *Options) *Options {
 
 // stamp returns the timestamp clock of now, but never one before another that it returned: a caller may go by the
 // moment at which a burst began while another has gone on, and what PAWS finds older than before is lost (RFC 7323 5.4).
-func (e *Env) stamp(now Time) uint32 {
+func (e *Env) stamp(now mono.Time) uint32 {
 	e.stamped = max(e.stamped, now)
 	return tsClock(e.stamped)
 }

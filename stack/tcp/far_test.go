@@ -4,13 +4,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // far is two connections that exchange very much text in fake time: super-segments in pieces of memory that are always
 // the same ones, with a delay of a millisecond each way.
 type far struct {
 	t    *testing.T
-	now  Time
+	now  mono.Time
 	a, b *farEnd
 }
 
@@ -35,7 +37,7 @@ type farEnd struct {
 const farTick = time.Millisecond
 
 func newFar(t *testing.T) *far {
-	f := &far{t: t, now: Time(time.Hour)}
+	f := &far{t: t, now: mono.Time(time.Hour)}
 	f.a, f.b = &farEnd{far: f, name: "a", tup: Tuple{addrA, addrB}}, &farEnd{far: f, name: "b", tup: Tuple{addrB, addrA}}
 	f.a.peer, f.b.peer = f.b, f.a
 	super := Path{MTU: 1500, MaxSuper: 65535}

@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // TCP Fast Open (RFC 7413): text travels on the SYN, and the listener's user has it before the handshake is
 // over, if the SYN carries a cookie that this listener's host has given to the same address before.
@@ -22,11 +26,13 @@ const (
 
 // FastOpenCookie returns the cookie of the tuple's remote address for now (RFC 7413 4.1.2): a keyed hash of
 // both addresses, under a key that changes with the hour.
-func (e *Env) FastOpenCookie(t Tuple, now Time) Cookie { return e.Secret.fastOpen(t, cookieEpoch(now)) }
+func (e *Env) FastOpenCookie(t Tuple, now mono.Time) Cookie {
+	return e.Secret.fastOpen(t, cookieEpoch(now))
+}
 
 // CheckFastOpen says whether c is a cookie for the tuple, and whether it was made with the present key, not
 // the one before.
-func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now Time) (valid, fresh bool) {
+func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now mono.Time) (valid, fresh bool) {
 	epoch := cookieEpoch(now)
 	if *c == e.Secret.fastOpen(t, epoch) {
 		return true, true
@@ -34,7 +40,7 @@ func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now Time) (valid, fresh bool) {
 	return epoch > 0 && *c == e.Secret.fastOpen(t, epoch-1), false
 }
 
-func cookieEpoch(now Time) uint64 { return uint64(now) / uint64(cookiePeriod) }
+func cookieEpoch(now mono.Time) uint64 { return uint64(now) / uint64(cookiePeriod) }
 
 func (s *Secret) fastOpen(t Tuple, epoch uint64) Cookie {
 	t.Local, t.Remote = addrOnly(t.Local), addrOnly(t.Remote)
@@ -68,14 +74,14 @@ func (c *Conn) handshaking() bool {
 }
 
 // ConnectLater is Connect that leaves the SYN to OpenWith.
-func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
 	c.open(env, out, t, p, o, minISS, hasMin, now)
 }
 
 // OpenWith transmits the SYN of ConnectLater with a cookie, or a request for one. Behind a cookie the first
 // octets of p travel along, as many as fit in a segment of mss, the peer's MSS of last time (RFC 7413 4.2.1);
 // 0 means the family's default. It returns how many those are, which the connection has taken.
-func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
+func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now mono.Time) int {
 	if c.state != SynSent || c.timers[timerRetransmit] != 0 {
 		return 0
 	}
@@ -103,7 +109,7 @@ func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now Time) int {
 
 // sendFastSYN transmits the first SYN, or SYN-ACK, with the Fast Open option and n octets of text. Those that
 // repeat it carry neither, for a path that may not let them through (RFC 7413 4.2.1).
-func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now Time) {
+func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now mono.Time) {
 	seg := c.env.segment()
 	c.fillSYN(seg, now)
 	seg.SetCookie(cookie, c.path())
@@ -117,7 +123,7 @@ func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now Time) {
 
 // synTextAcked looks what the peer has taken of the text that our SYN carried. The rest leaves at once, and
 // is no sign of congestion (RFC 7413 4.2.2). Whatever was written meanwhile counts as waiting from now on.
-func (c *Conn) synTextAcked(ack Seq, now Time) {
+func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	tx := c.tx
 	if tx == nil {
 		return
@@ -154,7 +160,7 @@ func (c *Conn) SYNRepeated() bool { return c.has(flagSYNRetrans) }
 // AcceptFastOpen makes c a connection in SYN-RECEIVED of a SYN whose cookie is good, and takes its text. h was
 // made by Init from the same SYN. The SYN-ACK leaves at once, with the cookie if there is one to give; text may
 // be written at once, and leaves too.
-func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie Cookie, now Time) {
+func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie Cookie, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	c.snd.una = h.iss
 	c.state = SynReceived

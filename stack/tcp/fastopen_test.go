@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 var someCookie = Cookie{Len: 8, Octets: [16]byte{1, 2, 3, 4, 5, 6, 7, 8}}
@@ -32,7 +34,7 @@ func (l *lab) cookies(cookies ...*Cookie) *lab {
 // fastClient is a connection in SYN-SENT whose SYN offers a cookie and text.
 func fastClient(t *testing.T, cookie Cookie, mss uint16, text []byte) (l *lab, taken int) {
 	t.Helper()
-	l = &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+	l = &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 	o := Options{Linger: -1, NoDelay: true}
 	l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &o, 0, false, l.now)
 	l.iss = l.conn.snd.iss
@@ -96,7 +98,7 @@ func TestFastOpenClient(t *testing.T) {
 		}
 	})
 	t.Run("C-TFO-5 a SYN that comes before ours has left is answered, and that answer repeated", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 		l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &Options{Linger: -1}, 0, false, l.now)
 		l.iss = l.conn.snd.iss
 		l.conn.SegmentArrives(&Segment{Flags: SYN, Seq: l.irs, Window: 65535, Options: OptMSS, MSS: 1460}, l.now)
@@ -151,7 +153,7 @@ func TestFastOpenClient(t *testing.T) {
 		l.in(seg{flags: ACK, seq: 1, ack: 101}).want()
 	})
 	t.Run("C-TFO-6 an ordinary SYN has no Fast Open option", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour)}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour)}
 		l.dial(DefaultOptions())
 		l.cookies(nil)
 	})
@@ -160,7 +162,7 @@ func TestFastOpenClient(t *testing.T) {
 // fastServer is a connection in SYN-RECEIVED that took n octets from its SYN.
 func fastServer(t *testing.T, o Options, n int, cookie Cookie) *lab {
 	t.Helper()
-	l := &lab{t: t, env: newEnv(Config{RecvBuffer: 20000, MaxRecvBuffer: 20000}), now: Time(time.Hour), irs: 5000}
+	l := &lab{t: t, env: newEnv(Config{RecvBuffer: 20000, MaxRecvBuffer: 20000}), now: mono.Time(time.Hour), irs: 5000}
 	syn := Segment{Flags: SYN | FIN, Seq: l.irs, Window: 30000, Options: OptMSS, MSS: 1460}
 	syn.Text.Data, syn.TextLen = bytes.Repeat([]byte("s"), n), uint32(n)
 	var h HalfOpen
@@ -266,7 +268,7 @@ func TestFastOpenServer(t *testing.T) {
 func TestFastOpenCookie(t *testing.T) {
 	env := newEnv(Config{})
 	tuple := Tuple{addrA, addrB}
-	now := Time(10 * time.Hour)
+	now := mono.Time(10 * time.Hour)
 	c := env.FastOpenCookie(tuple, now)
 	otherPorts := Tuple{netip.AddrPortFrom(addrA.Addr(), 9), netip.AddrPortFrom(addrB.Addr(), 10)}
 	otherClient := Tuple{addrA, netip.MustParseAddrPort("10.0.0.3:2000")}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // fuzzEnd drives one connection with a stranger's segments and a user's calls.
@@ -12,7 +14,7 @@ type fuzzEnd struct {
 	t      testing.TB
 	env    *Env
 	conn   Conn
-	now    Time
+	now    mono.Time
 	iss    Seq
 	irs    Seq
 	edge   Seq
@@ -233,7 +235,7 @@ func FuzzSegmentArrives(f *testing.F) {
 
 func runScript(t testing.TB, b []byte) {
 	f := &fuzzEnd{t: t, env: newEnv(Config{RecvBuffer: 20000, MaxRecvBuffer: 60000, SendBuffer: 20000, MaxSendBuffer: 100000}),
-		now: Time(time.Hour), irs: 0xfffff000}
+		now: mono.Time(time.Hour), irs: 0xfffff000}
 	f.conn.Connect(f.env, f, Tuple{addrA, addrB}, Path{MTU: 1500, MaxSuper: 65535}, &Options{Linger: -1}, 0xffffe000, true, f.now)
 	f.iss = f.conn.snd.iss
 	f.una = f.iss

@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // Verdict is what the owner of a record does after a call.
 type Verdict uint8
@@ -22,9 +26,9 @@ const (
 type HalfOpen struct {
 	iss, irs           Seq
 	tsRecent, tsOffset uint32
-	sent               Time // when the SYN-ACK was first sent
-	deadline           Time
-	lastOOW            Time
+	sent               mono.Time // when the SYN-ACK was first sent
+	deadline           mono.Time
+	lastOOW            mono.Time
 	wnd, rcvWnd        uint16 // as in the SYNs: not scaled
 	mss                uint16 // the peer's
 	ourMSS             uint16
@@ -47,7 +51,7 @@ const (
 
 // Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). With hasMin the initial sequence number
 // stands after minISS. Text on the SYN is left to be sent again.
-func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, minISS Seq, hasMin bool, now Time) {
+func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, minISS Seq, hasMin bool, now mono.Time) {
 	h.take(env, p, o, seg)
 	h.iss, h.tsOffset = env.initial(t, now)
 	if hasMin && h.iss.LessThanEq(minISS) {
@@ -86,7 +90,7 @@ func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 }
 
 // SynAck fills reply with the SYN-ACK.
-func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
+func (h *HalfOpen) SynAck(env *Env, reply *Segment, now mono.Time) {
 	*reply = Segment{Seq: h.iss, Ack: h.irs.Add(1), Flags: SYN | ACK, Window: h.rcvWnd,
 		Options: OptMSS, MSS: h.ourMSS}
 	if h.flags&halfECN != 0 {
@@ -106,20 +110,20 @@ func (h *HalfOpen) SynAck(env *Env, reply *Segment, now Time) {
 }
 
 // Reset fills reply with a RST that ends the peer's connection.
-func (h *HalfOpen) Reset(env *Env, reply *Segment, now Time) {
+func (h *HalfOpen) Reset(env *Env, reply *Segment, now mono.Time) {
 	env.Counters.ResetsOut++
 	*reply = Segment{Seq: h.iss.Add(1), Ack: h.irs.Add(1), Flags: RST | ACK}
 	h.stamp(env, reply, now)
 }
 
-func (h *HalfOpen) stamp(env *Env, reply *Segment, now Time) {
+func (h *HalfOpen) stamp(env *Env, reply *Segment, now mono.Time) {
 	if h.flags&halfTimestamps != 0 {
 		reply.Options |= OptTimestamps
 		reply.TSVal, reply.TSEcr = env.stamp(now)+h.tsOffset, h.tsRecent
 	}
 }
 
-func (h *HalfOpen) ack(env *Env, reply *Segment, now Time) Verdict {
+func (h *HalfOpen) ack(env *Env, reply *Segment, now mono.Time) Verdict {
 	if !oowAllowed(&h.lastOOW, now) || !env.challenge.allow(env, now) {
 		env.Counters.DroppedChallengeACKs++
 		return Drop
@@ -132,7 +136,7 @@ func (h *HalfOpen) ack(env *Env, reply *Segment, now Time) Verdict {
 
 // SegmentArrives is RFC 9293 3.10.7.4 for SYN-RECEIVED of a passive open. Complete leaves the record as it
 // is, so that the caller may as well ignore the segment for want of room in the accept queue.
-func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdict {
+func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) Verdict {
 	env.Counters.SegmentsIn++
 	nxt := h.irs.Add(1)
 	if seg.Has(RST) {
@@ -213,7 +217,7 @@ func DeferSeconds(seconds int) uint16 {
 const maxDeferStep = 120 * time.Second
 
 // Timeout sends the SYN-ACK again with doubling intervals, and gives up after Config.SYNACKRetries.
-func (h *HalfOpen) Timeout(env *Env, reply *Segment, now Time) Verdict {
+func (h *HalfOpen) Timeout(env *Env, reply *Segment, now mono.Time) Verdict {
 	*reply = Segment{}
 	if now < h.deadline {
 		return Drop
@@ -233,4 +237,4 @@ func (h *HalfOpen) Timeout(env *Env, reply *Segment, now Time) Verdict {
 func (h *HalfOpen) TTL() (ttl, tos uint8) { return h.ttl, h.tos }
 
 // Deadline returns when Timeout is to be called.
-func (h *HalfOpen) Deadline() Time { return h.deadline }
+func (h *HalfOpen) Deadline() mono.Time { return h.deadline }

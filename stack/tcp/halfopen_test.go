@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // passive makes a record of a SYN, and returns the SYN-ACK that answers it.
-func passive(env *Env, syn Segment, now Time) (*HalfOpen, Segment) {
+func passive(env *Env, syn Segment, now mono.Time) (*HalfOpen, Segment) {
 	h := new(HalfOpen)
 	o := DefaultOptions()
 	h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, now)
@@ -19,7 +21,7 @@ func passive(env *Env, syn Segment, now Time) (*HalfOpen, Segment) {
 }
 
 func TestHalfOpen(t *testing.T) {
-	now := Time(time.Hour)
+	now := mono.Time(time.Hour)
 	syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS, MSS: 1460}
 	t.Run("C-WS-1 the SYN-ACK offers what the SYN offered", func(t *testing.T) {
 		for _, opts := range []OptionSet{OptMSS, OptMSS | OptWindowScale, OptMSS | OptSACKPermitted, OptMSS | OptTimestamps | OptWindowScale | OptSACKPermitted} {
@@ -167,7 +169,7 @@ func TestHalfOpen(t *testing.T) {
 }
 
 func TestCookies(t *testing.T) {
-	now := Time(10 * time.Hour)
+	now := mono.Time(10 * time.Hour)
 	tuple := Tuple{addrA, addrB}
 	o := DefaultOptions()
 	syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS | OptTimestamps | OptWindowScale | OptSACKPermitted,
@@ -237,8 +239,8 @@ func TestCookies(t *testing.T) {
 func TestInitialSequenceNumber(t *testing.T) {
 	t.Run("MUST-8 the clock moves it every 4 us", func(t *testing.T) {
 		s := NewSecret()
-		a, _ := s.initial(Tuple{addrA, addrB}, Time(time.Hour))
-		b, _ := s.initial(Tuple{addrA, addrB}, Time(time.Hour+time.Second))
+		a, _ := s.initial(Tuple{addrA, addrB}, mono.Time(time.Hour))
+		b, _ := s.initial(Tuple{addrA, addrB}, mono.Time(time.Hour+time.Second))
 		if b.Distance(a) != 250_000 {
 			t.Errorf("%d in a second", b.Distance(a))
 		}
@@ -270,7 +272,7 @@ func TestInitialSequenceNumber(t *testing.T) {
 		// One tick is a millisecond. A connection of the same four-tuple goes on where the last one was; two others have
 		// nothing to do with each other.
 		env := newEnv(Config{})
-		stamp := func(port uint16, at Time) uint32 {
+		stamp := func(port uint16, at mono.Time) uint32 {
 			remote := netip.AddrPortFrom(addrB.Addr(), port)
 			l := &lab{t: t, env: env, now: at}
 			o := DefaultOptions()
@@ -280,7 +282,7 @@ func TestInitialSequenceNumber(t *testing.T) {
 			}
 			return l.out[0].TSVal
 		}
-		begin := Time(time.Hour)
+		begin := mono.Time(time.Hour)
 		first := stamp(1, begin)
 		last := first
 		for _, after := range []time.Duration{time.Millisecond, 5 * time.Millisecond, time.Second, time.Hour} {

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // plain is Storage without a pool.
@@ -53,7 +55,7 @@ type impairment struct {
 }
 
 type inFlight struct {
-	at  Time
+	at  mono.Time
 	no  int
 	to  *end
 	seg Segment
@@ -62,7 +64,7 @@ type inFlight struct {
 // wire carries segments between two ends in fake time.
 type wire struct {
 	t     *testing.T
-	now   Time
+	now   mono.Time
 	queue []inFlight
 	no    int
 	imp   impairment
@@ -134,7 +136,7 @@ func (w *wire) put(to *end, seg Segment) {
 }
 
 func newWire(t *testing.T, cfg Config, o Options, imp impairment, seed uint64) *wire {
-	w := &wire{t: t, now: Time(time.Second), imp: imp, rnd: rand.New(rand.NewPCG(seed, 7))}
+	w := &wire{t: t, now: mono.Time(time.Second), imp: imp, rnd: rand.New(rand.NewPCG(seed, 7))}
 	w.a = &end{name: "a", w: w, env: newEnv(cfg), opts: o, tup: Tuple{addrA, addrB}}
 	w.b = &end{name: "b", w: w, env: newEnv(cfg), opts: o, tup: Tuple{addrB, addrA}}
 	w.a.peer, w.b.peer = w.b, w.a
@@ -235,9 +237,9 @@ func (w *wire) check(e *end) {
 }
 
 // step advances to the next thing that happens and says whether there was one before limit.
-func (w *wire) step(limit Time) bool {
-	next := Time(0)
-	consider := func(t Time) {
+func (w *wire) step(limit mono.Time) bool {
+	next := mono.Time(0)
+	consider := func(t mono.Time) {
 		if t != 0 && (next == 0 || t < next) {
 			next = t
 		}

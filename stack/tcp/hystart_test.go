@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // ramp drives a controller through slow start, a round trip at a time.
@@ -11,11 +13,11 @@ type ramp struct {
 	h   hystart
 	w   Window
 	una Seq
-	now Time
+	now mono.Time
 }
 
 func newRamp(name string) *ramp {
-	return &ramp{cc: newCongestionControl(name), now: Time(time.Hour),
+	return &ramp{cc: newCongestionControl(name), now: mono.Time(time.Hour),
 		w: Window{Cwnd: 20 * testSMSS, Ssthresh: maxCwnd, SMSS: testSMSS}}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // A lab is one connection with a script for a peer: segments go in by hand, and what comes out is compared
@@ -16,7 +18,7 @@ type lab struct {
 	t    *testing.T
 	env  *Env
 	conn Conn
-	now  Time
+	now  mono.Time
 	out  []Segment
 	iss  Seq // ours
 	irs  Seq // the peer's
@@ -72,7 +74,7 @@ func (s seg) String() string {
 // newLab makes a lab whose connection is in ESTABLISHED after an active open. peer changes the SYN-ACK.
 func newLab(t *testing.T, cfg Config, o Options, peer func(synack *Segment)) *lab {
 	t.Helper()
-	l := &lab{t: t, env: newEnv(cfg), now: Time(time.Hour), irs: 5000}
+	l := &lab{t: t, env: newEnv(cfg), now: mono.Time(time.Hour), irs: 5000}
 	l.dial(o)
 	syn := l.out[0]
 	l.out = nil

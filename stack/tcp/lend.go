@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // lendSegments is the number of full segments below which Lend takes nothing.
 const lendSegments = 2
@@ -12,7 +16,7 @@ const promptRTT = time.Millisecond
 // how many octets that is: 0 where less than two full segments may leave now, or more than a partial segment is to be sent
 // before.
 // The queue takes references of its own to s.Owner; the caller calls Output, and soon Keep.
-func (c *Conn) Lend(s Span, now Time) int {
+func (c *Conn) Lend(s Span, now mono.Time) int {
 	switch c.state {
 	case Established, CloseWait:
 	case Closed, Listen, SynSent, SynReceived, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:

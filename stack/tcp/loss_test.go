@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 func TestScoreboard(t *testing.T) {
@@ -23,7 +25,7 @@ func TestScoreboard(t *testing.T) {
 		t.Run("C-6675-1 the first is lost: "+c.name, func(t *testing.T) {
 			var s scoreboard
 			for i := range Seq(10) {
-				s.sent(1000+i*mss, mss, false, Time(i+1))
+				s.sent(1000+i*mss, mss, false, mono.Time(i+1))
 			}
 			for _, b := range c.blocks {
 				s.mark(b, func(*record) {})
@@ -37,14 +39,14 @@ func TestScoreboard(t *testing.T) {
 		const span = 3 * time.Millisecond
 		var s scoreboard
 		for i := range Seq(20_000) {
-			s.sent(i*mss, mss, false, Time(i)*Time(12*time.Microsecond))
+			s.sent(i*mss, mss, false, mono.Time(i)*mono.Time(12*time.Microsecond))
 			s.compact(span)
 		}
 		if n := s.len(); n > maxRecords+maxRecords/8 {
 			t.Errorf("%d records", n)
 		}
 		for _, r := range s.recs[s.head:] {
-			first := Time(r.seq/mss) * Time(12*time.Microsecond)
+			first := mono.Time(r.seq/mss) * mono.Time(12*time.Microsecond)
 			if late := r.xmit.Sub(first); late >= span {
 				t.Fatalf("%d octets at %d claim to have left %v late", r.n, r.seq, late)
 			}
@@ -167,7 +169,7 @@ func TestRTOBounds(t *testing.T) {
 		}
 	})
 	t.Run("C-RTO-7 every detector by time waits a second without a sample, backs off, and cuts the window", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour)}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour)}
 		l.dial(DefaultOptions())
 		l.out = nil
 		for _, d := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {

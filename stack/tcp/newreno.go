@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // newReno is the congestion control of RFC 5681, with congestion avoidance by octet counting. Its zero value
 // is ready.
@@ -17,7 +21,7 @@ func (r *newReno) Name() string { return "reno" }
 
 // OnAck grows cwnd by what was acknowledged in slow start, and by one SMSS for each flight of octets in
 // congestion avoidance: no more than one SMSS per round trip (RFC 5681 3.1).
-func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, _ Time) {
+func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, _ mono.Time) {
 	if !limited {
 		return
 	}
@@ -42,16 +46,16 @@ func (r *newReno) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, 
 
 // OnLoss returns half the flight, at least two segments (RFC 5681 equation 4). It is the flight that counts and
 // not cwnd, which an application that sends little leaves far too large.
-func (r *newReno) OnLoss(w *Window, flight uint32, _ Time) uint32 {
+func (r *newReno) OnLoss(w *Window, flight uint32, _ mono.Time) uint32 {
 	r.counted = 0
 	return max(flight/2, 2*w.SMSS)
 }
 
 // OnTimeout begins the count anew; slow start follows.
-func (r *newReno) OnTimeout(*Window, Time) { r.counted = 0 }
+func (r *newReno) OnTimeout(*Window, mono.Time) { r.counted = 0 }
 
 // OnIdle does nothing: growth depends on octets alone, and the time idle brought none.
-func (r *newReno) OnIdle(*Window, time.Duration, Time) {}
+func (r *newReno) OnIdle(*Window, time.Duration, mono.Time) {}
 
 // OnUndo does nothing: the connection restores all that the loss took.
-func (r *newReno) OnUndo(*Window, Time) {}
+func (r *newReno) OnUndo(*Window, mono.Time) {}

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 const testSMSS = 1460
@@ -14,12 +16,12 @@ const testSMSS = 1460
 type flow struct {
 	cc  CongestionControl
 	w   Window
-	now Time
+	now mono.Time
 	rtt time.Duration
 }
 
 func newFlow(cc CongestionControl, cwnd, ssthresh uint32, rtt time.Duration) *flow {
-	return &flow{cc: cc, now: Time(time.Hour), rtt: rtt,
+	return &flow{cc: cc, now: mono.Time(time.Hour), rtt: rtt,
 		w: Window{Cwnd: cwnd * testSMSS, Ssthresh: ssthresh * testSMSS, SMSS: testSMSS, SRTT: rtt, MinRTT: rtt}}
 }
 
@@ -270,7 +272,7 @@ func testAnyCalls(t *testing.T, name string) {
 	for range 300 {
 		f := newFlow(newCongestionControl(name), 1+rng.Uint32N(100), 1+rng.Uint32N(100), 0)
 		f.w.SMSS = 1 + rng.Uint32N(9000)
-		f.now = Time(1 + rng.Uint64N(1<<60))
+		f.now = mono.Time(1 + rng.Uint64N(1<<60))
 		for range 300 {
 			f.now = f.now.Add(time.Duration(rng.Uint64N(1 << rng.UintN(45))))
 			f.w.SRTT = time.Duration(rng.Uint64N(1 << 34))

@@ -3,11 +3,13 @@ package tcp
 import (
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. With hasMin the
 // initial sequence number stands after minISS, that of the tuple's last incarnation.
-func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
 	c.open(env, out, t, p, o, minISS, hasMin, now)
 	c.stalled, c.rtoFrom = now, now
 	c.sendSYN(now)
@@ -15,7 +17,7 @@ func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS S
 }
 
 // open enters SYN-SENT. The SYN is still to be sent.
-func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now Time) {
+func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
 	c.init(env, out, p, o, now)
 	c.set(flagActive)
 	iss, offset := env.initial(t, now)
@@ -30,14 +32,14 @@ func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq,
 }
 
 // sendSYN transmits our SYN, with ACK where the peer's has arrived.
-func (c *Conn) sendSYN(now Time) {
+func (c *Conn) sendSYN(now mono.Time) {
 	seg := c.env.segment()
 	c.fillSYN(seg, now)
 	c.transmit(seg)
 }
 
 // fillSYN makes seg our SYN, or SYN-ACK.
-func (c *Conn) fillSYN(seg *Segment, now Time) {
+func (c *Conn) fillSYN(seg *Segment, now mono.Time) {
 	seg.Seq, seg.Flags = c.snd.iss, SYN
 	seg.Options, seg.MSS = OptMSS, c.advertised
 	reply := c.state == SynReceived
@@ -93,7 +95,7 @@ func (c *Conn) connectLimit() time.Duration {
 	return limit
 }
 
-func (c *Conn) synTimeout(now Time) {
+func (c *Conn) synTimeout(now mono.Time) {
 	tired := !c.has(flagActive) && int(c.retransmits) >= c.env.Config.SYNACKRetries
 	if tired || now.Sub(c.stalled) >= c.connectLimit() {
 		c.env.Counters.UserTimeouts++
@@ -112,7 +114,7 @@ func (c *Conn) synTimeout(now Time) {
 }
 
 // arrivesSynSent is SEGMENT ARRIVES in SYN-SENT (RFC 9293 3.10.7.3).
-func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
+func (c *Conn) arrivesSynSent(seg *Segment, now mono.Time) {
 	ackOK := false
 	if seg.Has(ACK) {
 		if seg.Ack.LessThanEq(c.snd.iss) || c.snd.nxt.LessThan(seg.Ack) {
@@ -158,7 +160,7 @@ func (c *Conn) arrivesSynSent(seg *Segment, now Time) {
 }
 
 // takeSYN notes the peer's SYN: its sequence number, window and options.
-func (c *Conn) takeSYN(seg *Segment, now Time) {
+func (c *Conn) takeSYN(seg *Segment, now mono.Time) {
 	c.rcv.irs = seg.Seq
 	c.rcv.nxt = seg.Seq.Add(1)
 	c.rcv.acked = c.rcv.nxt
@@ -189,7 +191,7 @@ func (c *Conn) takeSYN(seg *Segment, now Time) {
 }
 
 // synAcked takes the round-trip time of the handshake, unless Karn's rule forbids it.
-func (c *Conn) synAcked(seg *Segment, now Time) {
+func (c *Conn) synAcked(seg *Segment, now mono.Time) {
 	if !c.has(flagSYNRetrans) {
 		c.sampleRTT(now.Sub(c.rtoFrom))
 	} else if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 {
@@ -200,7 +202,7 @@ func (c *Conn) synAcked(seg *Segment, now Time) {
 }
 
 // establish enters ESTABLISHED.
-func (c *Conn) establish(now Time) {
+func (c *Conn) establish(now mono.Time) {
 	c.state = Established
 	c.setMSS() // the path may have changed since the SYN
 	c.retransmits, c.backoff = 0, 0
@@ -233,7 +235,7 @@ func (c *Conn) openCwnd() {
 }
 
 // afterSYN handles the text and the FIN that a SYN segment may bring along.
-func (c *Conn) afterSYN(seg *Segment, now Time) {
+func (c *Conn) afterSYN(seg *Segment, now mono.Time) {
 	if seg.TextLen == 0 && !seg.Has(FIN) {
 		return
 	}
@@ -244,7 +246,7 @@ func (c *Conn) afterSYN(seg *Segment, now Time) {
 
 // Accept makes c the ESTABLISHED connection that record h has become. The caller then passes the segment
 // that completed h to SegmentArrives.
-func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Options, now Time) {
+func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Options, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	switch {
 	case h.flags&halfCookie != 0:
@@ -258,7 +260,7 @@ func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Optio
 }
 
 // adopt takes over what a record knows.
-func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now Time) {
+func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now mono.Time) {
 	c.init(env, out, p, o, now)
 	c.tsOffset = h.tsOffset
 	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)

@@ -1,27 +1,29 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // Output transmits what may leave: what is lost, new text and the FIN as far as the windows allow, and an
 // acknowledgment that is due and found nothing to ride on. The caller calls it once for each connection
 // that a burst has touched.
-func (c *Conn) Output(now Time) { c.output(now, false) }
+func (c *Conn) Output(now mono.Time) { c.output(now, false) }
 
 // OutputEarly is Output in the midst of a burst: an acknowledgment that is wanted at once, but that no loss
 // asks for, is held back for the answer of the application, which is about to run. It says whether one is
 // held; the caller then calls Output when the burst is over.
-func (c *Conn) OutputEarly(now Time) (held bool) {
+func (c *Conn) OutputEarly(now mono.Time) (held bool) {
 	c.output(now, true)
 	return c.has(flagACKSoon)
 }
 
 // Push transmits the text and the FIN that may leave now, and nothing else: for a caller that has put Output off and
 // is about to do what would keep them from leaving.
-func (c *Conn) Push(now Time) {
+func (c *Conn) Push(now mono.Time) {
 	if c.tx != nil && !c.handshaking() && c.canSend() {
 		c.sendText(now)
 	}
 }
 
-func (c *Conn) output(now Time, early bool) {
+func (c *Conn) output(now mono.Time, early bool) {
 	if c.handshaking() {
 		return
 	}
@@ -57,7 +59,7 @@ func (c *Conn) ackDue(early bool) bool {
 	return c.rcv.nxt.Distance(c.rcv.acked) >= 2*uint32(c.rmss) && c.rcv.nxt != c.rcv.acked
 }
 
-func (c *Conn) sendText(now Time) {
+func (c *Conn) sendText(now mono.Time) {
 	c.tx.sb.compact(max(micros(c.minRTT)/64, minSpan))
 	forward := c.tx.frto == frtoNew // what looks lost waits for the proof that it is
 	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
@@ -104,7 +106,7 @@ func (c *Conn) superSize(mss uint32) uint32 {
 
 // retransmit sends the first lost record again, or as much of it as the windows allow, and says whether
 // more may follow.
-func (c *Conn) retransmit(now Time) bool {
+func (c *Conn) retransmit(now mono.Time) bool {
 	tx := c.tx
 	i := tx.sb.nextLost()
 	if i < 0 {
@@ -149,7 +151,7 @@ func (c *Conn) textOf(r *record) uint32 {
 }
 
 // resend transmits record i again.
-func (c *Conn) resend(i int, now Time) {
+func (c *Conn) resend(i int, now mono.Time) {
 	tx := c.tx
 	r := tx.sb.recs[i]
 	text := c.textOf(&r)
@@ -170,7 +172,7 @@ func (c *Conn) resend(i int, now Time) {
 // sendNew sends the next run of text that was not sent before, with the FIN when it follows and fits, and
 // says whether it sent anything. A FIN of its own is no load, and does not wait for cwnd: the peer's reader would learn
 // of the end of the stream a round trip late.
-func (c *Conn) sendNew(now Time) bool {
+func (c *Conn) sendNew(now mono.Time) bool {
 	tx := c.tx
 	if c.has(flagFINSent) {
 		return false
@@ -211,7 +213,7 @@ func (c *Conn) sendNew(now Time) bool {
 // (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4) in Minshall's form, where only a partial segment that is not
 // acknowledged holds the next one back (ledger SHLD-7): the end of a large write waits for nothing. It returns how much
 // may leave.
-func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now Time) uint32 {
+func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now mono.Time) uint32 {
 	whole := n - n%mss
 	if whole > 0 && n < unsent {
 		return whole // more full segments follow
@@ -251,14 +253,14 @@ func (c *Conn) SetMore(more bool) {
 }
 
 // hold arms the override timer for a partial segment that is held back.
-func (c *Conn) hold(now Time) {
+func (c *Conn) hold(now mono.Time) {
 	if c.timers[timerHold] == 0 {
 		c.timers[timerHold] = now.Add(holdTime)
 	}
 }
 
 // sentNew transmits n octets of new text and the FIN.
-func (c *Conn) sentNew(n uint32, fin bool, now Time) {
+func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	tx := c.tx
 	seq, length := c.snd.nxt, n
 	if fin {
@@ -296,7 +298,7 @@ func (c *Conn) sentNew(n uint32, fin bool, now Time) {
 
 // restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1). Ssthresh remembers most of
 // what the path has carried, so that slow start comes back there soon (RFC 7661 4.4.1).
-func (c *Conn) restartAfterIdle(now Time) {
+func (c *Conn) restartAfterIdle(now mono.Time) {
 	if c.snd.nxt != c.snd.una {
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // text is the expectation of plain data segments of size n from seq on, the last one pushed.
@@ -54,7 +56,7 @@ func TestSegmentSize(t *testing.T) {
 		}
 	})
 	t.Run("C-MSS-1 the MSS option ignores other options", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour)}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour)}
 		l.dial(DefaultOptions())
 		if s := l.out[0]; s.MSS != 1460 || s.Options&OptTimestamps == 0 {
 			t.Errorf("MSS %d, options %x", s.MSS, s.Options)
@@ -702,7 +704,7 @@ func TestRTO(t *testing.T) {
 		})
 	})
 	t.Run("C-RTO-6 after a SYN was sent again, RTO starts at 3 s", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{NoTimestamps: true}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{NoTimestamps: true}), now: mono.Time(time.Hour), irs: 5000}
 		l.dial(DefaultOptions())
 		l.wait(time.Second)
 		l.in(seg{flags: SYN | ACK, ack: 1}).state(Established)
@@ -805,7 +807,7 @@ func TestICMP(t *testing.T) {
 		}
 	})
 	t.Run("SHLD-26 hard errors end an attempt to connect", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 		l.dial(DefaultOptions())
 		l.conn.ICMPError(ICMPError{Errno: syscall.ECONNREFUSED, Hard: true, Seq: l.iss}, l.now)
 		l.state(Closed)

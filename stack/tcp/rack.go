@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // reordering is what RACK has learnt about the order in which the path delivers (RFC 8985 5.2, 6.2). It outlives
 // the flight.
@@ -16,7 +20,7 @@ type reordering struct {
 const reoPersist = 16
 
 // noteDelivered updates RACK's view for a record that has just been delivered (RFC 8985 6.2 step 1 to 3).
-func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now Time) {
+func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now mono.Time) {
 	tx := c.tx
 	rtt := now.Sub(r.xmit)
 	if r.flags&recRetrans != 0 {
@@ -49,7 +53,7 @@ func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now Time) {
 }
 
 // sentAfter orders transmissions, those of one moment by their sequence numbers.
-func sentAfter(t1 Time, s1 Seq, t2 Time, s2 Seq) bool {
+func sentAfter(t1 mono.Time, s1 Seq, t2 mono.Time, s2 Seq) bool {
 	return t1 > t2 || t1 == t2 && s2.LessThan(s1)
 }
 
@@ -92,7 +96,7 @@ func (c *Conn) reorderWindow() time.Duration {
 
 // detect marks what RACK deems lost: sent so long before something that was delivered that reordering does
 // not explain it (RFC 8985 6.2 step 5). It notes when the next suspect becomes lost.
-func (c *Conn) detect(now Time) {
+func (c *Conn) detect(now mono.Time) {
 	tx := c.tx
 	tx.reoAt = 0
 	if tx.rackXmit == 0 || tx.sb.len() == 0 {
@@ -121,7 +125,7 @@ func (c *Conn) detect(now Time) {
 
 // loseExpired marks what a retransmission timeout says is lost: the first segment, and all that was sent longer
 // ago than a delivery takes (RFC 8985 6.3). Without SACK there is no telling, and all is.
-func (c *Conn) loseExpired(now Time) {
+func (c *Conn) loseExpired(now mono.Time) {
 	sb := &c.tx.sb
 	sb.checkReneging()
 	limit := c.tx.rackRTT

@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 func TestRACK(t *testing.T) {
@@ -33,7 +35,7 @@ func TestRACK(t *testing.T) {
 		// and of what was sent again in between, the time says which one went later.
 		l = flight(t, Config{}, true, 1)
 		minRTT := micros(l.conn.minRTT)
-		var at []Time
+		var at []mono.Time
 		for range 8 {
 			l.now = l.now.Add(minRTT / 8)
 			l.send(1460)
@@ -124,7 +126,7 @@ func TestRACK(t *testing.T) {
 			t.Errorf("sooner than MinRTT: RACK %v, was %v; SRTT %d, was %d", l.conn.tx.rackXmit, xmit, l.conn.srtt, srtt)
 		}
 
-		stamps := func(before time.Duration) (l *lab, xmit Time) {
+		stamps := func(before time.Duration) (l *lab, xmit mono.Time) {
 			l = sacking(t)
 			l.now = l.now.Add(time.Millisecond)
 			l.send(10 * 1448)

@@ -1,16 +1,20 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // recovery is the state of loss detection and recovery, which lives while something is in flight.
 type recovery struct {
 	// RACK (RFC 8985 5.2): the transmission time and end of the segment sent last among those delivered,
 	// its round-trip time, and the highest number delivered.
-	rackXmit Time
+	rackXmit mono.Time
 	rackEnd  Seq
 	rackRTT  time.Duration
 	fack     Seq
-	reoAt    Time // when the reordering window of a suspected segment ends
+	reoAt    mono.Time // when the reordering window of a suspected segment ends
 
 	// PRR (RFC 9937 6): octets delivered and sent since recovery began, and RecoverFS.
 	prrDelivered, prrOut, recoverFS uint32
@@ -41,7 +45,7 @@ func (c *Conn) pipe() uint32 {
 }
 
 // react is congestion control's answer to an acknowledgment.
-func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) react(seg *Segment, ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	lost := tx.sb.lost
 	c.cc.loss.reo.pass(c.snd.una)
@@ -91,7 +95,7 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now Time) {
 }
 
 // grow lets the controller raise cwnd, and the send buffer with it.
-func (c *Conn) grow(ev *ackEvent, now Time) {
+func (c *Conn) grow(ev *ackEvent, now mono.Time) {
 	w := c.window()
 	acked, limited := ev.acked, c.mayGrow()
 	if limited {
@@ -182,7 +186,7 @@ func (c *Conn) loseHead() {
 }
 
 // enterRecovery begins fast recovery: one cut of the window for all that is lost in this flight.
-func (c *Conn) enterRecovery(ev *ackEvent, now Time) {
+func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	c.env.Counters.FastRecoveries++
 	if c.ca != caCWR { // which has cut for this window already
@@ -244,7 +248,7 @@ func (c *Conn) exitRecovery() {
 }
 
 // timeoutRecovery is what the retransmission timer does to the window (RFC 5681 3.1, RFC 6675 5.1).
-func (c *Conn) timeoutRecovery(now Time) {
+func (c *Conn) timeoutRecovery(now mono.Time) {
 	tx := c.tx
 	w := c.lossWindow()
 	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
@@ -276,7 +280,7 @@ func (c *Conn) timeoutRecovery(now Time) {
 // endTLP ends the episode of a tail loss probe that was a retransmission (RFC 8985 7.4). A loss that the probe
 // itself repaired would go unnoticed but for this: an acknowledgment of later text, without a word of a duplicate
 // before, says that there was one.
-func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now mono.Time) {
 	if !c.has(flagTLPOut) || c.cc == nil || c.snd.una.LessThan(c.cc.loss.tlpEnd) {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // flight sends n full segments on a connection without timestamps and returns it with cwnd open.
@@ -293,7 +295,7 @@ func TestWindowGrowth(t *testing.T) {
 		}
 		for lost, want := range []uint32{14600, 14600, 1460} {
 			t.Run(fmt.Sprintf("C-CC-1 with %d SYNs lost", lost), func(t *testing.T) {
-				l := &lab{t: t, env: newEnv(Config{NoTimestamps: true}), now: Time(time.Hour), irs: 5000}
+				l := &lab{t: t, env: newEnv(Config{NoTimestamps: true}), now: mono.Time(time.Hour), irs: 5000}
 				l.dial(DefaultOptions())
 				l.wait([]time.Duration{0, time.Second, 3 * time.Second}[lost])
 				in := Segment{Flags: SYN | ACK, Seq: l.irs, Ack: l.iss.Add(1), Window: 65535, Options: OptMSS, MSS: 1460}

@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // receiver is what a connection has only while text waits to be read or to be put in order.
 type receiver struct {
 	spans []Span // text in order; only the last one may be appended to
@@ -194,7 +196,7 @@ func (c *Conn) PeekAt(p []byte, off int) int {
 }
 
 // Discard takes up to n octets as Receive does, and drops them.
-func (c *Conn) Discard(n int, now Time) int {
+func (c *Conn) Discard(n int, now mono.Time) int {
 	if c.rx == nil {
 		return 0
 	}
@@ -228,7 +230,7 @@ func (c *Conn) WindowFull() bool { return c.rcv.wnd() < uint32(c.rmss) }
 
 // Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. It stops at the mark of
 // urgent data. Where it opens the window by enough, it tells the peer.
-func (c *Conn) Receive(p []byte, now Time) int {
+func (c *Conn) Receive(p []byte, now mono.Time) int {
 	if c.rx == nil {
 		return 0
 	}
@@ -245,7 +247,7 @@ func (c *Conn) Receive(p []byte, now Time) int {
 
 // ReceiveSpan takes the first run of text with its reference, which the caller releases. Its Data is empty
 // when none waits.
-func (c *Conn) ReceiveSpan(now Time) Span {
+func (c *Conn) ReceiveSpan(now mono.Time) Span {
 	r := c.rx
 	if r == nil {
 		return Span{}
@@ -272,7 +274,7 @@ func (c *Conn) ReceiveSpan(now Time) Span {
 	return s
 }
 
-func (c *Conn) afterRead(n int, now Time) {
+func (c *Conn) afterRead(n int, now mono.Time) {
 	if n == 0 {
 		return
 	}
@@ -324,7 +326,7 @@ func (c *Conn) peerWaits() bool {
 
 // tuneReceive grows the receive buffer to twice what the reader takes in a round trip, as soon as he has taken
 // it: what comes in one burst counts together, so that the next response may be twice as large.
-func (c *Conn) tuneReceive(n uint32, now Time) {
+func (c *Conn) tuneReceive(n uint32, now mono.Time) {
 	if c.has(flagRecvFixed) || c.env.Pressure != Ample || c.srtt == 0 {
 		c.drsCopied, c.drsSince = 0, now
 		return

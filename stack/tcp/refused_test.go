@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // TestWithoutACK sends what has no ACK bit where a connection is synchronized (RFC 9293 3.10.7.4, fifth check).
@@ -134,7 +136,7 @@ func TestResetTimestamps(t *testing.T) {
 		})
 	}
 	t.Run("C-TS-1 a half-open record", func(t *testing.T) {
-		env, now := newEnv(Config{}), Time(time.Hour)
+		env, now := newEnv(Config{}), mono.Time(time.Hour)
 		syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS | OptTimestamps, MSS: 1460, TSVal: 77}
 		var h HalfOpen
 		o := DefaultOptions()
@@ -153,7 +155,7 @@ func TestResetTimestamps(t *testing.T) {
 		}
 	})
 	t.Run("C-TS-1 SYN-RECEIVED of a simultaneous open", func(t *testing.T) {
-		l := &lab{t: t, env: newEnv(Config{}), now: Time(time.Hour), irs: 5000}
+		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 		l.dial(DefaultOptions())
 		r := &resetClock{lab: l}
 		l.conn.out = r

@@ -3,6 +3,8 @@ package tcp
 import (
 	"math"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 const (
@@ -19,12 +21,12 @@ func initialWindow(smss uint16) uint32 {
 }
 
 // tsNow returns TSval: milliseconds with an offset of the connection's own (RFC 7323 5.4).
-func (c *Conn) tsNow(now Time) uint32 { return tsClock(now) + c.tsOffset }
+func (c *Conn) tsNow(now mono.Time) uint32 { return tsClock(now) + c.tsOffset }
 
-func tsClock(now Time) uint32 { return uint32(int64(now) / int64(tsTick)) }
+func tsClock(now mono.Time) uint32 { return uint32(int64(now) / int64(tsTick)) }
 
 // echoRTT returns the round-trip time that an echoed timestamp stands for, zero for one from the future.
-func (c *Conn) echoRTT(ecr uint32, now Time) time.Duration {
+func (c *Conn) echoRTT(ecr uint32, now mono.Time) time.Duration {
 	d := int32(c.tsNow(now) - ecr)
 	if d < 0 {
 		return 0

@@ -1,12 +1,16 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // record is a run of sequence numbers that was sent at one time. It covers the FIN's number too.
 type record struct {
 	seq   Seq
 	n     uint32
-	xmit  Time // of its last transmission
+	xmit  mono.Time // of its last transmission
 	flags recordFlag
 }
 
@@ -51,7 +55,7 @@ func (s *scoreboard) reset() {
 func (s *scoreboard) len() int { return len(s.recs) - s.head }
 
 // sent notes a new transmission of [seq, seq+n). alone says that it stays a segment of its own when it is sent again.
-func (s *scoreboard) sent(seq Seq, n uint32, alone bool, now Time) {
+func (s *scoreboard) sent(seq Seq, n uint32, alone bool, now mono.Time) {
 	if k := len(s.recs); k > s.head && !alone {
 		// Runs sent in one go are lost or delivered alike as far as time can tell.
 		if last := &s.recs[k-1]; last.xmit == now && last.flags == 0 && last.end() == seq {
@@ -292,7 +296,7 @@ func (s *scoreboard) nextLost() int {
 }
 
 // resent notes that record i leaves again.
-func (s *scoreboard) resent(i int, now Time) {
+func (s *scoreboard) resent(i int, now mono.Time) {
 	r := &s.recs[i]
 	s.forget(r, r.n)
 	r.flags = r.flags&^(recLost|recSacked) | recRetrans

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // Secret is the key of everything that a stranger must not guess: initial sequence numbers (RFC 6528),
@@ -60,7 +62,7 @@ type Numbers struct {
 }
 
 // initial returns the initial sequence number and the offset of the timestamp clock for a new connection.
-func (e *Env) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
+func (e *Env) initial(t Tuple, now mono.Time) (iss Seq, tsOffset uint32) {
 	if n := e.Numbers; n != nil {
 		return n.ISS, n.Stamp - tsClock(now)
 	}
@@ -69,7 +71,7 @@ func (e *Env) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
 
 // initial returns the initial sequence number M + F(tuple, secret) of RFC 6528 3, and the offset of the
 // tuple's timestamp clock.
-func (s *Secret) initial(t Tuple, now Time) (iss Seq, tsOffset uint32) {
+func (s *Secret) initial(t Tuple, now mono.Time) (iss Seq, tsOffset uint32) {
 	h := s.prf(purposeISN, t, 0)
 	m := uint32(int64(now) / int64(isnTick))
 	return Seq(binary.BigEndian.Uint32(h[:]) + m), binary.BigEndian.Uint32(h[4:])

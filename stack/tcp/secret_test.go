@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // TestSecret checks what keeps a stranger from computing the pseudo-random part of an initial sequence number.
 func TestSecret(t *testing.T) {
 	tuple := Tuple{netip.MustParseAddrPort("10.0.0.2:80"), netip.MustParseAddrPort("10.0.0.1:1000")}
-	now := Time(time.Hour)
+	now := mono.Time(time.Hour)
 	t.Run("MUST-9 the key is of 128 bits at least, drawn anew for each host from crypto/rand", func(t *testing.T) {
 		if bits := 8 * len(Secret{}); bits < 128 {
 			t.Errorf("a key of %d bits", bits)

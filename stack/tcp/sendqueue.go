@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // chunk is a run of the send queue. Its Data may have room behind its length, which only the last chunk of
 // a queue uses: segments on their way out refer to octets that do not change any more.
 type chunk struct {
@@ -184,7 +186,7 @@ func (c *Conn) dropSender() {
 // Send copies as much of p as there is room for into the send queue, transmits what may leave, and returns
 // the number of octets taken: 0 when the buffer is full, when the stream has been ended, or when the
 // connection is not open. In SYN-SENT and SYN-RECEIVED text is queued (RFC 9293 3.10.2).
-func (c *Conn) Send(p []byte, now Time) int {
+func (c *Conn) Send(p []byte, now mono.Time) int {
 	n := c.Queue(p, now)
 	if n > 0 {
 		c.Output(now)
@@ -193,7 +195,7 @@ func (c *Conn) Send(p []byte, now Time) int {
 }
 
 // Queue is Send that transmits nothing: the caller calls Output soon.
-func (c *Conn) Queue(p []byte, now Time) int {
+func (c *Conn) Queue(p []byte, now mono.Time) int {
 	n := c.admit(len(p), now)
 	if n > 0 {
 		c.sending().q.write(p[:n], c.chunkSize(), c.env.Alloc)
@@ -204,7 +206,7 @@ func (c *Conn) Queue(p []byte, now Time) int {
 
 // SendSpan is Send of a span that the caller has filled and gives away, without a copy. It takes all of it
 // as soon as there is any room, and nothing, the span included, while there is none.
-func (c *Conn) SendSpan(s Span, now Time) bool {
+func (c *Conn) SendSpan(s Span, now mono.Time) bool {
 	if c.admit(len(s.Data), now) == 0 {
 		return false
 	}
@@ -215,7 +217,7 @@ func (c *Conn) SendSpan(s Span, now Time) bool {
 }
 
 // admit returns how many of n octets may be queued, and notes who came up short.
-func (c *Conn) admit(n int, now Time) int {
+func (c *Conn) admit(n int, now mono.Time) int {
 	switch c.state {
 	case SynSent, SynReceived, Established, CloseWait:
 	case Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:

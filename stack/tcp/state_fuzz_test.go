@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	format "github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/mono"
+	format "github.com/unet-go/unet/internal/wire"
 )
 
 var (
@@ -41,14 +42,14 @@ func (s *counted) Release() {
 // a stranger who sends segments of his own to both. Everything follows from the seed.
 type stateWorld struct {
 	rnd     *rand.Rand
-	now     Time
+	now     mono.Time
 	hostile bool
 	ends    [2]*stateEnd
 	wire    []flying
 	held    int // storage that is referred to
 	steps   int
 	err     string
-	record  func(now Time, from *stateEnd, s *Segment)
+	record  func(now mono.Time, from *stateEnd, s *Segment)
 }
 
 type flying struct {
@@ -99,10 +100,10 @@ func (w *stateWorld) alloc(n int) Span {
 }
 
 func newStateWorld(seed uint64) *stateWorld {
-	w := &stateWorld{rnd: rand.New(rand.NewPCG(seed, 0x5eed)), now: Time(time.Hour)}
+	w := &stateWorld{rnd: rand.New(rand.NewPCG(seed, 0x5eed)), now: mono.Time(time.Hour)}
 	w.hostile = w.one(2)
 	if w.one(8) {
-		w.now = Time(1<<32*time.Millisecond) - Time(w.rnd.Int64N(int64(10*time.Second)))
+		w.now = mono.Time(1<<32*time.Millisecond) - mono.Time(w.rnd.Int64N(int64(10*time.Second)))
 	}
 	buffer := func() int { return []int{2304, 5000, 20_000, 128 << 10}[w.rnd.IntN(4)] }
 	for i := range w.ends {
@@ -556,7 +557,7 @@ func (e *stateEnd) timeout() {
 	}
 }
 
-func (e *stateEnd) deadline() Time {
+func (e *stateEnd) deadline() mono.Time {
 	switch {
 	case e.half != nil:
 		return e.half.Deadline()
@@ -806,7 +807,7 @@ func traceWorld(seed uint64) (pcap []byte, steps int) {
 	header := []uint32{0xa1b23c4d, 2 | 4<<16, 0, 0, 1 << 16, 101} // nanoseconds, version 2.4, LINKTYPE_RAW
 	_ = binary.Write(&b, binary.LittleEndian, header)             // to a buffer: never fails
 	w := newStateWorld(seed)
-	w.record = func(now Time, from *stateEnd, s *Segment) {
+	w.record = func(now mono.Time, from *stateEnd, s *Segment) {
 		p := tracePacket(from.tuple, s)
 		at := uint64(now)
 		_ = binary.Write(&b, binary.LittleEndian, []uint32{uint32(at / 1e9), uint32(at % 1e9), uint32(len(p)), uint32(len(p))})

@@ -1,8 +1,10 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/mono"
+
 // segmentText is the seventh and eighth check of RFC 9293 3.10.7.4: the text in order goes to the receive
 // queue, the text ahead of a gap is kept apart, and the FIN counts once all before it is there.
-func (c *Conn) segmentText(seg *Segment, now Time) {
+func (c *Conn) segmentText(seg *Segment, now mono.Time) {
 	if seg.TextLen == 0 && !seg.Has(FIN) {
 		return
 	}
@@ -68,7 +70,7 @@ func (c *Conn) trim(seg *Segment) (fin bool) {
 }
 
 // takeText takes text that stands at RCV.NXT, and what it brings into order.
-func (c *Conn) takeText(seg *Segment, now Time) {
+func (c *Conn) takeText(seg *Segment, now mono.Time) {
 	c.env.Counters.OctetsIn += uint64(seg.TextLen)
 	if n := min(seg.TextLen, c.largestSegment()); n > uint32(c.rmss) {
 		c.rmss = uint16(n)
@@ -134,7 +136,7 @@ func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 }
 
 // checkFIN is the eighth check, for a FIN at RCV.NXT.
-func (c *Conn) checkFIN(now Time) {
+func (c *Conn) checkFIN(now mono.Time) {
 	if c.has(flagFINReceived) {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
 )
 
 // timerKind says what timerRetransmit is running for. Exactly one of them runs at a time (RFC 8985 8).
@@ -31,7 +33,7 @@ const (
 )
 
 // Timeout acts on each deadline that has passed (RFC 9293 3.10.8).
-func (c *Conn) Timeout(now Time) {
+func (c *Conn) Timeout(now mono.Time) {
 	due := func(i int) bool { return c.timers[i] != 0 && c.timers[i] <= now }
 	if due(timerClose) {
 		c.timers[timerClose] = 0
@@ -64,7 +66,7 @@ func (c *Conn) Timeout(now Time) {
 	c.Output(now)
 }
 
-func (c *Conn) retransmitTimeout(now Time) {
+func (c *Conn) retransmitTimeout(now mono.Time) {
 	if c.state == SynSent || c.state == SynReceived {
 		c.synTimeout(now)
 		return
@@ -123,7 +125,7 @@ func (c *Conn) doubt() {
 // giveUpAt is when what is outstanding has made no progress for so long that the connection ends: R2 of
 // RFC 9293 3.8.3. A peer that answers probes of its closed window is waited for without limit (MUST-37),
 // but not by an orphan (CVE-2008-4609), and not against an explicit user timeout.
-func (c *Conn) giveUpAt() Time {
+func (c *Conn) giveUpAt() mono.Time {
 	persist := c.tx.kind == kindPersist
 	switch {
 	case c.opts.UserTimeout > 0:
@@ -141,7 +143,7 @@ func (c *Conn) giveUpAt() Time {
 // orphanEnd is giveUpAt of a connection that its owner has closed. An RTO that was backed off before SND.UNA last moved
 // on would leave a try or two within orphanR2, and a lossy path that still delivers would lose the end of its stream:
 // then tries are counted, and the last one has its RTO to be answered in.
-func (c *Conn) orphanEnd() Time {
+func (c *Conn) orphanEnd() mono.Time {
 	end := c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
 	if c.backoff <= c.retransmits || c.env.Config.UserTimeout < orphanR2 {
 		return end
@@ -154,7 +156,7 @@ func (c *Conn) orphanEnd() Time {
 // peer has never taken anything and offers no window, as sockstress does, or has acknowledged nothing new for a quarter
 // of Config.OrphanTimeout and three timeouts. One timeout says nothing of the kind: the peer may answer what is sent
 // again.
-func (c *Conn) expendable(now Time) bool {
+func (c *Conn) expendable(now mono.Time) bool {
 	if !c.has(flagClosed) || c.env.Pressure < Exhausted {
 		return false
 	}
@@ -172,7 +174,7 @@ func (c *Conn) expendable(now Time) bool {
 	return now.Sub(c.stalled) >= max(c.env.Config.OrphanTimeout/4, three)
 }
 
-func (c *Conn) giveUp(now Time) {
+func (c *Conn) giveUp(now mono.Time) {
 	c.env.Counters.UserTimeouts++
 	if c.has(flagClosed) {
 		c.sendReset(c.acceptableSeq(), now)
@@ -192,7 +194,7 @@ func (c *Conn) timeoutErrno() syscall.Errno {
 
 // armRetransmit sets timerRetransmit to what comes first of all that may have to be done about what is
 // outstanding, and stops it when nothing is (RFC 6298 5.2).
-func (c *Conn) armRetransmit(now Time) {
+func (c *Conn) armRetransmit(now mono.Time) {
 	switch c.state {
 	case SynSent, SynReceived:
 		return
@@ -209,7 +211,7 @@ func (c *Conn) armRetransmit(now Time) {
 		c.timers[timerRetransmit] = 0
 		return
 	}
-	var at Time
+	var at mono.Time
 	switch {
 	case c.snd.wnd == 0:
 		if tx.kind != kindPersist {
@@ -228,7 +230,7 @@ func (c *Conn) armRetransmit(now Time) {
 }
 
 // lossDeadline is when to look after what is in flight.
-func (c *Conn) lossDeadline() Time {
+func (c *Conn) lossDeadline() mono.Time {
 	tx := c.tx
 	rto := c.rtoFrom.Add(c.backedOffRTO())
 	tx.kind = kindRTO
@@ -261,7 +263,7 @@ func (c *Conn) probeTimeout() time.Duration {
 
 // tailLossProbe sends new text if it may, else the last segment again, so that the peer's answer shows what
 // is missing (RFC 8985 7.3).
-func (c *Conn) tailLossProbe(now Time) {
+func (c *Conn) tailLossProbe(now mono.Time) {
 	tx := c.tx
 	c.env.Counters.Probes++
 	tx.force, tx.probing = true, true
@@ -292,7 +294,7 @@ func (c *Conn) tailLossProbe(now Time) {
 }
 
 // armKeepalive starts the keepalive timer afresh (RFC 9293 3.8.4).
-func (c *Conn) armKeepalive(now Time) {
+func (c *Conn) armKeepalive(now mono.Time) {
 	c.probes = 0
 	c.timers[timerKeepalive] = 0
 	if c.opts.KeepAlive && (c.synchronized() || c.state == Established) {
@@ -313,7 +315,7 @@ func orDefault(v, def uint32) uint32 {
 
 // keepaliveTimeout probes a peer that has been silent for the idle time while nothing is outstanding, and
 // ends the connection when enough probes went unanswered. A user timeout takes the place of the count.
-func (c *Conn) keepaliveTimeout(now Time) {
+func (c *Conn) keepaliveTimeout(now mono.Time) {
 	if !c.opts.KeepAlive || c.state == TimeWaitState {
 		return
 	}

@@ -1,12 +1,16 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // TimeWait stands for a connection in TIME-WAIT (RFC 9293 3.6.1): what it takes to acknowledge the peer's
 // FIN again, and to tell a new SYN from an old one.
 type TimeWait struct {
-	deadline           Time
-	lastOOW            Time
+	deadline           mono.Time
+	lastOOW            mono.Time
 	sndNxt, rcvNxt     Seq
 	tsRecent, tsOffset uint32
 	wnd                uint32
@@ -24,7 +28,7 @@ const (
 )
 
 // TimeWait returns the record that takes the connection's place after EnteredTimeWait.
-func (c *Conn) TimeWait(now Time) TimeWait {
+func (c *Conn) TimeWait(now mono.Time) TimeWait {
 	ttl, tos := c.TTL()
 	w := TimeWait{
 		deadline: now.Add(2 * c.env.Config.MSL),
@@ -46,14 +50,14 @@ func (w *TimeWait) has(f timeWaitFlag) bool { return w.flags&f != 0 }
 func (w *TimeWait) TTL() (ttl, tos uint8) { return w.ttl, w.tos }
 
 // Deadline returns when the record expires: two MSL after the last FIN.
-func (w *TimeWait) Deadline() Time { return w.deadline }
+func (w *TimeWait) Deadline() mono.Time { return w.deadline }
 
 // reuseAfter is how long after its last segment a connection's four-tuple may be dialled again.
 const reuseAfter = time.Second
 
 // Reusable says whether an active open may take the four-tuple over: the peer takes timestamps, and ours have moved
 // on, so that PAWS tells the new connection's segments from the old one's (RFC 6191).
-func (w *TimeWait) Reusable(env *Env, now Time) bool {
+func (w *TimeWait) Reusable(env *Env, now mono.Time) bool {
 	return w.has(timeWaitTimestamps) && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
 }
 
@@ -63,7 +67,7 @@ func (w *TimeWait) MinISS() Seq { return w.sndNxt.Add(65536) }
 // SegmentArrives is RFC 9293 3.10.7.4 for TIME-WAIT, with the rules for reuse of RFC 9293 3.6.1 and RFC
 // 6191 2, and without the assassination that RFC 1337 warns of: a RST counts only at the number of an acknowledgment that
 // has answered a SYN. So says a peer that has forgotten the connection, and lets it dial again with its next SYN.
-func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now Time) Verdict {
+func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) Verdict {
 	env.Counters.SegmentsIn++
 	*reply = Segment{}
 	if seg.Has(RST) {
@@ -112,7 +116,7 @@ func (w *TimeWait) reopens(seg *Segment) bool {
 	return w.rcvNxt.LessThan(seg.Seq)
 }
 
-func (w *TimeWait) ack(env *Env, reply *Segment, now Time) Verdict {
+func (w *TimeWait) ack(env *Env, reply *Segment, now mono.Time) Verdict {
 	w.flags &^= timeWaitAnswered
 	reply.Seq, reply.Ack, reply.Flags = w.sndNxt, w.rcvNxt, ACK
 	reply.Window = uint16(min(w.wnd>>w.rcvScale, 65535))

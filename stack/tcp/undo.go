@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // undo is what a cut of cwnd has taken, to be given back when all that it made us send again turns out to have been
 // sent in vain.
@@ -41,7 +45,7 @@ func (c *Conn) expireUndo() {
 
 // undoCut gives back what the latest cut has taken, and ends the recovery that it began: what was deemed lost only
 // came late (RFC 9438 4.9, RFC 4015).
-func (c *Conn) undoCut(now Time) {
+func (c *Conn) undoCut(now mono.Time) {
 	u := &c.cc.loss.undo
 	if u.timeout {
 		c.env.Counters.SpuriousTimeouts++
@@ -65,7 +69,7 @@ func (c *Conn) undoCut(now Time) {
 
 // takeDSACK takes a report of a duplicate (RFC 2883 5). More reports than retransmissions are the network's own
 // duplicates and say nothing about us.
-func (c *Conn) takeDSACK(b Block, ev *ackEvent, now Time) {
+func (c *Conn) takeDSACK(b Block, ev *ackEvent, now mono.Time) {
 	if c.cc == nil || b.Left.LessThan(c.snd.una.Sub(c.snd.maxWnd)) {
 		return
 	}
@@ -93,7 +97,7 @@ func (c *Conn) takeDSACK(b Block, ev *ackEvent, now Time) {
 
 // forwardRTO is F-RTO (RFC 5682 2.1 and, with SACK, 3.1): after a timeout has sent the first segment again, the
 // next two acknowledgments tell whether the rest was lost or only late. It says whether it has dealt with this one.
-func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now Time) bool {
+func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 	tx := c.tx
 	switch tx.frto {
 	case frtoOff:
@@ -137,7 +141,7 @@ func (c *Conn) mayForward() bool {
 // the path may take (RFC 5682 4, RFC 4015 3.2). It learns only from what is late for certain: where acknowledgments
 // are lost, one that reports a duplicate or covers what was sent once may be the retransmission's, and the time that
 // passed was the timer's own.
-func (c *Conn) spuriousTimeout(seg *Segment, ev *ackEvent, now Time) {
+func (c *Conn) spuriousTimeout(seg *Segment, ev *ackEvent, now mono.Time) {
 	c.undoCut(now)
 	c.tx.rackXmit = 0 // it may be that of the first segment, which both transmissions might have delivered
 	var sample time.Duration

@@ -1,6 +1,10 @@
 package tcp
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // Urgent data (RFC 9293 3.8.5, RFC 6093) is a mark in the stream: SND.UP and RCV.UP name the octet after it
 // (MUST-62). Beside the mark POSIX knows one octet, the one before it, that a user may have out of band.
@@ -27,7 +31,7 @@ func (c *Conn) urgentMode() bool { return c.tx != nil && c.tx.urgent }
 
 // SendUrgent is Send of urgent data: SND.UP moves behind it (RFC 9293 3.10.2). Even a closed window does not
 // keep the peer from learning of it.
-func (c *Conn) SendUrgent(p []byte, now Time) int {
+func (c *Conn) SendUrgent(p []byte, now mono.Time) int {
 	n := c.Queue(p, now)
 	if n == 0 {
 		return 0

@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // usage says how far the flow has used cwnd in the current window of data: up to end.
 //
@@ -10,14 +14,14 @@ import "time"
 // large (RFC 5681 3.1; RFC 7661 4.3 would let congestion avoidance grow too from half a window on, which is more than
 // RFC 9438 4.2 allows). A flight that never came near cwnd raises nothing.
 type usage struct {
-	limited bool   // cwnd has kept text back, or left no room for a segment
-	peak    uint32 // the most that was in the network; where limited says so, since it does
-	end     Seq    // SND.NXT when that was noted
-	since   Time   // when Conn.used was last brought up to date
+	limited bool      // cwnd has kept text back, or left no room for a segment
+	peak    uint32    // the most that was in the network; where limited says so, since it does
+	end     Seq       // SND.NXT when that was noted
+	since   mono.Time // when Conn.used was last brought up to date
 }
 
 // noteUsage takes what the sending of new text, or cwnd in its way, says about the use of cwnd.
-func (c *Conn) noteUsage(sent bool, now Time) {
+func (c *Conn) noteUsage(sent bool, now mono.Time) {
 	u, pipe := &c.tx.usage, c.pipe()
 	limited := pipe+uint32(c.smss) > c.cwnd
 	if !sent && !limited {
@@ -59,7 +63,7 @@ func (c *Conn) lossWindow() *Window {
 }
 
 // fadeUsed halves what is remembered of the use of cwnd with each RTO that passes.
-func (c *Conn) fadeUsed(now Time) {
+func (c *Conn) fadeUsed(now mono.Time) {
 	u, rto := &c.tx.usage, max(micros(c.rto), time.Microsecond)
 	if passed := min(now.Sub(u.since), rto); passed > 0 {
 		c.used -= uint32(int64(c.used) * int64(passed) / int64(2*rto))

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 // TestFrames looks at what each kind sends: frames to the server that no checksum condemns.

@@ -3,7 +3,7 @@ package stranger
 import (
 	"math/rand/v2"
 
-	"github.com/unet-go/unet/stack/wire"
+	"github.com/unet-go/unet/internal/wire"
 )
 
 // far is farther than any window reaches.

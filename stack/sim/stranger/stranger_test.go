@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
-	"github.com/unet-go/unet/stack/wire"
 )
 
 const (

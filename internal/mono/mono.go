@@ -1,4 +1,5 @@
-package tcp
+// Package mono is the time of the stack: moments of a monotonic clock, as plain numbers. It holds no clock.
+package mono
 
 import "time"
 
