@@ -115,7 +115,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 	s := l.shard(hash)
 	s.mu.Lock()
 	now := l.host.clock.now()
-	minISS, reused, err := s.vacateLocked(key, hash, fast, now)
+	floor, err := s.vacateLocked(key, hash, fast, now)
 	if err != nil {
 		s.mu.Unlock()
 		return nil, err
@@ -138,27 +138,27 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 	if fast {
 		s.beginFastLocked(c, o, now)
 	} else {
-		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, minISS, reused, now)
+		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, floor, now)
 	}
 	s.afterLocked(c, now)
 	return c, nil
 }
 
 // vacateLocked makes room for an active open with the four-tuple key. A TIME-WAIT record that may be reused gives way
-// (ledger C-TW-4), and names the number that the new one's initial sequence number must stand after. Not so for Fast
+// (ledger C-TW-4), and says what the new initial sequence number must stand after. Not so for Fast
 // Open, whose SYN carries text. EADDRINUSE: the tuple is taken.
-func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now mono.Time) (minISS tcp.Seq, reused bool, err error) {
+func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now mono.Time) (tcp.ISSFloor, error) {
 	f := s.flows.find(key, hash)
 	if f == nil {
-		return 0, false, nil
+		return tcp.ISSFloor{}, nil
 	}
 	if f.kind != timeWaitFlow || fast || !f.timeWait().tcp.Reusable(&s.env, now) {
-		return 0, false, syscall.EADDRINUSE
+		return tcp.ISSFloor{}, syscall.EADDRINUSE
 	}
 	w := f.timeWait()
-	minISS = w.tcp.MinISS()
+	floor := w.tcp.ISSFloor()
 	s.removeTimeWaitLocked(w)
-	return minISS, true, nil
+	return floor, nil
 }
 
 // Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it

@@ -59,7 +59,7 @@ func (l *Listener) endFast(reset bool, now mono.Time) {
 
 // fastOpenLocked answers a SYN with the Fast Open option. It returns false when the SYN is to be answered as
 // usual, and the cookie that its SYN-ACK should carry then.
-func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS tcp.Seq, hasMin bool, now mono.Time) (cookie tcp.Cookie, done bool) {
+func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, floor tcp.ISSFloor, now mono.Time) (cookie tcp.Cookie, done bool) {
 	t := in.tuple()
 	valid, fresh := s.env.CheckFastOpen(t, &in.seg.Cookie, now)
 	if !fresh {
@@ -88,7 +88,7 @@ func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, minISS
 	s.recountLocked(c, false)
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
-	s.cookie.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
+	s.cookie.Init(&s.env, t, r.path, options, &in.seg, floor, now)
 	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &s.cookie, r.path, options, &in.seg, cookie, now)
 	s.touchLocked(c, now)
 	s.queueLocked(c, listener, now)

@@ -100,10 +100,10 @@ func (c *TCPConn) Waits() bool {
 func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now mono.Time) {
 	known, usable := s.layer.cookies.find(c.cookieKey(), now)
 	if !usable {
-		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, 0, false, now)
+		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, tcp.ISSFloor{}, now)
 		return
 	}
-	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, 0, false, now)
+	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, now)
 	c.bits |= asked
 	if known.cookie.Len > 0 {
 		c.bits |= waits

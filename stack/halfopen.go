@@ -17,7 +17,7 @@ type halfOpen struct {
 // synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
 // the peer will send it again (ledger E-LIS-3). When there are too many half-open records already, a SYN
 // cookie answers it and nothing is kept (RFC 4987 3.6).
-func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bool, now mono.Time) {
+func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now mono.Time) {
 	listener := g.pick(in.hash)
 	if listener == nil {
 		return
@@ -44,7 +44,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 	var cookie tcp.Cookie
 	if in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0 {
 		var done bool
-		if cookie, done = s.fastOpenLocked(in, listener, r, minISS, hasMin, now); done {
+		if cookie, done = s.fastOpenLocked(in, listener, r, floor, now); done {
 			return
 		}
 	}
@@ -57,7 +57,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, minISS tcp.Seq, hasMin bo
 	pending.Add(1)
 	s.layer.halfOpens.Add(1)
 	s.states[tcp.SynReceived]++
-	half.tcp.Init(&s.env, t, r.path, options, &in.seg, minISS, hasMin, now)
+	half.tcp.Init(&s.env, t, r.path, options, &in.seg, floor, now)
 	half.tcp.SynAck(&s.env, s.clearReply(), now)
 	if cookie.Len > 0 {
 		s.reply.SetCookie(cookie, r.path)

@@ -210,7 +210,7 @@ func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	switch tcp.ListenArrives(&in.seg) {
 	case tcp.ListenDrop:
 	case tcp.ListenSYN:
-		s.synLocked(in, g, 0, false, now)
+		s.synLocked(in, g, tcp.ISSFloor{}, now)
 	case tcp.ListenACK:
 		s.cookieLocked(in, g, now)
 	}

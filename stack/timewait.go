@@ -123,7 +123,7 @@ func (s *shard) reopenLocked(w *timeWait, in *inbound, now mono.Time) {
 		s.events.listenOverflows++
 		return
 	}
-	minISS := w.tcp.MinISS()
+	floor := w.tcp.ISSFloor()
 	s.removeTimeWaitLocked(w)
-	s.synLocked(in, g, minISS, true, now)
+	s.synLocked(in, g, floor, now)
 }

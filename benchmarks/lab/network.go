@@ -70,7 +70,7 @@ func newNetwork(c Cell, seed int64) *network {
 // open begins the handshake.
 func (n *network) open() {
 	c := &n.client
-	c.conn.Connect(c.env, c, c.tuple, tcpPath, &options, 0, false, n.now)
+	c.conn.Connect(c.env, c, c.tuple, tcpPath, &options, tcp.ISSFloor{}, n.now)
 }
 
 // until runs the network up to the moment at and says whether the connection has lived so long.
@@ -151,7 +151,7 @@ func (e *end) arrive(seg *tcp.Segment) {
 	case e.conn.State() == tcp.Closed:
 		if tcp.ListenArrives(seg) == tcp.ListenSYN {
 			e.half = new(tcp.HalfOpen)
-			e.half.Init(e.env, e.tuple, tcpPath, &options, seg, 0, false, now)
+			e.half.Init(e.env, e.tuple, tcpPath, &options, seg, tcp.ISSFloor{}, now)
 			e.half.SynAck(e.env, &reply, now)
 			e.Transmit(&reply)
 		}

@@ -86,7 +86,7 @@ func TestECNNegotiation(t *testing.T) {
 				if cookie {
 					h.InitCookie(env, tup, path, &o, &syn, now)
 				} else {
-					h.Init(env, tup, path, &o, &syn, 0, false, now)
+					h.Init(env, tup, path, &o, &syn, ISSFloor{}, now)
 				}
 				h.SynAck(env, &reply, now)
 				if want := SYN | ACK | map[bool]Flags{true: ECE}[c.on]; reply.Flags != want || reply.ECT {

@@ -45,12 +45,12 @@ func newFar(t *testing.T) *far {
 	for _, e := range []*farEnd{f.a, f.b} {
 		e.env, e.chunk, e.owner = newEnv(Config{}), make([]byte, 1<<16), plain{1 << 16}
 	}
-	f.a.conn.Connect(f.a.env, f.a, f.a.tup, super, &o, 0, false, f.now)
+	f.a.conn.Connect(f.a.env, f.a, f.a.tup, super, &o, ISSFloor{}, f.now)
 	f.step()
 	syn, reply := f.b.in[0], Segment{}
 	f.b.in = nil
 	f.b.half = new(HalfOpen)
-	f.b.half.Init(f.b.env, f.b.tup, super, &o, &syn, 0, false, f.now)
+	f.b.half.Init(f.b.env, f.b.tup, super, &o, &syn, ISSFloor{}, f.now)
 	f.b.half.SynAck(f.b.env, &reply, f.now)
 	f.b.Transmit(&reply)
 	f.run(time.Second, func() bool { return f.b.conn.State() == Established })

@@ -73,9 +73,10 @@ func (c *Conn) handshaking() bool {
 	return false
 }
 
-// ConnectLater is Connect that leaves the SYN to OpenWith.
-func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
-	c.open(env, out, t, p, o, minISS, hasMin, now)
+// ConnectLater is Connect that leaves the SYN to OpenWith. There is no floor: text on a SYN must not come to a
+// four-tuple that was in use a moment ago.
+func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, now mono.Time) {
+	c.open(env, out, t, p, o, ISSFloor{}, now)
 }
 
 // OpenWith transmits the SYN of ConnectLater with a cookie, or a request for one. Behind a cookie the first

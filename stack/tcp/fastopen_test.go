@@ -36,7 +36,7 @@ func fastClient(t *testing.T, cookie Cookie, mss uint16, text []byte) (l *lab, t
 	t.Helper()
 	l = &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 	o := Options{Linger: -1, NoDelay: true}
-	l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &o, 0, false, l.now)
+	l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &o, l.now)
 	l.iss = l.conn.snd.iss
 	if len(l.out) != 0 || l.conn.Deadline() != 0 {
 		t.Fatal("ConnectLater has sent something, or waits for something")
@@ -99,7 +99,7 @@ func TestFastOpenClient(t *testing.T) {
 	})
 	t.Run("C-TFO-5 a SYN that comes before ours has left is answered, and that answer repeated", func(t *testing.T) {
 		l := &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
-		l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &Options{Linger: -1}, 0, false, l.now)
+		l.conn.ConnectLater(l.env, l, Tuple{addrA, addrB}, path, &Options{Linger: -1}, l.now)
 		l.iss = l.conn.snd.iss
 		l.conn.SegmentArrives(&Segment{Flags: SYN, Seq: l.irs, Window: 65535, Options: OptMSS, MSS: 1460}, l.now)
 		l.want(seg{flags: SYN | ACK, ack: 1}).state(SynReceived)
@@ -166,7 +166,7 @@ func fastServer(t *testing.T, o Options, n int, cookie Cookie) *lab {
 	syn := Segment{Flags: SYN | FIN, Seq: l.irs, Window: 30000, Options: OptMSS, MSS: 1460}
 	syn.Text.Data, syn.TextLen = bytes.Repeat([]byte("s"), n), uint32(n)
 	var h HalfOpen
-	h.Init(l.env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, l.now)
+	h.Init(l.env, Tuple{addrA, addrB}, path, &o, &syn, ISSFloor{}, l.now)
 	l.conn.AcceptFastOpen(l.env, l, &h, path, &o, &syn, cookie, l.now)
 	l.iss = h.iss
 	return l
@@ -249,7 +249,7 @@ func TestFastOpenServer(t *testing.T) {
 		syn := Segment{Flags: SYN, Seq: 5000, Window: 30000, Text: Span{Data: make([]byte, 10)}, TextLen: 10}
 		var h HalfOpen
 		var reply Segment
-		h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, 1)
+		h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, ISSFloor{}, 1)
 		h.SynAck(env, &reply, 1)
 		if reply.Ack != 5001 {
 			t.Errorf("SYN-ACK acknowledges %d", reply.Ack)

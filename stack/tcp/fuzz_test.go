@@ -236,7 +236,7 @@ func FuzzSegmentArrives(f *testing.F) {
 func runScript(t testing.TB, b []byte) {
 	f := &fuzzEnd{t: t, env: newEnv(Config{RecvBuffer: 20000, MaxRecvBuffer: 60000, SendBuffer: 20000, MaxSendBuffer: 100000}),
 		now: mono.Time(time.Hour), irs: 0xfffff000}
-	f.conn.Connect(f.env, f, Tuple{addrA, addrB}, Path{MTU: 1500, MaxSuper: 65535}, &Options{Linger: -1}, 0xffffe000, true, f.now)
+	f.conn.Connect(f.env, f, Tuple{addrA, addrB}, Path{MTU: 1500, MaxSuper: 65535}, &Options{Linger: -1}, ISSFloor{after: 0xffffe000, set: true}, f.now)
 	f.iss = f.conn.snd.iss
 	f.una = f.iss
 	f.in = f.irs.Add(1)

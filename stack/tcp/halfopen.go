@@ -49,14 +49,11 @@ const (
 	halfDeferred // the handshake is complete, but for the text that the listener waits for
 )
 
-// Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). With hasMin the initial sequence number
-// stands after minISS. Text on the SYN is left to be sent again.
-func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, minISS Seq, hasMin bool, now mono.Time) {
+// Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). The initial sequence number stands
+// after floor. Text on the SYN is left to be sent again.
+func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, floor ISSFloor, now mono.Time) {
 	h.take(env, p, o, seg)
-	h.iss, h.tsOffset = env.initial(t, now)
-	if hasMin && h.iss.LessThanEq(minISS) {
-		h.iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
-	}
+	h.iss, h.tsOffset = env.initial(t, floor, now)
 	h.sent = now
 	h.deadline = now.Add(initialRTO)
 }

@@ -14,7 +14,7 @@ import (
 func passive(env *Env, syn Segment, now mono.Time) (*HalfOpen, Segment) {
 	h := new(HalfOpen)
 	o := DefaultOptions()
-	h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, now)
+	h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, ISSFloor{}, now)
 	var reply Segment
 	h.SynAck(env, &reply, now)
 	return h, reply
@@ -160,7 +160,7 @@ func TestHalfOpen(t *testing.T) {
 		w.b.lis = true
 		w.put(w.b, Segment{Flags: SYN, Seq: 90, Window: 1000})
 		w.now = w.now.Add(time.Microsecond)
-		w.a.conn.Connect(w.a.env, w.a, w.a.tup, path, &w.a.opts, 0, false, w.now)
+		w.a.conn.Connect(w.a.env, w.a, w.a.tup, path, &w.a.opts, ISSFloor{}, w.now)
 		w.run(time.Minute, func() bool { return w.a.conn.State() == Established && w.b.conn.State() == Established })
 		if w.a.conn.snd.iss != w.b.conn.rcv.irs {
 			t.Error("the ends do not agree")
@@ -276,7 +276,7 @@ func TestInitialSequenceNumber(t *testing.T) {
 			remote := netip.AddrPortFrom(addrB.Addr(), port)
 			l := &lab{t: t, env: env, now: at}
 			o := DefaultOptions()
-			l.conn.Connect(env, l, Tuple{addrA, remote}, path, &o, 0, false, at)
+			l.conn.Connect(env, l, Tuple{addrA, remote}, path, &o, ISSFloor{}, at)
 			if len(l.out) != 1 || l.out[0].Options&OptTimestamps == 0 {
 				t.Fatalf("sent %v", l.out)
 			}

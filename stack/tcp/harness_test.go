@@ -74,20 +74,20 @@ type wire struct {
 }
 
 type end struct {
-	name   string
-	w      *wire
-	peer   *end
-	env    *Env
-	conn   Conn
-	half   *HalfOpen
-	opts   Options
-	tup    Tuple
-	lis    bool
-	tw     *TimeWait
-	got    []byte
-	gone   bool
-	ev     Event
-	minISS Seq
+	name  string
+	w     *wire
+	peer  *end
+	env   *Env
+	conn  Conn
+	half  *HalfOpen
+	opts  Options
+	tup   Tuple
+	lis   bool
+	tw    *TimeWait
+	got   []byte
+	gone  bool
+	ev    Event
+	floor ISSFloor
 }
 
 func (e *end) Transmit(seg *Segment) {
@@ -169,7 +169,7 @@ func (e *end) arrive(seg *Segment) {
 	case e.lis && e.conn.State() == Closed && !e.gone:
 		if ListenArrives(seg) == ListenSYN {
 			e.half = new(HalfOpen)
-			e.half.Init(e.env, e.tup, path, &e.opts, seg, e.minISS, e.minISS != 0, now)
+			e.half.Init(e.env, e.tup, path, &e.opts, seg, e.floor, now)
 			e.half.SynAck(e.env, &reply, now)
 			e.Transmit(&reply)
 		} else if AnswerClosed(seg, &reply) {
@@ -304,7 +304,7 @@ func (w *wire) idle(d time.Duration) {
 func (w *wire) connect() {
 	w.t.Helper()
 	w.b.lis = true
-	w.a.conn.Connect(w.a.env, w.a, w.a.tup, path, &w.a.opts, w.a.minISS, w.a.minISS != 0, w.now)
+	w.a.conn.Connect(w.a.env, w.a, w.a.tup, path, &w.a.opts, w.a.floor, w.now)
 	w.run(10*time.Minute, func() bool {
 		return w.a.conn.State() == Established && w.b.conn.State() == Established
 	})

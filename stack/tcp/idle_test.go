@@ -60,7 +60,7 @@ func TestIdle(t *testing.T) {
 		w := newWire(t, Config{}, o, impairment{delay: time.Millisecond}, 1)
 		w.connect()
 		other := new(Conn)
-		other.Connect(w.a.env, w.a, w.a.tup, path, &o, 0, false, w.now)
+		other.Connect(w.a.env, w.a, w.a.tup, path, &o, ISSFloor{}, w.now)
 		c := &w.a.conn
 		if c.opts != other.opts || *c.opts != o {
 			t.Errorf("%p %+v and %p %+v", c.opts, *c.opts, other.opts, *other.opts)

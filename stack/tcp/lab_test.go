@@ -99,7 +99,7 @@ func newLab(t *testing.T, cfg Config, o Options, peer func(synack *Segment)) *la
 }
 
 func (l *lab) dial(o Options) {
-	l.conn.Connect(l.env, l, Tuple{addrA, addrB}, path, &o, 0, false, l.now)
+	l.conn.Connect(l.env, l, Tuple{addrA, addrB}, path, &o, ISSFloor{}, l.now)
 	l.iss = l.conn.snd.iss
 }
 

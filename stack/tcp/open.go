@@ -7,23 +7,20 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. With hasMin the
-// initial sequence number stands after minISS, that of the tuple's last incarnation.
-func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
-	c.open(env, out, t, p, o, minISS, hasMin, now)
+// Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. The
+// initial sequence number stands after floor.
+func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, floor ISSFloor, now mono.Time) {
+	c.open(env, out, t, p, o, floor, now)
 	c.stalled, c.rtoFrom = now, now
 	c.sendSYN(now)
 	c.armSYN()
 }
 
 // open enters SYN-SENT. The SYN is still to be sent.
-func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, minISS Seq, hasMin bool, now mono.Time) {
+func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, floor ISSFloor, now mono.Time) {
 	c.init(env, out, p, o, now)
 	c.set(flagActive)
-	iss, offset := env.initial(t, now)
-	if hasMin && iss.LessThanEq(minISS) {
-		iss = minISS.Add(1 + uint32(env.Rand())&0xffff)
-	}
+	iss, offset := env.initial(t, floor, now)
 	c.tsOffset = offset
 	c.snd = sendVars{una: iss, nxt: iss.Add(1), iss: iss}
 	c.state = SynSent

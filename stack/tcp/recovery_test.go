@@ -488,7 +488,8 @@ func TestWrap(t *testing.T) {
 		w := newWire(t, Config{}, DefaultOptions(), impairment{delay: 5 * time.Millisecond, loss: 0.01, reor: 0.01}, 11)
 		// Both initial numbers stand just before the wrap.
 		w.a.env.Rand, w.b.env.Rand = zero, zero
-		w.a.minISS, w.b.minISS = 0xffffffef, 0xffffffef
+		w.a.floor = ISSFloor{after: 0xffffffef, set: true}
+		w.b.floor = w.a.floor
 		forceISS(w.a)
 		forceISS(w.b)
 		transfer(t, w, 10<<20, time.Hour)
@@ -500,13 +501,13 @@ func TestWrap(t *testing.T) {
 
 func zero() uint64 { return 0 }
 
-// forceISS searches for a secret that puts the initial number before minISS, so that minISS+1 is taken.
+// forceISS searches for a secret that puts the initial number before the floor, so that the first after it is taken.
 func forceISS(e *end) {
 	for i := range e.env.Secret {
 		for v := range 256 {
 			e.env.Secret[i] = byte(v)
-			if iss, _ := e.env.Secret.initial(e.tup, e.w.now.Add(5*time.Millisecond)); iss.LessThanEq(e.minISS) {
-				if iss, _ := e.env.Secret.initial(e.tup, e.w.now); iss.LessThanEq(e.minISS) {
+			if iss, _ := e.env.Secret.initial(e.tup, e.w.now.Add(5*time.Millisecond)); iss.LessThanEq(e.floor.after) {
+				if iss, _ := e.env.Secret.initial(e.tup, e.w.now); iss.LessThanEq(e.floor.after) {
 					return
 				}
 			}

@@ -140,7 +140,7 @@ func TestResetTimestamps(t *testing.T) {
 		syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS | OptTimestamps, MSS: 1460, TSVal: 77}
 		var h HalfOpen
 		o := DefaultOptions()
-		h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, 0, false, now)
+		h.Init(env, Tuple{addrA, addrB}, path, &o, &syn, ISSFloor{}, now)
 		now = now.Add(idle)
 		want := tsClock(now) + h.tsOffset
 		var reply Segment

@@ -61,12 +61,29 @@ type Numbers struct {
 	Stamp uint32 // the timestamp at the beginning
 }
 
-// initial returns the initial sequence number and the offset of the timestamp clock for a new connection.
-func (e *Env) initial(t Tuple, now mono.Time) (iss Seq, tsOffset uint32) {
-	if n := e.Numbers; n != nil {
-		return n.ISS, n.Stamp - tsClock(now)
+// ISSFloor is a sequence number that a new connection's initial one must stand after, since an earlier connection of
+// the same four-tuple used the numbers up to it. The zero value is no such number.
+type ISSFloor struct {
+	after Seq
+	set   bool
+}
+
+// raise returns iss, or where that does not stand after the floor a number that does.
+func (f ISSFloor) raise(iss Seq, env *Env) Seq {
+	if f.set && iss.LessThanEq(f.after) {
+		return f.after.Add(1 + uint32(env.Rand())&0xffff)
 	}
-	return e.Secret.initial(t, now)
+	return iss
+}
+
+// initial returns the initial sequence number and the offset of the timestamp clock for a new connection.
+func (e *Env) initial(t Tuple, floor ISSFloor, now mono.Time) (iss Seq, tsOffset uint32) {
+	if n := e.Numbers; n != nil {
+		iss, tsOffset = n.ISS, n.Stamp-tsClock(now)
+	} else {
+		iss, tsOffset = e.Secret.initial(t, now)
+	}
+	return floor.raise(iss, e), tsOffset
 }
 
 // initial returns the initial sequence number M + F(tuple, secret) of RFC 6528 3, and the offset of the

@@ -130,17 +130,16 @@ func newStateWorld(seed uint64) *stateWorld {
 	b.listens = !w.one(8) // else both open at once
 	for _, e := range w.ends {
 		if !e.listens {
-			hasMin := w.one(3)
-			minISS := Seq(w.rnd.Uint32())
+			floor := ISSFloor{set: w.one(3), after: Seq(w.rnd.Uint32())}
 			if w.one(3) { // Fast Open, with a cookie or in search of one
-				e.conn.ConnectLater(e.env, e, e.tuple, e.path, &e.opts, minISS, hasMin, w.now)
+				e.conn.ConnectLater(e.env, e, e.tuple, e.path, &e.opts, w.now)
 				text := make([]byte, w.rnd.IntN(2000))
 				for i := range text {
 					text[i] = e.at(uint64(i))
 				}
 				e.written = uint64(e.conn.OpenWith(Cookie{Len: uint8(8 * w.rnd.IntN(2))}, uint16(w.rnd.IntN(3)*700), text, w.now))
 			} else {
-				e.conn.Connect(e.env, e, e.tuple, e.path, &e.opts, minISS, hasMin, w.now)
+				e.conn.Connect(e.env, e, e.tuple, e.path, &e.opts, floor, w.now)
 			}
 			e.settle()
 		}
@@ -214,7 +213,7 @@ func (e *stateEnd) arrive(seg *Segment) {
 		e.half = new(HalfOpen)
 		if seg.Options&OptFastOpen != 0 && w.one(2) {
 			half := e.half
-			half.Init(e.env, e.tuple, e.path, &e.opts, seg, 0, false, now)
+			half.Init(e.env, e.tuple, e.path, &e.opts, seg, ISSFloor{}, now)
 			e.half, e.listens = nil, false
 			e.conn.AcceptFastOpen(e.env, e, half, e.path, &e.opts, seg, Cookie{Len: uint8(8 * w.rnd.IntN(2))}, now)
 			e.output()
@@ -225,7 +224,7 @@ func (e *stateEnd) arrive(seg *Segment) {
 			e.half.SynAck(e.env, &reply, now)
 			e.half = nil
 		} else {
-			e.half.Init(e.env, e.tuple, e.path, &e.opts, seg, 0, false, now)
+			e.half.Init(e.env, e.tuple, e.path, &e.opts, seg, ISSFloor{}, now)
 			e.half.SynAck(e.env, &reply, now)
 		}
 		e.Transmit(&reply)

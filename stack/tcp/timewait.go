@@ -61,8 +61,8 @@ func (w *TimeWait) Reusable(env *Env, now mono.Time) bool {
 	return w.has(timeWaitTimestamps) && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
 }
 
-// MinISS returns the number after which the initial sequence number of a new incarnation must stand.
-func (w *TimeWait) MinISS() Seq { return w.sndNxt.Add(65536) }
+// ISSFloor returns what the initial sequence number of the four-tuple's next connection must stand after.
+func (w *TimeWait) ISSFloor() ISSFloor { return ISSFloor{after: w.sndNxt.Add(65536), set: true} }
 
 // SegmentArrives is RFC 9293 3.10.7.4 for TIME-WAIT, with the rules for reuse of RFC 9293 3.6.1 and RFC
 // 6191 2, and without the assassination that RFC 1337 warns of: a RST counts only at the number of an acknowledgment that
