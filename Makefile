@@ -7,6 +7,12 @@ ARGS     ?=
 
 # Applications on unet, in a module of their own.
 APPS = examples/apps
+# The modules that lint checks.
+MODULES = . $(APPS)
+# What stands between go and the name of a tool. The tools have a module of their own, which users of unet never load.
+TOOL = tool -modfile=$(CURDIR)/tools/go.mod
+# Packages whose switches are not checked yet.
+INEXHAUSTIVE = '/unet/stack$$'
 
 .PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux scripts-linux cost million soak build-all
 
@@ -29,13 +35,18 @@ test:
 race:
 	$(GO) test -race -tags unetdebug -shuffle on -count 1 -timeout $(TIMEOUT) ./...
 
+# A switch over constants has all of them or a default case. ECT is a codepoint of RFC 3168 and no misspelling of etc.
 lint:
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "not gofmt's form:" $$unformatted; exit 1; fi
-	$(GO) vet ./...
+	$(GO) $(TOOL) misspell -error -i ect .
 	$(GO) vet -tags unetdebug ./...
-	$(GO) tool staticcheck ./...
-	$(GO) -C $(APPS) vet ./...
-	staticcheck=$$($(GO) tool -n staticcheck) && cd $(APPS) && $$staticcheck ./...
+	@set -e; for module in $(MODULES); do \
+		in_module() { echo "$$module: go $$*"; $(GO) -C $$module "$$@"; }; \
+		in_module vet ./...; \
+		in_module $(TOOL) staticcheck ./...; \
+		in_module $(TOOL) unparam ./...; \
+		in_module $(TOOL) exhaustive -d $$($(GO) -C $$module list ./... | grep -v $(INEXHAUSTIVE)); \
+	done
 
 # Every fuzzer in turn, for FUZZTIME each.
 fuzz-short:

@@ -35,7 +35,7 @@ var bulk = part{
 	measure: func(ctx context.Context, t *turn) (Sample, error) {
 		var r bulkResult
 		used, err := t.server.busy(func() error {
-			return t.lab.client(ctx, 0, &r, "bulk-client", "-target", t.server.target, "-mode", t.at.mode,
+			return t.lab.client(ctx, &r, "bulk-client", "-target", t.server.target, "-mode", t.at.mode,
 				"-streams", strconv.Itoa(t.at.Conns), "-duration", t.options.Duration.String())
 		})
 		if err != nil {

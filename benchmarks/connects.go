@@ -28,7 +28,7 @@ var connects = part{
 				return t.lab.wrk(ctx, t.server.target, t.at.Conns, t.options.Duration, "Connection: close")
 			}
 			var r requestResult
-			err := t.lab.client(ctx, 0, &r, "connect-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns),
+			err := t.lab.client(ctx, &r, "connect-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns),
 				"-duration", t.options.Duration.String())
 			return &r, err
 		})

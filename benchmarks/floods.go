@@ -118,7 +118,7 @@ func (f *flooder) stop() (perSecond float64, err error) {
 
 // honest runs the client once. That some of its connections fail is what floods are for.
 func (t *turn) honest(ctx context.Context, way string) (r requestResult, err error) {
-	err = t.lab.client(ctx, 0, &r, "honest-client", "-target", t.server.target, "-way", way, "-conns", strconv.Itoa(t.at.Conns),
+	err = t.lab.client(ctx, &r, "honest-client", "-target", t.server.target, "-way", way, "-conns", strconv.Itoa(t.at.Conns),
 		"-duration", t.options.Duration.String())
 	return r, err
 }

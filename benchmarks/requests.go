@@ -45,7 +45,7 @@ func (t *turn) requests(ctx context.Context) (Sample, error) {
 			return t.lab.wrk(ctx, t.server.target, t.at.Conns, t.options.Duration)
 		}
 		var r requestResult
-		err := t.lab.client(ctx, 0, &r, "request-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns),
+		err := t.lab.client(ctx, &r, "request-client", "-target", t.server.target, "-conns", strconv.Itoa(t.at.Conns),
 			"-duration", t.options.Duration.String())
 		return &r, err
 	})

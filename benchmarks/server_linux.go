@@ -159,8 +159,8 @@ func (s *server) stop() error {
 }
 
 // client runs a role of ours in a process of its own and decodes what it prints.
-func (l *lab) client(ctx context.Context, procs int, result any, args ...string) error {
-	return role(ctx, self, procs, result, args...)
+func (l *lab) client(ctx context.Context, result any, args ...string) error {
+	return role(ctx, self, 0, result, args...)
 }
 
 // role runs a role of a program that has ours.

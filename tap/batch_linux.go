@@ -134,6 +134,7 @@ func (q *native) writeRing(fd uintptr) bool {
 			case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EACCES:
 				refused = true
 				continue
+			default: // written, or an error that wrote knows
 			}
 			at := w.ring.index[i]
 			w.settled[at%ringEntries] = true

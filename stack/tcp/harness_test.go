@@ -161,6 +161,7 @@ func (e *end) arrive(seg *Segment) {
 			if reply.Flags != 0 {
 				e.Transmit(&reply)
 			}
+		case Drop, Reopen:
 		}
 	case e.tw != nil:
 		if e.tw.SegmentArrives(e.env, seg, &reply, now) == Reply {

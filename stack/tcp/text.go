@@ -33,11 +33,11 @@ func (c *Conn) segmentText(seg *Segment, now mono.Time) {
 		c.takeText(seg, now)
 	}
 	if fin && c.rcv.nxt == seg.Seq.Add(seg.TextLen) {
-		c.checkFIN(now)
+		c.checkFIN()
 		return
 	}
 	if c.rx != nil && c.rx.ooo.fin && c.rx.ooo.finSeq == c.rcv.nxt {
-		c.checkFIN(now)
+		c.checkFIN()
 	}
 }
 
@@ -136,7 +136,7 @@ func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 }
 
 // checkFIN is the eighth check, for a FIN at RCV.NXT.
-func (c *Conn) checkFIN(now mono.Time) {
+func (c *Conn) checkFIN() {
 	if c.has(flagFINReceived) {
 		return
 	}

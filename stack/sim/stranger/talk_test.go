@@ -235,6 +235,7 @@ func (u *user) leaves(n int64) bool {
 		_ = u.conn.Update(func(o *tcp.Options) { o.Linger = 3 })
 	case resetter:
 		_ = u.conn.Update(func(o *tcp.Options) { o.Linger = 0 })
+	case orderly, leave, endings:
 	}
 	_ = u.conn.Close()
 	return true
