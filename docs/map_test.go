@@ -15,6 +15,10 @@ import (
 var rowID = regexp.MustCompile(`(?:^|[^A-Za-z0-9])((?:(?:MUST|SHLD|MAY|REC)|A[-_]SM|[B-F][-_][A-Z0-9]+)[-_][0-9]+)(?:[^A-Za-z0-9]|$)`)
 
 var (
+	// requirement matches the sentence of a row and its source; source matches one of several sources.
+	requirement = regexp.MustCompile(`^(\S.*\S) \(([^()]+)\)$`)
+	source      = regexp.MustCompile(`^(RFC [1-9][0-9]{2,3}( [1-9][0-9.]*(, [1-9][0-9.]*)*)?|CVE-[0-9]{4}-[0-9]+|IEEE 802\.1Q|POSIX|Linux|package net|unet)$`)
+
 	deviationID = regexp.MustCompile(`^Z-[0-9]+$`)
 	quoted      = regexp.MustCompile("`([^`]+)`")
 )
@@ -36,6 +40,7 @@ func ids(text string) []string {
 type mapped struct {
 	line       int
 	id         string
+	requires   string   // one line, with its source in brackets at the end
 	held       []string // functions or types, as package.(*Type).Method
 	tests      []string // as package TestName/subtest
 	deviations []string // Z-IDs, or the row's own where it is listed under that
@@ -51,12 +56,12 @@ func readMap(t *testing.T) []mapped {
 		if len(ids(first)) == 0 || !strings.HasPrefix(line, "| ") {
 			continue
 		}
-		if len(cells) != 4 {
-			t.Errorf("compliance-map.md:%d: %d cells, want 4", i+1, len(cells))
+		if len(cells) != 5 {
+			t.Errorf("compliance-map.md:%d: %d cells, want 5", i+1, len(cells))
 			continue
 		}
-		row := mapped{line: i + 1, id: first, held: quotes(cells[1]), tests: quotes(cells[2])}
-		if last := strings.TrimSpace(strings.TrimSuffix(cells[3], "|")); last != "" {
+		row := mapped{line: i + 1, id: first, requires: cells[1], held: quotes(cells[2]), tests: quotes(cells[3])}
+		if last := strings.TrimSpace(strings.TrimSuffix(cells[4], "|")); last != "" {
 			row.deviations = strings.Split(last, ", ")
 		}
 		rows = append(rows, row)
@@ -116,6 +121,11 @@ func TestMap(t *testing.T) {
 		}
 		byID[row.id] = row
 	}
+	t.Run("requirements are written out", func(t *testing.T) {
+		for _, err := range checkRequirements(rows) {
+			t.Error(err)
+		}
+	})
 	t.Run("functions are there", func(t *testing.T) {
 		for _, row := range rows {
 			if len(row.held) == 0 {
@@ -148,6 +158,55 @@ func TestMap(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkRequirements says which rows do not tell in a sentence of their own what they require, and who requires it.
+func checkRequirements(rows []mapped) (errs []error) {
+	const longest = 200
+	said := make(map[string]mapped)
+	for _, row := range rows {
+		report := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("compliance-map.md:%d: %s: %s", row.line, row.id, fmt.Sprintf(format, args...)))
+		}
+		parts := requirement.FindStringSubmatch(row.requires)
+		if parts == nil {
+			report("%q is no sentence with its source in brackets", row.requires)
+			continue
+		}
+		if n := len(row.requires); n > longest {
+			report("the requirement has %d octets, more than %d", n, longest)
+		}
+		for _, part := range strings.Split(parts[2], "; ") {
+			if !source.MatchString(part) {
+				report("%q is no source", part)
+			}
+		}
+		if before, ok := said[parts[1]]; ok {
+			report("requires what %s in line %d does", before.id, before.line)
+		}
+		said[parts[1]] = row
+	}
+	return errs
+}
+
+// TestRequirementsBreak checks that TestMap would see a requirement that is missing, has no source, is too long or stands
+// there twice.
+func TestRequirementsBreak(t *testing.T) {
+	for _, c := range []struct{ requires, want string }{
+		{"Text is delivered in order (RFC 9293 3.8; POSIX)", ""},
+		{"", "is no sentence"},
+		{"Text is delivered once", "is no sentence"},
+		{"Text is delivered once (folklore)", "is no source"},
+		{"Text is delivered once (RFC 9293 somewhere)", "is no source"},
+		{strings.Repeat("Text ", 40) + "(POSIX)", "more than 200"},
+		{"Text is delivered whole (Linux)", "requires what MUST-1 in line 1 does"},
+	} {
+		rows := []mapped{{line: 1, id: "MUST-1", requires: "Text is delivered whole (POSIX)"}, {line: 2, id: "MUST-2", requires: c.requires}}
+		errs := fmt.Sprint(checkRequirements(rows))
+		if c.want == "" && errs != "[]" || !strings.Contains(errs, c.want) {
+			t.Errorf("%q: %s, want %q", c.requires, errs, c.want)
+		}
+	}
 }
 
 func checkDeviations(t *testing.T, rows []mapped, byID map[string]mapped) {
