@@ -41,8 +41,7 @@ func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	// A segment that acknowledges more than all before it is newer than they, even one that the peer sends again:
 	// with the window that an older one offered, SND.UNA would carry the right edge on beyond what was ever offered.
 	if ev.acked > 0 || c.snd.wl1.LessThan(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessThanEq(seg.Ack) {
-		c.setWindow(seg)
-		c.snd.wl1, c.snd.wl2 = maxSeq(c.snd.wl1, seg.Seq), seg.Ack
+		c.setWindow(uint32(seg.Window)<<c.sndScale, maxSeq(c.snd.wl1, seg.Seq), seg.Ack)
 		if oldWnd == 0 && c.snd.wnd > 0 && c.tx != nil {
 			c.windowOpened(now)
 		}

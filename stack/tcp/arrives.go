@@ -204,8 +204,7 @@ func (c *Conn) checkACK(seg *Segment, now mono.Time) verdict {
 func (c *Conn) handshakeDone(seg *Segment, now mono.Time) {
 	c.snd.una = c.snd.iss.Add(1)
 	c.synAcked(seg, now)
-	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
-	c.setWindow(seg)
+	c.setWindow(uint32(seg.Window)<<c.sndScale, seg.Seq, seg.Ack)
 	c.establish(now)
 	c.synTextAcked(seg.Ack, now)
 	if c.has(flagActive) {
@@ -222,7 +221,7 @@ func (c *Conn) afterACK(now mono.Time) verdict {
 	}
 	switch c.state {
 	case FinWait1:
-		c.state = FinWait2
+		c.setState(FinWait2)
 		if c.has(flagClosed) {
 			if c.armFINWait2(now); c.state == Closed {
 				return drop
@@ -240,15 +239,16 @@ func (c *Conn) afterACK(now mono.Time) verdict {
 	return accept
 }
 
-// setWindow takes SND.WND from a segment.
-func (c *Conn) setWindow(seg *Segment) {
-	c.snd.wnd = uint32(seg.Window) << c.sndScale
-	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+// setWindow takes over the window of wnd octets that the peer offers in the segment with sequence number seq and
+// acknowledgment number ack. It is the one place that sets SND.WND, SND.WL1 and SND.WL2.
+func (c *Conn) setWindow(wnd uint32, seq, ack Seq) {
+	c.snd.wnd, c.snd.wl1, c.snd.wl2 = wnd, seq, ack
+	c.snd.maxWnd = max(c.snd.maxWnd, wnd)
 }
 
 // enterTimeWait hands the connection over to the record that stands for it from here on.
 func (c *Conn) enterTimeWait() {
-	c.state = TimeWaitState
+	c.setState(TimeWaitState)
 	c.timers = [numTimers]mono.Time{}
 	c.dropSender()
 	c.events |= EnteredTimeWait | Readable | Writable | Drained
@@ -260,7 +260,7 @@ func (c *Conn) end(why syscall.Errno) {
 	if c.state == Closed {
 		return
 	}
-	c.state = Closed
+	c.setState(Closed)
 	c.err = errno(why)
 	c.timers = [numTimers]mono.Time{}
 	c.flags &^= flagACKNow | flagACKSoon

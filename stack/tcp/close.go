@@ -22,9 +22,9 @@ func (c *Conn) CloseWrite(now mono.Time) {
 		}
 		return
 	case Established:
-		c.state = FinWait1
+		c.setState(FinWait1)
 	case CloseWait:
-		c.state = LastAck
+		c.setState(LastAck)
 	case Closed, Listen, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
 		return
 	}
@@ -269,7 +269,7 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	sb := &c.tx.sb
 	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
 		for k := sb.head; k < len(sb.recs); k++ {
-			sb.lose(k)
+			c.noteLoss(k, lossByMTU)
 		}
 		c.tx.force = true
 		c.Output(now)

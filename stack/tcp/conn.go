@@ -144,6 +144,9 @@ func (c *Conn) State() State { return c.state }
 // ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH.
 func (c *Conn) Err() syscall.Errno { return syscall.Errno(c.err) }
 
+// setState enters state s. It is the one place where a connection's state changes.
+func (c *Conn) setState(s State) { c.state = s }
+
 // TakeEvents returns what has changed since it was last called.
 func (c *Conn) TakeEvents() Event {
 	e := c.events

@@ -146,7 +146,7 @@ func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	}
 	c.clear(flagSYNText)
 	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
-		tx.sb.lose(i)
+		c.noteLoss(i, lossOfSYNText)
 	}
 	tx.force = true
 }
@@ -164,7 +164,7 @@ func (c *Conn) SYNRepeated() bool { return c.has(flagSYNRetrans) }
 func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie Cookie, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	c.snd.una = h.iss
-	c.state = SynReceived
+	c.setState(SynReceived)
 	c.stalled, c.rtoFrom = now, now
 	c.openCwnd()
 	seg.Seq, seg.Flags = seg.Seq.Add(1), ACK

@@ -23,7 +23,7 @@ func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, floor ISSFl
 	iss, offset := env.initial(t, floor, now)
 	c.tsOffset = offset
 	c.snd = sendVars{una: iss, nxt: iss.Add(1), iss: iss}
-	c.state = SynSent
+	c.setState(SynSent)
 	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
 	c.rcvScale = scaleFor(receiveCap(env.Config, o))
 }
@@ -138,7 +138,6 @@ func (c *Conn) arrivesSynSent(seg *Segment, now mono.Time) {
 	if ackOK {
 		c.snd.una = c.snd.iss.Add(1)
 		c.synAcked(seg, now)
-		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
 		c.establish(now)
 		c.synTextAcked(seg.Ack, now)
 		c.set(flagACKNow)
@@ -146,7 +145,7 @@ func (c *Conn) arrivesSynSent(seg *Segment, now mono.Time) {
 		return
 	}
 	// Simultaneous open (RFC 9293 3.5, figure 8).
-	c.state = SynReceived
+	c.setState(SynReceived)
 	c.retransmits, c.backoff = 0, 0
 	c.rtoFrom = now
 	if c.stalled == 0 {
@@ -162,8 +161,7 @@ func (c *Conn) takeSYN(seg *Segment, now mono.Time) {
 	c.rcv.nxt = seg.Seq.Add(1)
 	c.rcv.acked = c.rcv.nxt
 	c.rcv.edge = c.rcv.nxt.Add(uint32(min(c.rcvBuf, 65535)))
-	c.snd.wnd = uint32(seg.Window) // never scaled in a SYN
-	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+	c.setWindow(uint32(seg.Window), seg.Seq, seg.Ack) // never scaled in a SYN
 	c.lastReceive = now
 	c.peerMSS = c.defaultMSS()
 	if seg.Options&OptMSS != 0 {
@@ -200,7 +198,7 @@ func (c *Conn) synAcked(seg *Segment, now mono.Time) {
 
 // establish enters ESTABLISHED.
 func (c *Conn) establish(now mono.Time) {
-	c.state = Established
+	c.setState(Established)
 	c.setMSS() // the path may have changed since the SYN
 	c.retransmits, c.backoff = 0, 0
 	c.timers[timerRetransmit] = 0
@@ -216,7 +214,7 @@ func (c *Conn) establish(now mono.Time) {
 	}
 	c.events |= Writable
 	if c.has(flagFINQueued) {
-		c.state = FinWait1
+		c.setState(FinWait1)
 	}
 }
 
@@ -261,8 +259,8 @@ func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now mo
 	c.init(env, out, p, o, now)
 	c.tsOffset = h.tsOffset
 	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
-	c.snd = sendVars{una: h.iss.Add(1), nxt: h.iss.Add(1), iss: h.iss, wl1: h.irs, wl2: h.iss.Add(1),
-		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd)}
+	c.snd = sendVars{una: h.iss.Add(1), nxt: h.iss.Add(1), iss: h.iss}
+	c.setWindow(uint32(h.wnd), h.irs, h.iss.Add(1))
 	c.rcv.irs = h.irs
 	c.rcv.nxt = h.irs.Add(1)
 	c.rcv.acked = c.rcv.nxt

@@ -116,7 +116,7 @@ func (c *Conn) detect(now mono.Time) {
 		}
 		due := r.xmit.Add(tx.rackRTT + wnd)
 		if due <= now {
-			tx.sb.lose(i)
+			c.noteLoss(i, lossByTime)
 		} else {
 			tx.reoAt = max(tx.reoAt, due)
 		}
@@ -135,7 +135,7 @@ func (c *Conn) loseExpired(now mono.Time) {
 	limit += c.reorderWindow()
 	for i := sb.head; i < len(sb.recs); i++ {
 		if i == sb.head || !c.has(flagSACK) || sb.recs[i].xmit.Add(limit) <= now {
-			sb.lose(i)
+			c.noteLoss(i, lossByTimeout)
 		}
 	}
 }

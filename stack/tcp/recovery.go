@@ -181,7 +181,7 @@ func (c *Conn) loseHead() {
 		sb.split(sb.head, uint32(c.smss))
 	}
 	if sb.recs[sb.head].flags&recRetrans == 0 {
-		sb.lose(sb.head)
+		c.noteLoss(sb.head, lossByDuplicates)
 	}
 }
 
@@ -301,4 +301,21 @@ func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now mono.Time) {
 		return // what was sent first may still arrive
 	}
 	c.clear(flagTLPOut | flagTLPRetrans)
+}
+
+// lossReason says by what a record was found to be lost.
+type lossReason uint8
+
+const (
+	lossByTime       lossReason = iota // RACK: what was sent later has been delivered (RFC 8985 6.2)
+	lossByDuplicates                   // three duplicate acknowledgments, or a partial one, without SACK (RFC 6582)
+	lossByTimeout                      // the retransmission timer has expired (RFC 6298)
+	lossByMTU                          // too large for the path, as an ICMP message has said
+	lossOfSYNText                      // text on the SYN that the peer did not take (RFC 7413 4.2.2)
+)
+
+// noteLoss marks record i of the scoreboard as lost. It is the one place where that happens, and tells all that counts
+// losses or reacts to them.
+func (c *Conn) noteLoss(i int, _ lossReason) {
+	c.tx.sb.lose(i)
 }

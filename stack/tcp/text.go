@@ -162,10 +162,10 @@ func (c *Conn) checkFIN() {
 	}
 	switch c.state {
 	case Established:
-		c.state = CloseWait
+		c.setState(CloseWait)
 	case FinWait1:
 		// afterACK has moved on already where our FIN is acknowledged.
-		c.state = Closing
+		c.setState(Closing)
 	case FinWait2:
 		c.enterTimeWait()
 	case Closed, Listen, SynSent, SynReceived, CloseWait, Closing, LastAck, TimeWaitState:
