@@ -36,13 +36,18 @@ const (
 	xnet     = "golang.org/x/net" // pcapgo's, for its filters
 )
 
-var stackRooms = []string{"stack", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel"}
+var stackRooms = []string{"stack", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel",
+	"internal/clock", "internal/drop", "internal/rate", "internal/span"}
 
 var rooms = map[string]room{
+	"internal/clock":     {rooms: []string{"internal/mono"}, noNet: true},
+	"internal/drop":      {noNet: true},
+	"internal/rate":      {rooms: []string{"internal/mono"}, noNet: true},
+	"internal/span":      {pure: true, noNet: true},
 	"internal/mono":      {pure: true, noNet: true},
 	"internal/wire":      {pure: true, noNet: true},
 	"internal/wheel":     {pure: true, noNet: true},
-	"stack/tcp":          {rooms: []string{"internal/mono"}, pure: true, noNet: true},
+	"stack/tcp":          {rooms: []string{"internal/mono", "internal/span"}, pure: true, noNet: true},
 	"stack/link":         {noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},

@@ -67,7 +67,7 @@ func (ifc *iface) announce(addrs ...netip.Addr) {
 			addrs = append(addrs, p.Addr())
 		}
 	}
-	now := ifc.host.clock.now()
+	now := ifc.host.clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, addr := range addrs {
@@ -94,8 +94,8 @@ func (a *announcer) sendOne(addr netip.Addr) {
 	a.iface.sendARP(wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.iface.info.MAC, SenderIP: ip, TargetIP: ip})
 }
 
-// nextDeadline implements timerSource.
-func (a *announcer) nextDeadline() (mono.Time, bool) {
+// NextDeadline implements clock.Source.
+func (a *announcer) NextDeadline() (mono.Time, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.due) == 0 {
@@ -104,8 +104,8 @@ func (a *announcer) nextDeadline() (mono.Time, bool) {
 	return a.due[0].at, true
 }
 
-// advance implements timerSource.
-func (a *announcer) advance(now mono.Time) {
+// Advance implements clock.Source.
+func (a *announcer) Advance(now mono.Time) {
 	a.mu.Lock()
 	n := 0
 	for n < len(a.due) && a.due[n].at <= now {
@@ -125,7 +125,7 @@ func (a *announcer) advance(now mono.Time) {
 // many such packets there are, since two hosts that answer each other would never end.
 func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	h := a.iface.host
-	now := h.clock.now()
+	now := h.clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last, ok := a.defended[addr]; ok && now.Sub(last) < defendInterval {

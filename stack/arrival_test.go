@@ -25,7 +25,7 @@ func TestArrivalTime(t *testing.T) {
 			rc := newReceiver(ifc, ifc.queues[0])
 			// deal gives the host a frame that was read so long ago.
 			deal := func(late time.Duration, frame []byte) {
-				rc.now = b.h.clock.now()
+				rc.now = b.h.clock.Now()
 				time.Sleep(late)
 				rc.burst(linkFrames([][]byte{frame}))
 				rc.segments.wakes.run()

@@ -42,7 +42,7 @@ func (h *Host) closeLocked() error {
 		}
 	}
 	h.loops.Wait()
-	h.clock.stop()
+	h.clock.Stop()
 	h.reassembly.clear()
 	for _, ifc := range t.ifaces {
 		if ifc.neighbors != nil {
@@ -166,7 +166,7 @@ func (s *shard) recountLocked(c *TCPConn, was bool) {
 func (l *tcpLayer) close() (lost ShutdownError) {
 	l.closed.Store(true)
 	l.listen.closeAll()
-	now := l.host.clock.now()
+	now := l.host.clock.Now()
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.lock()

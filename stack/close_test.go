@@ -126,7 +126,7 @@ func TestHostClose(t *testing.T) {
 					d.delay, d.most = tt.delay, tt.most
 				}
 				if tt.burst {
-					n.b.tcp.beginBurst(n.b.clock.now())
+					n.b.tcp.beginBurst(n.b.clock.Now())
 					for _, q := range n.b.topology.Load().ifaces[1].queues {
 						q.beginBurst()
 					}

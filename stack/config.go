@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/unet-go/unet/internal/rate"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -14,8 +15,6 @@ type ConfigError = tcp.ConfigError
 const (
 	// maxShards is the most that Config.Shards may come to.
 	maxShards = 4096
-	// defaultResetRate is Config.ResetRate's default.
-	defaultResetRate = 100_000
 )
 
 // check returns a *ConfigError for the first field that has a value that means nothing.
@@ -58,12 +57,12 @@ func (c Config) withDefaults() Config {
 	number(&c.MaxNeighbors, 4096)
 	duration(&c.NeighborReachable, 30*time.Second)
 	duration(&c.ReassemblyTimeout, 30*time.Second)
-	rate := func(n *int, def int) {
+	limit := func(n *int, def int) {
 		number(n, def)
-		*n = min(max(*n, -1), maxRate)
+		*n = min(max(*n, -1), rate.Max)
 	}
-	rate(&c.ICMPRate, 1000)
-	rate(&c.ResetRate, defaultResetRate)
+	limit(&c.ICMPRate, 1000)
+	limit(&c.ResetRate, rate.DefaultResets)
 	number(&c.UDPBuffer, 208<<10)
 	number(&c.MaxHalfOpen, 1<<16)
 	number(&c.MaxTimeWait, 1<<18)

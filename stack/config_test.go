@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/rate"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -84,7 +85,7 @@ func TestConfigRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		if c := h.Config(); c.ICMPRate != -1 || c.ResetRate != maxRate || c.MaxTimeWait != 24 || c.NeighborReachable != time.Millisecond ||
+		if c := h.Config(); c.ICMPRate != -1 || c.ResetRate != rate.Max || c.MaxTimeWait != 24 || c.NeighborReachable != time.Millisecond ||
 			c.TCP != h.tcp.config {
 			t.Errorf("%+v", c)
 		}

@@ -114,7 +114,7 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
 	s.mu.Lock()
-	now := l.host.clock.now()
+	now := l.host.clock.Now()
 	floor, err := s.vacateLocked(key, hash, fast, now)
 	if err != nil {
 		s.mu.Unlock()
@@ -194,7 +194,7 @@ func (c *TCPConn) WaitConnect() error {
 		if err := c.connectedLocked(); err != syscall.EINPROGRESS {
 			return err
 		}
-		now := s.layer.host.clock.now()
+		now := s.layer.host.clock.Now()
 		if passed(c.writeDeadline, now) {
 			return syscall.EAGAIN
 		}

@@ -7,25 +7,13 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// deadline returns the moment of t on the host's clock, and 0 for the zero time.
-func (c *clock) deadline(t time.Time) mono.Time {
-	switch {
-	case t.IsZero():
-		return 0
-	case t.Unix() <= 1: // net/http ends a read so after each request; no clock need be asked
-		return 1
-	}
-	const century = 100 * 365 * 24 * time.Hour
-	return max(c.now().Add(min(time.Until(t), century)), 1)
-}
-
 // passed says whether the deadline at has passed.
 func passed(at, now mono.Time) bool { return at != 0 && at <= now }
 
 // SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	s := c.shard
-	at := s.layer.host.clock.deadline(t)
+	at := s.layer.host.clock.Moment(t)
 	s.lock()
 	defer s.unlock()
 	if c.bits&closed != 0 {
@@ -41,7 +29,7 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline sets when writes and WaitConnect give up; the zero time means never. EBADF after Close.
 func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	s := c.shard
-	at := s.layer.host.clock.deadline(t)
+	at := s.layer.host.clock.Moment(t)
 	s.lock()
 	defer s.unlock()
 	if c.bits&closed != 0 {

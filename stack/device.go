@@ -161,7 +161,7 @@ func (q *txQueue) failedWriteLocked(err error) (at mono.Time, again bool) {
 		q.mu.Lock()
 		return 0, !q.dead
 	}
-	now := h.clock.now()
+	now := h.clock.Now()
 	if final(err) || q.failures > deviceTries {
 		// The device is closed by the clock's goroutine: whoever wrote may be amid a read of the same device, which
 		// its Close waits for. The receive loop then learns of it.
@@ -175,14 +175,14 @@ func (q *txQueue) failedWriteLocked(err error) (at mono.Time, again bool) {
 	return at, again
 }
 
-// nextDeadline implements timerSource: a queue has a deadline while it waits to write again.
-func (q *txQueue) nextDeadline() (mono.Time, bool) {
+// NextDeadline implements clock.Source: a queue has a deadline while it waits to write again.
+func (q *txQueue) NextDeadline() (mono.Time, bool) {
 	at := mono.Time(q.retryAt.Load())
 	return at, at != 0
 }
 
-// advance implements timerSource.
-func (q *txQueue) advance(mono.Time) {
+// Advance implements clock.Source.
+func (q *txQueue) Advance(mono.Time) {
 	q.mu.Lock()
 	q.retryAt.Store(0)
 	fatal := q.fatal

@@ -115,7 +115,7 @@ func TestEndingsKeepTheAnswer(t *testing.T) {
 			}
 			q := n.b.topology.Load().ifaces[1].queues[0]
 			q.beginBurst() // so that no acknowledgment of the answer comes back before the end
-			n.b.tcp.beginBurst(n.b.clock.now())
+			n.b.tcp.beginBurst(n.b.clock.Now())
 			tt.act(n, client, server)
 			settle()
 			n.b.tcp.endBurst()

@@ -115,7 +115,7 @@ func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now mono.Time) {
 // openLocked sends the SYN that has waited for a Write, and returns how much of p it carries. EINPROGRESS when
 // that is nothing and the caller only tries.
 func (s *shard) openLocked(c *TCPConn, p []byte, try bool) (int, error) {
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	if err := c.writeErrorLocked(try, now); err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/mono"
 )
 
@@ -18,7 +19,7 @@ type forgotten struct {
 // or a condition of a testing/synctest bubble, which ends the process. So it pushes to a list without a lock, and
 // pokes the clock only where the host is not in a bubble. In a bubble the clock looks at the list by itself.
 type forgottenList struct {
-	clock *clock
+	clock *clock.Clock
 	head  atomic.Pointer[forgotten]
 	// rest is what the clock's goroutine has taken from head and not closed yet. Nobody else uses it.
 	rest *forgotten
@@ -38,10 +39,10 @@ const (
 	lastLookAge = 365 * 24 * time.Hour
 )
 
-func (l *forgottenList) init(c *clock) {
+func (l *forgottenList) init(c *clock.Clock) {
 	l.clock = c
 	l.inBubble = inBubble()
-	l.opened.Store(int64(c.now()))
+	l.opened.Store(int64(c.Now()))
 }
 
 // inBubble says whether the caller is in a testing/synctest bubble. The runtime has no question for it, but a
@@ -62,7 +63,7 @@ func (l *forgottenList) push(what interface{ closeForgotten() }) {
 		}
 	}
 	if !l.inBubble {
-		l.clock.wake()
+		l.clock.Wake()
 	}
 }
 
@@ -70,7 +71,7 @@ func (l *forgottenList) push(what interface{ closeForgotten() }) {
 // not woken for it.
 func (l *forgottenList) open() {
 	if l.inBubble {
-		l.opened.Store(int64(l.clock.now()))
+		l.opened.Store(int64(l.clock.Now()))
 	}
 }
 
@@ -78,19 +79,19 @@ func (l *forgottenList) open() {
 func (l *forgottenList) openIdle() {
 	if l.inBubble {
 		l.open()
-		l.clock.armed(l.clock.now().Add(firstLook))
+		l.clock.Armed(l.clock.Now().Add(firstLook))
 	}
 }
 
-// nextDeadline implements timerSource.
-func (l *forgottenList) nextDeadline() (at mono.Time, ok bool) {
+// NextDeadline implements clock.Source.
+func (l *forgottenList) NextDeadline() (at mono.Time, ok bool) {
 	if l.rest != nil || l.head.Load() != nil {
 		return 1, true // long ago: the caller's present moment is older than ours
 	}
 	if !l.inBubble {
 		return 0, false
 	}
-	now := l.clock.now()
+	now := l.clock.Now()
 	age := now.Sub(mono.Time(l.opened.Load()))
 	if age > lastLookAge {
 		return 0, false
@@ -98,8 +99,8 @@ func (l *forgottenList) nextDeadline() (at mono.Time, ok bool) {
 	return now.Add(max(firstLook, age/lookPart)), true
 }
 
-// advance implements timerSource.
-func (l *forgottenList) advance(mono.Time) {
+// Advance implements clock.Source.
+func (l *forgottenList) Advance(mono.Time) {
 	for range closedAtOnce {
 		if l.rest == nil {
 			if l.rest = l.head.Swap(nil); l.rest == nil {

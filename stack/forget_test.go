@@ -14,8 +14,8 @@ import (
 // looks is a source without deadlines that counts how often the clock looks at its sources.
 type looks struct{ atomic.Int64 }
 
-func (n *looks) nextDeadline() (mono.Time, bool) { n.Add(1); return 0, false }
-func (n *looks) advance(mono.Time)               {}
+func (n *looks) NextDeadline() (mono.Time, bool) { n.Add(1); return 0, false }
+func (n *looks) Advance(mono.Time)               {}
 
 func TestForgottenList(t *testing.T) {
 	newHost := func(t *testing.T) *Host {
@@ -39,7 +39,7 @@ func TestForgottenList(t *testing.T) {
 			t.Error("it is in a bubble")
 		}
 		s := socket(t, h)
-		if at, ok := h.forgotten.nextDeadline(); ok {
+		if at, ok := h.forgotten.NextDeadline(); ok {
 			t.Errorf("it looks at %v", at)
 		}
 		s.Forget()
@@ -55,7 +55,7 @@ func TestForgottenList(t *testing.T) {
 				t.Error("it is not in a bubble")
 			}
 			var n looks
-			h.clock.add(&n)
+			h.clock.Add(&n)
 			synctest.Wait()
 			first := n.Load()
 			time.Sleep(4500 * time.Millisecond)
@@ -66,7 +66,7 @@ func TestForgottenList(t *testing.T) {
 			if n := n.Load(); n > 150 {
 				t.Errorf("%d looks in years", n)
 			}
-			if at, ok := h.forgotten.nextDeadline(); ok {
+			if at, ok := h.forgotten.NextDeadline(); ok {
 				t.Errorf("it looks at %v still", at)
 			}
 		})

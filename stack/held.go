@@ -40,7 +40,7 @@ func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now 
 	if hold && c.writeDeadline == 0 {
 		return true, mono.Time(s.layer.burstAt.Load())
 	}
-	return hold, s.layer.host.clock.now()
+	return hold, s.layer.host.clock.Now()
 }
 
 // sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
@@ -67,7 +67,7 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 		// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us
 		// two sees the other.
 		if s.layer.inBurst.Load() == 0 {
-			s.releaseLocked(s.layer.host.clock.now())
+			s.releaseLocked(s.layer.host.clock.Now())
 		}
 	default:
 		c.tcp.Output(now)
@@ -108,7 +108,7 @@ func (l *tcpLayer) awaitAnswers(parked uint32, woken int) {
 // endBurst transmits all that was held. The caller flushes.
 func (l *tcpLayer) endBurst() {
 	l.inBurst.Add(-1)
-	now := l.host.clock.now()
+	now := l.host.clock.Now()
 	for i := range l.shards {
 		if s := &l.shards[i]; s.heldAny.Load() {
 			s.lock()

@@ -64,7 +64,7 @@ func TestHeld(t *testing.T) {
 		client, server := n.connect()
 		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
-		n.b.tcp.beginBurst(n.b.clock.now())
+		n.b.tcp.beginBurst(n.b.clock.Now())
 		n.write(server, "one ")
 		n.write(server, "two ")
 		n.write(server, "three")
@@ -93,7 +93,7 @@ func TestHeld(t *testing.T) {
 		client, server := n.connect()
 		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
-		n.b.tcp.beginBurst(n.b.clock.now())
+		n.b.tcp.beginBurst(n.b.clock.Now())
 		n.write(server, strings.Repeat("x", maxHeld+1))
 		n.b.flush()
 		if len(got()) == 0 {

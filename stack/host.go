@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/clock"
+	"github.com/unet-go/unet/internal/rate"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -100,7 +102,7 @@ type Interface struct {
 // Host is one userspace host. Its methods may be called from any goroutine.
 type Host struct {
 	config     Config
-	clock      clock
+	clock      clock.Clock
 	log        hostLog
 	tcp        tcpLayer
 	udp        udpLayer
@@ -108,8 +110,8 @@ type Host struct {
 	routes     routeCache
 	ids        identifier
 	pathMTUs   pathMTUs
-	errorLimit rateLimit
-	resetLimit rateLimit
+	errorLimit rate.Limit
+	resetLimit rate.Limit
 	counters   counters
 	forgotten  forgottenList
 
@@ -137,15 +139,14 @@ func New(cfg Config) (*Host, error) {
 	if !tcp.HasCongestionControl(h.config.TCP.CongestionControl) {
 		return nil, syscall.ENOENT
 	}
-	h.clock.init()
+	h.clock.Init(h.config.clock)
 	h.log.start(h.config.Logger)
-	h.clock.epoch = h.clock.epoch.Add(-h.config.clock)
 	h.forgotten.init(&h.clock)
-	h.clock.add(&h.forgotten)
+	h.clock.Add(&h.forgotten)
 	h.routes.seed = maphash.MakeSeed()
 	h.ids.init()
-	h.errorLimit.initErrors(h.config.ICMPRate)
-	h.resetLimit.initResets(h.config.ResetRate)
+	h.errorLimit.InitErrors(h.config.ICMPRate)
+	h.resetLimit.InitResets(h.config.ResetRate)
 	h.reassembly.init(h)
 	h.udp.init()
 
@@ -157,8 +158,8 @@ func New(cfg Config) (*Host, error) {
 	h.topology.Store(&topology{ifaces: []*iface{lo}})
 
 	h.tcp.init(h)
-	h.clock.add(&h.reassembly)
-	go h.clock.run()
+	h.clock.Add(&h.reassembly)
+	go h.clock.Run()
 	h.receive(lo)
 	return h, nil
 }
@@ -200,8 +201,8 @@ func (h *Host) addIface(ifc *iface) error {
 		return err
 	}
 	if ifc.neighbors != nil {
-		h.clock.add(ifc.neighbors)
-		h.clock.add(ifc.announcer)
+		h.clock.Add(ifc.neighbors)
+		h.clock.Add(ifc.announcer)
 	}
 	if dev, ok := ifc.dev.(link.Carrier); ok {
 		dev.WatchCarrier(ifc.carrier)
@@ -228,7 +229,7 @@ func (h *Host) change(f func(t *topology) error) error {
 func (h *Host) receive(ifc *iface) {
 	for _, q := range ifc.queues {
 		if !ifc.loopback { // which never fails
-			h.clock.add(q)
+			h.clock.Add(q)
 		}
 		if dev, ok := q.dev.(link.Glancer); ok {
 			q.glance = glance{dev: dev, receiver: newReceiver(ifc, q)}

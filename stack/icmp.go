@@ -75,7 +75,7 @@ func (h *Host) sendICMPError(p *packet, typ, code uint8, rest [4]byte) {
 	if err != nil {
 		return
 	}
-	if !h.errorLimit.allow(h.clock.now(), p.src, r.iface.loopback) {
+	if !h.errorLimit.Allow(h.clock.Now(), p.src, r.iface.loopback) {
 		h.drop(DropICMPRate)
 		return
 	}

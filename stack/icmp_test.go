@@ -223,7 +223,7 @@ func TestICMPErrorsSent(t *testing.T) {
 				n := 0
 				for i := range 1000 {
 					peer := netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})
-					if b.h.errorLimit.allow(b.h.clock.now(), peer, false) {
+					if b.h.errorLimit.Allow(b.h.clock.Now(), peer, false) {
 						n++
 					}
 				}

@@ -63,7 +63,7 @@ func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now mono.Time) int {
 func (s *shard) waitAckLocked(c *TCPConn, lent *link.Buffer) {
 	for left := c.tcp.Lent(lent); left >= lendLeast; {
 		c.bits |= awaitsAck
-		s.waitWriteLocked(c, s.layer.host.clock.now())
+		s.waitWriteLocked(c, s.layer.host.clock.Now())
 		c.bits &^= awaitsAck
 		now := c.tcp.Lent(lent)
 		if now == left {

@@ -394,7 +394,7 @@ func TestNeighborResolution(t *testing.T) {
 				b.h.flush()
 			}
 			send() // the route learns its neighbour
-			r.confirm(b.h.clock.now())
+			r.confirm(b.h.clock.Now())
 			state := func() neighborState { _, s, _ := b.entry(peerIP); return s }
 			time.Sleep(14 * time.Second)
 			if got := state(); got != reachable {
@@ -403,7 +403,7 @@ func TestNeighborResolution(t *testing.T) {
 			for range 40 { // a confirmed neighbour stays reachable
 				time.Sleep(4 * time.Second)
 				send()
-				r.confirm(b.h.clock.now())
+				r.confirm(b.h.clock.Now())
 			}
 			if got := state(); got != reachable {
 				t.Fatalf("state %d although confirmed, want REACHABLE", got)

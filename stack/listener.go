@@ -94,7 +94,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 			return nil, syscall.EINVAL
 		case l.failed != 0:
 			return nil, l.failed
-		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.now()):
+		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.Now()):
 			return nil, syscall.EAGAIN
 		case l.count > 0:
 			return l.pop(), nil
@@ -180,9 +180,9 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		return syscall.EBADF
 	}
 	l.stopTimer()
-	l.deadline = l.host.clock.deadline(t)
+	l.deadline = l.host.clock.Moment(t)
 	if l.deadline != 0 {
-		if d := l.deadline.Sub(l.host.clock.now()); d > 0 {
+		if d := l.deadline.Sub(l.host.clock.Now()); d > 0 {
 			l.timer = time.AfterFunc(d, l.wakeAll)
 		}
 	}

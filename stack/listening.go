@@ -124,7 +124,7 @@ func (t *listenTable) purge(port uint16) {
 		}
 		s := &t.layer.shards[i]
 		s.lock()
-		now := t.layer.host.clock.now()
+		now := t.layer.host.clock.Now()
 		stale := s.flows.all(func(f *flow) bool {
 			return f.kind == halfOpenFlow && f.localPort() == port && t.find(s.tuple(f).Local) == nil
 		})

@@ -160,7 +160,7 @@ func (h *Host) warnEvery(l *logLimit, every time.Duration, msg string, args ...a
 	if h.log.to == nil {
 		return
 	}
-	held, ok := l.allow(h.clock.now(), every)
+	held, ok := l.allow(h.clock.Now(), every)
 	if !ok {
 		return
 	}

@@ -19,7 +19,7 @@ func (l *tcpLayer) fail() {
 			listener.fail(syscall.ENETDOWN)
 		}
 	}
-	now := l.host.clock.now()
+	now := l.host.clock.Now()
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.lock()

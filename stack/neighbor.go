@@ -112,7 +112,7 @@ func (r *route) resolve(q *txQueue, f *link.Frame, gather []tcp.Span) (mac link.
 		}
 	}
 	c := r.iface.neighbors
-	now := c.host.clock.now()
+	now := c.host.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n == nil || n.gone {
@@ -264,16 +264,16 @@ func (c *neighborCache) probeLocked(n *neighbor, now mono.Time) {
 	c.iface.sendARPRequest(n.addr, &n.mac)
 }
 
-// nextDeadline is the clock's question.
-func (c *neighborCache) nextDeadline() (mono.Time, bool) {
+// NextDeadline implements clock.Source.
+func (c *neighborCache) NextDeadline() (mono.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, ok := c.timers.Next()
 	return mono.Time(at), ok
 }
 
-// advance lets time pass: requests are sent again, and what waited in vain is reported to its transport.
-func (c *neighborCache) advance(now mono.Time) {
+// Advance lets time pass: requests are sent again, and what waited in vain is reported to its transport.
+func (c *neighborCache) Advance(now mono.Time) {
 	c.mu.Lock()
 	c.now = now
 	c.timers.Advance(int64(now), c.expired)

@@ -23,7 +23,7 @@ func TestDoubtfulNeighbor(t *testing.T) {
 			TargetIP: peerIP.As4()})
 		for range 3 {
 			for i := range 20 {
-				r.doubt(b.h.clock.now())
+				r.doubt(b.h.clock.Now())
 				b.h.flush()
 				if i > 0 {
 					b.want()

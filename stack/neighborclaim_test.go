@@ -197,7 +197,7 @@ func TestClaimedAddress(t *testing.T) {
 		b.send(peerMAC)
 		b.claim(request(peerIP, otherMAC, ourIP))
 		time.Sleep(contestTime / 2)
-		r.confirm(b.h.clock.now())
+		r.confirm(b.h.clock.Now())
 		time.Sleep(contestTime)
 		b.want()
 		b.send(peerMAC)

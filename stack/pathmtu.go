@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -55,7 +56,7 @@ func (m *pathMTUs) learn(remote netip.Addr, mtu int, now mono.Time) {
 }
 
 // find returns the MTU of the path to remote, where that of the route is limit.
-func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock) int {
+func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock.Clock) int {
 	if m.known.Load() == 0 {
 		return limit
 	}
@@ -65,7 +66,7 @@ func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock) int {
 	if !found {
 		return limit
 	}
-	if c.now() >= p.until {
+	if c.Now() >= p.until {
 		delete(m.paths, remote)
 		m.known.Store(int32(len(m.paths)))
 		return limit

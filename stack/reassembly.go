@@ -190,7 +190,7 @@ func (t *reassembly) openLocked(key fragmentKey, p *packet) *datagram {
 		t.sources[key.src] = s
 	}
 	d := &datagram{key: key, iface: p.iface, length: -1, source: s,
-		deadline: t.host.clock.now().Add(t.host.config.ReassemblyTimeout)}
+		deadline: t.host.clock.Now().Add(t.host.config.ReassemblyTimeout)}
 	if d.older = t.newest; d.older != nil {
 		d.older.newer = d
 	} else {
@@ -288,8 +288,8 @@ func (t *reassembly) completeLocked(d *datagram, ttl uint8) *packet {
 	return p
 }
 
-// nextDeadline is the clock's question.
-func (t *reassembly) nextDeadline() (mono.Time, bool) {
+// NextDeadline implements clock.Source.
+func (t *reassembly) NextDeadline() (mono.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.oldest == nil {
@@ -298,9 +298,9 @@ func (t *reassembly) nextDeadline() (mono.Time, bool) {
 	return t.oldest.deadline, true
 }
 
-// advance gives up what is not complete in time, and tells the source when the first fragment is there to
+// Advance gives up what is not complete in time, and tells the source when the first fragment is there to
 // be quoted (RFC 1122 3.3.2).
-func (t *reassembly) advance(now mono.Time) {
+func (t *reassembly) Advance(now mono.Time) {
 	var late []packet
 	t.mu.Lock()
 	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {

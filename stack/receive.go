@@ -133,7 +133,7 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 // beginBurst takes the first n frames, which have just been read, as a burst. It returns what awaitAnswers wants to know.
 func (rc *receiver) beginBurst(n int) (parked uint32) {
 	rc.queue.beginBurst()
-	rc.now = rc.host.clock.now()
+	rc.now = rc.host.clock.Now()
 	parked = rc.host.tcp.beginBurst(rc.now)
 	rc.burst(rc.frames[:n])
 	return parked

@@ -172,7 +172,7 @@ func TestResetLimit(t *testing.T) {
 			if !b.h.allowReset(peerIP) {
 				b.Fatalf("reset %d was held back", i)
 			}
-			if b.h.errorLimit.allow(b.h.clock.now(), peerIP, false) {
+			if b.h.errorLimit.Allow(b.h.clock.Now(), peerIP, false) {
 				errors++
 			}
 		}

@@ -361,7 +361,7 @@ func putLinkHeader(f *link.Frame, dst, src link.MAC) {
 func (h *Host) flush() {
 	if h.arming.Load() != 0 {
 		if at := h.arming.Swap(0); at != 0 {
-			h.clock.armed(mono.Time(at))
+			h.clock.Armed(mono.Time(at))
 		}
 	}
 	for _, ifc := range h.topology.Load().ifaces {

@@ -119,7 +119,7 @@ func (l *tcpLayer) init(h *Host) {
 		s.flows.book, s.flows.seed = &l.book, l.seed
 		s.fireFunc = s.fireLocked
 		s.env = tcp.Env{Config: &l.config, Secret: secret, Numbers: h.config.numbers, Alloc: alloc, Rand: rand.Uint64}
-		h.clock.add(s)
+		h.clock.Add(s)
 	}
 }
 
@@ -156,7 +156,7 @@ func (s *shard) leave() (sent bool) {
 		putWakes(wakes)
 	}
 	if at != 0 {
-		s.layer.host.clock.armed(at)
+		s.layer.host.clock.Armed(at)
 	}
 	return sent
 }
@@ -206,16 +206,16 @@ func (s *shard) deadlineLocked() mono.Time {
 	return at
 }
 
-// nextDeadline is timerSource's.
-func (s *shard) nextDeadline() (mono.Time, bool) {
+// NextDeadline implements clock.Source.
+func (s *shard) NextDeadline() (mono.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.deadlineLocked()
 	return at, at != 0
 }
 
-// advance is timerSource's.
-func (s *shard) advance(now mono.Time) {
+// Advance implements clock.Source.
+func (s *shard) Advance(now mono.Time) {
 	s.lock()
 	s.now = now
 	s.timers.Advance(int64(now), s.fireFunc)

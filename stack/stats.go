@@ -3,111 +3,100 @@ package stack
 import (
 	"sync/atomic"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Drop is a reason for which a packet was dropped below TCP.
-type Drop uint8
+// Drop is a reason for which a packet was dropped below TCP. String names it in a few words.
+type Drop = drop.Reason
+
+// DropCounts are numbers of dropped packets, indexed by Drop. As JSON they have the names of the reasons.
+type DropCounts = drop.Counts
 
 // The reasons.
 const (
 	// DropRunt: a frame shorter than its link header, or than its tags.
-	DropRunt Drop = iota
+	DropRunt = drop.Runt
 	// DropEtherType: an EtherType that nobody here speaks, or an IEEE 802.3 length.
-	DropEtherType
+	DropEtherType = drop.EtherType
 	// DropVLAN: a frame of a VLAN other than 0, which none of ours is in.
-	DropVLAN
+	DropVLAN = drop.VLAN
 	// DropForeignMAC: a frame for another station, or a group that we are not in.
-	DropForeignMAC
+	DropForeignMAC = drop.ForeignMAC
 	// DropOwnMAC: a frame of ours that came back.
-	DropOwnMAC
+	DropOwnMAC = drop.OwnMAC
 	// DropIPv6: an IPv6 packet; there is no IPv6 yet.
-	DropIPv6
+	DropIPv6 = drop.IPv6
 	// DropARPMalformed: an ARP packet that is not about IPv4 over Ethernet, or too short.
-	DropARPMalformed
+	DropARPMalformed = drop.ARPMalformed
 	// DropARPSender: an ARP packet with a sender that cannot be.
-	DropARPSender
+	DropARPSender = drop.ARPSender
 	// DropARPConflict: an ARP packet of another host that has an address of ours too (RFC 5227 2.4).
-	DropARPConflict
+	DropARPConflict = drop.ARPConflict
 	// DropIPVersion: an IP version that does not go with the frame's type.
-	DropIPVersion
+	DropIPVersion = drop.IPVersion
 	// DropIPHeader: an IP header whose lengths lie, or that is cut short.
-	DropIPHeader
+	DropIPHeader = drop.IPHeader
 	// DropIPChecksum: a wrong header checksum.
-	DropIPChecksum
+	DropIPChecksum = drop.IPChecksum
 	// DropIPOptions: an IPv4 option of illegal length.
-	DropIPOptions
+	DropIPOptions = drop.IPOptions
 	// DropSourceRoute: a source-routed packet (ledger Z-1).
-	DropSourceRoute
+	DropSourceRoute = drop.SourceRoute
 	// DropNotForUs: a packet for another host.
-	DropNotForUs
+	DropNotForUs = drop.NotForUs
 	// DropBadSource: a source address that no packet from the wire may have.
-	DropBadSource
+	DropBadSource = drop.BadSource
 	// DropBadDestination: a destination that no packet from the wire may have, 127.0.0.1 for instance.
-	DropBadDestination
+	DropBadDestination = drop.BadDestination
 	// DropFragment: a fragment whose offset or length is illegal.
-	DropFragment
+	DropFragment = drop.Fragment
 	// DropFragmentOverlap: a fragment that overlaps another one; its datagram goes with it.
-	DropFragmentOverlap
+	DropFragmentOverlap = drop.FragmentOverlap
 	// DropReassemblyTimeout: a fragment whose datagram was not complete in time.
-	DropReassemblyTimeout
+	DropReassemblyTimeout = drop.ReassemblyTimeout
 	// DropReassemblyMemory: a fragment whose datagram was given up for memory.
-	DropReassemblyMemory
+	DropReassemblyMemory = drop.ReassemblyMemory
 	// DropProtocol: an IP protocol that nobody here speaks.
-	DropProtocol
+	DropProtocol = drop.Protocol
 	// DropICMPMalformed: an ICMP message that is cut short or has a wrong checksum.
-	DropICMPMalformed
+	DropICMPMalformed = drop.ICMPMalformed
 	// DropICMPType: an ICMP message that we neither serve nor understand.
-	DropICMPType
+	DropICMPType = drop.ICMPType
 	// DropICMPQuote: an ICMP error that quotes nothing of ours.
-	DropICMPQuote
+	DropICMPQuote = drop.ICMPQuote
 	// DropICMPBroadcast: an echo request to more than one host.
-	DropICMPBroadcast
+	DropICMPBroadcast = drop.ICMPBroadcast
 	// DropICMPRate: an ICMP error that a rate limit held back.
-	DropICMPRate
+	DropICMPRate = drop.ICMPRate
 	// DropUDPMalformed: a UDP header that lies or is cut short.
-	DropUDPMalformed
+	DropUDPMalformed = drop.UDPMalformed
 	// DropUDPChecksum: a wrong UDP checksum, or none where there must be one.
-	DropUDPChecksum
+	DropUDPChecksum = drop.UDPChecksum
 	// DropUDPNoPort: a datagram for a port that nobody has.
-	DropUDPNoPort
+	DropUDPNoPort = drop.UDPNoPort
 	// DropUDPFull: a datagram for a socket whose buffer is full.
-	DropUDPFull
+	DropUDPFull = drop.UDPFull
 	// DropNeighborQueue: a packet that waited for a neighbour and made room for a newer one.
-	DropNeighborQueue
+	DropNeighborQueue = drop.NeighborQueue
 	// DropNeighborFailed: a packet for a neighbour that does not answer.
-	DropNeighborFailed
+	DropNeighborFailed = drop.NeighborFailed
 	// DropNeighborTable: a packet for a neighbour that the cache has no room for.
-	DropNeighborTable
+	DropNeighborTable = drop.NeighborTable
 	// DropTxQueueFull: a packet for a device that does not keep up.
-	DropTxQueueFull
+	DropTxQueueFull = drop.TxQueueFull
 	// DropClosing: a packet that came to be sent while the host closed, behind everything that was to leave, or whose
 	// neighbour had not told its link address by then.
-	DropClosing
+	DropClosing = drop.Closing
 	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
-	DropTooBig
+	DropTooBig = drop.TooBig
 	// DropInterfaceFailed: a packet for a device that has failed.
-	DropInterfaceFailed
+	DropInterfaceFailed = drop.InterfaceFailed
 
 	// Drops is the number of reasons.
-	Drops
+	Drops = drop.Reasons
 )
-
-var dropNames = [Drops]string{"runt frame", "EtherType", "VLAN", "foreign MAC", "own MAC", "IPv6", "malformed ARP",
-	"ARP sender", "ARP conflict", "IP version", "IP header", "IP checksum", "IP options", "source route", "not for us",
-	"bad source", "bad destination", "fragment", "fragment overlap", "reassembly timeout", "reassembly memory",
-	"protocol", "malformed ICMP", "ICMP type", "ICMP quote", "ICMP broadcast", "ICMP rate", "malformed UDP",
-	"UDP checksum", "UDP port", "UDP buffer", "neighbour queue", "neighbour failed", "neighbour table",
-	"transmit queue", "closing", "too big", "interface failed"}
-
-// String names the reason in a few words.
-func (d Drop) String() string {
-	if d < Drops {
-		return dropNames[d]
-	}
-	return "invalid"
-}
 
 // InterfaceStats are the counters of one interface.
 type InterfaceStats struct {
@@ -131,7 +120,7 @@ type Stats struct {
 	// Interfaces has one element for each interface, loopback's first.
 	Interfaces []InterfaceStats
 	// Dropped counts packets by reason, indexed by Drop.
-	Dropped [Drops]uint64
+	Dropped DropCounts
 	// Reassembled counts the datagrams that were put together, Fragmented those that were cut.
 	Reassembled, Fragmented uint64
 	// ReassemblyBytes is the memory in octets that incomplete datagrams take now.
@@ -151,27 +140,25 @@ type Stats struct {
 
 // counters are the host's own, beside each interface's.
 type counters struct {
-	dropped                               [Drops]atomic.Uint64
+	dropped                               drop.Counters
 	reassembled, fragmented               atomic.Uint64
 	echoReplies, icmpErrors, icmpErrorsIn atomic.Uint64
 	datagramsIn, datagramsOut             atomic.Uint64
 }
 
 // drop counts a dropped packet.
-func (h *Host) drop(reason Drop) { h.counters.dropped[reason].Add(1) }
+func (h *Host) drop(reason Drop) { h.counters.dropped.Add(reason) }
 
 // Stats returns the host's counters and gauges at about one moment.
 func (h *Host) Stats() Stats {
 	c := &h.counters
 	s := Stats{
+		Dropped:     c.dropped.Load(),
 		Reassembled: c.reassembled.Load(), Fragmented: c.fragmented.Load(),
 		ReassemblyBytes: h.reassembly.size(),
 		EchoReplies:     c.echoReplies.Load(), ICMPErrors: c.icmpErrors.Load(), ICMPErrorsIn: c.icmpErrorsIn.Load(),
 		DatagramsIn: c.datagramsIn.Load(), DatagramsOut: c.datagramsOut.Load(),
 		UDPSockets: h.udp.count(),
-	}
-	for i := range s.Dropped {
-		s.Dropped[i] = c.dropped[i].Load()
 	}
 	for _, ifc := range h.topology.Load().ifaces {
 		s.Interfaces = append(s.Interfaces, ifc.stats())

@@ -198,7 +198,7 @@ func (c *TCPConn) Update(change func(o *tcp.Options)) error {
 	}
 	o := c.tcp.Options()
 	change(&o)
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	s.pushLocked(c, now)
 	c.tcp.SetOptions(&o, now)
 	s.afterLocked(c, now)
@@ -214,7 +214,7 @@ func (c *TCPConn) Flush() error {
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	s.pushLocked(c, now)
 	c.tcp.Flush(now)
 	s.afterLocked(c, now)

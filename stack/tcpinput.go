@@ -46,7 +46,7 @@ func (l *tcpLayer) input(b *burst, now mono.Time) {
 		b.head[i] = -1
 	}
 	if earliest != 0 {
-		l.host.clock.armed(earliest)
+		l.host.clock.Armed(earliest)
 	}
 	b.clear()
 }
@@ -227,7 +227,7 @@ func (h *Host) tcpError(e transportError) {
 	if f == nil {
 		return
 	}
-	now := h.clock.now()
+	now := h.clock.Now()
 	switch f.kind {
 	case connFlow:
 		c := f.conn()

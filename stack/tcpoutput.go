@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"net/netip"
+
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -90,4 +92,9 @@ func (s *shard) refuseLocked(in *inbound) {
 	}
 	s.env.Counters.ResetsOut++
 	s.replyLocked(t, 0, 0)
+}
+
+// allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.
+func (h *Host) allowReset(remote netip.Addr) bool {
+	return h.resetLimit.Allow(h.clock.Now(), remote, h.isLocal(remote))
 }

@@ -20,7 +20,7 @@ func (c *TCPConn) read(p []byte, try bool) (int, error) {
 	s.lock()
 	defer s.unlock()
 	if len(p) == 0 {
-		return 0, c.readErrorLocked(try, s.layer.host.clock.now())
+		return 0, c.readErrorLocked(try, s.layer.host.clock.Now())
 	}
 	if c.tcp.RecvLowat() > 1 {
 		return s.readMsgLocked(c, [][]byte{p}, len(p), ReadMode{Try: try})
@@ -52,7 +52,7 @@ func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (mono.Time, err
 	for {
 		n, now := c.tcp.Readable(), mono.Time(0)
 		if n > 0 || c.readDeadline != 0 { // else nobody asks for it
-			now = s.layer.host.clock.now()
+			now = s.layer.host.clock.Now()
 		}
 		if err := c.readErrorLocked(try, now); err != nil {
 			return 0, err
@@ -94,7 +94,7 @@ func (c *TCPConn) CloseRead() error {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	if done, err := s.shutdownLocked(c, now); done {
 		return err
 	}

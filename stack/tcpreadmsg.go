@@ -25,7 +25,7 @@ func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
 	s.lock()
 	defer s.unlock()
 	if total == 0 {
-		return 0, c.readErrorLocked(m.Try, s.layer.host.clock.now())
+		return 0, c.readErrorLocked(m.Try, s.layer.host.clock.Now())
 	}
 	return s.readMsgLocked(c, bufs, total, m)
 }

@@ -32,7 +32,7 @@ func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	s.lock()
 	defer s.unlock()
 	for {
-		now := s.layer.host.clock.now()
+		now := s.layer.host.clock.Now()
 		if err := c.writeErrorLocked(false, now); err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (c *TCPConn) CloseWrite() error {
 	s := c.shard
 	s.lock()
 	defer s.unlock()
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	if done, err := s.shutdownLocked(c, now); done {
 		return err
 	}
@@ -216,7 +216,7 @@ func (c *TCPConn) close(wait bool) error {
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	linger := c.tcp.Options().Linger
 	s.closeLocked(c, now)
 	if c.bits&inTable != 0 {
@@ -227,7 +227,7 @@ func (c *TCPConn) close(wait bool) error {
 		s.lingerLocked(c, now.Add(time.Duration(linger)*time.Second))
 	}
 	if c.bits&inTable != 0 {
-		s.orphanLocked(c, s.layer.host.clock.now())
+		s.orphanLocked(c, s.layer.host.clock.Now())
 	}
 	return nil
 }
@@ -261,7 +261,7 @@ func (c *TCPConn) releaseBinding() {
 func (s *shard) lingerLocked(c *TCPConn, until mono.Time) {
 	c.writeDeadline = until // nobody else uses it any longer
 	for c.bits&(inTable|drained) == inTable {
-		now := s.layer.host.clock.now()
+		now := s.layer.host.clock.Now()
 		if now >= until {
 			return
 		}
@@ -288,7 +288,7 @@ func (c *TCPConn) Abort() {
 	if c.bits&closed != 0 {
 		return
 	}
-	now := s.layer.host.clock.now()
+	now := s.layer.host.clock.Now()
 	s.closeLocked(c, now)
 	if c.bits&inTable != 0 {
 		c.tcp.Abort(now)

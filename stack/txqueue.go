@@ -136,7 +136,7 @@ func (q *txQueue) drain(early bool) {
 	}
 	q.mu.Unlock()
 	if retry != 0 {
-		q.iface.host.clock.armed(retry)
+		q.iface.host.clock.Armed(retry)
 	}
 }
 

@@ -96,7 +96,7 @@ func TestTransmitQueue(t *testing.T) {
 		if len(d.out) != 0 {
 			t.Error("written before its time")
 		}
-		q.advance(0)
+		q.Advance(0)
 		if diff := cmp.Diff([][]byte{{1}, {2}}, d.out); diff != "" {
 			t.Error(diff)
 		}

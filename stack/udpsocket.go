@@ -179,7 +179,7 @@ func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
 	if off {
 		return
 	}
-	s.host.pathMTUs.learn(remote.Addr(), mtu, s.host.clock.now())
+	s.host.pathMTUs.learn(remote.Addr(), mtu, s.host.clock.Now())
 	s.fail(remote, syscall.EMSGSIZE)
 }
 

@@ -55,7 +55,7 @@ func (s *shard) waitReadLocked(c *TCPConn) {
 	w.readers++
 	w.readWoken = false
 	if !s.timelyLocked(c) {
-		s.armLocked(c, s.layer.host.clock.now())
+		s.armLocked(c, s.layer.host.clock.Now())
 	}
 	s.layer.parked.Add(1)
 	w.read.Wait()

@@ -101,8 +101,8 @@ func (c *Conn) discard() {
 	}
 	for rx.head < len(rx.spans) {
 		s := &rx.spans[rx.head]
-		storage := s.storage()
-		s.release()
+		storage := s.Pinned()
+		s.Release()
 		rx.next(storage)
 	}
 	rx.bytes = 0

@@ -105,7 +105,7 @@ func (e *farEnd) arrive() {
 			break
 		}
 		e.received += uint64(len(s.Data))
-		s.release()
+		s.Release()
 	}
 	if d := e.conn.Deadline(); d != 0 && d <= e.now {
 		e.conn.Timeout(e.now)

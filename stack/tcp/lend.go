@@ -95,8 +95,8 @@ func (q *sendQueue) keep(owner Storage, most int, alloc func(int) Span) {
 	lent := q.chunks[last].span
 	q.chunks[last] = chunk{}
 	q.chunks = q.chunks[:last]
-	q.storage -= lent.storage()
+	q.storage -= lent.Pinned()
 	q.end = q.end.Sub(uint32(left))
 	q.write(lent.Data[len(lent.Data)-left:], most, alloc)
-	lent.release()
+	lent.Release()
 }

@@ -30,7 +30,7 @@ func TestLend(t *testing.T) {
 	t.Run("what leaves at once is lent, and kept as far as it is not acknowledged", func(t *testing.T) {
 		l := begin(t, 5*1460+700)
 		p, owner := letters(10000), new(lent)
-		if n := l.conn.Lend(Span{p, owner}, l.now); n != 5*1460 || owner.refs != 1 {
+		if n := l.conn.Lend(Span{Data: p, Owner: owner}, l.now); n != 5*1460 || owner.refs != 1 {
 			t.Fatalf("%d octets taken with %d references", n, owner.refs)
 		}
 		l.conn.Output(l.now)
@@ -60,7 +60,7 @@ func TestLend(t *testing.T) {
 	t.Run("all of it acknowledged before Keep", func(t *testing.T) {
 		l := begin(t, 10*1460)
 		owner := new(lent)
-		l.conn.Lend(Span{letters(4000), owner}, l.now)
+		l.conn.Lend(Span{Data: letters(4000), Owner: owner}, l.now)
 		l.conn.Output(l.now)
 		l.want(text(1, 1460, 1460, 1080)...)
 		l.in(seg{flags: ACK, seq: 1, ack: 4001})
@@ -73,7 +73,7 @@ func TestLend(t *testing.T) {
 	t.Run("the tail that Nagle's algorithm holds is kept", func(t *testing.T) {
 		l := newLab(t, Config{}, DefaultOptions(), nil).send(10).want(text(1, 10)...)
 		p, owner := letters(3000), new(lent)
-		if n := l.conn.Lend(Span{p, owner}, l.now); n != 3000 {
+		if n := l.conn.Lend(Span{Data: p, Owner: owner}, l.now); n != 3000 {
 			t.Fatalf("%d octets taken", n)
 		}
 		l.conn.Output(l.now)
@@ -90,7 +90,7 @@ func TestLend(t *testing.T) {
 		l := newLab(t, Config{}, DefaultOptions(), nil).send(1460).want(text(1, 1460)...)
 		l.conn.Flush(l.now)
 		l.conn.SetMore(true)
-		l.conn.Lend(Span{letters(3000), new(lent)}, l.now)
+		l.conn.Lend(Span{Data: letters(3000), Owner: new(lent)}, l.now)
 		l.conn.Output(l.now)
 		l.want(seg{flags: ACK, seq: 1461, ack: 1, n: 1460}, seg{flags: ACK, seq: 2921, ack: 1, n: 1460})
 	})
@@ -103,7 +103,7 @@ func TestLend(t *testing.T) {
 			l.conn.Send(front, l.now)
 			l.want()
 			l.conn.SetMore(false)
-			n := l.conn.Lend(Span{behind, owner}, l.now)
+			n := l.conn.Lend(Span{Data: behind, Owner: owner}, l.now)
 			if n != want {
 				t.Errorf("cwnd %d: %d octets taken, want %d", cwnd, n, want)
 				continue
@@ -125,7 +125,7 @@ func TestLend(t *testing.T) {
 	t.Run("the end of the connection gives it back", func(t *testing.T) {
 		l := begin(t, 10*1460)
 		owner := new(lent)
-		l.conn.Lend(Span{letters(4000), owner}, l.now)
+		l.conn.Lend(Span{Data: letters(4000), Owner: owner}, l.now)
 		l.conn.Output(l.now)
 		l.in(seg{flags: RST, seq: 1})
 		l.conn.Release()
@@ -139,7 +139,7 @@ func TestLend(t *testing.T) {
 			l := begin(t, cwnd)
 			prepare(l)
 			owner := new(lent)
-			if n := l.conn.Lend(Span{letters(8000), owner}, l.now); n != 0 || owner.refs != 0 {
+			if n := l.conn.Lend(Span{Data: letters(8000), Owner: owner}, l.now); n != 0 || owner.refs != 0 {
 				t.Errorf("%d octets taken with %d references", n, owner.refs)
 			}
 		})

@@ -24,14 +24,6 @@ const (
 	leastSegments = 4
 )
 
-// storage returns the octets that a span pins.
-func (s *Span) storage() int {
-	if s.Owner == nil {
-		return 0
-	}
-	return s.Owner.Cap()
-}
-
 // chargeSend brings Env.Buffered up to date with the send queue.
 func (c *Conn) chargeSend() {
 	if tx := c.tx; tx != nil {

@@ -47,7 +47,7 @@ func (a *reassembly) idle() bool { return len(a.pieces) == 0 && !a.fin && !a.has
 // reset releases everything. The array stays for the next use.
 func (a *reassembly) reset() {
 	for i := range a.pieces {
-		a.pieces[i].span.release()
+		a.pieces[i].span.Release()
 		a.pieces[i] = piece{}
 	}
 	if a.pieces = a.pieces[:0]; cap(a.pieces) > 256 {
@@ -152,7 +152,7 @@ func (a *reassembly) prune() int {
 	left := p.seq
 	a.charge -= pinned(p.span)
 	a.text -= n
-	p.span.release()
+	p.span.Release()
 	a.pieces = a.pieces[:k]
 	a.fin = false
 	kept := uint8(0)
@@ -272,7 +272,7 @@ func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
 			r.pushOwned(p.span)
 		} else {
 			nxt = maxSeq(nxt, p.end())
-			p.span.release()
+			p.span.Release()
 		}
 	}
 	if n > 0 {

@@ -39,8 +39,8 @@ func (c *Conn) dropReceiver() {
 		return
 	}
 	for i := rx.head; i < len(rx.spans); i++ {
-		rx.storage -= rx.spans[i].storage()
-		rx.spans[i].release()
+		rx.storage -= rx.spans[i].Pinned()
+		rx.spans[i].Release()
 	}
 	c.chargeReceive()
 	c.rx = nil
@@ -99,7 +99,7 @@ func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 		} else {
 			s = hold(t, hint, alloc)
 		}
-		r.storage += s.storage()
+		r.storage += s.Pinned()
 		r.spans = append(r.spans, s)
 	}
 }
@@ -112,11 +112,11 @@ func (r *receiver) pushOwned(s Span) {
 		last := &r.spans[n-1]
 		if cap(last.Data)-len(last.Data) >= len(s.Data) {
 			last.Data = append(last.Data, s.Data...)
-			s.release()
+			s.Release()
 			return
 		}
 	}
-	r.storage += s.storage()
+	r.storage += s.Pinned()
 	r.spans = append(r.spans, s)
 }
 
@@ -157,8 +157,8 @@ func (r *receiver) read(p []byte, skip int, consume bool) int {
 			i, off = i+1, 0
 			continue
 		}
-		storage := s.storage()
-		s.release()
+		storage := s.Pinned()
+		s.Release()
 		r.next(storage)
 		i, off = r.head, 0
 	}
@@ -266,7 +266,7 @@ func (c *Conn) ReceiveSpan(now mono.Time) Span {
 		s.Owner.Retain()
 		r.off += n
 	} else {
-		r.next(s.storage())
+		r.next(s.Pinned())
 	}
 	r.bytes -= len(s.Data)
 	c.passMark(atMark)

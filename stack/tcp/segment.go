@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/unet-go/unet/internal/span"
+
 // Flags are the control bits of a segment, as they stand in the header (RFC 9293 3.1, RFC 9768 for AE).
 type Flags uint16
 
@@ -33,22 +35,13 @@ const (
 // Block is a run of sequence numbers [Left, Right) (RFC 2018 3).
 type Block struct{ Left, Right Seq }
 
-// Storage is the reference-counted memory behind a Span; *link.Buffer is one.
-type Storage interface {
-	// Retain adds a reference.
-	Retain()
-	// Release gives one back.
-	Release()
-	// Cap returns the octets that a reference pins.
-	Cap() int
-}
+// Storage is the reference-counted memory behind a Span: Retain adds a reference, Release gives one back, and Cap returns
+// the octets that a reference pins. *link.Buffer is one.
+type Storage = span.Storage
 
-// Span is a run of octets and the storage that holds them. A nil Owner means that the octets are borrowed
+// Span is a run of octets, Data, and the storage that holds them, Owner. A nil Owner means that the octets are borrowed
 // for the call and must be copied to be kept.
-type Span struct {
-	Data  []byte
-	Owner Storage
-}
+type Span = span.Span
 
 // Segment is a decoded segment on its way in or a description of one on its way out.
 type Segment struct {

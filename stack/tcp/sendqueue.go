@@ -43,7 +43,7 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 		want := min(max(len(p), int(q.len())), most)
 		s := alloc(want)
 		s.Data = s.Data[:0]
-		q.storage += s.storage()
+		q.storage += s.Pinned()
 		q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
 	}
 }
@@ -51,7 +51,7 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 // append takes over a span that the caller has filled.
 func (q *sendQueue) append(s Span) {
 	s.Data = s.Data[:len(s.Data):len(s.Data)]
-	q.storage += s.storage()
+	q.storage += s.Pinned()
 	q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
 	q.end = q.end.Add(uint32(len(s.Data)))
 }
@@ -63,8 +63,8 @@ func (q *sendQueue) free(una Seq) {
 		if una.LessThan(ch.seq.Add(uint32(len(ch.span.Data)))) {
 			break
 		}
-		q.storage -= ch.span.storage()
-		ch.span.release()
+		q.storage -= ch.span.Pinned()
+		ch.span.Release()
 		*ch = chunk{}
 		q.head++
 	}
@@ -105,18 +105,11 @@ func (q *sendQueue) gather(dst []Span, seq Seq, n uint32) []Span {
 // release drops everything.
 func (q *sendQueue) release() {
 	for i := q.head; i < len(q.chunks); i++ {
-		q.chunks[i].span.release()
+		q.chunks[i].span.Release()
 		q.chunks[i] = chunk{}
 	}
 	q.chunks, q.head, q.storage = q.chunks[:0], 0, 0
 	q.first = q.end
-}
-
-func (s *Span) release() {
-	if s.Owner != nil {
-		s.Owner.Release()
-	}
-	*s = Span{}
 }
 
 // sender is what a connection has only while something is queued or in flight.

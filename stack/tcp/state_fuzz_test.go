@@ -350,7 +350,7 @@ func (e *stateEnd) checkSender() {
 	if tx := c.tx; tx != nil {
 		storage := 0
 		for i := tx.q.head; i < len(tx.q.chunks); i++ {
-			storage += tx.q.chunks[i].span.storage()
+			storage += tx.q.chunks[i].span.Pinned()
 		}
 		if storage != tx.q.storage || tx.charged != storage {
 			w.fail("%c: the send queue pins %d octets, noted %d, charged %d", e.name, storage, tx.q.storage, tx.charged)
@@ -406,7 +406,7 @@ func (e *stateEnd) checkReceiver() {
 	octets, storage := -rx.off, 0
 	for i := rx.head; i < len(rx.spans); i++ {
 		octets += len(rx.spans[i].Data)
-		storage += rx.spans[i].storage()
+		storage += rx.spans[i].Pinned()
 	}
 	if octets != rx.bytes || storage != rx.storage {
 		w.fail("%c: %d octets to read in %d, noted %d in %d", e.name, octets, storage, rx.bytes, rx.storage)
@@ -447,7 +447,7 @@ func (e *stateEnd) write(n int) {
 		if e.conn.SendSpan(s, e.world.now) {
 			e.written += uint64(n)
 		} else {
-			s.release()
+			s.Release()
 		}
 	case 1:
 		e.written += uint64(e.conn.SendUrgent(text, e.world.now))
@@ -466,7 +466,7 @@ func (e *stateEnd) take(n int) {
 	if w.one(4) {
 		s := e.conn.ReceiveSpan(w.now)
 		got = bytes.Clone(s.Data)
-		s.release()
+		s.Release()
 	} else {
 		got = make([]byte, n)
 		if w.one(4) {
@@ -605,7 +605,7 @@ func (w *stateWorld) deliver(reorder, lose, repeat int) {
 		span.Data = span.Data[:copy(span.Data, s.Text.Data)]
 		s.Text = span
 		f.to.arrive(&s)
-		span.release()
+		span.Release()
 		return
 	}
 	f.to.arrive(&s)

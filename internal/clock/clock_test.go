@@ -1,4 +1,4 @@
-package stack
+package clock
 
 import (
 	"slices"
@@ -10,15 +10,15 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// alarms is a timerSource of fixed moments.
+// alarms is a Source of fixed moments.
 type alarms struct {
-	clock *clock
+	clock *Clock
 	mu    sync.Mutex
 	at    []mono.Time
 	rang  []mono.Time
 }
 
-func (a *alarms) nextDeadline() (mono.Time, bool) {
+func (a *alarms) NextDeadline() (mono.Time, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.at) == 0 {
@@ -27,7 +27,7 @@ func (a *alarms) nextDeadline() (mono.Time, bool) {
 	return slices.Min(a.at), true
 }
 
-func (a *alarms) advance(now mono.Time) {
+func (a *alarms) Advance(now mono.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.at = slices.DeleteFunc(a.at, func(at mono.Time) bool {
@@ -42,30 +42,30 @@ func (a *alarms) set(at mono.Time) {
 	a.mu.Lock()
 	a.at = append(a.at, at)
 	a.mu.Unlock()
-	a.clock.armed(at)
+	a.clock.Armed(at)
 }
 
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c clock
-		c.init()
-		start := c.now()
+		var c Clock
+		c.Init(0)
+		start := c.Now()
 		if start != mono.Time(time.Second) {
 			t.Errorf("the clock starts at %d", start)
 		}
 		first, second := &alarms{clock: &c}, &alarms{clock: &c}
-		c.add(first)
-		go c.run()
+		c.Add(first)
+		go c.Run()
 		first.set(start.Add(time.Hour))
 		second.at = []mono.Time{start.Add(3)}
-		c.add(second) // its deadline is there before it is
+		c.Add(second) // its deadline is there before it is
 		synctest.Wait()
 		first.set(start.Add(7))
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		second.set(c.now()) // passed already
+		second.set(c.Now()) // passed already
 		synctest.Wait()
-		c.stop()
+		c.Stop()
 		if want := []mono.Time{start.Add(7), start.Add(time.Hour)}; !slices.Equal(first.rang, want) {
 			t.Errorf("first rang at %v, want %v", first.rang, want)
 		}
@@ -77,22 +77,22 @@ func TestClock(t *testing.T) {
 
 func TestDeadlineMoments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c clock
-		c.init()
+		var c Clock
+		c.Init(0)
 		for _, x := range []struct {
 			t    time.Time
 			want mono.Time
 		}{
 			{time.Time{}, 0},
-			{time.Now(), c.now()},
-			{time.Now().Add(time.Minute), c.now().Add(time.Minute)},
+			{time.Now(), c.Now()},
+			{time.Now().Add(time.Minute), c.Now().Add(time.Minute)},
 			{time.Unix(1, 0), 1},
 		} {
-			if got := c.deadline(x.t); got != x.want {
+			if got := c.Moment(x.t); got != x.want {
 				t.Errorf("%v: %d, want %d", x.t, got, x.want)
 			}
 		}
-		if got := c.deadline(time.Unix(1<<50, 0)); got <= c.now().Add(24*time.Hour) {
+		if got := c.Moment(time.Unix(1<<50, 0)); got <= c.Now().Add(24*time.Hour) {
 			t.Errorf("the far future is %d", got)
 		}
 	})

@@ -1,4 +1,4 @@
-package stack
+package rate
 
 import (
 	"testing"
@@ -9,8 +9,8 @@ import (
 
 // A source that finds no bucket of its own shares one, and takes it from nobody who still needs it.
 func TestSharedBucket(t *testing.T) {
-	var l rateLimit
-	l.initErrors(1000)
+	var l Limit
+	l.InitErrors(1000)
 	now := mono.Time(time.Second)
 	owners := map[uint64]*bucket{}
 	for tag := uint64(1); tag <= 2*sourceWays; tag += 2 { // all of one set
@@ -45,5 +45,16 @@ func TestSharedBucket(t *testing.T) {
 	b.take(l.least)
 	if n := same(); n != sourceWays-1 || l.sourceLocked(999, now) != b {
 		t.Errorf("%d of %d sources still have their buckets after one more came, want one less", n, sourceWays)
+	}
+}
+
+// Nobody who knows one host's sources can tell in which sets another's stand.
+func TestSeeds(t *testing.T) {
+	var a, b, c Limit
+	a.InitErrors(1000)
+	b.InitErrors(1000)
+	c.InitResets(1000)
+	if a.seed == b.seed || a.seed == c.seed || b.seed == c.seed {
+		t.Error("two limits share a seed")
 	}
 }

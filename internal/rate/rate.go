@@ -1,4 +1,5 @@
-package stack
+// Package rate bounds what a host says unasked.
+package rate
 
 import (
 	"hash/maphash"
@@ -55,14 +56,14 @@ type source struct {
 	bucket
 }
 
-// rateLimit bounds what a host says unasked: a token bucket for all and one for each source, an IPv4 address or an
+// Limit bounds what a host says unasked: a token bucket for all and one for each source, an IPv4 address or an
 // IPv6 network of 64 bits (RFC 1812 4.3.2.8). What a message costs varies at random by up to a token, so that nobody
 // can count what others made the host send (CVE-2020-25705, ledger D-SIDE-2).
 //
 // A set that has no bucket of a source gives it the fullest of its own. If that is full, nothing is forgotten of the
 // source that had it; otherwise the two share it. So forged sources, each of which sends little, push out nobody
 // who sends much, and neither are they given anything for being many.
-type rateLimit struct {
+type Limit struct {
 	seed      maphash.Seed
 	unbounded bool
 	least     int64 // the least that a message costs
@@ -73,37 +74,40 @@ type rateLimit struct {
 	sources [sourceSets][sourceWays]source
 }
 
-// initErrors makes it the limit of ICMP errors. In any second at most rate of them leave: the bucket of all fills at
+// InitErrors makes it the limit of ICMP errors. In any second at most rate of them leave: the bucket of all fills at
 // nine tenths of that and holds the last tenth, and a message costs from one to two tokens. Under a flood about two
 // thirds of rate leave. One source gets a tenth. A negative rate is no bound.
-func (l *rateLimit) initErrors(rate int) {
+func (l *Limit) InitErrors(rate int) {
 	l.seed, l.unbounded, l.least = maphash.MakeSeed(), rate < 0, token
-	n := min(int64(rate), maxRate)
+	n := min(int64(rate), Max)
 	own := max(n/10, 1)
 	l.all = allowance{max(n*9/10, 1), max(n/10, 2)}
 	l.one = allowance{own, max(own/10, 6)}
 }
 
+// DefaultResets is how many resets leave each second at most where nobody says otherwise.
+const DefaultResets = 100_000
+
 // resetBurst is how many resets one source may be sent at once, at the default rate.
 const resetBurst = 4096
 
-// initResets makes it the limit of resets for no connection. In any second at most rate of them leave: the bucket of all
+// InitResets makes it the limit of resets for no connection. In any second at most rate of them leave: the bucket of all
 // fills at nearly four fifths of that and holds a fifth, and a message costs from half a token to one and a half. One
 // source gets a tenth of rate, and at once what that is in 0.41 s. A negative rate is no bound.
-func (l *rateLimit) initResets(rate int) {
+func (l *Limit) InitResets(rate int) {
 	l.seed, l.unbounded, l.least = maphash.MakeSeed(), rate < 0, token/2
-	n := min(int64(rate), maxRate)
+	n := min(int64(rate), Max)
 	own := max(n/10, 1)
-	burst := max(own*resetBurst/(defaultResetRate/10), 1)
+	burst := max(own*resetBurst/(DefaultResets/10), 1)
 	l.all = allowance{max(n*79/100, 1), max(n/5, 1)}
 	l.one = allowance{own, burst + burst/32 + 1} // so much more that jitter leaves burst
 }
 
-// maxRate keeps the product of a rate and a second in range.
-const maxRate = 1e9
+// Max keeps the product of a rate and a second in range.
+const Max = 1e9
 
-// allow says whether a message may go to peer. Nothing is bounded that stays within the host.
-func (l *rateLimit) allow(now mono.Time, peer netip.Addr, loopback bool) bool {
+// Allow says whether a message may go to peer. Nothing is bounded that stays within the host.
+func (l *Limit) Allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 	if l.unbounded || loopback {
 		return true
 	}
@@ -123,7 +127,7 @@ func (l *rateLimit) allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 }
 
 // sourceLocked returns the bucket that the source with this tag has, brought up to date.
-func (l *rateLimit) sourceLocked(tag uint64, now mono.Time) *bucket {
+func (l *Limit) sourceLocked(tag uint64, now mono.Time) *bucket {
 	set := &l.sources[tag>>32%sourceSets]
 	var fullest *source
 	for i := range set {
@@ -144,9 +148,4 @@ func (l *rateLimit) sourceLocked(tag uint64, now mono.Time) *bucket {
 		fullest.tag = tag
 	}
 	return &fullest.bucket
-}
-
-// allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.
-func (h *Host) allowReset(remote netip.Addr) bool {
-	return h.resetLimit.allow(h.clock.now(), remote, h.isLocal(remote))
 }
