@@ -102,6 +102,7 @@ func readAPI(t *testing.T) *api {
 		}
 		packages[importPath] = p
 	}
+	a.findAliases(packages)
 	for _, p := range packages {
 		if a.shares[inModule(p.Path())] != whole {
 			continue
@@ -143,5 +144,14 @@ func TestAPILeaks(t *testing.T) {
 	a.drain()
 	if got, want := fmt.Sprint(a.leaks), "[stack.Elapsed mentions internal/mono.Time, which is not in the API]"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	// With a name in the API it is no leak.
+	a.leaks = nil
+	public.Scope().Insert(types.NewTypeName(0, public, "Moment", types.NewAlias(types.NewTypeName(0, public, "Moment", nil), hidden.Type())))
+	a.findAliases(map[string]*types.Package{"stack": public})
+	a.object(made("Elapsed", types.NewPointer(hidden.Type())))
+	a.drain()
+	if last := a.lines[len(a.lines)-1]; len(a.leaks) > 0 || last != "pkg stack, type Moment int64" {
+		t.Errorf("with an alias: leaks %v, and it is listed as %q", a.leaks, last)
 	}
 }

@@ -14,6 +14,44 @@ type api struct {
 	leaks  []string
 	seen   map[*types.TypeName]bool
 	next   []*types.TypeName // named types of the module that are mentioned, and not listed yet
+	// aliases has the name in the API of a type that is declared in a package that is not: stack.Drop for
+	// internal/drop.Reason.
+	aliases map[*types.TypeName]*types.TypeName
+}
+
+// findAliases fills aliases from the aliases of packages that are in the API.
+func (a *api) findAliases(packages map[string]*types.Package) {
+	a.aliases = make(map[*types.TypeName]*types.TypeName)
+	for _, p := range packages {
+		if !a.inAPI(p) {
+			continue
+		}
+		for _, name := range p.Scope().Names() {
+			alias, ok := p.Scope().Lookup(name).(*types.TypeName)
+			if !ok || !alias.Exported() || !alias.IsAlias() {
+				continue
+			}
+			if named, ok := types.Unalias(alias.Type()).(*types.Named); ok && !a.inAPI(named.Obj().Pkg()) {
+				a.aliases[named.Obj()] = alias
+			}
+		}
+	}
+}
+
+func (a *api) inAPI(p *types.Package) bool {
+	if p == nil {
+		return false
+	}
+	s := a.shares[inModule(p.Path())]
+	return s == whole || s == handedOut
+}
+
+// nameOf returns the name that a type has in the API.
+func (a *api) nameOf(o *types.TypeName) *types.TypeName {
+	if alias := a.aliases[o]; alias != nil {
+		return alias
+	}
+	return o
 }
 
 func (a *api) add(p *types.Package, format string, args ...any) {
@@ -54,8 +92,11 @@ func (a *api) drain() {
 
 // namedType lists a type with its fields and methods.
 func (a *api) namedType(o *types.TypeName) {
+	values, pointers := types.NewMethodSet(o.Type()), types.NewMethodSet(types.NewPointer(o.Type()))
+	underlying := o.Type().Underlying()
+	o = a.nameOf(o)
 	from := inModule(o.Pkg().Path()) + "." + o.Name()
-	switch u := o.Type().Underlying().(type) {
+	switch u := underlying.(type) {
 	case *types.Struct:
 		a.add(o.Pkg(), "type %s struct", o.Name())
 		a.fields(o, from, u)
@@ -74,8 +115,7 @@ func (a *api) namedType(o *types.TypeName) {
 		a.mention(from, u)
 		a.add(o.Pkg(), "type %s %s", o.Name(), typeText(o.Pkg(), u))
 	}
-	values := types.NewMethodSet(o.Type())
-	for m := range types.NewMethodSet(types.NewPointer(o.Type())).Methods() {
+	for m := range pointers.Methods() {
 		f := m.Obj().(*types.Func)
 		if !f.Exported() {
 			continue
@@ -164,12 +204,12 @@ func (a *api) mentionName(from string, o *types.TypeName) {
 	if o.Pkg() == nil || !strings.HasPrefix(o.Pkg().Path(), modulePath+"/") || a.seen[o] {
 		return
 	}
-	place := inModule(o.Pkg().Path())
-	if s := a.shares[place]; s == whole || s == handedOut {
+	if a.inAPI(o.Pkg()) || a.aliases[o] != nil {
 		a.seen[o] = true
 		a.next = append(a.next, o)
 		return
 	}
+	place := inModule(o.Pkg().Path())
 	a.leaks = append(a.leaks, fmt.Sprintf("%s mentions %s.%s, which is not in the API", from, place, o.Name()))
 }
 
