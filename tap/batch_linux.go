@@ -74,8 +74,8 @@ func (q *native) readRing(fd uintptr) bool {
 		for i := range ask {
 			if ring.bufs[i] == nil {
 				ring.bufs[i] = link.NewBuffer(link.MaxBuffer)
-				ring.start[i] = q.first + i%colours*colourStep
 			}
+			ring.start[i] = r.place + i%colours*colourStep
 			room := ring.bufs[i].Bytes()[ring.start[i]-q.vnet:]
 			ring.queue(ringOpRead, fd, unsafe.Pointer(&room[0]), len(room))
 			ring.res[i] = notDone

@@ -20,12 +20,11 @@ import (
 // or writev(2), the virtio header included. A goroutine waits only when there is nothing at all, and then
 // without holding a thread.
 type native struct {
-	info link.Info
-	file *os.File
-	conn syscall.RawConn
-	vnet int // octets of the virtio header: vnetLen or 0
-	// first is where the frame of colour 0 begins in its buffer.
-	first int
+	info    link.Info
+	file    *os.File
+	conn    syscall.RawConn
+	vnet    int // octets of the virtio header: vnetLen or 0
+	network int // octets in front of the IP header
 	counters
 
 	closing  sync.Once
@@ -61,7 +60,8 @@ func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, er
 	if err != nil {
 		return nil, err
 	}
-	q := &native{info: info, file: file, conn: conn, vnet: vnet, first: firstOf(info.Kind)}
+	q := &native{info: info, file: file, conn: conn, vnet: vnet, network: networkStart(info.Kind)}
+	q.reader.place = placeFor(q.network + usualHeaders4)
 	q.reader.ready = q.readReady
 	q.reader.glance = func(fd uintptr) { q.readAll(fd) }
 	q.writer.ready = q.writeReady

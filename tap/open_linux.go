@@ -75,11 +75,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	}
 	spreads := cfg.Queues == 1
 	if !spreads {
-		network := int32(0)
-		if info.Kind == link.Ethernet {
-			network = 14
-		}
-		spreads = spread(fds[0], network) == nil // else the kernel's own choice has to do
+		spreads = spread(fds[0], int32(networkStart(info.Kind))) == nil // else the kernel's own choice has to do
 	}
 	if cfg.Persist {
 		if err := unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 1); err != nil {

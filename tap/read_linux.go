@@ -22,15 +22,38 @@ const (
 	colourStep = 128
 )
 
-// firstOf returns the least place in its buffer of a frame with headroom whose text, if it is a TCP segment over IPv4
-// with timestamps and no other option, as those of a bulk transfer are, begins at a multiple of 8. Where it does not,
-// to copy it into the buffer of a Read takes a third longer.
-func firstOf(kind link.Kind) int {
-	headers := 20 + 20 + 12
+// lastPlace is the last place in its buffer that placeFor returns.
+const lastPlace = link.Headroom + 7
+
+// placeFor returns the first place in its buffer of a frame with headroom whose text begins at a multiple of 8 if so
+// many octets of headers stand in front of it. Where the text does not begin there, to copy it into the buffer of a
+// Read takes a third longer.
+func placeFor(headers int) int { return (link.Headroom+headers+7)&^7 - headers }
+
+// networkStart returns where in a frame its IP header begins.
+func networkStart(kind link.Kind) int {
 	if kind == link.Ethernet {
-		headers += 14
+		return 14
 	}
-	return (link.Headroom+headers+7)&^7 - headers
+	return 0
+}
+
+// Octets of the headers of a TCP segment in IP with timestamps and no other option, as those of a bulk transfer are.
+const (
+	usualHeaders4 = 20 + 20 + 12
+	usualHeaders6 = 40 + 20 + 12
+)
+
+// headersOf returns how many octets stand in front of a frame's text if it is a TCP segment. Of a super-segment the
+// driver says it, of others they are taken for the usual ones.
+func (q *native) headersOf(frame []byte, m *link.Meta) int {
+	if m.GSO != link.NoSegmentation {
+		return int(m.HeaderLen)
+	}
+	if len(frame) > q.network && frame[q.network]>>4 == 6 {
+		return q.network + usualHeaders6
+	}
+	return q.network + usualHeaders4
 }
 
 // nativeReader is what a Read works with. The lock is held while it looks for frames, and by ReadHeld and TryRead on
@@ -46,10 +69,13 @@ type nativeReader struct {
 	err     error
 	spare   *link.Buffer // what the next read goes to, kept from call to call
 	start   int          // where the frame begins in spare
-	colour  int
-	spin    spin
-	out     uint64      // octets written in all when frames were last found
-	ring    *ringReader // nil where there is no io_uring
+	// place is where a large frame of colour 0 begins in its buffer. A frame is read before it is known what it is, so
+	// this is the place of one like the last one: those of a bulk transfer come many together.
+	place  int
+	colour int
+	spin   spin
+	out    uint64      // octets written in all when frames were last found
+	ring   *ringReader // nil where there is no io_uring
 }
 
 // Read reads frames as link.Device says.
@@ -150,7 +176,7 @@ func (q *native) readAll(fd uintptr) bool {
 	for r.n < len(r.frames) && r.octets < burstOctets {
 		if r.spare == nil {
 			r.spare = link.NewBuffer(link.MaxBuffer)
-			r.start = q.first + r.colour*colourStep
+			r.start = r.place + r.colour*colourStep
 		}
 		room := r.spare.Bytes()[r.start-q.vnet:]
 		// Nothing here can sleep, so the scheduler need not be told that a system call begins.
@@ -194,11 +220,13 @@ func (q *native) receive(b *link.Buffer, start, n int) (taken bool) {
 		return false
 	}
 	r.colour = (r.colour + 1) % colours
-	if taken = q.first+size > copyBelow; taken {
+	place := placeFor(q.headersOf(room[q.vnet:n], &f.Meta))
+	if taken = lastPlace+size > copyBelow; taken {
 		f.Set(b, start, start+size)
+		r.place = place
 	} else {
-		small := link.NewBuffer(q.first + size)
-		at := q.first + min(r.colour*colourStep, small.Cap()-q.first-size)
+		small := link.NewBuffer(place + size)
+		at := place + min(r.colour*colourStep, small.Cap()-place-size)&^7
 		copy(small.Bytes()[at:], room[q.vnet:n])
 		f.Set(small, at, at+size)
 	}

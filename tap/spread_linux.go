@@ -34,6 +34,14 @@ const (
 	tcpProtocol = 6
 	etherType   = 12
 	etherIPv4   = 0x0800
+	etherIPv6   = 0x86dd
+)
+
+// Places in an IPv6 packet (RFC 8200 3). A fragment has another next header than TCP.
+const (
+	ip6NextHeader = 6
+	ip6Addresses  = 8
+	ip6Payload    = 40
 )
 
 // insn is an instruction of the kernel's virtual machine (struct bpf_insn).
@@ -86,47 +94,80 @@ func jump(op uint8, value int32, skip int16) insn {
 // spreadProgram returns the program for frames whose IP header begins at an offset. Its result, modulo the number of
 // queues, is the frame's queue.
 func spreadProgram(network int32) []insn {
-	factor := uint32(spreadFactor)
-	exit := insn{code: unix.BPF_JMP | unix.BPF_EXIT}
-	hash := []insn{
-		alu(unix.BPF_MUL, 0, int32(factor)),
-		alu(unix.BPF_RSH, 0, spreadShift),
-		exit,
+	ipv4, ipv6 := spreadIPv4(network), spreadIPv6(network)
+	program := []insn{move(6, 1)} // where loads find the frame
+	version4, version6 := int32(etherIPv4), int32(etherIPv6)
+	if network > 0 {
+		program = append(program, load(unix.BPF_H, etherType))
+	} else {
+		program = append(program, load(unix.BPF_B, 0), alu(unix.BPF_RSH, 0, 4))
+		version4, version6 = 4, 6
 	}
-	ports := append([]insn{
+	program = append(program,
+		jump(unix.BPF_JEQ, version4, 3),
+		jump(unix.BPF_JEQ, version6, int16(2+len(ipv4))),
+		alu(unix.BPF_MOV, 0, 0), // no IP: ARP, which has an order of its own
+		insn{code: unix.BPF_JMP | unix.BPF_EXIT},
+	)
+	return append(append(program, ipv4...), ipv6...)
+}
+
+// spreadIPv4 is the program's part for IPv4: it ends the program.
+func spreadIPv4(network int32) []insn {
+	ports := endWithHash(
 		load(unix.BPF_B, network),
 		alu(unix.BPF_AND, 0, 15),
 		alu(unix.BPF_LSH, 0, 2),
 		move(1, 0),
 		loadBehind(unix.BPF_W, network),
-		// The other side's ports, in our order.
-		move(2, 0),
+		move(2, 0), // the other side's ports, in our order
 		alu(unix.BPF_LSH, 2, 16),
 		alu(unix.BPF_RSH, 0, 16),
 		aluReg(unix.BPF_OR, 0, 2),
-	}, hash...)
-	addresses := append([]insn{
-		load(unix.BPF_W, network+ipAddresses),
-		move(7, 0),
-		load(unix.BPF_W, network+ipAddresses+4),
-		aluReg(unix.BPF_XOR, 0, 7),
-	}, hash...)
-	program := []insn{move(6, 1)} // where loads find the frame
-	if network > 0 {
-		program = append(program, load(unix.BPF_H, etherType), jump(unix.BPF_JEQ, etherIPv4, 2))
-	} else {
-		program = append(program, load(unix.BPF_B, 0), alu(unix.BPF_RSH, 0, 4), jump(unix.BPF_JEQ, 4, 2))
-	}
-	program = append(program,
-		alu(unix.BPF_MOV, 0, 0), // no IPv4: ARP, which has an order of its own
-		exit,
+	)
+	program := append([]insn{
 		load(unix.BPF_B, network+ipProtocol),
 		jump(unix.BPF_JNE, tcpProtocol, int16(2+len(ports))),
 		load(unix.BPF_H, network+ipFragment),
 		jump(unix.BPF_JSET, fragmented, int16(len(ports))),
+	}, ports...)
+	return append(program, endWithHash(
+		load(unix.BPF_W, network+ipAddresses),
+		move(7, 0),
+		load(unix.BPF_W, network+ipAddresses+4),
+		aluReg(unix.BPF_XOR, 0, 7),
+	)...)
+}
+
+// spreadIPv6 is the program's part for IPv6: it ends the program. A segment behind extension headers counts as what is
+// not TCP, since its ports would have to be looked for.
+func spreadIPv6(network int32) []insn {
+	ports := endWithHash(
+		load(unix.BPF_W, network+ip6Payload),
+		move(2, 0), // the other side's ports, in our order
+		alu(unix.BPF_LSH, 2, 16),
+		alu(unix.BPF_RSH, 0, 16),
+		aluReg(unix.BPF_OR, 0, 2),
 	)
-	program = append(program, ports...)
-	return append(program, addresses...)
+	program := append([]insn{
+		load(unix.BPF_B, network+ip6NextHeader),
+		jump(unix.BPF_JNE, tcpProtocol, int16(len(ports))),
+	}, ports...)
+	addresses := []insn{load(unix.BPF_W, network+ip6Addresses)}
+	for at := network + ip6Addresses + 4; at < network+ip6Payload; at += 4 {
+		addresses = append(addresses, move(7, 0), load(unix.BPF_W, at), aluReg(unix.BPF_XOR, 0, 7))
+	}
+	return append(program, endWithHash(addresses...)...)
+}
+
+// endWithHash appends to instructions what ends the program with the hash of register 0.
+func endWithHash(program ...insn) []insn {
+	factor := uint32(spreadFactor)
+	return append(program,
+		alu(unix.BPF_MUL, 0, int32(factor)),
+		alu(unix.BPF_RSH, 0, spreadShift),
+		insn{code: unix.BPF_JMP | unix.BPF_EXIT},
+	)
 }
 
 // spread gives the interface of fd the program for frames with so many octets in front of the IP header. It takes the

@@ -3,6 +3,7 @@ package tap
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -102,10 +103,22 @@ func packet(proto uint8, from string, options int, fragment, peer, ours uint16) 
 	return b
 }
 
+// packet6 is an IPv6 packet to 2001:db8::2 with a next header, and the ports at the front of what it carries.
+func packet6(next uint8, from string, peer, ours uint16) []byte {
+	b := make([]byte, 40+8)
+	b[0], b[ip6NextHeader] = 6<<4, next
+	src, dst := netip.MustParseAddr(from).As16(), netip.MustParseAddr("2001:db8::2").As16()
+	copy(b[ip6Addresses:], src[:])
+	copy(b[ip6Addresses+16:], dst[:])
+	binary.BigEndian.PutUint16(b[40:], peer)
+	binary.BigEndian.PutUint16(b[42:], ours)
+	return b
+}
+
 // What the kernel chooses a queue by: the same numbers are in TestQueueOfFlow of package stack, for the other direction.
 func TestSpreadProgram(t *testing.T) {
 	const df, more = 0x4000, 0x2000
-	const tcp, udp, icmp = 6, 17, 1
+	const tcp, udp, icmp, fragment, destination = 6, 17, 1, 44, 60
 	tests := []struct {
 		name   string
 		packet []byte
@@ -128,7 +141,16 @@ func TestSpreadProgram(t *testing.T) {
 		{"ICMP from 192.0.2.77", packet(icmp, "192.0.2.77", 0, 0, 0, 0), 60433},
 		{"TCP cut in its ports", packet(tcp, "10.0.0.1", 0, df, 40000, 80)[:22], 0},
 		{"cut in its addresses", packet(udp, "10.0.0.1", 0, 0, 5, 7)[:18], 0},
-		{"IPv6", append([]byte{6 << 4}, make([]byte, 60)...), 0},
+		{"IPv6, TCP 40000 to 80", packet6(tcp, "2001:db8::1", 40000, 80), 25430},
+		{"IPv6, TCP 60999 to 8080 from elsewhere", packet6(tcp, "2001:db8:1::1", 60999, 8080), 22293},
+		{"IPv6, UDP", packet6(udp, "2001:db8::1", 5, 7), 55974},
+		{"IPv6, UDP of other ports", packet6(udp, "2001:db8::1", 50000, 53), 55974},
+		{"IPv6, a fragment", packet6(fragment, "2001:db8::1", 5, 7), 55974},
+		{"IPv6, UDP from 2001:db8:7:1::9", packet6(udp, "2001:db8:7:1::9", 5, 7), 33281},
+		{"IPv6, an extension header in front of TCP", packet6(destination, "2001:db8:7:1::9", 40000, 80), 33281},
+		{"IPv6, TCP cut in its ports", packet6(tcp, "2001:db8::1", 40000, 80)[:42], 0},
+		{"IPv6, cut in its addresses", packet6(udp, "2001:db8::1", 5, 7)[:38], 0},
+		{"IP version 5", append([]byte{5 << 4}, make([]byte, 60)...), 0},
 		{"nothing", nil, 0},
 	}
 	for _, tt := range tests {
@@ -136,8 +158,10 @@ func TestSpreadProgram(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 		typ := []byte{8, 0}
-		if tt.name == "IPv6" {
+		if strings.HasPrefix(tt.name, "IPv6") {
 			typ = []byte{0x86, 0xdd}
+		} else if tt.name == "IP version 5" {
+			typ = []byte{0x86, 0xde}
 		}
 		frame := append(append(make([]byte, 12), typ...), tt.packet...)
 		if got := interpret(t, spreadProgram(14), frame); got != tt.want {

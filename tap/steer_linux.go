@@ -179,13 +179,28 @@ func (s *steering) keepsOrder(now func() time.Time) bool {
 	return false
 }
 
-// isDatagram says whether a frame is an IPv4 packet of another protocol than TCP.
+// isDatagram says whether a frame is an IP packet of another protocol than TCP, apart from neighbour discovery, which
+// has no order, as ARP has none.
 func isDatagram(frame []byte, kind link.Kind) bool {
-	network := 0
-	if kind == link.Ethernet {
-		network = 14
+	network := networkStart(kind)
+	if len(frame) <= network {
+		return false
 	}
-	return len(frame) > network+ipProtocol && frame[network]>>4 == 4 && frame[network+ipProtocol] != tcpProtocol
+	packet := frame[network:]
+	switch packet[0] >> 4 {
+	case 4:
+		return len(packet) > ipProtocol && packet[ipProtocol] != tcpProtocol
+	case 6:
+		return len(packet) > ip6NextHeader && packet[ip6NextHeader] != tcpProtocol && !isNeighborDiscovery(packet)
+	}
+	return false
+}
+
+// isNeighborDiscovery says whether an IPv6 packet is a message of RFC 4861.
+func isNeighborDiscovery(packet []byte) bool {
+	const icmp6, routerSolicitation, redirect = 58, 133, 137
+	return packet[ip6NextHeader] == icmp6 && len(packet) > ip6Payload &&
+		packet[ip6Payload] >= routerSolicitation && packet[ip6Payload] <= redirect
 }
 
 // decide says where the frames of the next window go.

@@ -187,11 +187,23 @@ func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
 		kind  link.Kind
 		want  bool
 	}{{udp, link.Ethernet, true}, {tcp, link.Ethernet, false}, {udp[:23], link.Ethernet, false}, {udp[14:], link.IP, true},
-		{tcp[14:], link.IP, false}, {nil, link.IP, false}} {
+		{tcp[14:], link.IP, false}, {nil, link.IP, false},
+		{datagram6(17, 0), link.Ethernet, true}, {datagram6(17, 0)[14:], link.IP, true}, {datagram6(6, 0), link.Ethernet, false},
+		{datagram6(6, 0)[14:], link.IP, false}, {datagram6(44, 0), link.Ethernet, true}, {datagram6(58, 128), link.Ethernet, true},
+		{datagram6(58, 132), link.Ethernet, true}, {datagram6(58, 133), link.Ethernet, false}, {datagram6(58, 137), link.Ethernet, false},
+		{datagram6(58, 138), link.Ethernet, true}, {datagram6(17, 135), link.Ethernet, true}, {datagram6(58, 0)[:54], link.Ethernet, true},
+		{datagram6(17, 0)[:20], link.Ethernet, false}, {datagram6(17, 0)[:14], link.Ethernet, false}} {
 		if got := isDatagram(tt.frame, tt.kind); got != tt.want {
 			t.Errorf("%x: %t, want %t", tt.frame, got, tt.want)
 		}
 	}
+}
+
+// datagram6 is an IPv6 packet in an Ethernet frame, of a next header and with a first octet behind its header.
+func datagram6(next, first byte) []byte {
+	b := make([]byte, 14+40+8)
+	b[14], b[14+ip6NextHeader], b[14+40] = 0x60, next, first
+	return b
 }
 
 func TestCPUMask(t *testing.T) {
