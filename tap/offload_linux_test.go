@@ -2,6 +2,7 @@ package tap_test
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -17,27 +18,35 @@ import (
 // TestChecksumLeftToDevice sends a begun checksum: with NeedsChecksum the kernel delivers the datagram,
 // without it the kernel drops it, which shows that the flag and nothing else made the difference.
 func TestChecksumLeftToDevice(t *testing.T) {
-	for _, tun := range []bool{false, true} {
-		p := newPeer(t, tap.Config{TUN: tun})
-		c, port := p.socket()
-		begun := func(text string) ([]byte, link.Meta) {
-			octets := p.udp(port, []byte(text))
-			start := p.begin(octets, 17, 6)
-			return octets, link.Meta{NeedsChecksum: true, ChecksumStart: uint16(start), ChecksumOffset: 6}
+	for _, family := range families {
+		for _, tun := range []bool{false, true} {
+			t.Run(fmt.Sprintf("IPv%d, TUN %t", family, tun), func(t *testing.T) {
+				testChecksumLeftToDevice(t, over(family, tap.Config{TUN: tun}))
+			})
 		}
-		octets, meta := begun("whole")
-		p.write(octets, meta)
-		octets, _ = begun("broken")
-		p.write(octets, link.Meta{})
-		octets, meta = begun("gathered")
-		f := frame(octets[:len(octets)-5])
-		f.Append(octets[len(octets)-5:], nil)
-		f.Meta = meta
-		p.writeFrames(f)
-		for _, want := range []string{"whole", "gathered"} {
-			if got := string(p.next(c)); got != want {
-				t.Errorf("TUN %t: the kernel received %q, want %q", tun, got, want)
-			}
+	}
+}
+
+func testChecksumLeftToDevice(t *testing.T, cfg tap.Config) {
+	p := newPeer(t, cfg)
+	c, port := p.socket()
+	begun := func(text string) ([]byte, link.Meta) {
+		octets := p.udp(port, []byte(text))
+		start := p.begin(octets, 17, 6)
+		return octets, link.Meta{NeedsChecksum: true, ChecksumStart: uint16(start), ChecksumOffset: 6}
+	}
+	octets, meta := begun("whole")
+	p.write(octets, meta)
+	octets, _ = begun("broken")
+	p.write(octets, link.Meta{})
+	octets, meta = begun("gathered")
+	f := frame(octets[:len(octets)-5])
+	f.Append(octets[len(octets)-5:], nil)
+	f.Meta = meta
+	p.writeFrames(f)
+	for _, want := range []string{"whole", "gathered"} {
+		if got := string(p.next(c)); got != want {
+			t.Errorf("the kernel received %q, want %q", got, want)
 		}
 	}
 }
@@ -126,17 +135,21 @@ type connection struct {
 	seq, ack   uint32
 }
 
-// connect opens a connection with an MSS of 1460 and a window of 65,535 octets to the kernel.
+// mss is what the hand says that it takes, and sends in each segment of a super-segment. It fits in a packet of either
+// family.
+const mss = 1440
+
+// connect opens a connection with that MSS and a window of 65,535 octets to the kernel.
 func connect(p *peer) *connection {
 	p.Helper()
-	ln, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.kernel, 0)))
+	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.kernel, 0)))
 	if err != nil {
 		p.Fatal(err)
 	}
 	p.Cleanup(func() { ln.Close() })
 	c := &connection{peer: p, port: layers.TCPPort(ln.Addr().(*net.TCPAddr).Port), seq: 1000}
-	mss := layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{1460 >> 8, 1460 & 0xff}}
-	p.write(p.packet(&layers.TCP{SrcPort: 4000, DstPort: c.port, Seq: c.seq, SYN: true, Window: 65535, Options: []layers.TCPOption{mss}}, nil), link.Meta{})
+	option := layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{mss >> 8, mss & 0xff}}
+	p.write(p.packet(&layers.TCP{SrcPort: 4000, DstPort: c.port, Seq: c.seq, SYN: true, Window: 65535, Options: []layers.TCPOption{option}}, nil), link.Meta{})
 	synAck := p.await(func(r *received) bool {
 		tcp, ok := r.Layer(layers.LayerTypeTCP).(*layers.TCP)
 		return ok && tcp.SYN && tcp.ACK && tcp.Ack == c.seq+1
@@ -168,32 +181,48 @@ func text(n int) []byte {
 	return b
 }
 
+// super is the kind of a super-segment of the peer's family.
+func (p *peer) super() link.Segmentation {
+	if p.family() == 6 {
+		return link.TCP6
+	}
+	return link.TCP4
+}
+
 // TestSegmentationOut hands the kernel super-segments, in one piece and gathered; its TCP delivers all of them.
 func TestSegmentationOut(t *testing.T) {
-	for _, tun := range []bool{false, true} {
-		p := newPeer(t, tap.Config{TUN: tun})
-		c := connect(p)
-		for _, size := range []int{1461, 20000, 40000} {
-			want := text(size)
-			octets := c.segment(want)
-			start := p.begin(octets, 6, 16)
-			meta := link.Meta{
-				NeedsChecksum: true, ChecksumStart: uint16(start), ChecksumOffset: 16,
-				GSO: link.TCP4, GSOSize: 1460, HeaderLen: uint16(start + 20),
-			}
-			f := frame(octets[:start+20])
-			f.Append(octets[start+20:], nil)
-			f.Meta = meta
-			p.writeFrames(f)
-			got := make([]byte, size)
-			if _, err := readFull(c.kernelSide, got); err != nil || !bytes.Equal(got, want) {
-				t.Fatalf("TUN %t: super-segment of %d octets: %v, %+v", tun, size, err, p.dev.Stats())
-			}
-			c.seq += uint32(size)
+	for _, family := range families {
+		for _, tun := range []bool{false, true} {
+			t.Run(fmt.Sprintf("IPv%d, TUN %t", family, tun), func(t *testing.T) {
+				testSegmentationOut(t, over(family, tap.Config{TUN: tun}))
+			})
 		}
-		if s := p.dev.Stats(); s.Dropped() != 0 {
-			t.Errorf("Stats = %+v, want no drop", s)
+	}
+}
+
+func testSegmentationOut(t *testing.T, cfg tap.Config) {
+	p := newPeer(t, cfg)
+	c := connect(p)
+	for _, size := range []int{mss + 1, 20000, 40000} {
+		want := text(size)
+		octets := c.segment(want)
+		start := p.begin(octets, 6, 16)
+		meta := link.Meta{
+			NeedsChecksum: true, ChecksumStart: uint16(start), ChecksumOffset: 16,
+			GSO: p.super(), GSOSize: mss, HeaderLen: uint16(start + 20),
 		}
+		f := frame(octets[:start+20])
+		f.Append(octets[start+20:], nil)
+		f.Meta = meta
+		p.writeFrames(f)
+		got := make([]byte, size)
+		if _, err := readFull(c.kernelSide, got); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("super-segment of %d octets: %v, %+v", size, err, p.dev.Stats())
+		}
+		c.seq += uint32(size)
+	}
+	if s := p.dev.Stats(); s.Dropped() != 0 {
+		t.Errorf("Stats = %+v, want no drop", s)
 	}
 }
 
@@ -211,50 +240,57 @@ func readFull(c net.Conn, b []byte) (int, error) {
 // TestSegmentationIn lets the kernel send more than a segment: it arrives in one piece, described by Meta,
 // where offload is on, and in pieces of the MSS where it is not.
 func TestSegmentationIn(t *testing.T) {
-	for _, cfg := range []tap.Config{{}, {TUN: true}, {NoOffload: true}, {Portable: true}} {
-		p := newPeer(t, cfg)
-		c := connect(p)
-		want := text(10 * 1460) // the initial window of RFC 6928
-		if _, err := c.kernelSide.Write(want); err != nil {
-			t.Fatal(err)
+	for _, family := range families {
+		for _, cfg := range []tap.Config{{}, {TUN: true}, {NoOffload: true}, {Portable: true}} {
+			name := fmt.Sprintf("IPv%d, TUN %t, NoOffload %t, Portable %t", family, cfg.TUN, cfg.NoOffload, cfg.Portable)
+			t.Run(name, func(t *testing.T) { testSegmentationIn(t, over(family, cfg)) })
 		}
-		got := make([]byte, len(want))
-		high, largest := 0, 0
-		first := c.ack
-		for high < len(want) {
-			r := p.await(func(r *received) bool {
-				tcp, ok := r.Layer(layers.LayerTypeTCP).(*layers.TCP)
-				return ok && len(tcp.LayerPayload()) > 0
-			})
-			tcp := r.Layer(layers.LayerTypeTCP).(*layers.TCP)
-			payload := tcp.LayerPayload()
-			high = max(high, int(tcp.Seq-first)+copy(got[tcp.Seq-first:], payload))
-			if tcp.Seq == c.ack { // the kernel may wait for an ACK before it sends the rest
-				c.ack += uint32(len(payload))
-				p.write(c.segment(nil), link.Meta{})
-			}
-			largest = max(largest, len(payload))
-			start := uint16(p.networkHeader() + 20)
-			meta := link.Meta{NeedsChecksum: true, ChecksumStart: start, ChecksumOffset: 16}
-			switch {
-			case cfg.NoOffload || cfg.Portable:
-				meta = link.Meta{}
-			case len(payload) > 1460:
-				meta.GSO, meta.GSOSize, meta.HeaderLen = link.TCP4, 1460, start+20
-			}
-			if r.meta != meta {
-				t.Errorf("%+v: segment of %d octets has Meta %+v, want %+v", cfg, len(payload), r.meta, meta)
-			}
+	}
+}
+
+func testSegmentationIn(t *testing.T, cfg tap.Config) {
+	p := newPeer(t, cfg)
+	c := connect(p)
+	want := text(10 * mss) // the initial window of RFC 6928
+	if _, err := c.kernelSide.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	high, largest := 0, 0
+	first := c.ack
+	for high < len(want) {
+		r := p.await(func(r *received) bool {
+			tcp, ok := r.Layer(layers.LayerTypeTCP).(*layers.TCP)
+			return ok && len(tcp.LayerPayload()) > 0
+		})
+		tcp := r.Layer(layers.LayerTypeTCP).(*layers.TCP)
+		payload := tcp.LayerPayload()
+		high = max(high, int(tcp.Seq-first)+copy(got[tcp.Seq-first:], payload))
+		if tcp.Seq == c.ack { // the kernel may wait for an ACK before it sends the rest
+			c.ack += uint32(len(payload))
+			p.write(c.segment(nil), link.Meta{})
 		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%+v: the octets differ", cfg)
+		largest = max(largest, len(payload))
+		start := uint16(p.transportHeader())
+		meta := link.Meta{NeedsChecksum: true, ChecksumStart: start, ChecksumOffset: 16}
+		switch {
+		case cfg.NoOffload || cfg.Portable:
+			meta = link.Meta{}
+		case len(payload) > mss:
+			meta.GSO, meta.GSOSize, meta.HeaderLen = p.super(), mss, start+20
 		}
-		if one := largest <= 1460; one != (cfg.NoOffload || cfg.Portable) {
-			t.Errorf("%+v: the largest segment has %d octets", cfg, largest)
+		if r.meta != meta {
+			t.Errorf("segment of %d octets has Meta %+v, want %+v", len(payload), r.meta, meta)
 		}
-		if s := p.dev.Stats(); s.Dropped() != 0 {
-			t.Errorf("Stats = %+v, want no drop", s)
-		}
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the octets differ")
+	}
+	if one := largest <= mss; one != (cfg.NoOffload || cfg.Portable) {
+		t.Errorf("the largest segment has %d octets", largest)
+	}
+	if s := p.dev.Stats(); s.Dropped() != 0 {
+		t.Errorf("Stats = %+v, want no drop", s)
 	}
 }
 

@@ -1,14 +1,18 @@
 package tap_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/tap"
@@ -28,7 +32,23 @@ type peer struct {
 	pending      []received
 }
 
-// newPeer opens a device; our address is the one after the kernel's.
+// subnets6 counts the IPv6 subnets that over has given away.
+var subnets6 atomic.Uint32
+
+// families are the versions of IP that a test runs with.
+var families = []int{4, 6}
+
+// over returns the configuration of a device whose kernel's side has an address of a family.
+func over(family int, cfg tap.Config) tap.Config {
+	if family == 6 {
+		addr := [16]byte{0: 0xfd, 3: byte(subnets6.Add(1)), 15: 1}
+		cfg.PeerAddrs = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16(addr), 64)}
+	}
+	return cfg
+}
+
+// newPeer opens a device; our address is the one after the kernel's. Its family is that of cfg.PeerAddrs, IPv4 if there
+// are none.
 func newPeer(tb testing.TB, cfg tap.Config) *peer {
 	tb.Helper()
 	dev := taptest.Open(tb, cfg)
@@ -39,10 +59,41 @@ func newPeer(tb testing.TB, cfg tap.Config) *peer {
 	kernel := dev.PeerAddrs()[0].Addr()
 	watchdog := time.AfterFunc(hang, func() { dev.Close() })
 	tb.Cleanup(func() { watchdog.Stop() })
-	return &peer{
+	p := &peer{
 		TB: tb, dev: dev, kernel: kernel, ours: kernel.Next(),
 		kernelMAC: ifc.HardwareAddr, batch: make([]link.Frame, 64),
 	}
+	if mac := dev.Info().MAC; p.family() == 6 && dev.Info().Kind == link.Ethernet { // a peer answers ARP alone
+		if err := neighbour(ifc.Name, p.ours, mac[:]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	p.awaitRoutes()
+	return p
+}
+
+// awaitRoutes waits until the kernel knows its own address, and a way to ours: over IPv6 it makes both routes some time
+// after the address was added, and until then drops what comes.
+func (p *peer) awaitRoutes() {
+	p.Helper()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		own, err := netlink.RouteGet(p.kernel.AsSlice())
+		_, err2 := netlink.RouteGet(p.ours.AsSlice())
+		if err == nil && err2 == nil && own[0].Type == unix.RTN_LOCAL {
+			return
+		}
+		if time.Since(began) > hang {
+			p.Fatalf("the kernel has no routes: %v, %v, %v", own, err, err2)
+		}
+	}
+}
+
+// family is the version of IP that the peer speaks.
+func (p *peer) family() int {
+	if p.kernel.Is4() {
+		return 4
+	}
+	return 6
 }
 
 // frame makes a frame with room in front of it, in a pooled buffer.
@@ -92,9 +143,14 @@ func (p *peer) read() []received {
 	if n == 0 {
 		p.Fatal("Read returned no frame and no error")
 	}
-	first := gopacket.Decoder(layers.LayerTypeEthernet)
-	if p.dev.Info().Kind == link.IP {
-		first = layers.LayerTypeIPv4
+	decoder := func(octets []byte) gopacket.LayerType {
+		switch {
+		case p.dev.Info().Kind == link.Ethernet:
+			return layers.LayerTypeEthernet
+		case octets[0]>>4 == 6:
+			return layers.LayerTypeIPv6
+		}
+		return layers.LayerTypeIPv4
 	}
 	var all []received
 	for i := range p.batch[:n] {
@@ -103,7 +159,7 @@ func (p *peer) read() []received {
 			p.Errorf("a received frame is not contiguous: %d of %d octets", len(f.Header), f.Len())
 		}
 		octets := append([]byte(nil), f.Header...)
-		r := received{octets, f.Meta, gopacket.NewPacket(octets, first, gopacket.Default)}
+		r := received{octets, f.Meta, gopacket.NewPacket(octets, decoder(octets), gopacket.Default)}
 		f.Release()
 		if arp, ok := r.Layer(layers.LayerTypeARP).(*layers.ARP); ok && arp.Operation == layers.ARPRequest {
 			p.answer(arp)
@@ -145,8 +201,8 @@ func (p *peer) await(want func(*received) bool) received {
 
 // isUDP says whether a frame carries a datagram from the kernel to us.
 func (p *peer) isUDP(r *received) bool {
-	ip, ok := r.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
-	return ok && ip.DstIP.Equal(p.ours.AsSlice()) && r.Layer(layers.LayerTypeUDP) != nil
+	ip := r.NetworkLayer()
+	return ip != nil && bytes.Equal(ip.NetworkFlow().Dst().Raw(), p.ours.AsSlice()) && r.Layer(layers.LayerTypeUDP) != nil
 }
 
 func (p *peer) ethernet(kind layers.EthernetType) *layers.Ethernet {
@@ -154,22 +210,39 @@ func (p *peer) ethernet(kind layers.EthernetType) *layers.Ethernet {
 	return &layers.Ethernet{SrcMAC: mac[:], DstMAC: p.kernelMAC, EthernetType: kind}
 }
 
+// networkLayer is a layer below a transport protocol, whose pseudo header that needs.
+type networkLayer interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}
+
+// ip builds the IP header of a packet from us to the kernel.
+func (p *peer) ip(protocol layers.IPProtocol) (networkLayer, layers.EthernetType) {
+	if p.family() == 6 {
+		return &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: protocol, SrcIP: p.ours.AsSlice(), DstIP: p.kernel.AsSlice()},
+			layers.EthernetTypeIPv6
+	}
+	return &layers.IPv4{Version: 4, TTL: 64, Protocol: protocol, SrcIP: p.ours.AsSlice(), DstIP: p.kernel.AsSlice()},
+		layers.EthernetTypeIPv4
+}
+
 // packet builds a frame from us to the kernel with correct checksums; an Ethernet header is put in front if
 // the device wants one.
 func (p *peer) packet(transport gopacket.SerializableLayer, payload []byte) []byte {
 	p.Helper()
-	ip := &layers.IPv4{Version: 4, TTL: 64, SrcIP: p.ours.AsSlice(), DstIP: p.kernel.AsSlice()}
+	var ip networkLayer
+	var kind layers.EthernetType
 	switch t := transport.(type) {
 	case *layers.UDP:
-		ip.Protocol = layers.IPProtocolUDP
+		ip, kind = p.ip(layers.IPProtocolUDP)
 		t.SetNetworkLayerForChecksum(ip)
 	case *layers.TCP:
-		ip.Protocol = layers.IPProtocolTCP
+		ip, kind = p.ip(layers.IPProtocolTCP)
 		t.SetNetworkLayerForChecksum(ip)
 	}
 	all := []gopacket.SerializableLayer{ip, transport, gopacket.Payload(payload)}
 	if p.dev.Info().Kind == link.Ethernet {
-		all = append([]gopacket.SerializableLayer{p.ethernet(layers.EthernetTypeIPv4)}, all...)
+		all = append([]gopacket.SerializableLayer{p.ethernet(kind)}, all...)
 	}
 	return serialize(p, all...)
 }
@@ -178,6 +251,14 @@ func (p *peer) packet(transport gopacket.SerializableLayer, payload []byte) []by
 func (p *peer) udp(port uint16, payload []byte) []byte {
 	p.Helper()
 	return p.packet(&layers.UDP{SrcPort: 4000, DstPort: layers.UDPPort(port)}, payload)
+}
+
+// transportHeader is the offset of what follows the IP header in the device's frames, which have no IP options.
+func (p *peer) transportHeader() int {
+	if p.family() == 6 {
+		return p.networkHeader() + 40
+	}
+	return p.networkHeader() + 20
 }
 
 // networkHeader is the offset of the IP header in the device's frames.
@@ -200,7 +281,7 @@ func serialize(tb testing.TB, all ...gopacket.SerializableLayer) []byte {
 // socket opens a UDP socket of the kernel's on the device's address.
 func (p *peer) socket() (*net.UDPConn, uint16) {
 	p.Helper()
-	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.kernel, 0)))
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.kernel, 0)))
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -249,9 +330,9 @@ func sum(initial uint32, b []byte) uint16 {
 
 // begin replaces the checksum of a frame from packet by the one that Meta.NeedsChecksum promises.
 func (p *peer) begin(octets []byte, protocol byte, offset int) (start int) {
-	ip := octets[p.networkHeader():]
-	segment := ip[20:]
-	pseudo := append(append([]byte(nil), ip[12:20]...), 0, protocol, byte(len(segment)>>8), byte(len(segment)))
+	start = p.transportHeader()
+	segment := octets[start:]
+	pseudo := append(append(p.ours.AsSlice(), p.kernel.AsSlice()...), 0, protocol, byte(len(segment)>>8), byte(len(segment)))
 	binary.BigEndian.PutUint16(segment[offset:], sum(0, pseudo))
-	return p.networkHeader() + 20
+	return start
 }
