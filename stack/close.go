@@ -146,7 +146,8 @@ func (c *TCPConn) awaited() bool {
 }
 
 // recountLocked follows a change of the bits that awaited looks at. was is what it said before.
-func (s *shard) recountLocked(c *TCPConn, was bool) {
+func (c *TCPConn) recountLocked(was bool) {
+	s := c.shard
 	is := c.awaited()
 	if is == was {
 		return
@@ -191,7 +192,7 @@ func (s *shard) endLocked(f *flow, now mono.Time) {
 		if c.err == 0 {
 			c.setError(errAborted)
 		}
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 		c.releaseBinding()
 	case halfOpenFlow:
 		s.resetHalfOpenLocked(f.halfOpen(), now)

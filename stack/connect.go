@@ -132,15 +132,15 @@ func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, f
 		c.extra = &extra{binding: b}
 	}
 	c.bits |= inTable
-	s.recountLocked(c, false)
+	c.recountLocked(false)
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
 	if fast {
-		s.beginFastLocked(c, o, now)
+		c.beginFastLocked(o, now)
 	} else {
 		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, floor, now)
 	}
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	return c, nil
 }
 
@@ -165,8 +165,8 @@ func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now mono.Time
 // is not, otherwise why it failed, which clears the pending error as TakeError does; ECONNABORTED after that.
 // EBADF after Close.
 func (c *TCPConn) Connected() error {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.connectedLocked()
 }
 
@@ -187,17 +187,16 @@ func (c *TCPConn) connectedLocked() error {
 // WaitConnect waits until the connection is established or has failed, and returns what Connected would.
 // EAGAIN when the write deadline has passed before, EBADF after Close.
 func (c *TCPConn) WaitConnect() error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	for {
 		if err := c.connectedLocked(); err != syscall.EINPROGRESS {
 			return err
 		}
-		now := s.layer.host.clock.Now()
+		now := c.now()
 		if passed(c.writeDeadline, now) {
 			return syscall.EAGAIN
 		}
-		s.waitWriteLocked(c, now)
+		c.waitWriteLocked(now)
 	}
 }

@@ -12,39 +12,37 @@ func passed(at, now mono.Time) bool { return at != 0 && at <= now }
 
 // SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
-	s := c.shard
-	at := s.layer.host.clock.Moment(t)
-	s.lock()
-	defer s.unlock()
+	at := c.shard.layer.host.clock.Moment(t)
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
 	c.readDeadline = at
 	if w := c.waiters; w != nil && w.readers > 0 {
-		s.wakeLocked(c, true, false)
+		c.wakeLocked(true, false)
 	}
 	return nil
 }
 
 // SetWriteDeadline sets when writes and WaitConnect give up; the zero time means never. EBADF after Close.
 func (c *TCPConn) SetWriteDeadline(t time.Time) error {
-	s := c.shard
-	at := s.layer.host.clock.Moment(t)
-	s.lock()
-	defer s.unlock()
+	at := c.shard.layer.host.clock.Moment(t)
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
 	c.writeDeadline = at
 	if w := c.waiters; w != nil && w.writers > 0 {
-		s.wakeLocked(c, false, true)
+		c.wakeLocked(false, true)
 	}
 	return nil
 }
 
 // timelyLocked says whether the node of c is armed early enough for its deadlines, as it nearly always is. That
 // takes no clock.
-func (s *shard) timelyLocked(c *TCPConn) bool {
+func (c *TCPConn) timelyLocked() bool {
 	var at mono.Time
 	if c.bits&inTable != 0 {
 		at = c.tcp.Deadline()
@@ -55,8 +53,8 @@ func (s *shard) timelyLocked(c *TCPConn) bool {
 
 // armLocked arms the node of c at its earliest deadline. A node that is armed earlier stays: it fires in vain
 // once, which is cheaper than moving it with every segment. The user's deadlines count while somebody waits.
-func (s *shard) armLocked(c *TCPConn, now mono.Time) {
-	if s.timelyLocked(c) {
+func (c *TCPConn) armLocked(now mono.Time) {
+	if c.timelyLocked() {
 		return
 	}
 	var at mono.Time
@@ -68,7 +66,7 @@ func (s *shard) armLocked(c *TCPConn, now mono.Time) {
 	}
 	at = c.userDeadline(at, now)
 	if at != 0 && (!c.timer.Armed() || c.timer.Deadline() > int64(at)) {
-		s.timers.Arm(&c.timer, int64(at))
+		c.shard.timers.Arm(&c.timer, int64(at))
 	}
 }
 
@@ -86,7 +84,7 @@ func (c *TCPConn) userDeadline(at, after mono.Time) mono.Time {
 }
 
 // fireConnLocked acts on the deadlines of c that have passed.
-func (s *shard) fireConnLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) fireConnLocked(now mono.Time) {
 	if at := c.tcp.Deadline(); c.bits&inTable != 0 && passed(at, now) {
 		c.tcp.Timeout(now)
 	}
@@ -94,8 +92,8 @@ func (s *shard) fireConnLocked(c *TCPConn, now mono.Time) {
 		read := w.readers > 0 && passed(c.readDeadline, now)
 		write := w.writers > 0 && (passed(c.writeDeadline, now) || c.bits&awaitsAck != 0)
 		if read || write {
-			s.wakeLocked(c, read, write)
+			c.wakeLocked(read, write)
 		}
 	}
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 }

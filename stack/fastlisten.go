@@ -85,18 +85,18 @@ func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, floor 
 	options := listener.options.Load()
 	c.extra = &extra{pendingAt: listener}
 	c.bits |= inTable | connected
-	s.recountLocked(c, false)
+	c.recountLocked(false)
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
 	s.cookie.Init(&s.env, t, r.path, options, &in.seg, floor, now)
 	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &s.cookie, r.path, options, &in.seg, cookie, now)
-	s.touchLocked(c, now)
-	s.queueLocked(c, listener, now)
+	c.touchLocked(now)
+	c.queueLocked(listener, now)
 	return tcp.Cookie{}, true
 }
 
 // fastEndLocked ends the pending of c once its handshake is over, or it has ended.
-func (s *shard) fastEndLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) fastEndLocked(now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
 		c.extra.pendingAt.endFast(c.tcp.Err() == errReset, now)
 		c.extra.pendingAt = nil

@@ -91,13 +91,14 @@ func (h *Host) ConnectTCPFastOpen(b *Binding, remote netip.AddrPort, o tcp.Optio
 
 // Waits says whether the SYN waits for the first Write.
 func (c *TCPConn) Waits() bool {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.bits&waits != 0
 }
 
 // beginFastLocked opens c, which is in the table, as far as ConnectTCPFastOpen does.
-func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now mono.Time) {
+func (c *TCPConn) beginFastLocked(o *tcp.Options, now mono.Time) {
+	s := c.shard
 	known, usable := s.layer.cookies.find(c.cookieKey(), now)
 	if !usable {
 		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, tcp.ISSFloor{}, now)
@@ -114,18 +115,18 @@ func (s *shard) beginFastLocked(c *TCPConn, o *tcp.Options, now mono.Time) {
 
 // openLocked sends the SYN that has waited for a Write, and returns how much of p it carries. EINPROGRESS when
 // that is nothing and the caller only tries.
-func (s *shard) openLocked(c *TCPConn, p []byte, try bool) (int, error) {
-	now := s.layer.host.clock.Now()
+func (c *TCPConn) openLocked(p []byte, try bool) (int, error) {
+	now := c.now()
 	if err := c.writeErrorLocked(try, now); err != nil {
 		return 0, err
 	}
 	c.bits &^= waits
-	known, usable := s.layer.cookies.find(c.cookieKey(), now)
+	known, usable := c.shard.layer.cookies.find(c.cookieKey(), now)
 	if !usable { // another connection has found out meanwhile
 		known = cookieEntry{}
 	}
 	n := c.tcp.OpenWith(known.cookie, known.mss, p, now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	if n == 0 && try {
 		return 0, syscall.EINPROGRESS
 	}
@@ -134,7 +135,8 @@ func (s *shard) openLocked(c *TCPConn, p []byte, try bool) (int, error) {
 
 // fastAnswerLocked learns from the end of the SYN-SENT of a connection that has asked for a cookie. seg is
 // the segment that ended it, nil for none.
-func (s *shard) fastAnswerLocked(c *TCPConn, seg *tcp.Segment, now mono.Time) {
+func (c *TCPConn) fastAnswerLocked(seg *tcp.Segment, now mono.Time) {
+	s := c.shard
 	state := c.tcp.State()
 	if state == tcp.SynSent {
 		return

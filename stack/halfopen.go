@@ -98,7 +98,7 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
 	}
 	s.events.cookiesOK++
 	s.env.Counters.SegmentsIn-- // the connection counts it
-	s.acceptLocked(c, listener, &s.cookie, in, now)
+	c.acceptLocked(listener, &s.cookie, in, now)
 }
 
 // halfOpenLocked passes a segment to a half-open record.
@@ -151,32 +151,33 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 	c := newConn(s, r)
 	s.flows.replace(&half.flow, &c.flow)
 	s.dropHalfOpenLocked(half)
-	s.acceptLocked(c, listener, &half.tcp, in, now)
+	c.acceptLocked(listener, &half.tcp, in, now)
 }
 
 // acceptLocked opens c, which is in the table, from a completed record, and queues it on the listener, where
 // a place is reserved.
-func (s *shard) acceptLocked(c *TCPConn, listener *Listener, half *tcp.HalfOpen, in *inbound, now mono.Time) {
+func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbound, now mono.Time) {
+	s := c.shard
 	options := listener.options.Load()
 	c.bits |= inTable | connected
-	s.recountLocked(c, false)
+	c.recountLocked(false)
 	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), c.route.path, options, now)
 	s.states[tcp.Established]++
 	c.state = tcp.Established
 	c.tcp.SegmentArrives(&in.seg, now)
-	s.touchLocked(c, now)
-	s.queueLocked(c, listener, now)
+	c.touchLocked(now)
+	c.queueLocked(listener, now)
 }
 
 // queueLocked puts c into its reserved place in the accept queue.
-func (s *shard) queueLocked(c *TCPConn, listener *Listener, now mono.Time) {
+func (c *TCPConn) queueLocked(listener *Listener, now mono.Time) {
 	if !listener.push(c) {
 		c.bits |= closed
 		c.tcp.Abort(now)
-		s.eventsLocked(c, now)
+		c.eventsLocked(now)
 		return
 	}
-	s.wakeListLocked().listener(listener)
+	c.shard.wakeListLocked().listener(listener)
 }
 
 // resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.

@@ -16,7 +16,8 @@ const maxHeld = 16384
 
 // holdLocked puts c on the list of those whose Output waits for the end of the burst. The caller has found a
 // burst in progress.
-func (s *shard) holdLocked(c *TCPConn) {
+func (c *TCPConn) holdLocked() {
+	s := c.shard
 	if c.bits&held != 0 {
 		return
 	}
@@ -27,7 +28,7 @@ func (s *shard) holdLocked(c *TCPConn) {
 
 // pushLocked transmits what c has written and a burst holds, before something happens that would keep it from leaving
 // or change what leaves of it. To the program it has left when Write has returned, and with Linux it has.
-func (s *shard) pushLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) pushLocked(now mono.Time) {
 	if c.bits&held != 0 {
 		c.tcp.Push(now)
 	}
@@ -35,18 +36,20 @@ func (s *shard) pushLocked(c *TCPConn, now mono.Time) {
 
 // writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns
 // the moment of the write: that of the burst in this case, which is good enough for what is not sent yet.
-func (s *shard) writeTimeLocked(c *TCPConn, n int, m WriteMode) (hold bool, now mono.Time) {
+func (c *TCPConn) writeTimeLocked(n int, m WriteMode) (hold bool, now mono.Time) {
+	s := c.shard
 	hold = s.layer.inBurst.Load() != 0 && !m.Urgent && c.tcp.SendQueued()+n <= maxHeld
 	if hold && c.writeDeadline == 0 {
 		return true, mono.Time(s.layer.burstAt.Load())
 	}
-	return hold, s.layer.host.clock.Now()
+	return hold, c.now()
 }
 
 // sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
 // the burst. It returns how much it took.
-func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hold bool, now mono.Time) (n int) {
-	s.setMoreLocked(c, m.More, now)
+func (c *TCPConn) sendLocked(p []byte, rest [][]byte, m WriteMode, hold bool, now mono.Time) (n int) {
+	s := c.shard
+	c.setMoreLocked(m.More, now)
 	for ; ; p, rest = rest[0], rest[1:] {
 		last := len(rest) == 0
 		if last && m.Urgent {
@@ -63,11 +66,11 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 	switch {
 	case n == 0:
 	case hold:
-		s.holdLocked(c)
+		c.holdLocked()
 		// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us
 		// two sees the other.
 		if s.layer.inBurst.Load() == 0 {
-			s.releaseLocked(s.layer.host.clock.Now())
+			s.releaseLocked(c.now())
 		}
 	default:
 		c.tcp.Output(now)
@@ -76,9 +79,9 @@ func (s *shard) sendLocked(c *TCPConn, p []byte, rest [][]byte, m WriteMode, hol
 }
 
 // setMoreLocked says whether more follows what is written next. What was written before does not wait for that.
-func (s *shard) setMoreLocked(c *TCPConn, more bool, now mono.Time) {
+func (c *TCPConn) setMoreLocked(more bool, now mono.Time) {
 	if more {
-		s.pushLocked(c, now)
+		c.pushLocked(now)
 	}
 	c.tcp.SetMore(more)
 }
@@ -125,7 +128,7 @@ func (s *shard) releaseLocked(now mono.Time) {
 		s.held[i] = nil
 		c.bits &^= held
 		c.tcp.Output(now)
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	}
 	s.held = s.held[:0]
 }

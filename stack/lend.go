@@ -22,13 +22,13 @@ const (
 // lendLocked transmits the front of p, as much as may leave now, and returns how much that is: 0 where p has to go
 // through the send queue. It gives the lock back for a while, during which the bit writing, which it leaves set, keeps
 // other writers away. more says that more follows behind p.
-func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now mono.Time) int {
+func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	if c.route.path.MaxSuper == 0 {
 		return 0
 	}
 	p = p[:min(len(p), lendMost)]
 	loan := link.Lend(p)
-	s.setMoreLocked(c, more, now)
+	c.setMoreLocked(more, now)
 	n := c.tcp.Lend(tcp.Span{Data: p, Owner: loan.Buffer()}, now)
 	if n == 0 {
 		loan.Await()
@@ -36,34 +36,34 @@ func (s *shard) lendLocked(c *TCPConn, p []byte, more bool, now mono.Time) int {
 	}
 	c.bits |= writing
 	c.tcp.Output(now)
-	s.afterLocked(c, now)
-	s.unlock()
+	c.afterLocked(now)
+	c.unlock()
 	for _, q := range c.route.iface.queues {
 		q.drain(true)
 	}
-	wait := s.layer.bulk.Load() >= lendWaitFrom
+	wait := c.shard.layer.bulk.Load() >= lendWaitFrom
 	if !wait {
 		// A near peer's acknowledgments are here already: what they cover needs no copy.
 		c.route.iface.glance()
 	}
-	s.lock()
+	c.lock()
 	if wait && c.tcp.Prompt() {
-		s.waitAckLocked(c, loan.Buffer())
+		c.waitAckLocked(loan.Buffer())
 	}
 	c.tcp.Keep(loan.Buffer())
-	s.unlock()
+	c.unlock()
 	loan.Await()
-	s.lock()
+	c.lock()
 	return n
 }
 
 // waitAckLocked waits until the peer has acknowledged most of what was lent; a peer may take its time over the rest,
 // hoping for more to acknowledge with it. It gives up when it is woken in vain: by a timer, since the acknowledgment is
 // late; by the end of the connection; by a deadline.
-func (s *shard) waitAckLocked(c *TCPConn, lent *link.Buffer) {
+func (c *TCPConn) waitAckLocked(lent *link.Buffer) {
 	for left := c.tcp.Lent(lent); left >= lendLeast; {
 		c.bits |= awaitsAck
-		s.waitWriteLocked(c, s.layer.host.clock.Now())
+		c.waitWriteLocked(c.now())
 		c.bits &^= awaitsAck
 		now := c.tcp.Lent(lent)
 		if now == left {

@@ -27,7 +27,7 @@ func (l *tcpLayer) fail() {
 			switch f.kind {
 			case connFlow:
 				f.conn().tcp.Fail(syscall.ENETDOWN)
-				s.afterLocked(f.conn(), now)
+				f.conn().afterLocked(now)
 			case halfOpenFlow:
 				s.removeHalfOpenLocked(f.halfOpen())
 			case timeWaitFlow:

@@ -53,9 +53,9 @@ func edgesOf(events tcp.Event, moved bool) Readiness {
 }
 
 // notifyLocked has the watcher of c called after unlock.
-func (s *shard) notifyLocked(c *TCPConn, edges Readiness) {
+func (c *TCPConn) notifyLocked(edges Readiness) {
 	if edges != 0 && c.extra != nil && c.extra.watcher != nil {
-		s.wakeListLocked().watch(c.extra.watcher, edges)
+		c.shard.wakeListLocked().watch(c.extra.watcher, edges)
 	}
 }
 

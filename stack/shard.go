@@ -227,7 +227,7 @@ func (s *shard) Advance(now mono.Time) {
 func (s *shard) fireLocked(f *flow) {
 	switch f.kind {
 	case connFlow:
-		s.fireConnLocked(f.conn(), s.now)
+		f.conn().fireConnLocked(s.now)
 	case halfOpenFlow:
 		s.fireHalfOpenLocked(f.halfOpen(), s.now)
 	case timeWaitFlow: // has no node in the wheel

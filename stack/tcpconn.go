@@ -77,10 +77,19 @@ func newConn(s *shard, r *route) *TCPConn {
 	return c
 }
 
+// lock takes the lock of the connection's shard, which guards all of it but what never changes.
+func (c *TCPConn) lock() { c.shard.lock() }
+
+// unlock gives the lock back, and does what (*shard).unlock does then.
+func (c *TCPConn) unlock() { c.shard.unlock() }
+
+// now returns the present moment.
+func (c *TCPConn) now() mono.Time { return c.shard.layer.host.clock.Now() }
+
 // afterLocked ends every call of the TCB: it acts on its events and arms its timer.
-func (s *shard) afterLocked(c *TCPConn, now mono.Time) {
-	s.eventsLocked(c, now)
-	s.armLocked(c, now)
+func (c *TCPConn) afterLocked(now mono.Time) {
+	c.eventsLocked(now)
+	c.armLocked(now)
 	if c.bits&(inTable|closed|released|touched) == closed {
 		c.bits |= released
 		c.tcp.Release()
@@ -88,7 +97,8 @@ func (s *shard) afterLocked(c *TCPConn, now mono.Time) {
 }
 
 // eventsLocked acts on what the TCB says has changed.
-func (s *shard) eventsLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) eventsLocked(now mono.Time) {
+	s := c.shard
 	moved := false
 	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
 		s.states[c.state]--
@@ -104,10 +114,10 @@ func (s *shard) eventsLocked(c *TCPConn, now mono.Time) {
 		c.bits |= connected
 	}
 	if c.bits&asked != 0 {
-		s.fastAnswerLocked(c, nil, now)
+		c.fastAnswerLocked(nil, now)
 	}
 	if c.extra != nil && c.extra.pendingAt != nil {
-		s.fastEndLocked(c, now)
+		c.fastEndLocked(now)
 	}
 	if events&tcp.Progress != 0 {
 		c.route.confirm(now)
@@ -119,24 +129,25 @@ func (s *shard) eventsLocked(c *TCPConn, now mono.Time) {
 	if events&tcp.Drained != 0 {
 		was := c.awaited()
 		c.bits |= drained
-		s.recountLocked(c, was)
+		c.recountLocked(was)
 	}
 	if events&(tcp.EnteredTimeWait|tcp.Gone) != 0 && c.bits&inTable != 0 {
-		s.departLocked(c, events, now)
+		c.departLocked(events, now)
 	}
 	const forReaders = tcp.Readable | tcp.Urgent | tcp.EnteredTimeWait | tcp.Gone
 	const forWriters = tcp.Connected | tcp.Writable | tcp.Drained | tcp.EnteredTimeWait | tcp.Gone
 	lender := c.bits&awaitsAck != 0 && events&tcp.Progress != 0
-	s.wakeLocked(c, events&forReaders != 0, events&forWriters != 0 || lender)
-	s.notifyLocked(c, edgesOf(events, moved))
+	c.wakeLocked(events&forReaders != 0, events&forWriters != 0 || lender)
+	c.notifyLocked(edgesOf(events, moved))
 }
 
 // departLocked takes c out of the table: it is CLOSED, or in TIME-WAIT.
-func (s *shard) departLocked(c *TCPConn, events tcp.Event, now mono.Time) {
+func (c *TCPConn) departLocked(events tcp.Event, now mono.Time) {
+	s := c.shard
 	if events&tcp.Gone != 0 {
 		s.removeLocked(&c.flow)
 	} else {
-		s.enterTimeWaitLocked(c, now)
+		c.enterTimeWaitLocked(now)
 	}
 	s.timers.Disarm(&c.timer)
 	s.states[c.state]--
@@ -146,7 +157,7 @@ func (s *shard) departLocked(c *TCPConn, events tcp.Event, now mono.Time) {
 	}
 	was := c.awaited()
 	c.bits &^= inTable | orphan
-	s.recountLocked(c, was)
+	c.recountLocked(was)
 	if errno := c.tcp.Err(); errno != 0 && c.err == 0 {
 		c.setError(errno)
 	}
@@ -166,8 +177,8 @@ func (c *TCPConn) takeErrorLocked() error {
 
 // TakeError returns the pending error and clears it: SO_ERROR.
 func (c *TCPConn) TakeError() error {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.takeErrorLocked()
 }
 
@@ -183,62 +194,60 @@ func (c *TCPConn) Remote() netip.AddrPort { return addrPort(&c.remote, uint16(c.
 
 // Options returns the options in force.
 func (c *TCPConn) Options() tcp.Options {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.tcp.Options()
 }
 
 // Update changes options. change is called under a lock and must not call the stack. EBADF after Close.
 func (c *TCPConn) Update(change func(o *tcp.Options)) error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
 	o := c.tcp.Options()
 	change(&o)
-	now := s.layer.host.clock.Now()
-	s.pushLocked(c, now)
+	now := c.now()
+	c.pushLocked(now)
 	c.tcp.SetOptions(&o, now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	return nil
 }
 
 // Flush lets leave what Nagle's algorithm, Options.Cork and WriteMode.More hold back of all that was written so far, now
 // or as soon as the windows allow. EBADF after Close.
 func (c *TCPConn) Flush() error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
-	now := s.layer.host.clock.Now()
-	s.pushLocked(c, now)
+	now := c.now()
+	c.pushLocked(now)
 	c.tcp.Flush(now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	return nil
 }
 
 // Info describes the connection at this moment.
 func (c *TCPConn) Info() tcp.Info {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.tcp.Info()
 }
 
 // State returns the connection's state; CLOSED once it has left the stack, TIME-WAIT included.
 func (c *TCPConn) State() tcp.State {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.state
 }
 
 // Unread returns the octets that can be read now, up to the mark of urgent data: SIOCINQ.
 func (c *TCPConn) Unread() int {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&released != 0 || c.tcp.AtMark() && c.tcp.Options().OutOfBand {
 		return 0
 	}
@@ -247,8 +256,8 @@ func (c *TCPConn) Unread() int {
 
 // Unsent returns the octets that were written and not acknowledged: SIOCOUTQ.
 func (c *TCPConn) Unsent() int {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&inTable == 0 {
 		return 0
 	}

@@ -143,9 +143,9 @@ func (s *shard) burst(b *burst, first int32, now mono.Time) mono.Time {
 		if s.layer.inBurst.Load() == 0 {
 			c.tcp.Output(now)
 		} else if c.tcp.OutputEarly(now) {
-			s.holdLocked(c)
+			c.holdLocked()
 		}
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
@@ -167,13 +167,13 @@ func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 	case connFlow:
 		c := f.conn()
 		if c.bits&(held|touched) != 0 {
-			s.pushBeforeLocked(c, &in.seg, now)
+			c.pushBeforeLocked(&in.seg, now)
 		}
 		c.tcp.SegmentArrives(&in.seg, now)
 		if c.bits&asked != 0 {
-			s.fastAnswerLocked(c, &in.seg, now)
+			c.fastAnswerLocked(&in.seg, now)
 		}
-		s.touchLocked(c, now)
+		c.touchLocked(now)
 	case halfOpenFlow:
 		s.halfOpenLocked(f.halfOpen(), in, now)
 	case timeWaitFlow:
@@ -183,7 +183,7 @@ func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 
 // pushBeforeLocked transmits what c may send already, though its Output waits for the end of the burst, where the
 // segment that comes next may end the connection: a RST, or text for one that is closed.
-func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now mono.Time) {
+func (c *TCPConn) pushBeforeLocked(seg *tcp.Segment, now mono.Time) {
 	if seg.Flags&tcp.RST != 0 || c.bits&closed != 0 && seg.TextLen > 0 {
 		c.tcp.Push(now)
 	}
@@ -191,12 +191,13 @@ func (s *shard) pushBeforeLocked(c *TCPConn, seg *tcp.Segment, now mono.Time) {
 
 // touchLocked notes that c has had a segment. A connection that this ended leaves the table at once, since
 // the next segment may open it anew.
-func (s *shard) touchLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) touchLocked(now mono.Time) {
+	s := c.shard
 	if c.bits&touched == 0 {
 		c.bits |= touched
 		s.touched = append(s.touched, c)
 	}
-	s.eventsLocked(c, now)
+	c.eventsLocked(now)
 }
 
 // unknownLocked takes a segment of no known flow to a listener, or refuses it.
@@ -231,9 +232,9 @@ func (h *Host) tcpError(e transportError) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()
-		s.pushLocked(c, now)
+		c.pushLocked(now)
 		c.tcp.ICMPError(e.err, now)
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	case halfOpenFlow:
 		// The quoted sequence number must be our SYN-ACK's (RFC 5927 4.1).
 		half := f.halfOpen()

@@ -16,21 +16,20 @@ func (c *TCPConn) Read(p []byte) (int, error) { return c.read(p, false) }
 func (c *TCPConn) TryRead(p []byte) (int, error) { return c.read(p, true) }
 
 func (c *TCPConn) read(p []byte, try bool) (int, error) {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if len(p) == 0 {
-		return 0, c.readErrorLocked(try, s.layer.host.clock.Now())
+		return 0, c.readErrorLocked(try, c.now())
 	}
 	if c.tcp.RecvLowat() > 1 {
-		return s.readMsgLocked(c, [][]byte{p}, len(p), ReadMode{Try: try})
+		return c.readMsgLocked([][]byte{p}, len(p), ReadMode{Try: try})
 	}
-	now, err := s.awaitTextLocked(c, try, 1)
+	now, err := c.awaitTextLocked(try, 1)
 	if now == 0 {
 		return 0, err
 	}
 	n := c.tcp.Receive(p, now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	return n, nil
 }
 
@@ -48,11 +47,11 @@ func (c *TCPConn) readErrorLocked(try bool, now mono.Time) error {
 // awaitTextLocked waits until there is text to read, least octets or as many as the peer may send, and returns
 // the present moment; or 0, with the error that the read ends with, which is nil at the end of the stream. What
 // ends the wait early is no reason to return 0 where there is any text.
-func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (mono.Time, error) {
+func (c *TCPConn) awaitTextLocked(try bool, least int) (mono.Time, error) {
 	for {
 		n, now := c.tcp.Readable(), mono.Time(0)
 		if n > 0 || c.readDeadline != 0 { // else nobody asks for it
-			now = s.layer.host.clock.Now()
+			now = c.now()
 		}
 		if err := c.readErrorLocked(try, now); err != nil {
 			return 0, err
@@ -69,46 +68,44 @@ func (s *shard) awaitTextLocked(c *TCPConn, try bool, least int) (mono.Time, err
 		case try:
 			return 0, syscall.EAGAIN
 		}
-		s.waitReadLocked(c)
+		c.waitReadLocked()
 	}
 }
 
 // ReadSpan is Read without the copy: it waits for a run of text and passes its reference to the caller, who
 // calls Owner.Release. An empty Data with a nil error is the end of the stream.
 func (c *TCPConn) ReadSpan() (tcp.Span, error) {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
-	now, err := s.awaitTextLocked(c, false, 1)
+	c.lock()
+	defer c.unlock()
+	now, err := c.awaitTextLocked(false, 1)
 	if now == 0 {
 		return tcp.Span{}, err
 	}
 	span := c.tcp.ReceiveSpan(now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 	return span, nil
 }
 
 // CloseRead ends the receive side as shutdown(SHUT_RD) does: what is queued stays readable, then reads return
 // the end of the stream. ENOTCONN when the connection is not established.
 func (c *TCPConn) CloseRead() error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
-	now := s.layer.host.clock.Now()
-	if done, err := s.shutdownLocked(c, now); done {
+	c.lock()
+	defer c.unlock()
+	now := c.now()
+	if done, err := c.shutdownLocked(now); done {
 		return err
 	}
 	c.bits |= readShut
 	c.tcp.CloseRead(now)
-	s.afterLocked(c, now)
-	s.wakeLocked(c, true, false)
-	s.notifyLocked(c, ReadyAll)
+	c.afterLocked(now)
+	c.wakeLocked(true, false)
+	c.notifyLocked(ReadyAll)
 	return nil
 }
 
 // shutdownLocked is what CloseRead and CloseWrite begin with; done says that nothing else is left to do. An
 // active open that is not complete ends (ledger E-CON-10).
-func (s *shard) shutdownLocked(c *TCPConn, now mono.Time) (done bool, err error) {
+func (c *TCPConn) shutdownLocked(now mono.Time) (done bool, err error) {
 	switch {
 	case c.bits&closed != 0:
 		return true, syscall.EBADF
@@ -117,7 +114,7 @@ func (s *shard) shutdownLocked(c *TCPConn, now mono.Time) (done bool, err error)
 	case c.bits&connected == 0:
 		c.setError(syscall.ECONNRESET)
 		c.tcp.Abort(now)
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 		return true, nil
 	}
 	return false, nil

@@ -21,31 +21,30 @@ func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
 	for _, b := range bufs {
 		total += len(b)
 	}
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if total == 0 {
-		return 0, c.readErrorLocked(m.Try, s.layer.host.clock.Now())
+		return 0, c.readErrorLocked(m.Try, c.now())
 	}
-	return s.readMsgLocked(c, bufs, total, m)
+	return c.readMsgLocked(bufs, total, m)
 }
 
 // readMsgLocked reads total octets, the lengths of bufs, or until it has enough. When it has to wait, other
 // reads may come between what it takes, as in Linux.
-func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) (n int, err error) {
+func (c *TCPConn) readMsgLocked(bufs [][]byte, total int, m ReadMode) (n int, err error) {
 	least := total
 	if !m.All {
 		least = min(total, c.tcp.RecvLowat())
 	}
 	if m.Peek {
-		if now, err := s.awaitTextLocked(c, m.Try, least); now == 0 && c.tcp.Readable() == 0 {
+		if now, err := c.awaitTextLocked(m.Try, least); now == 0 && c.tcp.Readable() == 0 {
 			return 0, err
 		}
 		return c.peekLocked(bufs, m), nil
 	}
 	p, bufs := bufs[0], bufs[1:]
 	for n < least {
-		now, err := s.awaitTextLocked(c, m.Try, 1)
+		now, err := c.awaitTextLocked(m.Try, 1)
 		switch {
 		case now != 0:
 		case n > 0:
@@ -68,7 +67,7 @@ func (s *shard) readMsgLocked(c *TCPConn, bufs [][]byte, total int, m ReadMode) 
 				break
 			}
 		}
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	}
 	return n, nil
 }

@@ -15,9 +15,8 @@ func (c *TCPConn) TryWriteUrgent(p []byte) (int, error) {
 // the peer has announced urgent data that has not arrived; EINVAL when there is none, it was taken before, or
 // it stays in the stream since tcp.Options.OutOfBand is off; EBADF after Close.
 func (c *TCPConn) ReadUrgent(peek bool) (byte, error) {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return 0, syscall.EBADF
 	}
@@ -31,8 +30,7 @@ func (c *TCPConn) ReadUrgent(peek bool) (byte, error) {
 // AtMark says whether all octets before the urgent mark have been read, and none behind it: SIOCATMARK. Reads
 // stop at the mark, so that a reader may look at it in between.
 func (c *TCPConn) AtMark() bool {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.bits&released == 0 && c.tcp.AtMark()
 }

@@ -28,30 +28,29 @@ func (c *TCPConn) WriteSpan(span tcp.Span) error {
 		}
 		return err
 	}
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	for {
-		now := s.layer.host.clock.Now()
+		now := c.now()
 		if err := c.writeErrorLocked(false, now); err != nil {
 			return err
 		}
 		if c.bits&waits != 0 {
-			_, _ = s.openLocked(c, nil, false) // of no error but the one that was just asked for
+			_, _ = c.openLocked(nil, false) // of no error but the one that was just asked for
 		}
 		if c.bits&(connected|writing) == connected && c.tcp.SendSpan(span, now) {
-			s.afterLocked(c, now)
+			c.afterLocked(now)
 			return nil
 		}
-		s.waitWriteLocked(c, now)
+		c.waitWriteLocked(now)
 	}
 }
 
 // WriteSize returns how many octets fill the largest segment that leaves in one piece, which is the best size
 // of a span.
 func (c *TCPConn) WriteSize() int {
-	c.shard.lock()
-	defer c.shard.unlock()
+	c.lock()
+	defer c.unlock()
 	return c.tcp.SendSize()
 }
 
@@ -82,32 +81,32 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (int, error) {
 	for _, b := range rest {
 		total += len(b)
 	}
-	s := c.shard
 	if !m.Try && total >= lendLeast {
-		s.layer.bulk.Add(1)
-		defer s.layer.bulk.Add(-1)
+		bulk := &c.shard.layer.bulk
+		bulk.Add(1)
+		defer bulk.Add(-1)
 	}
-	s.lock()
-	defer s.unlock()
-	return s.writeLocked(c, p, rest, total, m)
+	c.lock()
+	defer c.unlock()
+	return c.writeLocked(p, rest, total, m)
 }
 
 // writeLocked writes the total octets of p and then rest. It gives the lock back while it waits.
-func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m WriteMode) (n int, err error) {
+func (c *TCPConn) writeLocked(p []byte, rest [][]byte, total int, m WriteMode) (n int, err error) {
 	mine := false // this call holds the bit writing
 	if c.bits&waits != 0 {
 		first := p
 		if m.Urgent {
 			first = nil // a SYN has no urgent data
 		}
-		if n, err = s.openLocked(c, first, m.Try); m.Try || err != nil {
+		if n, err = c.openLocked(first, m.Try); m.Try || err != nil {
 			return n, err
 		}
 		p, rest = advance(p, rest, n)
 		mine, c.bits = true, c.bits|writing
 	}
 	for {
-		hold, now := s.writeTimeLocked(c, total-n, m)
+		hold, now := c.writeTimeLocked(total-n, m)
 		if err = c.writeErrorLocked(m.Try, now); err != nil {
 			if c.bits&connected == 0 && err != syscall.EAGAIN {
 				n = 0 // what the SYN carried has come to nothing
@@ -119,7 +118,7 @@ func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m Wr
 		}
 		if c.bits&connected != 0 && (mine || c.bits&writing == 0) {
 			if !m.Try && !m.Urgent && len(p) >= lendLeast {
-				if k := s.lendLocked(c, p, m.More || len(rest) > 0, now); k > 0 {
+				if k := c.lendLocked(p, m.More || len(rest) > 0, now); k > 0 {
 					mine = true
 					if n += k; n == total {
 						break
@@ -128,8 +127,8 @@ func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m Wr
 					continue
 				}
 			}
-			k := s.sendLocked(c, p, rest, m, hold, now)
-			s.afterLocked(c, now)
+			k := c.sendLocked(p, rest, m, hold, now)
+			c.afterLocked(now)
 			n += k
 			if n == total {
 				break
@@ -145,19 +144,19 @@ func (s *shard) writeLocked(c *TCPConn, p []byte, rest [][]byte, total int, m Wr
 			}
 			break
 		}
-		s.waitWriteLocked(c, now)
+		c.waitWriteLocked(now)
 	}
 	if mine {
-		s.doneWritingLocked(c)
+		c.doneWritingLocked()
 	}
 	return n, err
 }
 
 // doneWritingLocked lets the next writer of c write.
-func (s *shard) doneWritingLocked(c *TCPConn) {
+func (c *TCPConn) doneWritingLocked() {
 	c.bits &^= writing
-	s.wakeLocked(c, false, true)
-	s.notifyLocked(c, ReadyOut)
+	c.wakeLocked(false, true)
+	c.notifyLocked(ReadyOut)
 }
 
 // advance takes n octets from the beginning of p and rest.
@@ -188,18 +187,17 @@ func (c *TCPConn) writeErrorLocked(try bool, now mono.Time) error {
 
 // CloseWrite sends a FIN behind all that was written. ENOTCONN when the connection is not established.
 func (c *TCPConn) CloseWrite() error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
-	now := s.layer.host.clock.Now()
-	if done, err := s.shutdownLocked(c, now); done {
+	c.lock()
+	defer c.unlock()
+	now := c.now()
+	if done, err := c.shutdownLocked(now); done {
 		return err
 	}
 	c.bits |= writeShut
 	c.tcp.CloseWrite(now)
-	s.afterLocked(c, now)
-	s.wakeLocked(c, false, true)
-	s.notifyLocked(c, ReadyAll)
+	c.afterLocked(now)
+	c.wakeLocked(false, true)
+	c.notifyLocked(ReadyAll)
 	return nil
 }
 
@@ -210,42 +208,41 @@ func (c *TCPConn) Close() error { return c.close(true) }
 
 // close is Close, which waits where the connection lingers if wait says so.
 func (c *TCPConn) close(wait bool) error {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return syscall.EBADF
 	}
-	now := s.layer.host.clock.Now()
+	now := c.now()
 	linger := c.tcp.Options().Linger
-	s.closeLocked(c, now)
+	c.closeLocked(now)
 	if c.bits&inTable != 0 {
 		c.tcp.Close(now)
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	}
 	if wait && linger > 0 {
-		s.lingerLocked(c, now.Add(time.Duration(linger)*time.Second))
+		c.lingerLocked(now.Add(time.Duration(linger) * time.Second))
 	}
 	if c.bits&inTable != 0 {
-		s.orphanLocked(c, s.layer.host.clock.Now())
+		c.orphanLocked(c.now())
 	}
 	return nil
 }
 
 // closeLocked takes c from its owner and wakes who waits.
-func (s *shard) closeLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) closeLocked(now mono.Time) {
 	was := c.awaited()
 	c.bits |= closed | writeShut
-	s.recountLocked(c, was)
-	s.wakeLocked(c, true, true)
-	s.notifyLocked(c, ReadyAll)
+	c.recountLocked(was)
+	c.wakeLocked(true, true)
+	c.notifyLocked(ReadyAll)
 	c.releaseBinding()
 	if c.extra != nil {
 		c.extra.watcher = nil
 		c.dropExtra()
 	}
 	if c.bits&inTable == 0 {
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	}
 }
 
@@ -258,40 +255,40 @@ func (c *TCPConn) releaseBinding() {
 }
 
 // lingerLocked waits until everything is acknowledged, the connection has ended or the moment until has come.
-func (s *shard) lingerLocked(c *TCPConn, until mono.Time) {
+func (c *TCPConn) lingerLocked(until mono.Time) {
 	c.writeDeadline = until // nobody else uses it any longer
 	for c.bits&(inTable|drained) == inTable {
-		now := s.layer.host.clock.Now()
+		now := c.now()
 		if now >= until {
 			return
 		}
-		s.waitWriteLocked(c, now)
+		c.waitWriteLocked(now)
 	}
 }
 
-// orphanLocked lets c live on without an owner, unless there are too many such (ledger D-STK-2).
-func (s *shard) orphanLocked(c *TCPConn, now mono.Time) {
+// orphanLocked lets c live on without an owner, or resets it where there are too many such connections (ledger D-STK-2).
+func (c *TCPConn) orphanLocked(now mono.Time) {
+	s := c.shard
 	c.bits |= orphan
 	if s.layer.orphans.Add(1) <= int64(s.layer.limits.orphans) {
 		return
 	}
 	s.events.orphansReset++
 	c.tcp.Abort(now)
-	s.afterLocked(c, now)
+	c.afterLocked(now)
 }
 
 // Abort resets the connection, and is Close otherwise (RFC 9293 3.10.5).
 func (c *TCPConn) Abort() {
-	s := c.shard
-	s.lock()
-	defer s.unlock()
+	c.lock()
+	defer c.unlock()
 	if c.bits&closed != 0 {
 		return
 	}
-	now := s.layer.host.clock.Now()
-	s.closeLocked(c, now)
+	now := c.now()
+	c.closeLocked(now)
 	if c.bits&inTable != 0 {
 		c.tcp.Abort(now)
-		s.afterLocked(c, now)
+		c.afterLocked(now)
 	}
 }

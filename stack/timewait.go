@@ -71,7 +71,8 @@ func (l *timeWaitList) expire(s *shard, now mono.Time) {
 
 // enterTimeWaitLocked puts a record into the place of a connection. When there are too many, the oldest goes
 // (ledger D-TW-1).
-func (s *shard) enterTimeWaitLocked(c *TCPConn, now mono.Time) {
+func (c *TCPConn) enterTimeWaitLocked(now mono.Time) {
+	s := c.shard
 	w := &timeWait{tcp: c.tcp.TimeWait(now)}
 	w.kind = timeWaitFlow
 	s.flows.replace(&c.flow, &w.flow)

@@ -19,7 +19,8 @@ type waiters struct {
 // idleWaiters bounds how many a shard keeps for later.
 const idleWaiters = 64
 
-func (s *shard) waitersLocked(c *TCPConn) *waiters {
+func (c *TCPConn) waitersLocked() *waiters {
+	s := c.shard
 	if c.waiters != nil {
 		return c.waiters
 	}
@@ -36,7 +37,8 @@ func (s *shard) waitersLocked(c *TCPConn) *waiters {
 }
 
 // leaveLocked gives the waiters of c back when nobody waits any longer.
-func (s *shard) leaveLocked(c *TCPConn) {
+func (c *TCPConn) leaveLocked() {
+	s := c.shard
 	w := c.waiters
 	if w.readers+w.writers > 0 {
 		return
@@ -50,33 +52,34 @@ func (s *shard) leaveLocked(c *TCPConn) {
 
 // waitReadLocked gives the lock back until something happens that a reader of c may care about, or its read
 // deadline passes. The caller has checked that there is nothing for it yet.
-func (s *shard) waitReadLocked(c *TCPConn) {
-	w := s.waitersLocked(c)
+func (c *TCPConn) waitReadLocked() {
+	w := c.waitersLocked()
 	w.readers++
 	w.readWoken = false
-	if !s.timelyLocked(c) {
-		s.armLocked(c, s.layer.host.clock.Now())
+	if !c.timelyLocked() {
+		c.armLocked(c.now())
 	}
-	s.layer.parked.Add(1)
+	c.shard.layer.parked.Add(1)
 	w.read.Wait()
 	w.readers--
-	s.leaveLocked(c)
+	c.leaveLocked()
 }
 
 // waitWriteLocked is waitReadLocked for writers and those who wait for a connect or a lingering close.
-func (s *shard) waitWriteLocked(c *TCPConn, now mono.Time) {
-	w := s.waitersLocked(c)
+func (c *TCPConn) waitWriteLocked(now mono.Time) {
+	w := c.waitersLocked()
 	w.writers++
 	w.writeWoken = false
-	s.armLocked(c, now)
-	s.layer.parked.Add(1)
+	c.armLocked(now)
+	c.shard.layer.parked.Add(1)
 	w.write.Wait()
 	w.writers--
-	s.leaveLocked(c)
+	c.leaveLocked()
 }
 
 // wakeLocked has the readers and the writers of c woken after unlock.
-func (s *shard) wakeLocked(c *TCPConn, read, write bool) {
+func (c *TCPConn) wakeLocked(read, write bool) {
+	s := c.shard
 	if w := c.waiters; w != nil {
 		if read && w.readers > 0 && !w.readWoken {
 			w.readWoken = true
