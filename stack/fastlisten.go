@@ -88,8 +88,9 @@ func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, floor 
 	c.recountLocked(false)
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
-	s.cookie.Init(&s.env, t, r.path, options, &in.seg, floor, now)
-	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &s.cookie, r.path, options, &in.seg, cookie, now)
+	var half tcp.HalfOpen
+	half.Init(&s.env, t, r.path, options, &in.seg, floor, now)
+	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &half, r.path, options, &in.seg, cookie, now)
 	c.touchLocked(now)
 	c.queueLocked(listener, now)
 	return tcp.Cookie{}, true

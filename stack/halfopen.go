@@ -32,13 +32,15 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		return
 	}
 	options := listener.options.Load()
+	var synAck tcp.Segment
 	pending := s.layer.ports.halfOpens.of(t.Local.Port())
 	if int(pending.Load()) >= listener.synLimit() || s.layer.halfOpens.Load() >= int64(s.layer.limits.halfOpen) {
 		s.events.cookies++
 		g.lastCookie.Store(int64(now))
-		s.cookie.InitCookie(&s.env, t, r.path, options, &in.seg, now)
-		s.cookie.SynAck(&s.env, s.clearReply(), now)
-		s.sendReplyLocked(r, t, options.TTL, options.TOS)
+		var half tcp.HalfOpen
+		half.InitCookie(&s.env, t, r.path, options, &in.seg, now)
+		half.SynAck(&s.env, &synAck, now)
+		s.sendReplyLocked(&synAck, r, t, options.TTL, options.TOS)
 		return
 	}
 	var cookie tcp.Cookie
@@ -58,11 +60,11 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 	s.layer.halfOpens.Add(1)
 	s.states[tcp.SynReceived]++
 	half.tcp.Init(&s.env, t, r.path, options, &in.seg, floor, now)
-	half.tcp.SynAck(&s.env, s.clearReply(), now)
+	half.tcp.SynAck(&s.env, &synAck, now)
 	if cookie.Len > 0 {
-		s.reply.SetCookie(cookie, r.path)
+		synAck.SetCookie(cookie, r.path)
 	}
-	s.sendReplyLocked(r, t, options.TTL, options.TOS)
+	s.sendReplyLocked(&synAck, r, t, options.TTL, options.TOS)
 	s.armHalfOpenLocked(half)
 }
 
@@ -83,7 +85,8 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
 	if err != nil {
 		return
 	}
-	if !s.cookie.FromCookie(&s.env, t, r.path, listener.options.Load(), &in.seg, now) {
+	var half tcp.HalfOpen
+	if !half.FromCookie(&s.env, t, r.path, listener.options.Load(), &in.seg, now) {
 		s.refuseLocked(in)
 		return
 	}
@@ -98,18 +101,19 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
 	}
 	s.events.cookiesOK++
 	s.env.Counters.SegmentsIn-- // the connection counts it
-	c.acceptLocked(listener, &s.cookie, in, now)
+	c.acceptLocked(listener, &half, in, now)
 }
 
 // halfOpenLocked passes a segment to a half-open record.
 func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now mono.Time) {
-	switch half.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
+	var reply tcp.Segment
+	switch half.tcp.SegmentArrives(&s.env, &in.seg, &reply, now) {
 	case tcp.Drop, tcp.Reopen:
 	case tcp.Reply:
-		s.replyHalfOpenLocked(half, in.tuple())
+		s.replyHalfOpenLocked(half, &reply, in.tuple())
 	case tcp.Remove:
 		s.removeHalfOpenLocked(half)
-		s.replyHalfOpenLocked(half, in.tuple())
+		s.replyHalfOpenLocked(half, &reply, in.tuple())
 		return
 	case tcp.Complete:
 		s.completeLocked(half, in, now)
@@ -183,15 +187,16 @@ func (c *TCPConn) queueLocked(listener *Listener, now mono.Time) {
 // resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
 func (s *shard) resetHalfOpenLocked(half *halfOpen, now mono.Time) {
 	t := s.tuple(&half.flow)
-	half.tcp.Reset(&s.env, s.clearReply(), now)
+	var reset tcp.Segment
+	half.tcp.Reset(&s.env, &reset, now)
 	s.removeHalfOpenLocked(half)
-	s.replyHalfOpenLocked(half, t)
+	s.replyHalfOpenLocked(half, &reset, t)
 }
 
-// replyHalfOpenLocked sends s.reply with what the listener's options ask of the IP header (MUST-48, MUST-49).
-func (s *shard) replyHalfOpenLocked(half *halfOpen, t tcp.Tuple) {
+// replyHalfOpenLocked sends reply with what the listener's options ask of the IP header (MUST-48, MUST-49).
+func (s *shard) replyHalfOpenLocked(half *halfOpen, reply *tcp.Segment, t tcp.Tuple) {
 	ttl, tos := half.tcp.TTL()
-	s.replyLocked(t, ttl, tos)
+	s.replyLocked(reply, t, ttl, tos)
 }
 
 func (s *shard) removeHalfOpenLocked(half *halfOpen) {
@@ -220,14 +225,15 @@ func (s *shard) fireHalfOpenLocked(half *halfOpen, now mono.Time) {
 		s.armHalfOpenLocked(half)
 		return
 	}
-	switch half.tcp.Timeout(&s.env, s.clearReply(), now) {
+	var reply tcp.Segment
+	switch half.tcp.Timeout(&s.env, &reply, now) {
 	case tcp.Drop, tcp.Complete, tcp.Reopen:
 	case tcp.Reply:
-		s.replyHalfOpenLocked(half, s.tuple(&half.flow))
+		s.replyHalfOpenLocked(half, &reply, s.tuple(&half.flow))
 	case tcp.Remove:
 		t := s.tuple(&half.flow)
 		s.removeHalfOpenLocked(half)
-		s.replyHalfOpenLocked(half, t)
+		s.replyHalfOpenLocked(half, &reply, t)
 		return
 	}
 	s.armHalfOpenLocked(half)

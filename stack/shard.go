@@ -83,8 +83,6 @@ type shard struct {
 	told     int64 // of env.Buffered, what layer.buffered has
 
 	// Scratch for what leaves.
-	reply  tcp.Segment
-	cookie tcp.HalfOpen
 	out    outPacket
 	header wire.TCP
 	octets [wire.TCPMaxLen]byte

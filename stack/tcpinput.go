@@ -238,8 +238,9 @@ func (h *Host) tcpError(e transportError) {
 	case halfOpenFlow:
 		// The quoted sequence number must be our SYN-ACK's (RFC 5927 4.1).
 		half := f.halfOpen()
-		half.tcp.SynAck(&s.env, s.clearReply(), now)
-		if e.err.Hard && e.err.Seq == s.reply.Seq {
+		var synAck tcp.Segment
+		half.tcp.SynAck(&s.env, &synAck, now)
+		if e.err.Hard && e.err.Seq == synAck.Seq {
 			s.removeHalfOpenLocked(half)
 		}
 	case timeWaitFlow: // nothing is left to fail

@@ -56,33 +56,28 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, df bool, 
 	s.out.payload = nil
 }
 
-// clearReply empties s.reply and returns it.
-func (s *shard) clearReply() *tcp.Segment {
-	s.reply = tcp.Segment{}
-	return &s.reply
-}
-
-// replyLocked sends s.reply, unless it is empty, with a TTL and a traffic class as in Options.
-func (s *shard) replyLocked(t tcp.Tuple, ttl, tos uint8) {
-	if s.reply.Flags == 0 {
+// replyLocked sends reply, unless it is empty, with a TTL and a traffic class as in Options.
+func (s *shard) replyLocked(reply *tcp.Segment, t tcp.Tuple, ttl, tos uint8) {
+	if reply.Flags == 0 {
 		return
 	}
 	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
-	s.sendReplyLocked(r, t, ttl, tos)
+	s.sendReplyLocked(reply, r, t, ttl, tos)
 }
 
-// sendReplyLocked sends s.reply over r.
-func (s *shard) sendReplyLocked(r *route, t tcp.Tuple, ttl, tos uint8) {
+// sendReplyLocked sends reply over r.
+func (s *shard) sendReplyLocked(reply *tcp.Segment, r *route, t tcp.Tuple, ttl, tos uint8) {
 	s.env.Counters.SegmentsOut++
-	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, true, &s.reply)
+	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, true, reply)
 }
 
 // refuseLocked answers a segment that nobody expects (RFC 9293 3.10.7.1), within a limit.
 func (s *shard) refuseLocked(in *inbound) {
-	if !tcp.AnswerClosed(&in.seg, s.clearReply()) {
+	var reply tcp.Segment
+	if !tcp.AnswerClosed(&in.seg, &reply) {
 		return
 	}
 	t := in.tuple()
@@ -91,7 +86,7 @@ func (s *shard) refuseLocked(in *inbound) {
 		return
 	}
 	s.env.Counters.ResetsOut++
-	s.replyLocked(t, 0, 0)
+	s.replyLocked(&reply, t, 0, 0)
 }
 
 // allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.

@@ -92,13 +92,14 @@ func (s *shard) removeTimeWaitLocked(w *timeWait) {
 func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now mono.Time) {
 	before := w.tcp.Deadline()
 	ttl, tos := w.tcp.TTL()
-	switch w.tcp.SegmentArrives(&s.env, &in.seg, s.clearReply(), now) {
+	var reply tcp.Segment
+	switch w.tcp.SegmentArrives(&s.env, &in.seg, &reply, now) {
 	case tcp.Drop, tcp.Complete:
 	case tcp.Reply:
-		s.replyLocked(in.tuple(), ttl, tos)
+		s.replyLocked(&reply, in.tuple(), ttl, tos)
 	case tcp.Remove:
 		s.removeTimeWaitLocked(w)
-		s.replyLocked(in.tuple(), ttl, tos)
+		s.replyLocked(&reply, in.tuple(), ttl, tos)
 		return
 	case tcp.Reopen:
 		s.reopenLocked(w, in, now)
