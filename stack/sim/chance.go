@@ -1,11 +1,8 @@
 package sim
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"time"
-
-	"github.com/unet-go/unet/stack/link"
 )
 
 // golden is the increment of SplitMix64, mix its output function: a bijection that makes any counter random.
@@ -65,44 +62,4 @@ func (w *sender) draw(pl *plan, ft *fate) (lost bool) {
 		ft.jitter = time.Duration(high)
 	}
 	return lost
-}
-
-// flip inverts one bit behind the link header of an IP frame, and says whether it did. The receiver has to
-// find out: a checksum left to the device is completed first, and no longer vouched for.
-func flip(f *link.Frame, random uint64) bool {
-	h := f.Header
-	if len(h) == etherLen {
-		return false
-	}
-	if kind := binary.BigEndian.Uint16(h[12:]); kind != 0x0800 && kind != 0x86dd {
-		return false
-	}
-	if m := &f.Meta; m.NeedsChecksum {
-		at := int(m.ChecksumStart)
-		sum := checksum(h[at:])
-		if sum == 0 {
-			sum = 0xffff // which is the same to TCP, and the only right one for UDP (RFC 768)
-		}
-		binary.BigEndian.PutUint16(h[at+int(m.ChecksumOffset):], sum)
-		m.NeedsChecksum = false
-	}
-	f.Meta.ChecksumValid = false
-	at, _ := bits.Mul64(random, uint64(len(h)-etherLen)*8)
-	h[etherLen+at/8] ^= 1 << (at % 8)
-	return true
-}
-
-// checksum is RFC 1071's.
-func checksum(p []byte) uint16 {
-	var sum uint64
-	for ; len(p) >= 2; p = p[2:] {
-		sum += uint64(binary.BigEndian.Uint16(p))
-	}
-	if len(p) == 1 {
-		sum += uint64(p[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

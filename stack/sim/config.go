@@ -44,8 +44,10 @@ type Config struct {
 	// Burst loses frames in bursts, independently of Loss.
 	Burst Burst
 	// Corrupt is the probability that one random bit behind the link header is flipped. One bit, because
-	// the Internet checksum sees that always. Frames other than IP, which carry no checksum of their own,
-	// are lost instead, as the frame check sequence of a real link would have it.
+	// the Internet checksum sees that always. IPv6 has no header checksum: there it is a bit that the checksum
+	// of TCP, UDP or ICMPv6 covers, of the addresses, if no extension header follows, or of the transport header
+	// and its payload. Frames without such a bit, ARP's and those of other protocols over IPv6 among them, are lost
+	// instead, as the frame check sequence of a real link would have it.
 	Corrupt float64
 	// Duplicate is the probability that a frame is delivered twice.
 	Duplicate float64

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"testing"
+	"time"
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -138,10 +139,17 @@ func TestCorruptCompletesTheChecksumFirst(t *testing.T) {
 }
 
 func TestOffloadCarriesSuperSegmentsWhole(t *testing.T) {
-	// 60,054 octets with headers of 54 and segments of 1000 are 60 segments: 60,000 + 60*54 octets at
-	// 1 octet per microsecond.
-	cfg := sim.Config{Offload: true, Rate: 8_000_000}
 	meta := link.Meta{NeedsChecksum: true, ChecksumStart: 34, ChecksumOffset: 16, GSO: link.TCP4, GSOSize: 1000, HeaderLen: 54}
+	t.Run("IPv4", func(t *testing.T) { testSuperSegments(t, meta) })
+	meta.ChecksumStart, meta.GSO, meta.HeaderLen = 54, link.TCP6, 74
+	t.Run("IPv6", func(t *testing.T) { testSuperSegments(t, meta) })
+}
+
+func testSuperSegments(t *testing.T, meta link.Meta) {
+	// 60,000 octets of text in segments of 1000 are 60 segments, each with headers, at 1 octet per microsecond.
+	cfg := sim.Config{Offload: true, Rate: 8_000_000}
+	headers := int(meta.HeaderLen)
+	first := time.Duration(60000+60*headers) * us
 	pair(t, cfg, func(s *sim.Segment, a, b *sim.Port, r *reader) {
 		if i := a.Info(); !i.Checksum || !i.TSO4 || !i.TSO6 || i.MaxPacket != 65535 {
 			t.Errorf("Info = %+v", i)
@@ -154,17 +162,17 @@ func TestOffloadCarriesSuperSegmentsWhole(t *testing.T) {
 			}
 			f[0].Release()
 		}
-		write(60054, meta)
+		write(60000+headers, meta)
 		write(14+65536, meta)
-		meta.GSOSize = 1461
-		write(60054, meta)
+		meta.GSOSize = uint16(1500 - headers + 14 + 1)
+		write(60000+headers, meta)
 		if got := s.Stats().Oversize; got != 2 {
 			t.Errorf("Oversize = %d", got)
 		}
 		// A segment with an empty payload is one segment.
 		meta.GSOSize = 1000
-		write(54, meta)
+		write(headers, meta)
 		<-afterAll()
-		wantArrivals(t, r, []arrival{{63240 * us, 60054}, {63294 * us, 54}})
+		wantArrivals(t, r, []arrival{{first, uint32(60000 + headers)}, {first + time.Duration(headers)*us, uint32(headers)}})
 	})
 }

@@ -7,10 +7,8 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-const (
-	etherLen  = 14
-	maxPacket = 65535
-)
+// maxPacket is the size in octets of the largest IP packet.
+const maxPacket = 65535
 
 // Port is one host's end of a segment. It implements link.Device; beyond that contract, Read and Write may
 // each be called by several goroutines at once. Write never waits for the network.

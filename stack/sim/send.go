@@ -102,12 +102,23 @@ func (p *Port) check(pl *plan, f *link.Frame) Reason {
 		if n-etherLen > pl.MTU {
 			return Oversize
 		}
-	case !p.info.TSO4 || m.GSOSize == 0 || m.HeaderLen < etherLen || int(m.HeaderLen) > n:
+	case !p.offers(m.GSO) || m.GSOSize == 0 || m.HeaderLen < etherLen || int(m.HeaderLen) > n:
 		return Refused
 	case int(m.HeaderLen)+int(m.GSOSize)-etherLen > pl.MTU || n-etherLen > maxPacket:
 		return Oversize
 	}
 	return None
+}
+
+// offers says whether Info offers a kind of super-segment.
+func (p *Port) offers(kind link.Segmentation) bool {
+	switch kind {
+	case link.TCP4:
+		return p.info.TSO4
+	case link.TCP6:
+		return p.info.TSO6
+	}
+	return false
 }
 
 // judge decides what happens to a well-formed frame, does to its octets what must be done, and returns when

@@ -388,6 +388,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 			61: {GSO: link.TCP4, HeaderLen: 54},
 			62: {GSO: link.TCP4, HeaderLen: 63, GSOSize: 1},
 			63: {GSO: link.TCP4, HeaderLen: 13, GSOSize: 1},
+			64: {GSO: link.TCP6 + 1, HeaderLen: 54, GSOSize: 1},
 		} {
 			f := []link.Frame{newFrame(b.Info().MAC, a.Info().MAC, max(n, 14), 0)}
 			f[0].Header, f[0].Meta = f[0].Header[:n], meta
@@ -396,7 +397,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 			}
 			f[0].Release()
 		}
-		if got := s.Stats(); got.Refused != 6 || got.Delivered != 0 {
+		if got := s.Stats(); got.Refused != 7 || got.Delivered != 0 {
 			t.Errorf("offload %v: %+v", offload, got)
 		}
 		s.Close()

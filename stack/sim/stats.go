@@ -12,8 +12,8 @@ type Stats struct {
 	// Corrupted, Duplicated and Reordered count the frames that were so treated.
 	Corrupted, Duplicated, Reordered uint64
 
-	// Filtered counts what the filter dropped, Lost what chance dropped, bursts and the corruption of
-	// frames other than IP included.
+	// Filtered counts what the filter dropped, Lost what chance dropped, bursts included, and the frames that
+	// should have been corrupted but have no checksum.
 	Filtered, Lost uint64
 	// QueueDropped counts what found the queue for Rate full.
 	QueueDropped uint64

@@ -15,7 +15,7 @@ const (
 	None Reason = iota
 	// Filtered by Config.Filter.
 	Filtered
-	// Lost by Config.Loss, Config.Burst or, unless it is IP, Config.Corrupt.
+	// Lost by Config.Loss, Config.Burst or, if it has no checksum, Config.Corrupt.
 	Lost
 	// QueueFull: too many frames wait for Config.Rate.
 	QueueFull

@@ -1,0 +1,176 @@
+package sim
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// The Ethernet header: its length in octets, where its type stands, and the types that are IP.
+const (
+	etherLen      = 14
+	etherType     = 12
+	etherTypeIPv4 = 0x0800
+	etherTypeIPv6 = 0x86dd
+)
+
+// Places in an IPv6 packet, and values of its next header (RFC 8200 3 and 4).
+const (
+	ip6PayloadLen = 4
+	ip6NextHeader = 6
+	ip6Addresses  = 8
+	ip6HeaderLen  = 40
+
+	nextHopByHop    = 0
+	nextTCP         = 6
+	nextUDP         = 17
+	nextRouting     = 43
+	nextFragment    = 44
+	nextICMPv6      = 58
+	nextDestination = 60
+)
+
+// flip inverts one bit of an IP frame, one of those that a checksum covers, and says whether there is any. So the
+// receiver always finds out: a checksum left to the device is completed first, and no longer vouched for.
+func flip(f *link.Frame, random uint64) bool {
+	h := f.Header
+	completeChecksum(f)
+	var c covered
+	switch binary.BigEndian.Uint16(h[etherType:]) {
+	case etherTypeIPv4:
+		c.add(etherLen, len(h))
+	case etherTypeIPv6:
+		c.addIPv6(h, etherLen)
+	}
+	if c.octets == 0 {
+		return false
+	}
+	bit, _ := bits.Mul64(random, uint64(c.octets)*8)
+	h[c.octet(int(bit/8))] ^= 1 << (bit % 8)
+	f.Meta.ChecksumValid = false
+	return true
+}
+
+// completeChecksum writes the checksum that is left to the device.
+func completeChecksum(f *link.Frame) {
+	m := &f.Meta
+	if !m.NeedsChecksum {
+		return
+	}
+	segment := f.Header[m.ChecksumStart:]
+	sum := checksum(segment)
+	if sum == 0 {
+		sum = 0xffff // which is the same to TCP, and the only right one for UDP (RFC 768)
+	}
+	binary.BigEndian.PutUint16(segment[m.ChecksumOffset:], sum)
+	m.NeedsChecksum = false
+}
+
+// covered is the part of a frame that checksums cover: up to three runs of octets, in order.
+type covered struct {
+	runs   [3]struct{ from, to int }
+	n      int
+	octets int // in all runs
+}
+
+func (c *covered) add(from, to int) {
+	if from < to {
+		c.runs[c.n].from, c.runs[c.n].to = from, to
+		c.n++
+		c.octets += to - from
+	}
+}
+
+// octet returns the place in the frame of octet number i of the runs.
+func (c *covered) octet(i int) int {
+	for _, r := range c.runs[:c.n] {
+		if i < r.to-r.from {
+			return r.from + i
+		}
+		i -= r.to - r.from
+	}
+	return -1
+}
+
+// addIPv6 adds what the transport checksum covers of the IPv6 packet that begins at an octet of a frame. No checksum
+// covers its header apart from the addresses, nor extension headers, which may give the addresses another meaning
+// (RFC 8200 8.1). Of a packet that is not understood to its transport header nothing is added.
+func (c *covered) addIPv6(frame []byte, network int) {
+	if len(frame) < network+ip6HeaderLen {
+		return
+	}
+	end := network + ip6HeaderLen + int(binary.BigEndian.Uint16(frame[network+ip6PayloadLen:]))
+	if end > len(frame) {
+		return
+	}
+	next, at, later, ok := transport6(frame[:end], network)
+	if !ok || at >= end || next != nextTCP && next != nextUDP && next != nextICMPv6 {
+		return
+	}
+	if next == nextUDP && !later {
+		c.addUDP6(frame[:end], network, at)
+		return
+	}
+	c.addAddresses6(network, at)
+	c.add(at, end)
+}
+
+// addUDP6 adds a datagram whose header begins at an octet, unless it has no checksum. The field of its length is left
+// out: a receiver cuts the datagram there, and the sum of what is cut off may be what the flipped bit stands for.
+func (c *covered) addUDP6(frame []byte, network, at int) {
+	const length, sum, header = 4, 6, 8
+	if at+header > len(frame) || binary.BigEndian.Uint16(frame[at+sum:]) == 0 {
+		return
+	}
+	c.addAddresses6(network, at)
+	c.add(at, at+length)
+	c.add(at+sum, len(frame))
+}
+
+// addAddresses6 adds the addresses of a packet whose transport header begins at an octet, if no extension header stands
+// between.
+func (c *covered) addAddresses6(network, transport int) {
+	if transport == network+ip6HeaderLen {
+		c.add(network+ip6Addresses, transport)
+	}
+}
+
+// transport6 returns the transport protocol of the IPv6 packet at the end of a frame, and where its header begins, or
+// in a later fragment what the fragment carries of it. It is not ok where extension headers are cut short.
+func transport6(frame []byte, network int) (next byte, at int, later, ok bool) {
+	next, at = frame[network+ip6NextHeader], network+ip6HeaderLen
+	for !later {
+		switch next {
+		case nextHopByHop, nextRouting, nextDestination:
+			if at+8 > len(frame) {
+				return 0, 0, false, false
+			}
+			next, at = frame[at], at+8+8*int(frame[at+1])
+		case nextFragment:
+			if at+8 > len(frame) {
+				return 0, 0, false, false
+			}
+			later = binary.BigEndian.Uint16(frame[at+2:])>>3 != 0
+			next, at = frame[at], at+8
+		default:
+			return next, at, false, true
+		}
+	}
+	return next, at, true, true
+}
+
+// checksum is RFC 1071's.
+func checksum(p []byte) uint16 {
+	var sum uint64
+	for ; len(p) >= 2; p = p[2:] {
+		sum += uint64(binary.BigEndian.Uint16(p))
+	}
+	if len(p) == 1 {
+		sum += uint64(p[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
