@@ -7,8 +7,8 @@ ARGS     ?=
 
 # Applications on unet, in a module of their own.
 APPS = examples/apps
-# The modules that lint checks.
-MODULES = . $(APPS)
+# The modules that lint and test check.
+MODULES = . benchmarks $(APPS)
 # What stands between go and the name of a tool. The tools have a module of their own, which users of unet never load.
 TOOL = tool -modfile=$(CURDIR)/tools/go.mod
 # Packages whose switches are not checked yet.
@@ -29,11 +29,13 @@ run:
 test:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
 	$(GO) test -timeout $(TIMEOUT) -run '^(TestEpollOfManyConnections|TestScriptsAtEdges|TestFarStream)$$' ./fdtable ./stack
+	$(GO) -C benchmarks test -race -timeout $(TIMEOUT) ./...
 	$(GO) -C $(APPS) test -race -timeout $(TIMEOUT) ./...
 
 # The same in random order, with the pool counting buffers and poisoning those given back.
 race:
 	$(GO) test -race -tags unetdebug -shuffle on -count 1 -timeout $(TIMEOUT) ./...
+	$(GO) -C benchmarks test -race -tags unetdebug -shuffle on -count 1 -timeout $(TIMEOUT) ./...
 
 # A switch over constants has all of them or a default case. ECT is a codepoint of RFC 3168 and no misspelling of etc.
 lint:
@@ -81,18 +83,18 @@ million:
 # loses one packet of a hundred and changes its MTU.
 SOAK ?= 1h
 soak:
-	$(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./benchmarks/soak -soak $(SOAK)
+	$(GO) -C benchmarks test -count=1 -timeout 0 -run '^TestSoak$$' -v ./soak -soak $(SOAK)
 
 bench:
-	$(GO) run ./benchmarks $(ARGS)
+	$(GO) -C benchmarks run . $(ARGS)
 
 # The lab's table and plot, docs/lab.md and docs/lab.svg: goodput against loss, round-trip time, reordering and bandwidth.
 lab:
-	$(GO) run ./benchmarks/lab $(ARGS)
+	$(GO) -C benchmarks run ./lab $(ARGS)
 
 # The same between two kernels, a quarter of an hour in real time; ARGS="-only 'loss 1% .*cubic'" for a part.
 lab-linux:
-	$(GO) run ./benchmarks/lab -linux $(ARGS)
+	$(GO) -C benchmarks run ./lab -linux $(ARGS)
 
 # The packet scripts against the kernel's TCP, some minutes in real time; ARGS="-run 'OnLinux/F-DIFF-1 (rack|sack)'" for a part.
 # What it does otherwise is listed in fdtable/testdata/script/linux.txt.
@@ -101,8 +103,9 @@ scripts-linux:
 
 # What has no TAP compiles all the same.
 build-all:
-	GOOS=linux GOARCH=amd64 $(GO) build ./...
-	GOOS=linux GOARCH=arm64 $(GO) build ./...
-	GOOS=darwin GOARCH=arm64 $(GO) build ./...
-	GOOS=windows GOARCH=amd64 $(GO) build ./...
-	GOOS=freebsd GOARCH=amd64 $(GO) build ./...
+	@set -e; for module in $(MODULES); do \
+		for system in linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64; do \
+			echo "$$module: $$system"; \
+			GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) -C $$module build ./...; \
+		done; \
+	done

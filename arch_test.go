@@ -60,11 +60,28 @@ var rooms = map[string]room{
 }
 
 // programs are the folders whose packages may import anything. Nothing imports them. That of docs is tests alone.
-var programs = []string{"examples", "benchmarks", "docs"}
+var programs = []string{"examples", "docs"}
 
 // top is what may stand at the top of the repository.
 var top = []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "Makefile", "go.mod", "go.sum", "docs", ".ci", "arch_test.go",
 	"staticcheck.conf", ".gitignore", ".gitattributes", ".git", "unet", "fdtable", "stack", "internal", "tap", "examples", "benchmarks", "tools"}
+
+// required are the modules in go.mod, and what needs them. Who imports unet sees all of them in `go mod graph`, so what
+// only tools, benchmarks or tests of applications need is required by modules of their own.
+var required = map[string]string{
+	xsys:                                "unet, fdtable, stack, tap",
+	water:                               "tap",
+	gopacket:                            "stack/capture, and tests as a second opinion on formats",
+	xnet:                                "stack/capture, and tests of package net's contracts",
+	"github.com/valyala/fasthttp":       "examples, and tests of unet",
+	"github.com/klauspost/compress":     "fasthttp",
+	"github.com/molecule-man/go-brrr":   "fasthttp",
+	"github.com/valyala/bytebufferpool": "fasthttp",
+	"github.com/google/go-cmp":          "tests, which stand next to the code that they test",
+	"go.uber.org/goleak":                "tests of all that starts goroutines",
+	"github.com/vishvananda/netlink":    "tests, as a second opinion on devices and routes",
+	"github.com/vishvananda/netns":      "netlink",
+}
 
 // impure are the standard packages whose use makes a room impure.
 var impure = []string{"context", "io/fs", "log", "log/slog", "net", "os", "os/exec", "runtime", "sync", "sync/atomic", "syscall/js"}
@@ -237,6 +254,30 @@ func TestTop(t *testing.T) {
 	for _, name := range []string{"README.md", "ARCHITECTURE.md", "LICENSE", "Makefile", ".ci/run"} {
 		if _, err := os.Stat(name); err != nil {
 			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// TestModules checks that go.mod requires what the table says and nothing else, tools included.
+func TestModules(t *testing.T) {
+	text, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct{ Require, Tool []struct{ Path string } }
+	if err := json.Unmarshal(text, &mod); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for _, m := range append(mod.Require, mod.Tool...) {
+		seen[m.Path] = true
+		if required[m.Path] == "" {
+			t.Errorf("go.mod requires %s: does it belong into a module of its own?", m.Path)
+		}
+	}
+	for path, why := range required {
+		if !seen[path] {
+			t.Errorf("go.mod does not require %s any more (%s)", path, why)
 		}
 	}
 }

@@ -40,15 +40,27 @@ func buildBase(ctx context.Context, o *options, dir string) (name string, err er
 	if err := os.Mkdir(into, 0o700); err != nil {
 		return "", err
 	}
-	for program, folder := range map[string]string{httpProgram: "./examples/http", benchmarksProgram: "./benchmarks"} {
-		if err := goBuild(ctx, sources, "-o", filepath.Join(into, program), folder); err != nil {
-			return "", err
-		}
+	if err := goBuild(ctx, sources, "-o", filepath.Join(into, httpProgram), "./examples/http"); err != nil {
+		return "", err
+	}
+	module, folder := benchmarksOf(sources)
+	if err := goBuild(ctx, module, "-o", filepath.Join(into, benchmarksProgram), folder); err != nil {
+		return "", err
 	}
 	if slices.Contains(o.Parts, sizes.name) {
-		err = goBuild(ctx, sources, append(stripped, "-o", minimal(into, unetName), "./benchmarks/internal/minimal/unet")...)
+		err = goBuild(ctx, module, append(stripped, "-o", minimal(into, unetName), folder+"/internal/minimal/unet")...)
 	}
 	return name, err
+}
+
+// benchmarksOf returns the module of a revision's benchmarks, and their folder from there. They have a module of
+// their own now, and were packages of unet's module before.
+func benchmarksOf(sources string) (module, folder string) {
+	own := filepath.Join(sources, "benchmarks")
+	if _, err := os.Stat(filepath.Join(own, "go.mod")); err == nil {
+		return own, "."
+	}
+	return sources, "./benchmarks"
 }
 
 // extract writes the tree of a commit to a folder that it makes.

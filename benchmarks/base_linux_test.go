@@ -58,6 +58,24 @@ func TestExtract(t *testing.T) {
 	}
 }
 
+// TestBenchmarksOf finds the benchmarks of revisions before and after they became a module of their own.
+func TestBenchmarksOf(t *testing.T) {
+	sources := t.TempDir()
+	own := filepath.Join(sources, "benchmarks")
+	if err := os.Mkdir(own, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if module, folder := benchmarksOf(sources); module != sources || folder != "./benchmarks" {
+		t.Errorf("packages of unet's module: %s in %s", folder, module)
+	}
+	if err := os.WriteFile(filepath.Join(own, "go.mod"), []byte("module b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if module, folder := benchmarksOf(sources); module != own || folder != "." {
+		t.Errorf("a module: %s in %s", folder, module)
+	}
+}
+
 // TestBaseTakesPart has the contestant only where -base names a revision.
 func TestBaseTakesPart(t *testing.T) {
 	for args, want := range map[string]bool{"": false, "-base HEAD": true, "-base HEAD -contestants unet": true} {

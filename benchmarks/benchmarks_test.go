@@ -269,7 +269,7 @@ func TestWrk(t *testing.T) {
 func twoContestants() *report {
 	o := &options{Rounds: 1, Duration: time.Second, Procs: []int{0}}
 	three := 3.0
-	return &report{Command: "go run ./benchmarks", Options: o, CongestionOfKernels: "reno", Missing: []string{"gVisor's is not there"}, Series: []Series{
+	return &report{Command: "go -C benchmarks run .", Options: o, CongestionOfKernels: "reno", Missing: []string{"gVisor's is not there"}, Series: []Series{
 		{Part: "requests", Point: "64", Contestant: "unet", Samples: []Sample{{Rate: 150e3, CPU: 4 * time.Microsecond, P50: 300 * time.Microsecond,
 			P99: 2 * time.Millisecond}}},
 		{Part: "requests", Point: "64", Contestant: "kernel", Samples: []Sample{{Rate: 100e3, P50: 1, P99: 4 * time.Millisecond, Errors: 3}}},

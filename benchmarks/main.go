@@ -3,9 +3,9 @@
 // The comparison of unet over a TAP device with the kernel's TCP over veth and, where its module can be had, with
 // gVisor's netstack over TAP:
 //
-//	go run ./benchmarks             (make bench)
-//	go run ./benchmarks -short      three minutes, and no figures to quote
-//	go run ./benchmarks -parts bulk -rounds 7
+//	go -C benchmarks run .             (make bench)
+//	go -C benchmarks run . -short      three minutes, and no figures to quote
+//	go -C benchmarks run . -parts bulk -rounds 7
 //
 // It makes the network namespaces that it needs, as root or as an ordinary user who may open /dev/net/tun,
 // starts the same server on each, and measures them in turn from a process of its own, A B C A B C, so that what

@@ -38,7 +38,7 @@ type options struct {
 var short = map[string]string{"rounds": "2", "duration": "500ms", "procs": "default", "conns": "1,64,256,1000", "ends": "0,1000,10000,100000"}
 
 func parse(args []string, stderr io.Writer) (*options, error) {
-	o := options{command: strings.TrimSpace("go run ./benchmarks " + strings.Join(args, " "))}
+	o := options{command: strings.TrimSpace("go -C benchmarks run . " + strings.Join(args, " "))}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // main prints errors
 	names := flags.String("parts", partNames(false), "comma separated `parts` to measure, of "+partNames(true))
@@ -54,7 +54,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.install, "install", false, "install wrk with apt-get where it is not on PATH")
 	flags.BoolVar(&o.Short, "short", false, "three minutes: fewer rounds, values and points, unless the flags say otherwise")
 	flags.StringVar(&o.profiles, "profiles", "", "write CPU profiles of unet's servers to `folder`, which costs them some speed")
-	flags.StringVar(&o.out, "out", "benchmarks", "write RESULTS.md, results.json and plots to `folder`; empty for none")
+	flags.StringVar(&o.out, "out", ".", "write RESULTS.md, results.json and plots to `folder`; empty for none")
 	err := flags.Parse(args)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -18,7 +18,7 @@ const (
 	httpProgram   = "http"
 	gvisorProgram = "gvisor"
 	preparedFile  = "prepared.json"
-	module        = "github.com/unet-go/unet/"
+	unetModule    = "github.com/unet-go/unet/"
 )
 
 // building is how long one program may take, fetching modules included.
@@ -27,12 +27,12 @@ const building = 5 * time.Minute
 // prepare builds the programs into dir, and writes there what it found out.
 func prepare(ctx context.Context, o *options, dir string) (err error) {
 	var p prepared
-	if err := goBuild(ctx, "", "-o", filepath.Join(dir, httpProgram), module+"examples/http"); err != nil {
+	if err := goBuild(ctx, "", "-o", filepath.Join(dir, httpProgram), unetModule+"examples/http"); err != nil {
 		return err
 	}
 	if slices.Contains(o.Parts, sizes.name) {
 		for _, name := range []string{"unet", "kernel"} {
-			if err := goBuild(ctx, "", append(stripped, "-o", minimal(dir, name), module+"benchmarks/internal/minimal/"+name)...); err != nil {
+			if err := goBuild(ctx, "", append(stripped, "-o", minimal(dir, name), unetModule+"benchmarks/internal/minimal/"+name)...); err != nil {
 				return err
 			}
 		}
@@ -74,7 +74,7 @@ func buildPeers(ctx context.Context, o *options, dir string) error {
 	if err != nil {
 		return fmt.Errorf("its folder: %w", err)
 	}
-	from := filepath.Join(strings.TrimSpace(string(root)), "benchmarks", "peers")
+	from := filepath.Join(strings.TrimSpace(string(root)), "peers")
 	mod := filepath.Join(dir, "peers.mod")
 	for _, ext := range []string{".mod", ".sum"} {
 		text, err := os.ReadFile(filepath.Join(from, "go"+ext))
@@ -154,7 +154,7 @@ func revision(ctx context.Context) string {
 	if err != nil {
 		return "unknown"
 	}
-	changed, err := command(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "*.go", "go.mod").Output()
+	changed, err := command(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.go", ":(top)*go.mod").Output()
 	name := strings.TrimSpace(string(head))
 	if err == nil && len(changed) > 0 {
 		name += " with changes"

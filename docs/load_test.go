@@ -36,7 +36,7 @@ type listed struct {
 }
 
 // programs are the folders whose packages are no libraries, as in arch_test.go.
-var programs = []string{"examples", "benchmarks", "docs"}
+var programs = []string{"examples", "docs"}
 
 // loadLibrary lists the packages once for all tests. It asks for Linux, so that the answer is the same everywhere.
 var loadLibrary = sync.OnceValues(func() (*library, error) {

@@ -34,7 +34,7 @@ func (p *testPackage) reach(test string) []string {
 	return names
 }
 
-// module is what the sources of the module declare.
+// module is what the sources declare.
 type module struct {
 	declared map[string]bool // functions, methods and types, with the folder
 	tests    map[string]*testPackage
@@ -43,7 +43,7 @@ type module struct {
 
 const scriptFolder = "fdtable/testdata/script"
 
-// readModule parses every Go file of the module and reads the packet scripts.
+// readModule parses every Go file, those of the modules below the top too, and reads the packet scripts.
 func readModule(t *testing.T) *module {
 	t.Helper()
 	m := &module{declared: make(map[string]bool), tests: make(map[string]*testPackage), scripts: make(map[string][]string)}
@@ -53,7 +53,7 @@ func readModule(t *testing.T) *module {
 		case err != nil:
 			return err
 		case entry.IsDir():
-			if _, err := os.Stat(filepath.Join(file, "go.mod")); err == nil && file != ".." || name == ".git" {
+			if name == ".git" {
 				return filepath.SkipDir
 			}
 			return nil

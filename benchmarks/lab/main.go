@@ -1,9 +1,9 @@
 // The lab: what a TCP flow gets out of a path, against loss, round-trip time, reordering and bandwidth, for each
 // congestion control.
 //
-//	go run ./benchmarks/lab                 (make lab)        unet's figures, and docs/lab.md and docs/lab.svg
-//	go run ./benchmarks/lab -linux          (make lab-linux)  Linux's figures anew, between two kernels
-//	go run ./benchmarks/lab -only '1% .*cubic'                some cells, printed and not kept
+//	go -C benchmarks run ./lab                     (make lab)        unet's figures, and docs/lab.md and docs/lab.svg
+//	go -C benchmarks run ./lab -linux              (make lab-linux)  Linux's figures, measured again between two kernels
+//	go -C benchmarks run ./lab -only '1% .*cubic'                    some cells, printed and not kept
 //
 // unet's flows run in a time of their own: stack/tcp takes the time as a parameter and the path is stack/sim's, so
 // a seed gives the same bytes on every machine of an architecture. Linux's flows run in real time between two
@@ -21,12 +21,12 @@ import (
 	"slices"
 )
 
-// The files, from the root of the repository.
+// The files, from the folder of the benchmarks' module.
 const (
-	unetFile  = "benchmarks/lab/unet.json"
-	linuxFile = "benchmarks/lab/linux.json"
-	pageFile  = "docs/lab.md"
-	plotFile  = "docs/lab.svg"
+	unetFile  = "lab/unet.json"
+	linuxFile = "lab/linux.json"
+	pageFile  = "../docs/lab.md"
+	plotFile  = "../docs/lab.svg"
 )
 
 func main() {
@@ -108,7 +108,7 @@ func print(f Figure) {
 	fmt.Printf("%-44s %10.3f Mbit/s  %6d sent again\n", &f.Cell, float64(f.Goodput)/1e6, f.Resent)
 }
 
-// findRoot returns the repository's root, in or below which the program is run.
+// findRoot returns the folder of the benchmarks' module, in or below which the program is run.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -117,7 +117,7 @@ func findRoot() (string, error) {
 		}
 		above := filepath.Dir(dir)
 		if above == dir {
-			return "", errors.New("not in the repository")
+			return "", errors.New("not in the module of the benchmarks")
 		}
 		dir = above
 	}
