@@ -9,33 +9,29 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// burstOctets ends a batch of large frames, however many the caller asks for: what the stack and the application work
-// on next should still be in the processor's cache.
-const burstOctets = 1 << 20
-
-// ringReader is what reading by io_uring needs beside nativeReader.
+// ringReader holds what a nativeReader needs for reading by io_uring.
 type ringReader struct {
 	*ring
-	bufs  [ringEntries]*link.Buffer // what the reads of a batch go to, kept from call to call
-	start [ringEntries]int          // where the frame begins in each
+	bufs  [ringEntries]*link.Buffer // the reads of a batch fill them; kept from call to call
+	start [ringEntries]int          // where the frame begins in each buffer
 	res   [ringEntries]int32
-	// ahead is how many frames the next batch asks for: twice what the last one found. A read that finds
-	// none is cheap, but not free.
+	// ahead is the number of frames that the next batch asks for: twice the number that the last one found. A read that
+	// finds none is cheap, but not free.
 	ahead int
 	done  func(i int, res int32)
 }
 
-// ringWriter is what writing by io_uring needs beside nativeWriter.
+// ringWriter holds what a nativeWriter needs for writing by io_uring.
 type ringWriter struct {
 	*ring
-	index [ringEntries]int // of the frame of each operation
+	index [ringEntries]int // the frame of each operation, by its index
 	res   [ringEntries]int32
 	vnet  [ringEntries][vnetLen]byte // for frames without headroom
 	done  func(i int, res int32)
 }
 
-// useRings makes the queue use io_uring where the system allows it: containers often do not. Each side does without
-// from the moment on that the system refuses a call of it, which a filter that is installed later may do.
+// useRings makes the queue use io_uring where the system allows it: containers often do not. When the system refuses a
+// call later, as a filter of system calls that is installed meanwhile does, that side goes on without io_uring.
 func (q *native) useRings() {
 	in, err := newRing()
 	if err != nil {
@@ -53,8 +49,8 @@ func (q *native) useRings() {
 	q.reader.ring, q.writer.ring = r, w
 }
 
-// dropReadRing gives the ring of the reading side back: the queue is closed, the driver of this kernel (before
-// 6.4) cannot be asked not to wait, or the system refuses io_uring.
+// dropReadRing closes the ring of the reading side. Reasons are that the queue is closed, that the driver of this kernel
+// (before 6.4) cannot be asked not to wait, or that the system refuses io_uring.
 func (q *native) dropReadRing() {
 	for _, b := range q.reader.ring.bufs {
 		if b != nil {
@@ -65,7 +61,7 @@ func (q *native) dropReadRing() {
 	q.reader.ring = nil
 }
 
-// readRing is readAll by io_uring: a system call reads as many frames as there probably are.
+// readRing does the work of readAll by io_uring: a system call reads as many frames as are probably there.
 func (q *native) readRing(fd uintptr) bool {
 	r := &q.reader
 	ring := r.ring
@@ -115,9 +111,9 @@ func (q *native) readRing(fd uintptr) bool {
 	return true
 }
 
-// writeRing is writeReady by io_uring: a system call writes up to ringEntries frames, in their order. Should the
-// kernel have no room for one and then room for those behind it, the one follows late, which a network may do
-// to a frame, rather than never.
+// writeRing does the work of writeReady by io_uring: a system call writes up to ringEntries frames, in their order. If the
+// kernel has no room for a frame and then room for those behind it, that frame is written after them: a network may
+// reorder frames, and this loses none.
 func (q *native) writeRing(fd uintptr) bool {
 	w := &q.writer
 	for w.n < len(w.frames) {
@@ -125,7 +121,7 @@ func (q *native) writeRing(fd uintptr) bool {
 		ops := q.queueWrites(fd, end)
 		refused := w.ring.submit(w.ring.done) != nil
 		runtime.KeepAlive(w.frames)
-		clear(w.iov) // the frames are borrowed: keep no pointer into them
+		clear(w.iov) // the frames are the caller's: keep no pointer into them
 		for i := range ops {
 			errno := errnoOf(w.ring.res[i])
 			switch errno {
@@ -134,7 +130,7 @@ func (q *native) writeRing(fd uintptr) bool {
 			case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EACCES:
 				refused = true
 				continue
-			default: // written, or an error that wrote knows
+			default: // written, or an error that wrote counts
 			}
 			at := w.ring.index[i]
 			w.settled[at%ringEntries] = true
@@ -158,7 +154,7 @@ func (q *native) writeRing(fd uintptr) bool {
 	return true
 }
 
-// queueWrites queues a write for each frame before end that may be sent and returns their number.
+// queueWrites queues a write for each frame before end that may be sent. It returns the number of writes.
 func (q *native) queueWrites(fd uintptr, end int) int {
 	w := &q.writer
 	vectors := 0
@@ -168,7 +164,7 @@ func (q *native) queueWrites(fd uintptr, end int) int {
 	if cap(w.iov) < vectors {
 		w.iov = make([]unix.Iovec, 0, 2*vectors)
 	}
-	w.iov = w.iov[:0] // it does not move any more: the kernel reads it
+	w.iov = w.iov[:0] // large enough now: append must not move it, because the kernel reads it
 	ops := 0
 	for i := w.n; i < end; i++ {
 		if w.settled[i%ringEntries] {

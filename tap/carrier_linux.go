@@ -14,8 +14,8 @@ import (
 
 var _ link.Carrier = (*Device)(nil)
 
-// WatchCarrier tells f when somebody sets the kernel's side of the interface down, and up again, as link.Carrier says.
-// Where the system gives no netlink socket there are no calls: frames are dropped while the interface is down.
+// WatchCarrier calls f when the kernel's side of the interface is set down, and when it is set up again, as link.Carrier
+// says. Where the system gives us no netlink socket f is not called, and frames are dropped while the interface is down.
 func (d *Device) WatchCarrier(f func(up bool)) {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -38,13 +38,13 @@ func (d *Device) WatchCarrier(f func(up bool)) {
 	})
 }
 
-// carrierWatch listens to what the kernel says of interfaces.
+// carrierWatch reads the kernel's messages about interfaces.
 type carrierWatch struct {
 	name  string
 	index uint32
 	file  *os.File // a netlink socket
 	up    bool
-	lost  bool // messages were, so that others may be older than what ask finds
+	lost  bool // messages were lost: one that is read later may be older than the state that ask finds
 	tell  func(up bool)
 	ended sync.WaitGroup
 }
@@ -62,20 +62,21 @@ func (w *carrierWatch) run() {
 	for {
 		n, err := w.file.Read(b)
 		switch {
-		case errors.Is(err, unix.ENOBUFS): // the kernel says so before it hands over those that it has kept
+		case errors.Is(err, unix.ENOBUFS): // messages were lost; the kernel says so before it gives us those that it kept
 			w.lost = true
 			w.ask()
 		case err != nil:
 			return
 		case !w.take(b[:n]):
-			// Deleted, which the device's reader finds out, or moved elsewhere: frames pass, but nobody tells us.
+			// The interface is deleted, which the device's reader finds out, or has moved to another namespace: there
+			// frames still pass, but no message about it reaches us.
 			w.set(true)
 			return
 		}
 	}
 }
 
-// take looks for messages about the interface. It is false when the interface is no longer here.
+// take looks for messages about the interface. It returns false when the interface has left the namespace.
 func (w *carrierWatch) take(b []byte) bool {
 	messages, err := syscall.ParseNetlinkMessage(b)
 	if err != nil {
@@ -94,7 +95,7 @@ func (w *carrierWatch) take(b []byte) bool {
 			}
 			w.set(binary.NativeEndian.Uint32(m.Data[flags:])&unix.IFF_UP != 0)
 		case unix.RTM_DELLINK:
-			if m.Data[0] == unix.AF_UNSPEC { // not a bridge's word that it has lost a port
+			if m.Data[0] == unix.AF_UNSPEC { // another family means that a bridge has lost the interface as a port
 				return false
 			}
 		}
@@ -102,7 +103,7 @@ func (w *carrierWatch) take(b []byte) bool {
 	return true
 }
 
-// ask looks at the interface's flags.
+// ask asks the kernel for the interface's flags.
 func (w *carrierWatch) ask() {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -27,7 +27,7 @@ func openError(name string, err error) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		advice = rightAdvice()
 	case errors.Is(err, unix.ENOTTY):
-		advice = tunPath + " is not the TUN driver's device: make it anew with `" + makeNode + "`"
+		advice = tunPath + " is not the TUN driver's device: remove it and make it with `" + makeNode + "`"
 	case errors.Is(err, unix.EBUSY):
 		advice = "another process, or another Device, holds the interface"
 	case errors.Is(err, unix.EINVAL):
@@ -39,7 +39,7 @@ func openError(name string, err error) error {
 	return fmt.Errorf("tap: open %s: %w: %s", name, err, advice)
 }
 
-// makeNode makes the device node by hand.
+// makeNode is the command that makes the device node.
 const makeNode = "mknod " + tunPath + " c 10 200"
 
 // nodeAdvice says why the node could not be opened.
@@ -48,7 +48,7 @@ func nodeAdvice(err error) string {
 	case errors.Is(err, unix.EACCES):
 		return "access to the device is denied: " + denial()
 	case errors.Is(err, unix.EPERM):
-		// The mode of the node is EACCES; this is what the device cgroup of a container says.
+		// The mode of the node would be EACCES: EPERM comes from the device cgroup of a container.
 		return "the rules for devices of this container or service (its device cgroup) do not let it in: give it the device, " +
 			"`docker run --device " + tunPath + "` or systemd's `DeviceAllow=" + tunPath + " rw`"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setMTU sets the interface's MTU in octets, unless want is zero or what it has. It returns the MTU.
+// setMTU sets the interface's MTU in octets, unless want is zero or the MTU that the interface has. It returns the MTU.
 func setMTU(s int, name string, want int) (int, error) {
 	req, err := unix.NewIfreq(name)
 	if err != nil {
@@ -24,7 +24,7 @@ func setMTU(s int, name string, want int) (int, error) {
 }
 
 // setQueueLen sets the number of frames that the kernel holds for each queue's reader. It asks by netlink:
-// SIOCSIFTXQLEN would want the right over the whole machine, and not just over our network namespace.
+// SIOCSIFTXQLEN would take the right CAP_NET_ADMIN over the whole machine, and not just over our network namespace.
 func setQueueLen(s int, name string, want int) error {
 	req, err := unix.NewIfreq(name)
 	if err != nil {
@@ -88,7 +88,7 @@ func hasAddr(index uint32, want netip.Prefix) bool {
 
 // addAddr gives the interface an address. It asks by netlink: the older SIOCSIFADDR holds one IPv4 address
 // for an interface, and leaves an IPv6 address unusable for the second that duplicate address detection
-// takes; the only neighbour here is ourselves, so there is nothing to detect.
+// takes. The only neighbour on this link is our own side, so there is nothing to detect.
 func addAddr(index uint32, p netip.Prefix) error {
 	return askNetlink(newAddrRequest(index, p))
 }

@@ -21,7 +21,7 @@ const (
 	MACMachine
 	// MACBoot: made from the ID of this boot, since the machine has no ID: it changes when the machine starts again.
 	MACBoot
-	// MACRandom: chosen at random, since the system has neither: it is another one each time.
+	// MACRandom: chosen at random, since the system has neither ID: the address is another one each time.
 	MACRandom
 )
 
@@ -45,11 +45,11 @@ func (s MACSource) String() string {
 // MACSource says where the Ethernet address of our side, Info().MAC, comes from.
 func (d *Device) MACSource() MACSource { return d.macSource }
 
-// Announces says that hosts on the device announce their addresses, as link.Announcer has it: behind a TAP device
-// there may be a bridge, and machines that remember who had an address before.
+// Announces reports that hosts on the device should announce their addresses, as link.Announcer says: there may be a
+// bridge behind a TAP device, and machines that remember which station had an address before.
 func (d *Device) Announces() bool { return d.info.Kind == link.Ethernet }
 
-// chooseMAC gives cfg its Ethernet address if it has none, once the kernel has said what the interface's name is.
+// chooseMAC returns the Ethernet address of our side: that of cfg, or one made for the interface's name.
 func (cfg *Config) chooseMAC(name string) (link.MAC, MACSource) {
 	switch {
 	case cfg.TUN:
@@ -68,9 +68,9 @@ func (cfg *Config) chooseMAC(name string) (link.MAC, MACSource) {
 	return local(b[:]), MACRandom
 }
 
-// makeMAC makes the address of the interface of a name on the machine of an ID. It is a hash, since the ID of a machine
-// is nobody else's business (machine-id(5)). The address of the host is in it too: two containers may have the same
-// ID, and each an interface of the same name.
+// makeMAC makes the Ethernet address of the named interface on the machine with the ID. It is a hash, since the ID of a
+// machine must not be seen on the network (machine-id(5)). The IP address goes into it too: two containers may have the
+// same ID and the same name of the interface.
 func makeMAC(id, name string, addr netip.Addr) link.MAC {
 	b := []byte("unet MAC\x00")
 	for _, s := range []string{id, name, string(addr.Unmap().AsSlice())} {

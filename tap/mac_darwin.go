@@ -11,7 +11,7 @@ func machineID() string {
 	return id
 }
 
-// bootID returns the ID that the kernel has chosen when it started.
+// bootID returns the ID that the kernel chose when it started.
 func bootID() string {
 	id, err := unix.Sysctl("kern.bootsessionuuid")
 	if err != nil {

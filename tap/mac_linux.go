@@ -11,11 +11,11 @@ var (
 	bootIDFile    = "/proc/sys/kernel/random/boot_id"
 )
 
-// machineID returns the ID of the machine; empty if it has none: an image that nobody has started yet has an empty
-// file, or one that says "uninitialized" (machine-id(5)).
+// machineID returns the ID of the machine; empty if it has none: in an image that was never started the file is empty or
+// says "uninitialized" (machine-id(5)).
 func machineID() string { return readID(machineIDFile) }
 
-// bootID returns the ID that the kernel has chosen when it started.
+// bootID returns the ID that the kernel chose when it started.
 func bootID() string { return readID(bootIDFile) }
 
 // readID returns the 32 hexadecimal digits in a file, without hyphens.

@@ -2,7 +2,7 @@ package tap
 
 import "github.com/unet-go/unet/stack/link"
 
-// metaFits reports whether m is true of a frame of n octets and asks for no more than info offers.
+// metaFits reports whether m describes a frame of n octets correctly and asks for no more than info offers.
 func metaFits(m *link.Meta, info *link.Info, n int) bool {
 	if m.NeedsChecksum && (!info.Checksum || int(m.ChecksumStart)+int(m.ChecksumOffset)+2 > n) {
 		return false

@@ -4,7 +4,7 @@ package tap
 
 import "net"
 
-// defaultMTU is the MTU in octets where neither the caller nor the system says one.
+// defaultMTU is the MTU in octets where neither the caller nor the system gives one.
 const defaultMTU = 1500
 
 // systemMTU returns want, or the MTU in octets that the system has set if want is zero.

@@ -17,7 +17,7 @@ import (
 // native is a queue of the Linux TUN driver: a non-blocking descriptor in the runtime's poller.
 //
 // Frames cross in batches by io_uring where the system allows it; elsewhere one frame is one read(2), write(2)
-// or writev(2), the virtio header included. A goroutine waits only when there is nothing at all, and then
+// or writev(2), the virtio header included. A goroutine waits only when there is no frame at all, and then
 // without holding a thread.
 type native struct {
 	info    link.Info
@@ -28,33 +28,33 @@ type native struct {
 	counters
 
 	closing  sync.Once
-	closed   atomic.Bool // before file is closed
+	closed   atomic.Bool // set before file is closed
 	closeErr error
 
 	reader nativeReader
 	writer nativeWriter
-	// steering is nil where frames stay on the processor that writes them. It is the writer's.
+	// steering is nil where frames stay on the processor that writes them. The writer's lock protects it.
 	steering *steering
 }
 
-// nativeWriter is what a Write works with, under its lock.
+// nativeWriter is the state of a Write, which holds its lock.
 type nativeWriter struct {
 	sync.Mutex
 	ready  func(fd uintptr) bool // native.writeReady
 	frames []link.Frame
-	n      int // frames done with, sent or dropped
+	n      int // frames that are sent or dropped
 	sent   uint64
 	octets uint64
 	err    error
 	iov    []unix.Iovec
 	vnet   [vnetLen]byte // for frames without headroom
-	// settled says of the frames from n on, by their index modulo the batch, which are done with.
+	// settled marks frames from n on that are sent or dropped already, by their index modulo ringEntries.
 	settled [ringEntries]bool
 	ring    *ringWriter // nil where there is no io_uring
 }
 
-// newNative returns a queue on file, which is non-blocking and in the poller, and takes ownership of it. With
-// rings it uses io_uring where the system allows that.
+// newNative returns a queue on file, which is non-blocking and in the poller, and takes ownership of it. If rings is set
+// the queue uses io_uring where the system allows that.
 func newNative(info link.Info, file *os.File, vnet int, rings bool) (*native, error) {
 	conn, err := file.SyscallConn()
 	if err != nil {
@@ -80,7 +80,7 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	w.Lock()
 	defer w.Unlock()
 	w.frames, w.n, w.sent, w.octets, w.err = frames, 0, 0, 0, nil
-	err := q.steered()
+	err := q.writeAll()
 	w.frames = nil
 	q.out.frames.Add(w.sent)
 	q.out.octets.Add(w.octets)
@@ -95,8 +95,8 @@ func (q *native) Write(frames []link.Frame) (int, error) {
 	return w.n, q.failure(err)
 }
 
-// steered has the poller write w.frames, and tells the steering about it.
-func (q *native) steered() error {
+// writeAll has the poller write w.frames, and tells the steering about it.
+func (q *native) writeAll() error {
 	w, s := &q.writer, q.steering
 	if s == nil {
 		return q.conn.Write(w.ready)
@@ -147,14 +147,14 @@ func (q *native) writeReady(fd uintptr) bool {
 	return true
 }
 
-// wrote counts what became of a frame, and notes that the interface is gone.
+// wrote counts a frame as sent or, by its errno, as dropped. It sets w.err where the interface is gone.
 func (q *native) wrote(f *link.Frame, errno syscall.Errno) {
 	w := &q.writer
 	switch errno {
 	case 0:
 		w.sent++
 		if s := q.steering; s != nil && f.Meta.GSO == link.NoSegmentation && isDatagram(f.Header, q.info.Kind) {
-			s.datagram = true
+			s.wroteDatagram = true
 		}
 		w.octets += uint64(f.Len())
 	case unix.EIO, unix.ENETDOWN:
@@ -210,7 +210,7 @@ func (q *native) send(fd uintptr) syscall.Errno {
 	} else {
 		_, _, errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
 	}
-	clear(iov) // the frame is borrowed: keep no pointer into it
+	clear(iov) // the frame is the caller's: keep no pointer into it
 	return errno
 }
 
@@ -224,15 +224,16 @@ func (w *nativeWriter) add(p []byte) {
 	w.iov = append(w.iov, v)
 }
 
-// failure makes the error of a read or a write out of the system's. It says whether the queue has a future.
+// failure returns the error of a Read or a Write, made from the system's. It wraps link.ErrGone if the queue can never
+// work again.
 func (q *native) failure(err error) error {
 	switch err {
 	case unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO:
-		// EBADFD and EFAULT are the driver's answers once somebody has deleted the interface.
+		// EBADFD and EFAULT are the driver's answers once the interface is deleted.
 		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
 	if _, ok := err.(syscall.Errno); !ok {
-		// The poller has been told that there is nothing to wait for any more: the same from its side.
+		// The poller's error for a descriptor with nothing to wait for any more: the interface is deleted too.
 		return fmt.Errorf("tap: interface %s: %w: %w (%w)", q.info.Name, link.ErrGone, unix.EBADFD, err)
 	}
 	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)
@@ -243,14 +244,14 @@ func (q *native) Close() error {
 	q.closing.Do(func() {
 		q.closed.Store(true)
 		q.closeErr = q.file.Close()
-		// One after the other: who has read may be writing before it is done.
+		// One after the other: a goroutine that has read frames may write before it calls ReadDone.
 		q.endWriting()
 		q.endReading()
 	})
 	return q.closeErr
 }
 
-// endWriting gives back what the writing side has.
+// endWriting releases what the writing side holds.
 func (q *native) endWriting() {
 	w := &q.writer
 	w.Lock()
@@ -265,7 +266,7 @@ func (q *native) endWriting() {
 	}
 }
 
-// endReading gives back what the reading side has.
+// endReading releases what the reading side holds.
 func (q *native) endReading() {
 	r := &q.reader
 	r.Lock()

@@ -41,7 +41,7 @@ func askNetlink(request []byte) error {
 // netlinkRequest is a message under construction: struct nlmsghdr, a fixed body, attributes.
 type netlinkRequest []byte
 
-// newNetlinkRequest begins a request that wants an acknowledgement. The length of body is a multiple of four.
+// newNetlinkRequest begins a request that asks for an acknowledgement. The length of body is a multiple of four.
 func newNetlinkRequest(kind, flags uint16, body ...byte) netlinkRequest {
 	b := make(netlinkRequest, unix.SizeofNlMsghdr, 128)
 	binary.NativeEndian.PutUint16(b[4:], kind)
@@ -62,7 +62,7 @@ func (b netlinkRequest) done() []byte {
 	return b
 }
 
-// word is a 32-bit value as netlink wants it.
+// word returns a 32-bit value in netlink's order of octets, the machine's own.
 func word(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // queueLenRequest builds the RTM_SETLINK message that sets an interface's queue length, with struct ifinfomsg.

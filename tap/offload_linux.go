@@ -27,8 +27,8 @@ const (
 	tcpDataOffset = 12
 )
 
-// putVnet fills the vnetLen octets of h with what m says about a frame of n octets on a device that offers
-// what info says. It reports false, and the frame must not be sent, if m contradicts the frame or the device.
+// putVnet writes m, which describes a frame of n octets, into h as a virtio header of vnetLen octets. It reports false if
+// m contradicts the frame, or asks for an offload that is not in info; the frame must not be sent then.
 func putVnet(h []byte, m *link.Meta, info *link.Info, n int) bool {
 	clear(h[:vnetLen])
 	if !metaFits(m, info, n) {
@@ -72,7 +72,7 @@ func getVnet(h []byte, frame []byte, m *link.Meta) bool {
 		m.GSO = link.TCP4
 	case vnetGSOTCPv6:
 		m.GSO = link.TCP6
-	default: // a protocol's field: what is not in the list is refused
+	default: // another machine chose the value: refuse all that are not listed above
 		return false
 	}
 	m.GSOSize = binary.NativeEndian.Uint16(h[4:])

@@ -22,17 +22,14 @@ const (
 // tunPath is the TUN driver's device node.
 const tunPath = "/dev/net/tun"
 
-// newQueueLen is Config.QueueLen of a new interface. The kernel's own 500 overflow when some thousand
-// connections have something to say at once, and each drop costs its connection a retransmission timeout.
-const newQueueLen = 4096
-
-// shared are the reasons to fail that the portable backend would meet as well.
-var shared = []error{
+// sharedErrors are errors of the native backend that the portable one would return as well, so that it is not tried.
+var sharedErrors = []error{
 	unix.EPERM, unix.EACCES, unix.ENOENT, unix.ENXIO, unix.ENODEV, unix.EBUSY,
 	unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EEXIST, unix.EADDRINUSE, unix.E2BIG,
 }
 
-// open opens the native backend, or the portable one where that is asked for or might do better.
+// open opens the native backend. It opens the portable one where cfg asks for it, or where the native one fails in a way
+// in which the portable one might not.
 func open(cfg *Config) (*Device, error) {
 	existed := false
 	if cfg.Name != "" {
@@ -49,7 +46,7 @@ func open(cfg *Config) (*Device, error) {
 	if err == nil {
 		return d, nil
 	}
-	if !slices.ContainsFunc(shared, func(e error) bool { return errors.Is(err, e) }) {
+	if !slices.ContainsFunc(sharedErrors, func(e error) bool { return errors.Is(err, e) }) {
 		if d, waterErr := openWater(cfg, existed); waterErr == nil {
 			return d, nil
 		}
@@ -75,7 +72,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 	}
 	spreads := cfg.Queues == 1
 	if !spreads {
-		spreads = spread(fds[0], int32(networkStart(info.Kind))) == nil // else the kernel's own choice has to do
+		spreads = spread(fds[0], int32(networkStart(info.Kind))) == nil // else the kernel chooses the queues
 	}
 	if cfg.Persist {
 		if err := unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 1); err != nil {
@@ -100,7 +97,7 @@ func openNative(cfg *Config, existed bool) (d *Device, err error) {
 			return nil, err
 		}
 		if !existed && !cfg.NoSteering {
-			// Where it cannot be had, frames stay with the processor that writes them.
+			// Where it is not possible, frames stay with the processor that writes them.
 			q.steering, _ = newSteering(name, len(d.queues))
 		}
 		d.queues = append(d.queues, q)
@@ -131,7 +128,7 @@ func attachQueues(cfg *Config) (fds []int, name string, vnet int, err error) {
 	return fds, name, vnet, nil
 }
 
-// attach opens the driver and attaches the descriptor to the interface, which it makes if need be. It
+// attach opens the driver and attaches the descriptor to the interface, which it makes if there is none. It
 // returns the descriptor and the interface's name.
 func attach(name string, cfg *Config, vnet int) (int, string, error) {
 	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -165,12 +162,12 @@ func attach(name string, cfg *Config, vnet int) (int, string, error) {
 // virtio header.
 func offer(fds []int, vnet int, info *link.Info) int {
 	if vnet == 0 {
-		// An interface that existed may have offloads from its last life.
+		// An interface that existed may have the offloads of its last user.
 		unix.IoctlSetInt(fds[0], unix.TUNSETOFFLOAD, 0)
 		return 0
 	}
 	for _, fd := range fds {
-		// Ten octets are what the driver begins with, so a refusal changes nothing.
+		// The driver's default is ten octets too, so a refusal changes nothing.
 		unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetLen)
 	}
 	const checksum, segments = unix.TUN_F_CSUM, unix.TUN_F_TSO4 | unix.TUN_F_TSO6
@@ -194,7 +191,7 @@ func pollable(fd int, name string) (*os.File, error) {
 	return file, nil
 }
 
-// closeAll closes descriptors that became no device.
+// closeAll closes descriptors for which no device was made.
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
@@ -202,8 +199,8 @@ func closeAll(fds []int) {
 }
 
 // configure gives the kernel's side of the interface its MTU, queue length and addresses and brings it up.
-// It touches nothing that is right already, so that an ordinary user can open an interface that was
-// prepared for him. It returns the MTU in octets.
+// It changes nothing that is right already, so that an ordinary user can open an interface that was
+// prepared for that user. It returns the MTU in octets.
 func configure(name string, cfg *Config) (mtu int, err error) {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -227,7 +224,7 @@ func configure(name string, cfg *Config) (mtu int, err error) {
 	return mtu, nil
 }
 
-// addAddrs gives the interface those of the addresses that it does not have.
+// addAddrs adds the addresses that the interface does not have yet.
 func addAddrs(name string, addrs []netip.Prefix) error {
 	if len(addrs) == 0 {
 		return nil

@@ -15,23 +15,23 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// overhead is what a frame can have in octets beside the IP packet: an Ethernet header with a VLAN tag, and
-// one octet by which a frame that was cut is told from one that fits.
+// overhead is the room in octets that a buffer has beside the IP packet: for an Ethernet header with a VLAN tag, and for
+// one octet more, by which a frame that was cut off is distinguished from one that fits.
 const overhead = 14 + 4 + 1
 
-// portable is the one queue of a device that github.com/songgao/water moves frames for: one whole, plain
-// frame at a time.
+// portable is the only queue of a device of the portable backend: github.com/songgao/water moves one whole, plain frame
+// at a time.
 type portable struct {
 	info link.Info
 	rw   io.ReadWriteCloser
 	counters
 
 	closing  sync.Once
-	closed   atomic.Bool // before rw is closed
+	closed   atomic.Bool // set before rw is closed
 	closeErr error
 }
 
-// openWater opens the portable backend. existed says that the interface was there before.
+// openWater opens the portable backend. Existed means that the interface was there before.
 func openWater(cfg *Config, existed bool) (*Device, error) {
 	if cfg.Queues > 1 {
 		return nil, fmt.Errorf("tap: %d queues: %w by the portable backend", cfg.Queues, errors.ErrUnsupported)
@@ -50,7 +50,7 @@ func openWater(cfg *Config, existed bool) (*Device, error) {
 // Info describes the device that the queue belongs to.
 func (q *portable) Info() link.Info { return q.info }
 
-// Read reads one frame, as link.Device says: whether there are more cannot be asked without waiting.
+// Read reads one frame, as link.Device says: to ask for a second one could mean to wait for it.
 func (q *portable) Read(frames []link.Frame) (int, error) {
 	if len(frames) == 0 {
 		return 0, nil
@@ -110,7 +110,7 @@ func (q *portable) Write(frames []link.Frame) (int, error) {
 	return len(frames), nil
 }
 
-// send writes one frame, in one piece because water knows no gathering.
+// send writes one frame. It copies the parts of a frame together, since water cannot gather them.
 func (q *portable) send(f *link.Frame) error {
 	if len(f.Payload) == 0 {
 		_, err := q.rw.Write(f.Header)
@@ -123,14 +123,15 @@ func (q *portable) send(f *link.Frame) error {
 	return err
 }
 
-// failure makes the error of a read or a write out of the system's. It says whether the queue has a future.
+// failure returns the error of a Read or a Write, made from the system's. It wraps link.ErrGone if the queue can never
+// work again.
 func (q *portable) failure(err error) error {
 	var errno syscall.Errno
 	switch {
 	case q.closed.Load() || errors.Is(err, os.ErrClosed):
 		return link.ErrClosed
 	case isGone(err) || !errors.As(err, &errno):
-		// The second is the poller's word that there is nothing to wait for any more.
+		// An error without an errno is the poller's, which has nothing to wait for any more.
 		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
 	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)

@@ -21,7 +21,7 @@ func openSystem(cfg *Config, _ bool) (*water.Interface, int, error) {
 	if !cfg.TUN {
 		wc.DeviceType, wc.Driver = water.TAP, water.MacOSDriverTunTapOSX
 		if cfg.Name == "" {
-			wc.Name = "tap0" // the driver's interfaces are nodes that exist beforehand
+			wc.Name = "tap0" // the driver's interfaces exist beforehand, so one must be named
 		}
 	}
 	ifc, err := water.New(wc)
@@ -31,7 +31,7 @@ func openSystem(cfg *Config, _ bool) (*water.Interface, int, error) {
 	return ifc, systemMTU(ifc.Name(), cfg.MTU), nil
 }
 
-// isGone reports whether err says that the interface is no more.
+// isGone reports whether err means that the interface no longer exists.
 func isGone(err error) bool {
 	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENXIO)
 }

@@ -13,13 +13,13 @@ import (
 
 // openSystem opens the interface through water and configures the kernel's side. It returns the MTU in octets.
 func openSystem(cfg *Config, existed bool) (*water.Interface, int, error) {
-	// water loses its descriptor when the kernel refuses the interface, so that question is asked first
-	// with a descriptor of our own.
+	// water leaks its descriptor when the kernel refuses the interface, so attach asks the kernel first, with a
+	// descriptor of our own.
 	fd, _, err := attach(cfg.Name, cfg, 0)
 	if err != nil {
 		return nil, 0, openError(cfg.Name, err)
 	}
-	unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0) // what an existing interface may have from its last life
+	unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0) // an interface that existed may have the offloads of its last user
 	unix.Close(fd)
 
 	wc := water.Config{DeviceType: water.TAP}
@@ -27,9 +27,9 @@ func openSystem(cfg *Config, existed bool) (*water.Interface, int, error) {
 		wc.DeviceType = water.TUN
 	}
 	wc.Name = cfg.Name
-	// water clears the flag where it is not asked to set it, which would remove somebody else's interface.
+	// water clears the flag where it is not asked to set it, and Close would then remove an interface that is not ours.
 	wc.Persist = cfg.Persist || existed
-	syscall.ForkLock.RLock() // until the descriptor is close-on-exec, which water leaves out
+	syscall.ForkLock.RLock() // until adopt has made the descriptor close-on-exec, which water does not
 	ifc, err := water.New(wc)
 	if err == nil {
 		err = adopt(ifc)
@@ -46,8 +46,8 @@ func openSystem(cfg *Config, existed bool) (*water.Interface, int, error) {
 	return ifc, mtu, nil
 }
 
-// adopt makes water's descriptor close-on-exec, and makes sure that it is in the runtime's poller: a Close
-// could not wake a Read that waits in the kernel.
+// adopt makes water's descriptor close-on-exec, and makes sure that it is in the runtime's poller: if a Read waited in the
+// kernel, Close could not wake it.
 func adopt(ifc *water.Interface) error {
 	file, ok := ifc.ReadWriteCloser.(*os.File)
 	if !ok {
@@ -67,7 +67,7 @@ func adopt(ifc *water.Interface) error {
 	return err
 }
 
-// isGone reports whether err says that the interface is no more.
+// isGone reports whether err means that the interface no longer exists.
 func isGone(err error) bool {
 	for _, e := range []error{unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO} {
 		if errors.Is(err, e) {

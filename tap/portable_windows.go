@@ -36,7 +36,7 @@ func openSystem(cfg *Config, _ bool) (*water.Interface, int, error) {
 	return ifc, systemMTU(ifc.Name(), cfg.MTU), nil
 }
 
-// isGone reports whether err says that the adapter is no more.
+// isGone reports whether err means that the adapter no longer exists.
 func isGone(err error) bool {
 	return errors.Is(err, windows.ERROR_INVALID_HANDLE) || errors.Is(err, windows.ERROR_FILE_NOT_FOUND)
 }

@@ -10,24 +10,12 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// copyBelow is the size in octets of a buffer up to which a received frame is copied out of the read buffer
-// in place of being handed over in it: a copy costs some tens of nanoseconds, the next read finds its buffer
-// in the cache, and a frame that the stack keeps pins a small buffer and not one of 72 KB.
-const copyBelow = 2048
-
-// colours is the number of places, colourStep octets apart, that frames begin at in their buffers. Buffers are
-// aligned to their size, so without that the headers of a batch would compete for the same few cache sets.
-const (
-	colours    = 8
-	colourStep = 128
-)
-
 // lastPlace is the last place in its buffer that placeFor returns.
 const lastPlace = link.Headroom + 7
 
-// placeFor returns the first place in its buffer of a frame with headroom whose text begins at a multiple of 8 if so
-// many octets of headers stand in front of it. Where the text does not begin there, to copy it into the buffer of a
-// Read takes a third longer.
+// placeFor returns where a frame with headers of so many octets begins in its buffer: at the first place after the
+// headroom at which the text behind the headers begins at a multiple of 8. Where it does not, copying it into the buffer
+// of a Read takes a third longer.
 func placeFor(headers int) int { return (link.Headroom+headers+7)&^7 - headers }
 
 // networkStart returns where in a frame its IP header begins.
@@ -38,14 +26,14 @@ func networkStart(kind link.Kind) int {
 	return 0
 }
 
-// Octets of the headers of a TCP segment in IP with timestamps and no other option, as those of a bulk transfer are.
+// Lengths in octets of the IP and TCP headers of a segment with timestamps and no other option, as in a bulk transfer.
 const (
 	usualHeaders4 = 20 + 20 + 12
 	usualHeaders6 = 40 + 20 + 12
 )
 
-// headersOf returns how many octets stand in front of a frame's text if it is a TCP segment. Of a super-segment the
-// driver says it, of others they are taken for the usual ones.
+// headersOf returns the number of octets in front of the text of a frame, if the frame is a TCP segment. For a
+// super-segment the driver tells it; for others the usual headers are assumed.
 func (q *native) headersOf(frame []byte, m *link.Meta) int {
 	if m.GSO != link.NoSegmentation {
 		return int(m.HeaderLen)
@@ -56,25 +44,25 @@ func (q *native) headersOf(frame []byte, m *link.Meta) int {
 	return q.network + usualHeaders4
 }
 
-// nativeReader is what a Read works with. The lock is held while it looks for frames, and by ReadHeld and TryRead on
-// until ReadDone, so that Close can wait for it.
+// nativeReader is the state of a Read. Its lock is held while the Read looks for frames; ReadHeld and TryRead keep it
+// until ReadDone. So Close can wait for a reader.
 type nativeReader struct {
 	sync.Mutex
 	ready   func(fd uintptr) bool // native.readReady, made once because a method value allocates
 	glance  func(fd uintptr)      // readAll, likewise
-	waiting []link.Frame          // what ReadHeld was called with
+	waiting []link.Frame          // the argument of ReadHeld
 	frames  []link.Frame
 	n       int
 	octets  uint64
 	err     error
-	spare   *link.Buffer // what the next read goes to, kept from call to call
+	spare   *link.Buffer // the next read fills it; kept from call to call
 	start   int          // where the frame begins in spare
-	// place is where a large frame of colour 0 begins in its buffer. A frame is read before it is known what it is, so
-	// this is the place of one like the last one: those of a bulk transfer come many together.
+	// place is where a large frame of colour 0 begins in its buffer. The kind of a frame is known only when it has been
+	// read, so this is the place for one like the last one: the frames of a bulk transfer come one after the other.
 	place  int
-	colour int
+	colour int // of the next buffer, 0 to colours-1
 	spin   spin
-	out    uint64      // octets written in all when frames were last found
+	out    uint64      // counter of octets written, when frames were last found
 	ring   *ringReader // nil where there is no io_uring
 }
 
@@ -113,7 +101,7 @@ func (q *native) ReadHeld(frames []link.Frame) (int, error) {
 	return 0, q.failure(err)
 }
 
-// taken ends a read that found frames, and returns how many.
+// taken counts the frames of a read and returns their number.
 func (q *native) taken() int {
 	r := &q.reader
 	r.frames = nil
@@ -132,7 +120,7 @@ func (q *native) TryRead(frames []link.Frame) int {
 		return 0
 	}
 	r.begin(frames)
-	_ = q.conn.Control(r.glance) // an error is for ReadHeld to find
+	_ = q.conn.Control(r.glance) // ReadHeld finds the same error and returns it
 	n := q.taken()
 	if n == 0 {
 		r.Unlock()
@@ -145,8 +133,8 @@ func (r *nativeReader) begin(frames []link.Frame) {
 	r.frames, r.n, r.octets, r.err = frames, 0, 0, nil
 }
 
-// readReady reads until there is no frame or no room left, and leaves the reader locked. It reports false, so that the
-// poller waits, if there was no frame at all and none is to be expected soon.
+// readReady reads until there is no frame or no room left, and leaves the reader locked. If there was no frame at all and
+// none is expected soon it unlocks the reader and reports false, so that the poller waits.
 func (q *native) readReady(fd uintptr) bool {
 	r := &q.reader
 	r.Lock()
@@ -197,15 +185,15 @@ func (q *native) readAll(fd uintptr) bool {
 	return true
 }
 
-// receive makes the n octets that were read into b, virtio header first and the frame at start, the next
-// frame of the batch, or drops them. It says whether the frame took b over.
+// receive makes the next frame of the batch from the n octets that were read into b, where the virtio header ends and the
+// frame begins at start. It drops a frame that is malformed or too long. It reports whether b belongs to the frame now.
 func (q *native) receive(b *link.Buffer, start, n int) (taken bool) {
 	r := &q.reader
 	room := b.Bytes()[start-q.vnet:]
 	size := n - q.vnet
 	switch {
 	case n == len(room):
-		// The kernel cuts without a word what does not fit.
+		// The kernel cuts off a frame that does not fit, without an error.
 		q.in.truncated.Add(1)
 		return false
 	case size <= 0:

@@ -7,34 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Waiting in the poller costs two wakeups, of this thread by its peer and then of the peer by this one, and on a
-// machine that sleeps when it is idle each takes longer than to answer a request. So a reader whose frames follow
-// soon upon each other looks again for a while before it waits: 1.7 to 2.2 times the requests at one connection. One
-// whose frames come seldom never does.
-
-const (
-	// spinFor is how long a reader looks again. It is some two wakeups.
-	spinFor = 100 * time.Microsecond
-	// spinSoon is the longest wait in the poller after which looking again would have been worth it: spinFor and
-	// this thread's own wakeup.
-	spinSoon = 2 * spinFor
-	// spinCredit is the most that a reader may have gained, and spinLoss what a vain spin costs it: more than one
-	// vain spin in five is too many.
-	spinCredit = 16
-	spinLoss   = 4
-	// spinBelow is the number of octets, found at once or written since frames were last found, from which looking
-	// again gains nothing: who sends so much, or is sent so much, does not wait for an answer to each.
-	spinBelow = 16384
-)
-
-// spin decides whether a reader that has found nothing looks again or waits in the poller.
+// spin decides whether a reader that has found nothing looks again or waits in the poller. A reader whose frames follow
+// each other closely looks again for spinFor before it waits; one whose frames come seldom waits at once.
 type spin struct {
-	credit  int
+	credit  int       // a reader looks again while it is above zero: short waits and successful spins raise it
 	began   time.Time // the spin or the wait in progress; zero if there is none
 	waiting bool      // in the poller
 }
 
-// found takes note of frames, and of how many octets have crossed, in either direction, since the last.
+// found takes note that the reader has found frames. Octets is the number of octets that have crossed, in both
+// directions, since frames were last found.
 func (s *spin) found(octets uint64, now func() time.Time) {
 	switch {
 	case octets >= spinBelow:
@@ -47,11 +29,11 @@ func (s *spin) found(octets uint64, now func() time.Time) {
 	s.began, s.waiting = time.Time{}, false
 }
 
-// again says, of a reader that has found nothing, whether it is to look again.
+// again reports whether a reader that has found nothing should look again.
 func (s *spin) again(now func() time.Time) bool {
 	t := now()
 	if s.waiting {
-		// The poller woke it for nothing.
+		// The poller woke the reader for nothing.
 		s.began = t
 		return false
 	}

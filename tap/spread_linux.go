@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A device of several queues has the kernel choose one for each frame. By itself it takes a hash of the frame's flow,
-// until it has seen which queue we answer on, and forgets that after three seconds. So a flow moves from queue to queue,
-// and what is in two queues may be read in either order. A datagram in fragments never is in the queue of the whole
-// ones: only its first fragment has ports, and the hash of fragments is one of their addresses alone. TCP puts its
-// segments in order, datagrams stay as they come.
+// On a device with several queues the kernel chooses one for each frame. Its own choice is a hash of the frame's flow,
+// until it has seen on which queue we answer; it forgets that after three seconds. So a flow moves from queue to queue,
+// and the frames of two queues may be read in either order. The fragments of a datagram are never in the queue of whole
+// datagrams: only the first fragment has ports, so the kernel hashes the addresses of fragments alone. TCP puts its
+// segments in order again; nothing does that for datagrams.
 //
-// Therefore the kernel is given a program that chooses as stack's own side does: a segment by its ports, so that the
-// connections of two hosts are spread, anything else by its addresses. A flow then has one queue, the same one in both
-// directions, whole or in fragments.
+// Therefore we give the kernel a program that chooses as package stack does in the other direction: a segment's queue by
+// its ports, so that the connections between two hosts are spread, any other packet's by its addresses. A flow then has
+// one queue, the same one in both directions, for whole datagrams and fragments.
 
 // Multiplier and shift of the hash; stack.(*iface).queueFor has the same.
 const (
@@ -25,7 +25,7 @@ const (
 	spreadShift  = 16
 )
 
-// Places in an IPv4 packet, and values there (RFC 791 3.1).
+// Offsets in an IPv4 packet, and values there (RFC 791 3.1).
 const (
 	ipFragment  = 6 // flags and offset
 	ipProtocol  = 9
@@ -52,7 +52,8 @@ type insn struct {
 	imm    int32
 }
 
-// registers are those of an instruction: two fields of four bits, the destination first, in the machine's own order.
+// registers encodes the two registers of an instruction in four bits each. Which half comes first depends on the
+// machine's order of octets, as for a bit field in C.
 func registers(to, from uint8) uint8 {
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		return to<<4 | from
@@ -60,13 +61,15 @@ func registers(to, from uint8) uint8 {
 	return to | from<<4
 }
 
-// The instructions that the program is made of. Loads leave the value in register 0, in the host's order; a load
-// beyond the frame's end ends the program with 0.
+// The program is made of the following instructions.
+
+// load loads from the frame at an offset into register 0, in the host's order of octets. A load beyond the frame's end
+// ends the program with the result 0.
 func load(size uint8, at int32) insn {
 	return insn{code: unix.BPF_LD | unix.BPF_ABS | size, imm: at}
 }
 
-// loadBehind loads at register 1 and an offset.
+// loadBehind loads from the frame at register 1 plus an offset, as load does.
 func loadBehind(size uint8, at int32) insn {
 	return insn{code: unix.BPF_LD | unix.BPF_IND | size, regs: registers(0, 1), imm: at}
 }
@@ -76,17 +79,17 @@ func move(to, from uint8) insn {
 	return insn{code: unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X, regs: registers(to, from)}
 }
 
-// alu computes with 32 bits: register to, and a value.
+// alu applies an operation of 32 bits to register to and a value.
 func alu(op, to uint8, value int32) insn {
 	return insn{code: unix.BPF_ALU | op | unix.BPF_K, regs: registers(to, 0), imm: value}
 }
 
-// aluReg computes with 32 bits: register to, and another one.
+// aluReg applies an operation of 32 bits to register to and another register.
 func aluReg(op, to, from uint8) insn {
 	return insn{code: unix.BPF_ALU | op | unix.BPF_X, regs: registers(to, from)}
 }
 
-// jump skips instructions if the comparison of register 0 with a value holds.
+// jump skips instructions if the comparison of register 0 with a value is true.
 func jump(op uint8, value int32, skip int16) insn {
 	return insn{code: unix.BPF_JMP | op | unix.BPF_K, imm: value, offset: skip}
 }
@@ -95,7 +98,7 @@ func jump(op uint8, value int32, skip int16) insn {
 // queues, is the frame's queue.
 func spreadProgram(network int32) []insn {
 	ipv4, ipv6 := spreadIPv4(network), spreadIPv6(network)
-	program := []insn{move(6, 1)} // where loads find the frame
+	program := []insn{move(6, 1)} // loads expect the frame in register 6; the program gets it in register 1
 	version4, version6 := int32(etherIPv4), int32(etherIPv6)
 	if network > 0 {
 		program = append(program, load(unix.BPF_H, etherType))
@@ -106,13 +109,13 @@ func spreadProgram(network int32) []insn {
 	program = append(program,
 		jump(unix.BPF_JEQ, version4, 3),
 		jump(unix.BPF_JEQ, version6, int16(2+len(ipv4))),
-		alu(unix.BPF_MOV, 0, 0), // no IP: ARP, which has an order of its own
+		alu(unix.BPF_MOV, 0, 0), // not IP but ARP: all of it is in queue 0
 		insn{code: unix.BPF_JMP | unix.BPF_EXIT},
 	)
 	return append(append(program, ipv4...), ipv6...)
 }
 
-// spreadIPv4 is the program's part for IPv4: it ends the program.
+// spreadIPv4 returns the program's part for IPv4, which ends with an exit.
 func spreadIPv4(network int32) []insn {
 	ports := endWithHash(
 		load(unix.BPF_B, network),
@@ -139,8 +142,8 @@ func spreadIPv4(network int32) []insn {
 	)...)
 }
 
-// spreadIPv6 is the program's part for IPv6: it ends the program. A segment behind extension headers counts as what is
-// not TCP, since its ports would have to be looked for.
+// spreadIPv6 returns the program's part for IPv6, which ends with an exit. A segment behind extension headers counts as a
+// packet of another protocol than TCP, since finding its ports would take a loop.
 func spreadIPv6(network int32) []insn {
 	ports := endWithHash(
 		load(unix.BPF_W, network+ip6Payload),
@@ -160,7 +163,7 @@ func spreadIPv6(network int32) []insn {
 	return append(program, endWithHash(addresses...)...)
 }
 
-// endWithHash appends to instructions what ends the program with the hash of register 0.
+// endWithHash appends the instructions that end the program with the hash of register 0 as its result.
 func endWithHash(program ...insn) []insn {
 	factor := uint32(spreadFactor)
 	return append(program,
@@ -170,12 +173,12 @@ func endWithHash(program ...insn) []insn {
 	)
 }
 
-// spread gives the interface of fd the program for frames with so many octets in front of the IP header. It takes the
-// right CAP_BPF over the machine, which a container, or a user's own namespace, may not have.
+// spread installs the program on the interface of fd. Network is the length in octets of the header in front of the IP
+// header. It takes the right CAP_BPF over the machine, which a container or a user's own namespace may lack.
 func spread(fd int, network int32) error {
 	program := spreadProgram(network)
 	license := []byte("MIT\x00")
-	// union bpf_attr, as BPF_PROG_LOAD has it.
+	// union bpf_attr, in its form for BPF_PROG_LOAD.
 	attr := struct {
 		kind, count    uint32
 		insns, license uint64

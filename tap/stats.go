@@ -9,9 +9,9 @@ type Stats struct {
 	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
 	// InTruncated counts received frames that were dropped because they did not fit into a buffer.
 	InTruncated uint64
-	// InMalformed counts received frames that were dropped because their virtio header or length lied.
+	// InMalformed counts received frames that were dropped because their virtio header or length was wrong.
 	InMalformed uint64
-	// OutMalformed counts frames that Write dropped because their Meta lied about them or asked for an
+	// OutMalformed counts frames that Write dropped because their Meta did not fit them or asked for an
 	// offload that Info does not offer.
 	OutMalformed uint64
 	// OutDown counts frames that the kernel refused because its side of the interface was not up.
@@ -23,13 +23,13 @@ type Stats struct {
 	OutRefused uint64
 }
 
-// Dropped returns the number of frames that were dropped, for whatever reason.
+// Dropped returns the number of frames that were dropped, for all reasons together.
 func (s Stats) Dropped() uint64 {
 	return s.InTruncated + s.InMalformed + s.OutMalformed + s.OutDown + s.OutNoMemory + s.OutRefused
 }
 
-// counters are a queue's Stats while it works. Reader and writer have a cache line each, so that counting
-// in one direction does not slow the other.
+// counters counts for a queue's Stats. Reader and writer each have a cache line of their own, so that counting in one
+// direction does not slow the other down.
 type counters struct {
 	in struct {
 		frames, octets, truncated, malformed atomic.Uint64

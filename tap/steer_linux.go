@@ -13,56 +13,49 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Writing a frame to a TAP device runs the peer's whole receive path in the call: 70 % of what a server on unet costs
-// for a small request, a third of it to wake the peer's process on another processor, which the writer waits for.
-// Receive packet steering (RPS) takes that path to a processor that does not write: the peer's, as a rule. With two
-// processors and 64 connections it is worth 20 to 35 % of the requests. Large frames stay: between two of them the
-// other processor runs dry, so that each would interrupt it anew, at a quarter of what sending the frame costs. So do
-// those that the peer is done with faster than the next one comes, for the same reason: the frames of connections that
-// carry one request each cost the writer nearly as much handed over as kept, and the peer more, and 8 to 12 % of the
-// connections. What a frame costs either way is measured, since the machine and the peer decide it; but only where Go
-// has one processor. With several each interrupts the writer's measurements, and what they then decide costs 5 % of the
+// Writing a frame to a TAP device runs the peer's whole receive path in the call. That is 70 % of what a small request
+// costs a server on unet; a third of it wakes the peer's process on another processor, while the writer waits. Receive
+// packet steering (RPS) hands that path to a processor that does not write, as a rule the peer's. With two processors
+// and 64 connections it gains 20 to 35 % of the requests.
+//
+// Two kinds of frames stay with the writer ("local"), since each of them would interrupt the other processor:
+//   - Large frames. Between two of them the other processor runs out of work. The interrupt costs a quarter of what
+//     sending the frame costs.
+//   - Frames that the peer is done with before the next one comes, such as those of connections that carry one request
+//     each. Handed over ("steered") they cost the writer nearly as much as local ones, cost the peer more, and lose 8 to
+//     12 % of the connections.
+//
+// What a frame costs either way depends on the machine and on the peer, so it is measured; but only with GOMAXPROCS=1.
+// With more, Go's other threads interrupt the writer's measurements, and the decisions made from them cost 5 % of the
 // requests.
 
-const (
-	// steerEvery is the number of calls to Write between two looks at where they run.
-	steerEvery = 8
-	// steerWindow is the number of looks after which frames are handed elsewhere, if most of them found the
-	// writer on the processor that frames are handed to.
-	steerWindow = 16
-	// steerBatch is the mean number of frames of a call to Write below which they stay with the writer: it then waits
-	// for the answer to each, and another processor would have to be woken for each.
-	steerBatch = 2
-	// steerBelow is the mean size in octets of the frames of a window from which they stay with the writer.
-	steerBelow = 8192
-	// steerWorth is the part of what a frame costs kept, in percent, that it may cost handed over at most.
-	steerWorth = 70
-	// steerFirst is the number of windows after which one window tries the other way, to measure it anew. As long as the
-	// decision stands it is doubled each time, up to steerLast.
-	steerFirst, steerLast = 4, 8
-)
-
-// steering hands the frames that a queue writes to a processor other than the writer's. Its methods are called
-// under the writer's lock.
+// steering hands the frames that a queue writes to a processor other than the writer's. It decides once in a window of
+// steerWindow looks, and a look is made at each steerLookEvery-th call to Write. Its methods are called under the
+// writer's lock.
 type steering struct {
 	file   *os.File // the queue's rps_cpus
-	cpus   []int    // that may be chosen, ascending
-	target int      // index in cpus
-	stays  bool     // frames are not handed over now
-	calls  int      // of Write since the last look
-	met    int      // looks that found the writer on the target
-	// What has been written since the last decision, and what a frame has cost at each look.
-	frames, octets uint64
-	costs          []writeCost
+	cpus   []int    // processors that may be chosen, ascending
+	target int      // index in cpus of the processor that frames are handed to
+	local  bool     // frames stay with the writer now
 
-	kept, handed recent    // what a frame costs the writer
-	batch        uint64    // frames of a window of full length when that began to be measured
-	keeps        bool      // is the better way, as far as is known
-	every, left  int       // windows between two trials, and until the next
-	weighs       bool      // what frames cost is compared
-	trial        bool      // this window tries the other way: it looks at every call, to be short
-	datagram     bool      // one was written in this window
-	settled      time.Time // from when on no datagram waits where the last one was handed to
+	// The window in progress.
+	calls          int         // calls to Write since the last look
+	metTarget      int         // looks that found the writer on the target
+	frames, octets uint64      // written
+	costs          []writeCost // one for each look
+	inTrial        bool        // the window tries the other way: it looks at every call, so that it is short
+	wroteDatagram  bool
+
+	// The comparison of both ways.
+	comparesCost   bool   // it is made at all
+	costLocal      recent // what a frame costs the writer if it stays
+	costSteered    recent // what it costs if it is handed over
+	loadSize       uint64 // frames of a full window when the comparison began; another load begins a new one
+	preferLocal    bool   // the better way, as far as is known
+	trialInterval  int    // windows between two trials
+	windowsToTrial int
+
+	settlesAt time.Time // from then on no datagram waits on the processor that the last one was handed to
 }
 
 // writeCost is how long a call to Write took, and how many frames it wrote.
@@ -71,15 +64,15 @@ type writeCost struct {
 	frames uint64
 }
 
-// newSteering returns the steering of queue number n of an interface, or an error where the system has none: it wants
-// more than one processor and the right to configure the network.
+// newSteering returns the steering of queue number n of an interface. It returns an error where that is not possible:
+// steering needs more than one processor and the right to configure the network.
 func newSteering(name string, n int) (*steering, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return nil, err
 	}
-	s := &steering{costs: make([]writeCost, 0, steerWindow), every: steerFirst, left: 1,
-		weighs: runtime.GOMAXPROCS(0) == 1}
+	s := &steering{costs: make([]writeCost, 0, steerWindow), trialInterval: firstTrialInterval, windowsToTrial: 1,
+		comparesCost: runtime.GOMAXPROCS(0) == 1}
 	for cpu := 0; len(s.cpus) < set.Count(); cpu++ {
 		if set.IsSet(cpu) {
 			s.cpus = append(s.cpus, cpu)
@@ -104,7 +97,7 @@ func newSteering(name string, n int) (*steering, error) {
 }
 
 // openSysfs opens a file of sysfs as the calling thread's network namespace shows it, for reading and writing.
-// What is mounted at /sys may show another namespace's interfaces, which may have the same names.
+// The file system mounted at /sys may show another namespace's interfaces, which may have the same names.
 func openSysfs(path string) (*os.File, error) {
 	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -126,11 +119,11 @@ func openSysfs(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "/sys/"+path), nil
 }
 
-// measuring says whether wrote wants to know how long the next call to Write takes.
-func (s *steering) measuring() bool { return s.trial || s.calls == steerEvery-1 }
+// measuring reports whether wrote needs the duration of the next call to Write.
+func (s *steering) measuring() bool { return s.inTrial || s.calls == steerLookEvery-1 }
 
-// wrote takes note of what a call to Write has written, and of how long that took. Now and then it looks where the
-// call runs, and moves the frames away from there.
+// wrote takes note of a call to Write: the frames and octets that it wrote, and its duration if measuring. At every
+// steerLookEvery-th call it looks which processor the call runs on.
 func (s *steering) wrote(frames, octets uint64, took time.Duration) {
 	s.frames += frames
 	s.octets += octets
@@ -146,41 +139,37 @@ func (s *steering) wrote(frames, octets uint64, took time.Duration) {
 	s.look(cpu, writeCost{took, frames})
 }
 
-// look takes note that the writer ran on cpu, and what a frame cost it.
+// look takes note that the writer ran on cpu at the given cost. The last look of a window makes the decision.
 func (s *steering) look(cpu int, cost writeCost) {
 	s.costs = append(s.costs, cost)
 	if cpu == s.cpus[s.target] {
-		s.met++
+		s.metTarget++
 	}
 	if len(s.costs) < steerWindow {
 		return
 	}
 	s.decide()
-	s.costs, s.met, s.frames, s.octets = s.costs[:0], 0, 0, 0
+	s.costs, s.metTarget, s.frames, s.octets = s.costs[:0], 0, 0, 0
 }
 
-// steerSettle is how long the decision stands after a datagram. What was handed to a processor may wait there, and
-// what is written after the decision has changed would overtake it. TCP puts that right, nobody does for datagrams.
-const steerSettle = time.Second
-
-// keepsOrder says whether the decision must stand for the sake of datagrams.
+// keepsOrder reports whether the decision must stand because datagrams could overtake each other otherwise.
 func (s *steering) keepsOrder(now func() time.Time) bool {
-	if s.datagram {
-		s.datagram, s.settled = false, now().Add(steerSettle)
+	if s.wroteDatagram {
+		s.wroteDatagram, s.settlesAt = false, now().Add(steerSettle)
 		return true
 	}
-	if s.settled.IsZero() {
+	if s.settlesAt.IsZero() {
 		return false
 	}
-	if now().Before(s.settled) {
+	if now().Before(s.settlesAt) {
 		return true
 	}
-	s.settled = time.Time{}
+	s.settlesAt = time.Time{}
 	return false
 }
 
-// isDatagram says whether a frame is an IP packet of another protocol than TCP, apart from neighbour discovery, which
-// has no order, as ARP has none.
+// isDatagram reports whether a frame is an IP packet of another protocol than TCP. Neighbour discovery does not count: its
+// messages need no order, as those of ARP.
 func isDatagram(frame []byte, kind link.Kind) bool {
 	network := networkStart(kind)
 	if len(frame) <= network {
@@ -196,73 +185,78 @@ func isDatagram(frame []byte, kind link.Kind) bool {
 	return false
 }
 
-// isNeighborDiscovery says whether an IPv6 packet is a message of RFC 4861.
+// isNeighborDiscovery reports whether an IPv6 packet is a message of RFC 4861.
 func isNeighborDiscovery(packet []byte) bool {
 	const icmp6, routerSolicitation, redirect = 58, 133, 137
 	return packet[ip6NextHeader] == icmp6 && len(packet) > ip6Payload &&
 		packet[ip6Payload] >= routerSolicitation && packet[ip6Payload] <= redirect
 }
 
-// decide says where the frames of the next window go.
+// decide decides where the frames of the next window go.
 func (s *steering) decide() {
 	if s.keepsOrder(time.Now) {
-		s.trial = false
+		s.inTrial = false
 		return
 	}
-	calls := uint64(steerWindow * steerEvery)
-	if s.trial {
+	calls := uint64(steerWindow * steerLookEvery)
+	if s.inTrial {
 		calls = steerWindow
 	}
-	s.trial = false
-	target, stays := s.target, s.frames < calls*steerBatch || s.octets >= s.frames*steerBelow
-	if s.met > steerWindow*3/4 {
+	s.inTrial = false
+	target, local := s.target, s.frames < calls*steerMinFrames || s.octets >= s.frames*steerMaxOctets
+	if s.metTarget > steerWindow*3/4 {
 		target = (target + 1) % len(s.cpus)
 	}
-	if s.weighs && !stays {
-		if batch := s.frames * steerWindow * steerEvery / calls; batch > 2*s.batch || 2*batch < s.batch {
-			// Another load: what the last one has taught is of no use.
-			s.batch, s.kept, s.handed, s.keeps, s.every, s.left = batch, recent{}, recent{}, false, steerFirst, 1
+	if s.comparesCost && !local {
+		if load := s.frames * steerWindow * steerLookEvery / calls; load > 2*s.loadSize || 2*load < s.loadSize {
+			s.restartComparison(load)
 		}
-		stays = s.weigh()
+		local = s.compareCosts()
 	}
-	if target == s.target && stays == s.stays {
+	if target == s.target && local == s.local {
 		return
 	}
 	cpu := s.cpus[target]
-	if stays {
+	if local {
 		cpu = -1
 	}
 	if s.set(cpu) == nil {
-		s.target, s.stays = target, stays
+		s.target, s.local = target, local
 	}
 }
 
-// weigh says whether frames that may be handed over stay during the next window: it compares what they cost, or
-// tries the way that has not been measured for long.
-func (s *steering) weigh() (stays bool) {
-	if s.stays {
-		s.kept.add(s.frameCost())
+// restartComparison forgets the costs: they were measured under another load.
+func (s *steering) restartComparison(load uint64) {
+	s.loadSize, s.costLocal, s.costSteered, s.preferLocal = load, recent{}, recent{}, false
+	s.trialInterval, s.windowsToTrial = firstTrialInterval, 1
+}
+
+// compareCosts reports whether frames that may be handed over stay with the writer during the next window: because that
+// is cheaper, or because the window is a trial of the way that has not been measured for trialInterval windows.
+func (s *steering) compareCosts() (local bool) {
+	if s.local {
+		s.costLocal.add(s.frameCost())
 	} else {
-		s.handed.add(s.frameCost())
+		s.costSteered.add(s.frameCost())
 	}
-	kept := s.kept.typical()
-	keeps := kept > 0 && s.handed.typical()*100 > kept*steerWorth
-	if keeps != s.keeps {
-		s.keeps, s.every, s.left = keeps, steerFirst, steerFirst
+	costLocal := s.costLocal.typical()
+	preferLocal := costLocal > 0 && s.costSteered.typical()*100 > costLocal*steerMaxCost
+	if preferLocal != s.preferLocal {
+		s.preferLocal, s.trialInterval, s.windowsToTrial = preferLocal, firstTrialInterval, firstTrialInterval
 	}
-	if s.left--; s.left > 0 {
-		return keeps
+	if s.windowsToTrial--; s.windowsToTrial > 0 {
+		return preferLocal
 	}
-	s.left = s.every
-	s.every = min(2*s.every, steerLast)
-	s.trial = true
-	return !keeps
+	s.windowsToTrial = s.trialInterval
+	s.trialInterval = min(2*s.trialInterval, lastTrialInterval)
+	s.inTrial = true
+	return !preferLocal
 }
 
-// frameCost returns what a frame has cost in the window. The calls in which it cost the most are left out: another
+// frameCost returns the mean cost of a frame in the window. The most expensive quarter of the calls is left out: another
 // process may have interrupted them.
 func (s *steering) frameCost() time.Duration {
-	// So few are in order soon, and a sort of package slices for them alone would be 10 KB of every program.
+	// Insertion sort is fast enough for so few, and slices.SortFunc would add 10 KB to every program.
 	for i := range s.costs {
 		for ; i > 0 && s.costs[i].less(s.costs[i-1]); i-- {
 			s.costs[i], s.costs[i-1] = s.costs[i-1], s.costs[i]
@@ -275,12 +269,12 @@ func (s *steering) frameCost() time.Duration {
 	return max(sum.took/time.Duration(max(sum.frames, 1)), 1)
 }
 
-// less says whether a frame cost less in c than in d.
+// less reports whether a frame cost less in c than in d.
 func (c writeCost) less(d writeCost) bool {
 	return c.took*time.Duration(d.frames) < d.took*time.Duration(c.frames)
 }
 
-// recent is the last few measurements of something.
+// recent holds the last three measurements of something.
 type recent struct {
 	last [3]time.Duration
 	n    int
@@ -291,7 +285,8 @@ func (r *recent) add(d time.Duration) {
 	r.n++
 }
 
-// typical returns their median, of two the lower one, and zero of none: one alone that is out of the way decides nothing.
+// typical returns the median, so that a single outlier decides nothing. It is the lower one of two measurements, and zero
+// if there is none.
 func (r *recent) typical() time.Duration {
 	switch a, b, c := r.last[0], r.last[1], r.last[2]; r.n {
 	case 0, 1:
@@ -303,19 +298,20 @@ func (r *recent) typical() time.Duration {
 	}
 }
 
-// set hands frames to cpu; below 0 it leaves them where they are written.
+// set hands frames to cpu. If cpu is below 0 frames stay with the writer.
 func (s *steering) set(cpu int) error {
 	_, err := s.file.WriteAt([]byte(cpuMask(cpu)), 0)
 	return err
 }
 
-// close gives the frames back to the writer's processor: an interface may outlive its queue.
+// close makes frames stay with the writer again, since the interface may outlive its queue.
 func (s *steering) close() {
 	s.set(-1)
 	s.file.Close()
 }
 
-// cpuMask is the set of cpu alone as the kernel reads it: groups of 32 bits in hexadecimal, the highest first.
+// cpuMask returns the set that has cpu alone, as the kernel reads it: groups of 32 bits in hexadecimal, the highest
+// first.
 func cpuMask(cpu int) string {
 	if cpu < 0 {
 		return "0"
@@ -323,7 +319,7 @@ func cpuMask(cpu int) string {
 	return fmt.Sprintf("%x", 1<<(cpu%32)) + strings.Repeat(",00000000", cpu/32)
 }
 
-// currentCPU is the processor that the caller runs on, or did until just now.
+// currentCPU returns the processor that the caller runs on. The scheduler may move the caller at any time.
 func currentCPU() (int, error) {
 	var cpu uint32
 	if _, _, errno := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0); errno != 0 {

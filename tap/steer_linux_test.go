@@ -10,10 +10,10 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// never is more windows than a test has.
+// never is a number of windows that no test reaches.
 const never = 1 << 30
 
-// steeringOn returns a steering that measures nothing and whose file is an ordinary one, and what reads it.
+// steeringOn returns a steering that makes no trials and writes to an ordinary file, and a function that reads the file.
 func steeringOn(t *testing.T, cpus []int, target int) (*steering, func() string) {
 	path := filepath.Join(t.TempDir(), "rps_cpus")
 	file, err := os.Create(path)
@@ -21,7 +21,7 @@ func steeringOn(t *testing.T, cpus []int, target int) (*steering, func() string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	return &steering{file: file, cpus: cpus, target: target, every: steerFirst, left: never}, func() string {
+	return &steering{file: file, cpus: cpus, target: target, trialInterval: firstTrialInterval, windowsToTrial: never}, func() string {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +34,7 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 	s, file := steeringOn(t, []int{2, 3, 35}, 1)
 	look := func(cpu, times int) {
 		for range times {
-			s.frames += steerBatch * steerEvery
+			s.frames += steerMinFrames * steerLookEvery
 			s.look(cpu, writeCost{})
 		}
 	}
@@ -69,7 +69,7 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	s, file := steeringOn(t, []int{0, 1}, 1)
 	window := func(size uint64) string {
 		for range steerWindow {
-			s.frames, s.octets = s.frames+2*steerEvery, s.octets+2*steerEvery*size
+			s.frames, s.octets = s.frames+2*steerLookEvery, s.octets+2*steerLookEvery*size
 			s.look(0, writeCost{})
 		}
 		return file()
@@ -77,22 +77,22 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	for _, c := range []struct {
 		size uint64
 		want string
-	}{{steerBelow - 1, ""}, {steerBelow, "0"}, {65535, "0"}, {steerBelow - 1, "2"}, {60, "2"}} {
+	}{{steerMaxOctets - 1, ""}, {steerMaxOctets, "0"}, {65535, "0"}, {steerMaxOctets - 1, "2"}, {60, "2"}} {
 		if got := window(c.size); got != c.want {
 			t.Errorf("after frames of %d octets they go to %q, want %q", c.size, got, c.want)
 		}
 	}
 	for range steerWindow {
-		s.frames, s.octets = s.frames+2*steerEvery-1, s.octets+60
+		s.frames, s.octets = s.frames+2*steerLookEvery-1, s.octets+60
 		s.look(0, writeCost{})
 	}
 	if got := file(); got != "0" {
 		t.Errorf("fewer than two frames a call, and they go to %q", got)
 	}
-	// Where they stay nobody moves them; when they are handed over again it is to a processor that does not write.
+	// While they stay the target does not change. When they are handed over again it is to a processor that does not write.
 	window(65535)
 	for range steerWindow {
-		s.frames, s.octets = s.frames+2*steerEvery, s.octets+60
+		s.frames, s.octets = s.frames+2*steerLookEvery, s.octets+60
 		s.look(1, writeCost{})
 	}
 	if got := file(); got != "1" {
@@ -100,16 +100,16 @@ func TestSteeringLeavesLargeFrames(t *testing.T) {
 	}
 }
 
-// TestSteeringMeasures gives a steering frames that cost so and so much either way.
+// TestSteeringMeasures has frames cost the writer less one way or the other, and looks which way the steering takes.
 func TestSteeringMeasures(t *testing.T) {
 	s, _ := steeringOn(t, []int{0, 1}, 1)
-	s.weighs, s.left = true, 1
-	// run lets so many windows pass, with calls of ten frames, and returns how many of them were kept.
-	run := func(windows int, kept, handed time.Duration) (stayed int) {
+	s.comparesCost, s.windowsToTrial = true, 1
+	// run lets windows pass, with calls of ten frames that cost local or steered, and returns the number of local windows.
+	run := func(windows int, local, steered time.Duration) (stayed int) {
 		for range windows {
-			cost := handed
-			if s.stays {
-				cost = kept
+			cost := steered
+			if s.local {
+				cost = local
 				stayed++
 			}
 			calls := 0
@@ -129,38 +129,39 @@ func TestSteeringMeasures(t *testing.T) {
 					s.frames += 10
 				}
 			}
-			if want := steerWindow; calls != want && calls != want*steerEvery {
+			if want := steerWindow; calls != want && calls != want*steerLookEvery {
 				t.Fatalf("a window of %d calls", calls)
 			}
 		}
 		return stayed
 	}
-	const kept = 2000 * time.Nanosecond
-	worth, vain := kept*steerWorth/100, kept*steerWorth/100+100
-	if n := run(steerFirst, kept, worth); n != 1 || s.stays {
-		t.Errorf("%d windows stayed, want the one that tries it; stays %v", n, s.stays)
+	const local = 2000 * time.Nanosecond
+	worth, vain := local*steerMaxCost/100, local*steerMaxCost/100+100
+	if n := run(firstTrialInterval, local, worth); n != 1 || s.local {
+		t.Errorf("%d windows stayed, want the one of the trial; local %v", n, s.local)
 	}
-	if n := run(500, kept, worth); n < 500/steerLast || n > 500/steerLast+4 {
+	if n := run(500, local, worth); n < 500/lastTrialInterval || n > 500/lastTrialInterval+4 {
 		t.Errorf("%d windows of 500 tried the other way", n)
 	}
-	run(4*steerLast, kept, vain)
-	if n := run(steerLast, kept, vain); n < steerLast-1 {
-		t.Errorf("handed over in vain: %d of %d windows stayed", n, steerLast)
+	run(4*lastTrialInterval, local, vain)
+	if n := run(lastTrialInterval, local, vain); n < lastTrialInterval-1 {
+		t.Errorf("handed over in vain: %d of %d windows stayed", n, lastTrialInterval)
 	}
-	run(4*steerLast, kept, worth)
-	if n := run(steerLast, kept, worth); n > 1 {
-		t.Errorf("worth it again: %d of %d windows stayed", n, steerLast)
+	run(4*lastTrialInterval, local, worth)
+	if n := run(lastTrialInterval, local, worth); n > 1 {
+		t.Errorf("worth it again: %d of %d windows stayed", n, lastTrialInterval)
 	}
-	// One window that is out of the way decides nothing.
-	s.trial, s.left = false, never
-	run(3, kept, worth)
-	run(1, kept, 10*worth)
-	if s.stays {
+	// A single outlier decides nothing.
+	s.inTrial, s.windowsToTrial = false, never
+	run(3, local, worth)
+	run(1, local, 10*worth)
+	if s.local {
 		t.Error("one window changed the decision")
 	}
 }
 
-// A decision stands as long as a datagram may wait on the processor that it was handed to.
+// TestSteeringKeepsDatagramsInOrder checks that a decision stands as long as a datagram may wait on the processor that it
+// was handed to.
 func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
 	var s steering
 	at := time.Unix(1, 0)
@@ -168,7 +169,7 @@ func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
 	if s.keepsOrder(now) {
 		t.Error("a decision must stand though there were no datagrams")
 	}
-	s.datagram = true
+	s.wroteDatagram = true
 	for _, tt := range []struct {
 		pass time.Duration
 		want bool

@@ -2,8 +2,8 @@
 //
 // On Linux a device talks to /dev/net/tun itself: frames carry the virtio network header, so that checksums
 // need not be computed and TCP super-segments of up to 64 KB cross in one piece in both directions, and a
-// read takes all frames that wait. Elsewhere, or where Config.Portable asks for it, github.com/songgao/water
-// moves one plain frame at a time. Both backends have the same face, and another one can stand beside them.
+// read takes all frames that are waiting. Elsewhere, or where Config.Portable asks for it,
+// github.com/songgao/water moves one plain frame at a time. A program uses both backends in the same way.
 package tap
 
 import (
@@ -24,46 +24,47 @@ const (
 // Config says which interface to open and how. The zero value opens a new TAP interface of one queue with
 // a name that the kernel chooses, an MTU of 1500 octets, no address and all offloads.
 type Config struct {
-	// Name is the interface's name; empty lets the kernel choose one ("tap0", "tun0"). An interface of
-	// that name is attached to if it exists, which an ordinary user may do to one that root gave to him.
+	// Name is the interface's name; empty lets the kernel choose one ("tap0", "tun0"). If an interface of that name
+	// exists, Open attaches to it. An ordinary user may do that with an interface that root has made for that user.
 	Name string
 	// TUN asks for bare IP packets in place of Ethernet frames.
 	TUN bool
-	// MTU is the interface's MTU in octets, 68 to 65,535. Zero leaves what the interface has, 1500 for a new one.
+	// MTU is the interface's MTU in octets, 68 to 65,535. Zero keeps the MTU that the interface has, 1500 if it is new.
 	MTU int
-	// PeerAddrs are the addresses, with the length of their subnet, that the kernel's side is given.
-	// Only Linux can set them: elsewhere Open fails with errors.ErrUnsupported unless there are none.
+	// PeerAddrs are the addresses that Open gives to the kernel's side, each with the length of its subnet. Only Linux
+	// can set them: elsewhere Open fails with errors.ErrUnsupported if there are any.
 	PeerAddrs []netip.Prefix
 	// MAC is the Ethernet address of our side. It is not the address that the kernel's side has. By default it is a
 	// locally administered one that is the same each time the interface is opened: it is made from the interface's
 	// name, Addr, and the ID of the machine (/etc/machine-id) or, where there is none, of this boot. See
 	// Device.MACSource.
 	MAC link.MAC
-	// Addr is the first address that our side has, if it is known: the default of MAC depends on it. Nothing else does.
+	// Addr is the first address of our side, if it is known. Only the default of MAC depends on it.
 	Addr netip.Addr
-	// Queues is the number of queues, by default 1. More need the native backend; the kernel then
-	// spreads the flows over them: TCP's by their ports, all others of two hosts to one queue, so that datagrams stay in
-	// order, those in fragments too. To have it do so takes the right CAP_BPF: see Device.KeepsOrder.
+	// Queues is the number of queues, by default 1. More than one need the native backend. The kernel then spreads the
+	// flows over the queues: TCP's by their ports. All other packets between two hosts are in one queue, so that
+	// datagrams stay in order, whole ones and fragments. Spreading in this way takes the right CAP_BPF: see
+	// Device.KeepsOrder.
 	Queues int
 	// QueueLen is the number of frames that the kernel holds for us in each queue before it drops.
 	// Zero means 4096 for a new interface and leaves an existing one alone. Linux only.
 	QueueLen int
 	// NoOffload asks for plain frames: whole checksums, and nothing above the MTU.
 	NoOffload bool
-	// NoIOUring keeps io_uring out: each frame is a system call of its own. Without it io_uring is used where
-	// the system has it and allows it.
+	// NoIOUring makes each frame a system call of its own. By default io_uring moves frames in batches, where the
+	// system has it and allows it.
 	NoIOUring bool
-	// NoSteering leaves the kernel's work on the frames that we write on the processor that writes them. Without it
-	// a new interface's frames are handed to another processor (RPS) where the system allows it, which takes the
-	// right CAP_SYS_ADMIN over the network namespace. An interface that existed keeps the setting it has.
+	// NoSteering leaves the kernel's work on the frames that we write on the processor that writes them. By default a
+	// new interface hands it to another processor (RPS) where the system allows that, which takes the right
+	// CAP_SYS_ADMIN over the network namespace. An interface that existed before keeps its setting.
 	NoSteering bool
-	// Portable asks for the songgao/water backend where there would be a better one.
+	// Portable asks for the songgao/water backend even where there is a better one.
 	Portable bool
 	// Persist keeps the interface after Close. Linux only.
 	Persist bool
 }
 
-// queue is one queue of a device: what a backend implements.
+// queue is one queue of a device. Each backend implements it.
 type queue interface {
 	link.Device
 	// addTo adds what the queue has counted to s.
@@ -83,9 +84,9 @@ type Device struct {
 	closing  sync.Once
 	closeErr error
 
-	ends    sync.Mutex
-	closed  bool
-	endings []func() // to be called by Close
+	hooksMutex sync.Mutex
+	closed     bool     // Close has taken the hooks
+	closeHooks []func() // called by Close
 }
 
 var (
@@ -144,10 +145,10 @@ func (d *Device) Info() link.Info { return d.info }
 // PeerAddrs returns the addresses that Open gave to the kernel's side. The caller may not change them.
 func (d *Device) PeerAddrs() []netip.Prefix { return d.peers }
 
-// KeepsOrder says whether datagrams of one flow are read in the order in which the kernel sent them, whole or in
-// fragments. They are unless there are several queues, and the system does not let the program choose among them: that
-// takes CAP_BPF, which a container may lack. The kernel's own choice puts fragments and whole datagrams into different
-// queues.
+// KeepsOrder reports whether datagrams of one flow, whole or in fragments, are read in the order in which the kernel sent
+// them. With one queue they are. With several they are if the system lets the program choose each frame's queue, which
+// takes the right CAP_BPF; a container may lack it. The kernel's own choice puts fragments and whole datagrams into
+// different queues.
 func (d *Device) KeepsOrder() bool { return d.ordered }
 
 // Read reads frames from the first queue, as link.Device says.
@@ -169,12 +170,12 @@ func (d *Device) Queues() []link.Device {
 // with the last of them unless it is persistent. A second Close does nothing and returns what the first one did.
 func (d *Device) Close() error {
 	d.closing.Do(func() {
-		d.ends.Lock()
+		d.hooksMutex.Lock()
 		d.closed = true
-		endings := d.endings
-		d.ends.Unlock()
-		for _, end := range endings {
-			end()
+		hooks := d.closeHooks
+		d.hooksMutex.Unlock()
+		for _, hook := range hooks {
+			hook()
 		}
 		errs := make([]error, len(d.queues))
 		for i, q := range d.queues {
@@ -185,16 +186,16 @@ func (d *Device) Close() error {
 	return d.closeErr
 }
 
-// atClose has Close call end, or calls it if that has been.
-func (d *Device) atClose(end func()) {
-	d.ends.Lock()
+// atClose makes Close call hook. If the device is closed already it calls hook at once.
+func (d *Device) atClose(hook func()) {
+	d.hooksMutex.Lock()
 	late := d.closed
 	if !late {
-		d.endings = append(d.endings, end)
+		d.closeHooks = append(d.closeHooks, hook)
 	}
-	d.ends.Unlock()
+	d.hooksMutex.Unlock()
 	if late {
-		end()
+		hook()
 	}
 }
 
@@ -207,7 +208,7 @@ func (d *Device) Stats() Stats {
 	return s
 }
 
-// checkName refuses names that no interface can have, so that the kernel cannot cut or reinterpret them.
+// checkName refuses names that no interface can have. The kernel would shorten them or take them for something else.
 func checkName(name string) error {
 	const longest = 15
 	bad := len(name) > longest && nameLimited || name == "." || name == ".."

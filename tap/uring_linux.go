@@ -9,12 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A system call per frame is what a TAP device costs most: 1.6 to 2.8 us here, against 0.3 us in a batch
-// that one io_uring_enter submits. The ring is used as nothing but such a batch: the descriptor does not
-// block, so every operation is done when the call returns, in order, and nothing is left in flight.
-
-// ringEntries is the number of operations that one call submits.
-const ringEntries = 64
+// The system call for each frame is the largest cost of a TAP device: 1.6 to 2.8 us, against 0.3 us for a frame of a batch
+// that one io_uring_enter submits. The ring is used for such batches only. The descriptor does not block, so all
+// operations are done, in order, when the call returns, and none is left in flight.
 
 // The parts of the interface of io_uring that a ring needs (io_uring_setup(2), io_uring_enter(2)).
 const (
@@ -22,12 +19,12 @@ const (
 	ringOffSQEs = 0x10000000
 
 	ringSetupSubmitAll   = 1 << 7 // a failed operation does not stop the batch
-	ringSetupCoopTaskrun = 1 << 8 // no interrupt for a completion: we look when we are ready
+	ringSetupCoopTaskrun = 1 << 8 // no interrupt for a completion: we look for it ourselves
 	ringFeatSingleMmap   = 1
 	ringFeatNoDrop       = 1 << 1
 	ringEnterGetEvents   = 1
 
-	ringNoWait = 8 // RWF_NOWAIT: EAGAIN in place of waiting, whatever the descriptor says
+	ringNoWait = 8 // RWF_NOWAIT: EAGAIN in place of waiting, whatever the flags of the descriptor are
 
 	ringOpNop    = 0
 	ringOpWritev = 2
@@ -83,13 +80,10 @@ type ring struct {
 
 var errNoRing = errors.New("tap: this kernel's io_uring is too old")
 
-// ringPatience is how often in a row io_uring_enter may say that the kernel is short of something (EAGAIN, EBUSY).
-const ringPatience = 16
-
 // notDone is the result of an operation that the kernel has not done: it is no errno.
 const notDone = -1 << 31
 
-// newRing makes a ring, or says why the system does not give one: ENOSYS and EPERM are the usual reasons.
+// newRing makes a ring. It returns an error where the system does not allow it: usually ENOSYS or EPERM.
 func newRing() (*ring, error) {
 	var p ringParams
 	p.flags = ringSetupSubmitAll | ringSetupCoopTaskrun
@@ -107,7 +101,7 @@ func newRing() (*ring, error) {
 		r.close()
 		return nil, err
 	}
-	// What one filter of system calls allows, another call of the same kind may be refused.
+	// A filter of system calls may allow io_uring_setup and refuse io_uring_enter: try it.
 	r.queue(ringOpNop, 0, nil, 0)
 	if err := r.submit(func(int, int32) {}); err != nil {
 		r.close()
@@ -147,17 +141,17 @@ func (r *ring) queue(op uint8, fd uintptr, addr unsafe.Pointer, n int) {
 	r.queued++
 }
 
-// submit has the kernel do what was queued and calls done for each operation with its number and result: a
-// count, or an errno below zero. It returns when all are done, so that no memory is in use any more. An error means
-// that the kernel refuses to go on: the operations that done was not called for it has not begun, and the ring is of no
-// use any more.
+// submit has the kernel do the queued operations. It calls done for each operation with its number and its result: a
+// count, or a negative errno. It returns when all are done, so the kernel uses none of their memory any more. An error
+// means that the kernel refuses to go on: it has not begun the operations for which done was not called, and the ring
+// cannot be used any more.
 func (r *ring) submit(done func(i int, res int32)) error {
 	n := r.queued
 	r.queued = 0
 	atomic.AddUint32(r.sqTail, n)
 	submitted, refused := uint32(0), 0
 	for left := n; left > 0; {
-		// All is done at submission as a rule; waiting costs nothing then.
+		// As a rule all operations are done at submission; then it costs nothing to ask for waiting.
 		k, _, errno := unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(n-submitted), uintptr(left),
 			ringEnterGetEvents, 0, 0)
 		switch errno {
@@ -184,7 +178,7 @@ func (r *ring) submit(done func(i int, res int32)) error {
 	return nil
 }
 
-// close gives the ring back.
+// close releases the ring.
 func (r *ring) close() {
 	if r.entries != nil {
 		_ = unix.Munmap(r.entries)

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marker is the environment variable by which the inner process knows itself: it names the network namespace
-// of the outer one, so that a stray value is not mistaken for a namespace of our own.
+// marker is the environment variable that tells a process that it is the inner one. Its value is the network namespace of
+// the outer process, so that a value that was inherited by accident is not taken for a namespace of our own.
 const marker = "UNET_OUTER_NETNS"
 
-// noNamespace are more errors that say that there is no namespace: of a kernel without them, and of one that has been
-// told to make none (max_net_namespaces, max_user_namespaces).
+// noNamespace are further errors that mean that no namespace can be made: of a kernel without namespaces, and of one
+// whose limits are zero (max_net_namespaces, max_user_namespaces).
 var noNamespace = []error{syscall.EINVAL, syscall.ENOSPC}
 
 // Inside reports whether the process is in a network namespace that Reexec made.
@@ -31,14 +31,14 @@ func Inside() bool {
 // Reexec runs the program again in a network namespace of its own, in which it may configure everything, and
 // exits with that process's exit code. In the inner process, which has the same arguments, environment,
 // working directory and standard streams, it brings the loopback interface up and returns nil. Call it first
-// in main or TestMain. It returns an error where no namespace can be had.
+// in main or TestMain. It returns an error where the system gives the process no namespace.
 func Reexec() error {
 	if Inside() {
 		return loopbackUp()
 	}
 	if isFuzzWorker() {
-		// Its coordinator has no namespace, and talks over descriptors that would not come along.
-		return errors.New("taptest: a fuzz worker is where its coordinator is")
+		// Its coordinator has no namespace, and talks to it over descriptors that the inner process would not have.
+		return errors.New("taptest: a fuzz worker has to stay in its coordinator's namespace")
 	}
 	here, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -55,7 +55,7 @@ func Reexec() error {
 	return fmt.Errorf("taptest: no network namespace can be had: %w", errors.Join(refusals...))
 }
 
-// namespaces lists what to ask the kernel for, the best first.
+// namespaces lists the flags of the namespaces to ask the kernel for, the best first.
 func namespaces() []uintptr {
 	const user = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
 	if os.Geteuid() == 0 {
@@ -64,8 +64,8 @@ func namespaces() []uintptr {
 	return []uintptr{user}
 }
 
-// start starts the program again in the namespaces that flags name. It locks the goroutine to its thread,
-// because the inner process is told to die with that.
+// start starts the program again in the namespaces that flags name. It locks the goroutine to its thread, because the
+// kernel ends the inner process when that thread ends (Pdeathsig).
 func start(flags uintptr, outer string) (*exec.Cmd, error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -92,7 +92,7 @@ func wait(cmd *exec.Cmd) int {
 	go func() {
 		for s := range signals {
 			if (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground() {
-				continue // a terminal tells the whole group, and twice is more than once
+				continue // the terminal signals the whole process group, so the inner process gets it already
 			}
 			cmd.Process.Signal(s)
 		}
@@ -129,7 +129,7 @@ func isFuzzWorker() bool {
 	return false
 }
 
-// loopbackUp brings the loopback interface up, without which the inner process could not talk to itself.
+// loopbackUp brings the loopback interface up: the inner process needs it to talk to itself.
 func loopbackUp() error {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

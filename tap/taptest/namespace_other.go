@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// noNamespace says that there are none here.
+// noNamespace are the errors that mean that no namespace can be made.
 var noNamespace = []error{errors.ErrUnsupported}
 
 // Inside reports whether the process is in a network namespace that Reexec made.

@@ -26,13 +26,12 @@ import (
 	"github.com/unet-go/unet/tap"
 )
 
-// RequireVariable is the environment variable that, set to 1, makes Need fail where it would skip, so that
-// no system on which TAP tests are expected to run passes over them in silence. Set to anything else it lets
-// Need skip in CI too.
+// RequireVariable is the environment variable that makes Need fail where it would skip, if it is 1. So a system on which
+// TAP tests are expected to run cannot skip them silently. With any other value Need skips, in CI too.
 const RequireVariable = "UNET_REQUIRE_TAP"
 
-// Required reports whether nothing may be skipped: with UNET_REQUIRE_TAP=1, or where UNET_REQUIRE_TAP is not
-// set and the variable CI, as build services set it, is.
+// Required reports whether no test may be skipped: if UNET_REQUIRE_TAP is 1, or if it is not set and CI is, the variable
+// that build services set.
 func Required() bool {
 	if v := os.Getenv(RequireVariable); v != "" {
 		return v == "1"
@@ -40,12 +39,12 @@ func Required() bool {
 	return os.Getenv("CI") != ""
 }
 
-// lacks are the errors by which a system says that it grants no TAP device or has none.
+// lacks are the errors of a system that allows no TAP device or has no driver for one.
 var lacks = []error{syscall.EPERM, syscall.EACCES, syscall.ENOENT, syscall.ENODEV}
 
-// Lacking ends the test, because err has kept it from what. It skips it where err says that the system
-// withholds that or has none of it: EPERM, EACCES, ENOENT, ENODEV, or one of also. It fails it for any other
-// error, which is a fault, and where Required.
+// Lacking ends the test, which cannot have the thing called what because of err. It skips the test if err means that the
+// system has no such thing or does not allow it: EPERM, EACCES, ENOENT, ENODEV, or one of also. It fails the test for any
+// other error, which is a fault, and where Required.
 func Lacking(tb testing.TB, what string, err error, also ...error) {
 	tb.Helper()
 	lack := slices.ContainsFunc(append(also, lacks...), func(e error) bool { return errors.Is(err, e) })
@@ -55,29 +54,29 @@ func Lacking(tb testing.TB, what string, err error, also ...error) {
 	case lack:
 		tb.Skipf("no %s can be had: %v", what, err)
 	default:
-		tb.Fatalf("no %s can be had, and not for want of one: %v", what, err)
+		tb.Fatalf("no %s can be had, though the system has and allows it: %v", what, err)
 	}
 }
 
-// refused is why there is no namespace; nil if there is one, or if Enter was not called.
+// refused is the reason why there is no namespace; nil if there is one, or if Enter was not called.
 var refused error
 
-// Main runs the tests of a package in a network namespace of its own, or outside one if none can be had, and
-// exits. It is called from TestMain. Flags, environment, working directory and the exit code pass through.
+// Main runs the tests of a package in a network namespace of its own, or without one if the system gives none, and
+// exits. Call it from TestMain. Flags, environment, working directory and the exit code pass through.
 func Main(m *testing.M) {
 	Enter()
 	os.Exit(m.Run())
 }
 
-// Enter is Main's first half, for a TestMain that has more to do: it returns in the process that runs the
-// tests, and in another one does not return.
+// Enter is the first half of Main, for a TestMain that has more to do. It returns in the process that runs the tests; in
+// the outer process, which waits for that one, it does not return.
 func Enter() {
 	refused = Reexec()
 }
 
-// Need skips the test if TAP devices cannot be had here for want of permission or of a driver, or no network
-// namespace for the process, whose own network the test would otherwise change. It fails the test where
-// Required, and where a device cannot be opened for any other reason.
+// Need skips the test where the system allows no TAP devices or has no driver, or gives the process no network namespace:
+// the test would change the machine's network. It fails the test where Required, and where a device cannot be opened for
+// any other reason.
 func Need(tb testing.TB) {
 	tb.Helper()
 	if refused != nil {
@@ -87,7 +86,7 @@ func Need(tb testing.TB) {
 	}
 }
 
-// usable reports once and for all why no TAP device can be opened.
+// usable returns the reason why no TAP device can be opened, nil if one can. It tries once.
 var usable = sync.OnceValue(func() error {
 	if !Inside() {
 		return fmt.Errorf("not in a network namespace made by taptest: call taptest.Main from TestMain")
@@ -99,12 +98,12 @@ var usable = sync.OnceValue(func() error {
 	return dev.Close()
 })
 
-// subnets counts the subnets that Open has given away.
+// subnets counts the subnets that Open has used.
 var subnets atomic.Uint32
 
-// Open opens a device for the test, after Need, and closes it when the test ends. Where cfg has no PeerAddrs
-// the kernel's side becomes 10.N.0.1/24, N from 9 on being another one for each device of the process; our
-// side is free to be any other address of the subnet.
+// Open calls Need, opens a device for the test, and closes it when the test ends. If cfg has no PeerAddrs the kernel's side
+// is 10.N.0.1/24. N begins with 9 and is different for each device of the process. Our side may have any other address
+// of the subnet.
 func Open(tb testing.TB, cfg tap.Config) *tap.Device {
 	tb.Helper()
 	Need(tb)
