@@ -1,17 +1,18 @@
 package wheel
 
-// Node is what a wheel links: one deadline. It is embedded in what it times, so arming allocates nothing. The
+// Node is one deadline in a wheel. It is embedded in the struct that it times, so arming allocates nothing. The
 // zero value is disarmed. While armed, a node must neither be copied nor be given to another wheel.
 type Node[T any] struct {
 	next, prev *Node[T]
 	deadline   int64
 	slot       uint16
 
-	// Owner is what Advance hands to fire. Whoever embeds the node sets it once, before the first Arm.
+	// Owner is the argument with which Advance calls fire. The code that embeds the node sets it once, before the first
+	// Arm.
 	Owner *T
 }
 
-// Armed says whether the node waits for its deadline. It no longer does while fire runs for it.
+// Armed reports whether the node waits for its deadline. While fire runs for a node the node is not armed any more.
 func (n *Node[T]) Armed() bool { return n.slot != idle }
 
 // Deadline returns the deadline that the node was last armed with, in nanoseconds.

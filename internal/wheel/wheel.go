@@ -1,7 +1,7 @@
 // Package wheel is a hierarchical timer wheel with intrusive nodes (Varghese and Lauck, scheme 7). It knows
 // neither clock nor goroutine nor lock: time is a parameter, and the caller serialises the calls.
 //
-// Level l has 64 slots of 64^l nanoseconds, so eleven levels hold every deadline that an int64 can say and
+// Level l has 64 slots of 64^l nanoseconds, so eleven levels hold every deadline that fits into an int64 and
 // there is no overflow list. A node stands at the level of the highest base-64 digit in which its deadline
 // differs from the wheel's position, in the slot of that digit. Hence all of level l comes before all of level
 // l+1, and the earliest slot is found with two bit scans, however far away it is. As the position enters a
@@ -38,7 +38,7 @@ type Wheel[T any] struct {
 	// now is the wheel's position. All nodes in slots have later deadlines; it may lag behind the last
 	// Advance when that had nothing to do.
 	now int64
-	// next caches the answer of Next; nextOK says that it holds.
+	// next caches the answer of Next; it is valid if nextOK is set.
 	next   int64
 	nextOK bool
 	len    int
@@ -140,7 +140,7 @@ func (w *Wheel[T]) earliest() (l, i int, start int64) {
 
 // Next returns a time that no armed deadline precedes and that Advance should next be called with; ok is false
 // when nothing is armed. Mostly it is the earliest deadline itself. When many nodes crowd the slot where that
-// lies it is the slot's beginning instead: Advance then fires nothing, and the next answer is closer. So whoever
+// lies it is the slot's beginning instead: Advance then fires nothing, and the next answer is closer. So a caller that
 // sleeps until Next and calls Advance, again and again, fires every node at exactly its deadline. For a deadline
 // that has passed it is a time at or before the latest Advance. O(1).
 func (w *Wheel[T]) Next() (deadline int64, ok bool) {
@@ -177,11 +177,11 @@ func (w *Wheel[T]) find() int64 {
 
 // Advance moves the wheel to now and calls fire with the owner of every node whose deadline is at or before
 // now. The order is that of the deadlines, except that nodes due within the same quarter of a millisecond
-// come in any order. A node is disarmed before fire is called for it. fire may arm and
-// disarm any node of the wheel; what it disarms does not fire, and what it arms fires at a later Advance. A now
-// before that of an earlier call is allowed and fires only what it has reached.
+// come in any order. A node is disarmed before fire is called for it. The function fire may arm and
+// disarm any node of the wheel; a node that it disarms does not fire, and a node that it arms fires at a later Advance.
+// A now before that of an earlier call is allowed and fires only nodes whose deadline it has reached.
 //
-// The cost is O(1) for each node that fires and for each slot that has nodes, not for the time passed.
+// The cost is O(1) for each node that fires and for each slot that has nodes, however much time has passed.
 func (w *Wheel[T]) Advance(now int64, fire func(*T)) {
 	if w.nextOK && now < w.next && w.due.head == nil && w.firing.head == nil {
 		return
@@ -205,7 +205,7 @@ func (w *Wheel[T]) take(n *Node[T]) {
 	w.firing.push(n)
 }
 
-// collectDue moves to firing what was armed too late to enter a slot.
+// collectDue moves nodes from due to firing: their deadlines had passed when they were armed, so they are in no slot.
 func (w *Wheel[T]) collectDue(now int64) {
 	for n := w.due.detach(); n != nil; {
 		next := n.next
@@ -219,7 +219,7 @@ func (w *Wheel[T]) collectDue(now int64) {
 	}
 }
 
-// collectSlots moves to firing, slot by slot, what now has reached, and the position to now.
+// collectSlots moves the nodes whose deadline is at or before now to firing, slot by slot, and the position to now.
 func (w *Wheel[T]) collectSlots(now int64) {
 	for w.used != 0 {
 		l, i, start := w.earliest()

@@ -26,7 +26,7 @@ type ARP struct {
 	TargetIP  [4]byte
 }
 
-// Parse reads the packet at the front of b; what follows is pad. The error is ErrShort, or ErrFormat where
+// Parse reads the packet at the front of b; octets after it are padding. The error is ErrShort, or ErrFormat where
 // the packet is not about IPv4 over Ethernet or is neither request nor reply.
 func (h *ARP) Parse(b []byte) error {
 	if len(b) < ARPLen {

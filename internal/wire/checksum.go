@@ -6,12 +6,12 @@ import (
 	"net/netip"
 )
 
-// Sum adds the 16-bit words of b to a ones-complement sum that is under way and returns the new one, at
+// Sum adds the 16-bit words of b to the ones-complement sum of the octets before, and returns the new sum, at
 // most 0xffff (RFC 1071). A last odd octet counts as the high half of a word, so only the last of several
 // pieces may have an odd length; SumAt has no such rule.
 //
-// The words are added in little-endian order, eight octets at a time, and the result is swapped: ones-
-// complement addition does not mind (RFC 1071 2(B)), and the loads cost nothing on the usual machines.
+// The words are added in little-endian order, eight octets at a time, and the result is swapped. Ones-complement
+// addition gives the same sum in both orders (RFC 1071 2(B)), and most machines load little-endian words without swapping.
 func Sum(b []byte, initial uint32) uint32 {
 	var sum, carry uint64
 	for len(b) >= 64 {
@@ -31,7 +31,7 @@ func Sum(b []byte, initial uint32) uint32 {
 		sum += carry
 		b = b[8:]
 	}
-	// What is left is less than a load: at most one word of each size.
+	// Fewer than eight octets are left: at most one word of each size.
 	var tail uint64
 	if len(b) >= 4 {
 		tail = uint64(binary.LittleEndian.Uint32(b))
@@ -64,8 +64,8 @@ func Fold(sum uint32) uint16 {
 	return uint16(sum>>16 + sum)
 }
 
-// Checksum returns the Internet checksum of b and of what initial has summed: the complement of the folded
-// sum. Over octets that hold their right checksum the result is zero.
+// Checksum returns the Internet checksum of b and of the octets whose sum is initial: the complement of the folded
+// sum. The result is zero for octets that contain their correct checksum.
 func Checksum(b []byte, initial uint32) uint16 { return ^Fold(Sum(b, initial)) }
 
 // PseudoHeader returns the sum of the pseudo-header of a transport protocol for two addresses of one family

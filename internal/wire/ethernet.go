@@ -32,7 +32,7 @@ type Ethernet struct {
 	Type     uint16
 }
 
-// Parse reads the header at the front of b and returns what follows it, trailing pad included: only the
+// Parse reads the header at the front of b and returns the octets after it. They may end with padding: only the
 // network layer knows where its packet ends. The error is ErrShort.
 func (h *Ethernet) Parse(b []byte) (payload []byte, err error) {
 	if len(b) < EthernetLen {
@@ -56,14 +56,14 @@ func (h *Ethernet) Marshal(b []byte) int {
 // VLANTagLen is the length in octets of what follows the EtherType of a tag: priority and VLAN, and the next EtherType.
 const VLANTagLen = 4
 
-// VLANTag is a tag of IEEE 802.1Q. ID 0 is no VLAN: such a tag says the priority alone (802.1Q 9.6).
+// VLANTag is a tag of IEEE 802.1Q. ID 0 is no VLAN: such a tag has a priority only (802.1Q 9.6).
 type VLANTag struct {
 	Priority uint8  // 0 to 7
 	ID       uint16 // 0 to 4095
 	Type     uint16 // of what follows
 }
 
-// Parse reads the tag at the front of b, which follows an EtherType that says so, and returns what comes behind it.
+// Parse reads the tag at the front of b, which is behind the EtherType of a tag, and returns the octets after it.
 // The error is ErrShort.
 func (t *VLANTag) Parse(b []byte) (payload []byte, err error) {
 	if len(b) < VLANTagLen {

@@ -108,8 +108,8 @@ func (h *ICMPv4) SetEcho(id, seq uint16) {
 	binary.BigEndian.PutUint16(h.Rest[2:4], seq)
 }
 
-// MTU returns the next hop's MTU in octets that an ICMPv4FragmentationNeeded names (RFC 1191 4); zero where
-// the router is too old to say.
+// MTU returns the next hop's MTU in octets from an ICMPv4FragmentationNeeded (RFC 1191 4); zero where the router is too
+// old to give one.
 func (h *ICMPv4) MTU() int { return int(binary.BigEndian.Uint16(h.Rest[2:4])) }
 
 // SetMTU sets what MTU returns, at most 65,535 octets.
@@ -135,8 +135,8 @@ func ParseICMPv6(b []byte, src, dst [16]byte) (h ICMPv6, body []byte, err error)
 }
 
 // Parse reads the header at the front of the message b, which went from src to dst, verifies the checksum
-// over the pseudo-header and all of b, and returns what follows the header. Of the messages shorter than
-// ICMPLen none concerns a host. The error is ErrShort or ErrChecksum.
+// over the pseudo-header and all of b, and returns the octets after the header. No message that is shorter than ICMPLen
+// concerns a host. The error is ErrShort or ErrChecksum.
 func (h *ICMPv6) Parse(b []byte, src, dst [16]byte) (body []byte, err error) {
 	if len(b) < ICMPLen {
 		return nil, ErrShort
@@ -175,8 +175,7 @@ func (h *ICMPv6) SetEcho(id, seq uint16) {
 	binary.BigEndian.PutUint16(h.Rest[2:4], seq)
 }
 
-// MTU returns the next hop's MTU in octets that an ICMPv6PacketTooBig names, which may be any number of 32
-// bits.
+// MTU returns the next hop's MTU in octets from an ICMPv6PacketTooBig. It may be any number of 32 bits.
 func (h *ICMPv6) MTU() uint32 { return binary.BigEndian.Uint32(h.Rest[:]) }
 
 // SetMTU sets what MTU returns.

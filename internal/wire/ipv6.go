@@ -18,7 +18,7 @@ type IPv6 struct {
 }
 
 // Parse reads the header at the front of b and returns the payload, cut to PayloadLen; it begins with the
-// extension headers, if any. Jumbograms are not spoken. The error is ErrShort, ErrVersion or ErrLength.
+// extension headers, if any. Jumbograms are not supported. The error is ErrShort, ErrVersion or ErrLength.
 func (h *IPv6) Parse(b []byte) (payload []byte, err error) {
 	if err := h.parse(b); err != nil {
 		return nil, err

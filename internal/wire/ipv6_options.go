@@ -22,8 +22,8 @@ const (
 	NDOptMTU               = 5
 )
 
-// IPv6Extension is an extension header that begins with its follower and its length (RFC 8200 4.3, 4.4,
-// 4.6). A chain of them ends because each takes at least eight octets.
+// IPv6Extension is an extension header that begins with the number of the next header and its own length (RFC 8200 4.3,
+// 4.4, 4.6). Each takes at least eight octets of the packet, so a chain of them ends.
 type IPv6Extension struct {
 	NextHeader uint8
 	// Data is what follows the length octet, borrowed: at least six octets.
@@ -46,8 +46,8 @@ func (h *IPv6Extension) Parse(b []byte) (payload []byte, err error) {
 
 // IPv6Option is one option of a hop-by-hop or destination options header.
 type IPv6Option struct {
-	// Type has in its two highest bits what a host does that does not know it: skip, drop, or drop and
-	// report, to a multicast destination too or not (RFC 8200 4.2).
+	// Type tells in its two highest bits what a host does that does not know the option: skip it, drop the packet, or
+	// drop it and report that, for a multicast destination too or not (RFC 8200 4.2).
 	Type uint8
 	// Pointer is the octet of the extension header at which the option begins.
 	Pointer int
@@ -99,7 +99,7 @@ type NDOption struct {
 }
 
 // Marshal writes the option to b, which must have room, and returns its length in octets, a multiple of 8
-// and at most 2,040: what is longer is cut.
+// and at most 2,040: longer data is cut off.
 func (o *NDOption) Marshal(b []byte) int {
 	data := o.Data[:min(len(o.Data), 255*8-2)]
 	n := max(8, (2+len(data)+7)&^7)

@@ -2,7 +2,7 @@ package wire
 
 import "encoding/binary"
 
-// Lengths of a TCP header in octets: without options, and with as many as there can be.
+// Lengths of a TCP header in octets: without options, and with the most options that fit.
 const (
 	TCPLen    = 20
 	TCPMaxLen = 60

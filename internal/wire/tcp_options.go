@@ -29,8 +29,8 @@ const (
 // TCPOptionsMaxLen is the room for options in a TCP header, in octets.
 const TCPOptionsMaxLen = TCPMaxLen - TCPLen
 
-// timestampsAlone is how nearly every segment of a connection with timestamps begins its options, and
-// mostly all there is of them: NOP, NOP, timestamps of length 10 (RFC 7323 appendix A).
+// timestampsAlone is the first word of the options in nearly every segment of a connection with timestamps: NOP, NOP,
+// timestamps of length 10 (RFC 7323 appendix A). In most segments there is no other option.
 const timestampsAlone = tcpKindNOP<<24 | tcpKindNOP<<16 | tcpKindTimestamps<<8 | 10
 
 // SACKBlock is a run of sequence numbers that arrived: Left is the first of it, Right the one after the
@@ -58,10 +58,10 @@ type TCPOptions struct {
 	FastOpen     [16]byte
 }
 
-// Parse reads the options b of a TCP header. Options may stand at any octet and in any segment; what they
-// mean there is the caller's. A repeated option counts as it stands last. Unknown kinds, and known ones
-// whose length is not theirs, are skipped, as the length says where the next begins. Where it cannot say
-// that, being missing, zero, one or past the end, the error is ErrOption (RFC 9293 3.1, MUST-6, MUST-7).
+// Parse reads the options b of a TCP header. Options may begin at any octet and be in any segment; whether they mean
+// anything there is for the caller to decide. Of a repeated option the last one counts. Unknown kinds, and known ones
+// with a wrong length, are skipped: the length tells where the next option begins. Where it cannot, because it is
+// missing, zero, one or past the end, the error is ErrOption (RFC 9293 3.1, MUST-6, MUST-7).
 func (o *TCPOptions) Parse(b []byte) error {
 	*o = TCPOptions{}
 	if len(b) == 12 && binary.BigEndian.Uint32(b) == timestampsAlone {
@@ -139,7 +139,7 @@ func (o *TCPOptions) Len() int {
 	return n
 }
 
-// layout says which of the options fit, how many SACK blocks of them, and the length of all.
+// layout returns the length of all options, the options that fit, and the number of SACK blocks that fit.
 func (o *TCPOptions) layout() (n int, has uint16, blocks int) {
 	has = o.Has
 	if has&TCPOptMSS != 0 {

@@ -10,13 +10,13 @@ type UDP struct {
 	SrcPort, DstPort uint16
 	// Length is the length of header and payload in octets.
 	Length int
-	// Checksum is zero where the sender made none, which IPv4 allows and IPv6 does not.
+	// Checksum is zero where the sender computed none, which IPv4 allows and IPv6 does not.
 	Checksum uint16
 }
 
 // Parse reads the header at the front of the IP payload b and returns the datagram's payload: octets past
-// Length are cut off. The error is ErrShort or ErrLength. The checksum is the caller's: where Checksum is
-// not zero, wire.Checksum(b[:Length], pseudo) must be, the pseudo-header having Length.
+// Length are cut off. The error is ErrShort or ErrLength. The caller verifies the checksum: where the field Checksum is
+// not zero, the function Checksum(b[:Length], pseudo) must return zero, for a pseudo-header with Length.
 func (h *UDP) Parse(b []byte) (payload []byte, err error) {
 	if err := h.ParseQuote(b); err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (h *UDP) Parse(b []byte) (payload []byte, err error) {
 	return b[UDPLen:h.Length:h.Length], nil
 }
 
-// ParseQuote reads the header that an ICMP error quotes, of which the datagram may be cut off: Length is
+// ParseQuote reads the header that an ICMP error quotes. The datagram behind it may be cut off, so Length is
 // not checked. The error is ErrShort.
 func (h *UDP) ParseQuote(b []byte) error {
 	if len(b) < UDPLen {

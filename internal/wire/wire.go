@@ -12,12 +12,11 @@ package wire
 
 import "errors"
 
-// What is wrong with a packet. Parse returns one of these and never wraps it, so that the caller can count
-// by reason with a comparison.
+// The errors of Parse. It never wraps them, so that the caller can count packets by reason with a comparison.
 var (
 	// ErrShort says that there are fewer octets than the fixed part of the header has.
 	ErrShort = errors.New("wire: shorter than the header")
-	// ErrLength says that a length field is smaller than the header or larger than what is there.
+	// ErrLength says that a length field is smaller than the header or larger than the packet.
 	ErrLength = errors.New("wire: length field and packet disagree")
 	// ErrVersion says that the IP version is not the one expected.
 	ErrVersion = errors.New("wire: wrong IP version")
@@ -25,7 +24,7 @@ var (
 	ErrChecksum = errors.New("wire: wrong checksum")
 	// ErrOption says that an option's length is missing, too small or runs past the header.
 	ErrOption = errors.New("wire: illegal option length")
-	// ErrFormat says that a field has a value that this stack does not speak.
+	// ErrFormat says that a field has a value that this stack does not support.
 	ErrFormat = errors.New("wire: unknown format")
 )
 

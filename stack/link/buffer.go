@@ -15,13 +15,13 @@ const MaxBuffer = 73728
 var pools [len(sizes)]sync.Pool
 
 // Buffer is pooled storage with a reference count. It begins with one reference; the last Release puts it
-// back into its pool, after which nobody may look at it. Retain and Release may be called from any goroutine.
+// back into its pool, and its octets must not be read after that. Retain and Release may be called from any goroutine.
 type Buffer struct {
 	refs  atomic.Int32 // 1 in the pool, where free is set
 	class int8
 	free  bool
 	data  []byte
-	loan  *Loan // that the memory belongs to, or nil
+	loan  *Loan // the loan of the memory, or nil
 }
 
 // NewBuffer returns a buffer of at least n octets with one reference, which the caller owns. Its content
@@ -49,15 +49,15 @@ func NewBuffer(n int) *Buffer {
 // Bytes returns the whole storage. The caller borrows it while it holds a reference.
 func (b *Buffer) Bytes() []byte { return b.data }
 
-// Cap returns the size of the storage in octets: what a reference pins.
+// Cap returns the size of the storage in octets: as much memory as a reference keeps from being freed.
 func (b *Buffer) Cap() int { return len(b.data) }
 
-// Retain adds a reference, which somebody must release.
+// Retain adds a reference, which must be released.
 func (b *Buffer) Retain() { b.refs.Add(1) }
 
-// Release gives one reference back. Giving back more than there are is a bug in the caller and panics.
+// Release gives one reference back. It panics if there is none left, which is a bug in the caller.
 func (b *Buffer) Release() {
-	if b.refs.Load() != 1 { // the only reference needs no subtraction: nobody else could take or give back one
+	if b.refs.Load() != 1 { // the only reference needs no subtraction: no other goroutine could add or release one
 		switch n := b.refs.Add(-1); {
 		case n == 1 && b.loan != nil:
 			b.loan.returned()

@@ -16,18 +16,18 @@ const (
 	TCP6
 )
 
-// Meta is what a frame says beside its octets: the offloads that the virtio network header names.
+// Meta is the information about a frame that is not in its octets: the offloads that the virtio network header names.
 type Meta struct {
-	// NeedsChecksum says that the checksum of the transport header at ChecksumStart is only begun: its
-	// field holds the folded, not complemented sum of the pseudo-header. On Write the device completes it
-	// or tells its peer that it need not; on Read such a frame never left the machine and is trusted.
+	// NeedsChecksum says that the checksum of the transport header at ChecksumStart is incomplete: its
+	// field holds the folded sum of the pseudo-header, not complemented. On Write the device completes it
+	// or tells its peer not to check it; on Read such a frame never left the machine and is trusted.
 	NeedsChecksum bool
 	// ChecksumValid says on Read that the device has verified the transport checksum.
 	ChecksumValid bool
 	// ChecksumStart is the offset in the frame of the transport header, ChecksumOffset that of the
 	// checksum field within it.
 	ChecksumStart, ChecksumOffset uint16
-	// GSO is the kind of super-segment, GSOSize the payload octets of each segment it stands for, and
+	// GSO is the kind of super-segment, GSOSize the number of payload octets of each segment that it is cut into, and
 	// HeaderLen the length of all headers in front of the payload.
 	GSO       Segmentation
 	GSOSize   uint16
@@ -44,7 +44,7 @@ type Span struct {
 type Frame struct {
 	// Header holds the frame's first octets, from the link header on; on a received frame all of them.
 	Header []byte
-	// Payload holds what follows Header, to be gathered. Each span has a reference of the frame's own.
+	// Payload holds the octets that follow Header, in spans. The frame owns a reference to the buffer of each span.
 	Payload []Span
 	// Meta is the offload metadata.
 	Meta Meta
@@ -71,8 +71,8 @@ func (f *Frame) Append(data []byte, b *Buffer) {
 // Buffer returns the buffer of Header, which the caller borrows; nil where there is none.
 func (f *Frame) Buffer() *Buffer { return f.buf }
 
-// Share returns a frame of the same octets with a reference of its own to the buffer of Header. It is false where
-// f is not in one piece, or others refer to its buffer too and might use the headroom.
+// Share returns a frame of the same octets with a reference of its own to the buffer of Header. It returns false where f
+// is not in one piece, or where there are other references to its buffer, whose holders might use the headroom.
 func (f *Frame) Share() (shared Frame, ok bool) {
 	if f.buf == nil || len(f.Payload) > 0 || f.buf.refs.Load() != 1 {
 		return Frame{}, false
@@ -108,7 +108,7 @@ func (f *Frame) CopyTo(p []byte) int {
 	return n
 }
 
-// Own copies the frame into a buffer of its own if it refers to memory that was lent, so that it can be kept.
+// Own copies the frame into a buffer of its own if it refers to memory of a Loan, so that it can be kept.
 func (f *Frame) Own() {
 	lent := false
 	for i := range f.Payload {

@@ -1,6 +1,6 @@
 // Package link is the contract between a stack and the devices that carry its frames: the Device
-// interface, the Frame that crosses it, the pooled and reference-counted Buffer that frames live in, and
-// the metadata of checksum and segmentation offload. It knows no protocol but the shape of a frame.
+// interface, the Frame that passes through it, the pooled and reference-counted Buffer that holds frames, and
+// the metadata of checksum and segmentation offload. It knows no protocol, only the form of a frame.
 package link
 
 import "errors"
@@ -8,14 +8,14 @@ import "errors"
 // ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
 var ErrClosed = errors.New("link: device closed")
 
-// ErrGone is wrapped by an error of Device.Read or Device.Write when no call can succeed any more: the interface was
-// deleted, the machine at the other end is no more.
+// ErrGone is wrapped by an error of Device.Read or Device.Write when no call can succeed any more, for instance because
+// the interface was deleted.
 var ErrGone = errors.New("link: device is gone")
 
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
-// Kind says what a device's frames begin with.
+// Kind is the kind of header that a device's frames begin with.
 type Kind uint8
 
 const (
@@ -37,12 +37,12 @@ func (k Kind) String() string {
 type Info struct {
 	// Name is the device's name for people and captures, "tap0" for instance.
 	Name string
-	// Kind says what frames begin with.
+	// Kind is the kind of header that frames begin with.
 	Kind Kind
 	// MAC is the Ethernet address of the stack's side; zero for Kind IP.
 	MAC MAC
 	// MTU is the largest IP packet in octets that one frame carries on the wire. A TCP super-segment may
-	// be larger: the device, or whoever receives it, cuts it.
+	// be larger: the device or the receiver cuts it.
 	MTU int
 	// Checksum says that Write takes frames whose transport checksum is left to the device
 	// (Meta.NeedsChecksum), and that Read may deliver such frames, which are trusted.
@@ -67,33 +67,32 @@ type Info struct {
 type Device interface {
 	// Info describes the device.
 	Info() Info
-	// Read blocks until at least one frame is there, fills frames from the front with those that are there,
-	// or some of them, without waiting further, and returns their number. It passes ownership of each to the
-	// caller, who calls Frame.Release. A received frame is contiguous: all of it stands in Frame.Header.
-	// After Close it returns ErrClosed, see below for other errors. It should not return 0 without one: it is
-	// called again after a pause of at most 10 ms.
+	// Read blocks until at least one frame is there. It then stores the frames that are there, or some of them, at the
+	// front of frames without waiting for more, and returns their number. The caller owns each and calls Frame.Release.
+	// A received frame is contiguous: all of it is in Frame.Header. After Close it returns ErrClosed; for other errors see
+	// Device. It should not return 0 without an error: the stack calls it again after a pause of at most 10 ms.
 	Read(frames []Frame) (int, error)
-	// Write sends frames in order and returns how many it took; it borrows them until it returns and
+	// Write sends frames in order and returns the number of frames that it took. It borrows them until it returns and
 	// changes neither Header nor Payload, though it may use the headroom in front of Header. It may keep
 	// references of its own to their buffers, whose octets must not change any more; a Write of the application may
-	// wait until they are given back.
-	// A full queue or a frame that the network refuses is dropped and counted as taken, as on a wire.
-	// After Close it returns ErrClosed.
+	// wait until those are released. A frame for which there is no room in the queue, or which the network refuses, is
+	// dropped and counted as taken, as on a wire. After Close it returns ErrClosed.
 	Write(frames []Frame) (int, error)
-	// Close makes Read and Write return ErrClosed, and returns when both are safe to forget.
+	// Close makes Read and Write return ErrClosed. It returns when no call of either is in progress any more.
 	Close() error
 }
 
 // Carrier is a Device that knows whether its link is up.
 type Carrier interface {
 	Device
-	// WatchCarrier has f called whenever the link goes down or comes up again, one call after the other, and before
-	// WatchCarrier returns if the link is down already. f must not wait. There is no call of f after Close has returned.
-	// The stack calls WatchCarrier once at most.
+	// WatchCarrier arranges that f is called whenever the link goes down or comes up again, one call after the other. If
+	// the link is down already it calls f before it returns. The function f must not wait. It is not called after Close
+	// has returned. The stack calls WatchCarrier once at most.
 	WatchCarrier(f func(up bool))
 }
 
-// Glancer is a Device that several goroutines may read: one that waits for frames, and others that take what is there.
+// Glancer is a Device that several goroutines may read: one that waits for frames, and others that take frames only if
+// there are some already.
 // Only one of them holds frames at a time, until ReadDone, so that frames are processed in the order in which they were
 // received.
 type Glancer interface {
@@ -103,22 +102,25 @@ type Glancer interface {
 	// TryRead is ReadHeld without waiting: it returns 0 if there are no frames, or another goroutine holds some. It
 	// leaves errors to ReadHeld. It may be called while ReadHeld waits.
 	TryRead(frames []Frame) int
-	// ReadDone says that the frames of the last ReadHeld or TryRead have been processed. It is called only if there were any.
+	// ReadDone tells the device that the frames of the last ReadHeld or TryRead have been processed. It is called only if
+	// there were any.
 	ReadDone()
 }
 
-// Announcer is a Device that says whether hosts on it announce their addresses by default. They should where machines
-// that know an address may outlive the host that has it, as on a bridge. On a Device without this method they do not.
+// Announcer is a Device that tells whether hosts on it announce their addresses by default. They should where other
+// machines may remember an address for longer than the host that has it exists, as on a bridge. On a Device without this
+// method they do not.
 type Announcer interface {
 	Device
-	// Announces says whether hosts on the device announce their addresses. It is the same as long as the device is open.
+	// Announces reports whether hosts on the device announce their addresses. The answer does not change while the device
+	// is open.
 	Announces() bool
 }
 
 // MultiQueue is a Device of several queues. Each queue is a Device of its own with the same Info; closing
-// the parent closes them all. The network chooses the queue by flow.
+// the parent closes all of them. The network chooses the queue of a received frame by its flow.
 type MultiQueue interface {
 	Device
-	// Queues returns the queues, at least one; the first one is what the parent's own Read and Write use.
+	// Queues returns the queues, at least one. The parent's own Read and Write use the first one.
 	Queues() []Device
 }

@@ -2,15 +2,15 @@ package link
 
 import "sync"
 
-// Loan is a Buffer around memory that belongs to somebody else, who wants it back: frames refer to it as to any
-// other, and Await tells when none does any longer.
+// Loan is a Buffer around memory that a lender needs back, for instance the argument of a Write. Frames refer to it as to
+// any other buffer, and Await waits until none does.
 type Loan struct {
 	buf  Buffer
 	mu   sync.Mutex
-	back sync.Cond // a reference was given back, and one is left
+	back sync.Cond // signalled when a reference is released and only the lender's is left
 }
 
-// loaned is the class of a Loan's buffer: nothing to pool, and nothing to poison.
+// loaned is the class of a Loan's buffer, which is neither pooled nor overwritten by debugPut.
 const loaned = -2
 
 var loans = sync.Pool{New: func() any {
@@ -28,11 +28,11 @@ func Lend(p []byte) *Loan {
 	return l
 }
 
-// Buffer returns the buffer around the memory. The lender's reference is Await's to give back.
+// Buffer returns the buffer around the memory. Await releases the lender's reference to it.
 func (l *Loan) Buffer() *Buffer { return &l.buf }
 
-// Await waits until all references but the lender's have been given back, and ends the loan. Afterwards nobody
-// may look at its buffer.
+// Await waits until all references but the lender's have been released, and ends the loan. Its buffer must not be used
+// after that.
 func (l *Loan) Await() {
 	if l.buf.refs.Load() > 1 {
 		l.mu.Lock()
@@ -46,8 +46,8 @@ func (l *Loan) Await() {
 	loans.Put(l)
 }
 
-// returned tells the lender that nobody else may have a reference any more. The loan may be over by then, and be
-// another one: its lender looks again.
+// returned wakes the lender, because the other references may all have been released. The loan may have ended meanwhile,
+// and its memory may be another loan by now: that loan's lender checks the count and waits on.
 func (l *Loan) returned() {
 	l.mu.Lock()
 	l.back.Signal()
