@@ -1,9 +1,9 @@
-// Package capture wraps a device so that what passes is written down: New to a pcapng file that Wireshark
-// and tcpdump read, NewText as lines of text like tcpdump's own.
+// Package capture wraps a device so that the frames that pass are written down: by New to a pcapng file, which Wireshark
+// and tcpdump read, by NewText as lines of text like tcpdump's own.
 //
-// A wrapped device offers what the bare one offers. Where that includes offloads, a capture shows what the
-// device sees: super-segments stand in it whole, and a transport checksum that is left to the device is not
-// there yet, so that a reader of the file may call it wrong. Both are what tcpdump shows on such a host.
+// A wrapped device offers the same offloads as the device itself. With offloads a capture shows the frames as the
+// device sees them: a super-segment is one frame, and a transport checksum that is left to the device is not
+// complete, so that a reader of the file may call it wrong. On such a host tcpdump shows the same.
 package capture
 
 import (
@@ -15,10 +15,10 @@ import (
 )
 
 // Device is a link.Device, and a link.MultiQueue, that writes down every frame that passes: a frame that
-// is sent before the device gets it, a received one before Read returns it. Times are taken when that is
-// done, and frames of all queues are written in the order of their times. An error of the writer disturbs
-// no traffic: what cannot be written is counted, and Err tells. A slow writer slows the traffic, though,
-// since nothing is written behind its back.
+// is sent before the device gets it, a received one before Read returns it. A frame's time is the moment when it is
+// written down, and frames of all queues are written in the order of their times. An error of the writer does not
+// disturb the traffic: frames that cannot be written are counted, and Err returns the error. But a slow writer slows the
+// traffic down, since Read and Write wait for it.
 type Device struct {
 	queue // the parent's own Read and Write
 	dev   link.Device
@@ -32,10 +32,10 @@ var (
 	_ link.Carrier    = (*Device)(nil)
 )
 
-// New wraps dev, which it takes over: closing the Device closes dev. It writes a pcapng stream of one
+// New wraps dev and takes ownership of it: closing the Device closes dev. It writes a pcapng stream of one
 // section and one interface to w, with nanosecond times and the direction of each frame. The stream is
-// buffered: Flush and Close write it out, and neither closes w. The error is that of writing the stream's
-// head, in which case dev is left alone.
+// buffered: Flush and Close write it out, and neither closes w. If New cannot write the stream's header it returns the
+// error, and dev stays the caller's.
 func New(dev link.Device, w io.Writer) (*Device, error) {
 	s, err := newPcapng(dev.Info(), w)
 	if err != nil {
@@ -64,7 +64,7 @@ func wrap(dev link.Device, s sink) *Device {
 	return d
 }
 
-// Announces is the device's, as link.Announcer has it.
+// Announces returns the answer of the wrapped device, as link.Announcer says.
 func (d *Device) Announces() bool {
 	a, ok := d.dev.(link.Announcer)
 	return ok && a.Announces()
@@ -73,17 +73,17 @@ func (d *Device) Announces() bool {
 // Queues returns the wrapped queues of the device, or the one of a device without queues.
 func (d *Device) Queues() []link.Device { return d.all }
 
-// Close closes the wrapped device and writes out what is buffered. The error is the device's.
+// Close closes the wrapped device and writes out the buffered part of the stream. The error is the device's.
 func (d *Device) Close() error { return d.queue.Close() }
 
-// WatchCarrier is the wrapped device's, if it has one.
+// WatchCarrier calls that of the wrapped device, if it has one.
 func (d *Device) WatchCarrier(f func(up bool)) {
 	if c, ok := d.dev.(link.Carrier); ok {
 		c.WatchCarrier(f)
 	}
 }
 
-// Flush writes out what is buffered. It returns what Err does.
+// Flush writes out the buffered part of the stream. It returns the same error as Err.
 func (d *Device) Flush() error {
 	d.log.flush()
 	return d.log.lastErr()
@@ -103,13 +103,13 @@ func (d *Device) Lost() uint64 {
 type queue struct {
 	dev   link.Device
 	log   *log
-	again int // frames that are written down and that the device has not taken: the next Write begins with them
+	again int // frames that are written down already but that the device has not taken: the next Write begins with them
 }
 
 // Info describes the device.
 func (q *queue) Info() link.Info { return q.dev.Info() }
 
-// Read is the device's, and writes down what it returns.
+// Read reads from the device, and writes the frames down.
 func (q *queue) Read(frames []link.Frame) (int, error) {
 	n, err := q.dev.Read(frames)
 	if n > 0 && n <= len(frames) { // any other count is an error, which the caller finds
@@ -118,7 +118,7 @@ func (q *queue) Read(frames []link.Frame) (int, error) {
 	return n, err
 }
 
-// Write is the device's, and writes down what it is given, each frame at the first try.
+// Write writes to the device. It writes each frame down once, at the first attempt to send it.
 func (q *queue) Write(frames []link.Frame) (int, error) {
 	if q.again < len(frames) {
 		q.log.write(frames[q.again:], outbound)
@@ -142,13 +142,13 @@ const (
 	outbound
 )
 
-// sink is a format.
+// sink writes frames in one format.
 type sink interface {
 	write(at time.Time, frame []byte, dir direction) error
 	flush() error
 }
 
-// log serialises the queues.
+// log is where all queues of a device write frames down, one at a time.
 type log struct {
 	mu      sync.Mutex
 	sink    sink

@@ -33,7 +33,7 @@ func newPcapng(info link.Info, w io.Writer) (*pcapng, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The head goes out at once, so that a broken writer shows before the first frame.
+	// The header is written out at once, so that an error of the writer is found before the first frame.
 	if err := ng.Flush(); err != nil {
 		return nil, err
 	}

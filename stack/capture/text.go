@@ -40,8 +40,8 @@ const (
 
 // Printer turns frames into lines of text as tcpdump -n prints them: TCP's sequence and acknowledgment
 // numbers are relative from the segment after a SYN-ACK on or, where it saw none, after the first segment
-// with an ACK. It remembers up to 65,536 conversations for that; when there are more it forgets all, and
-// begins anew as if it had seen none. A Printer is for one goroutine at a time.
+// with an ACK. It remembers up to 65,536 conversations for that; when there are more it forgets all of them.
+// A Printer is for one goroutine at a time.
 type Printer struct {
 	kind  link.Kind
 	flows map[flow]base
@@ -53,7 +53,7 @@ func NewPrinter(kind link.Kind) *Printer {
 }
 
 // Line returns the line for a frame that passed at the given time, whose local time of day it shows,
-// without a newline. A header that is cut short or lies about lengths shows as tcpdump has it: "[|tcp]".
+// without a newline. For a header that is cut off or has a wrong length it prints what tcpdump prints: "[|tcp]".
 func (p *Printer) Line(at time.Time, frame []byte) string {
 	return at.Format("15:04:05.000000 ") + p.frame(frame)
 }
@@ -106,7 +106,7 @@ func arp(b []byte) string {
 	sender, target := netip.AddrFrom4([4]byte(b[14:])), netip.AddrFrom4([4]byte(b[24:]))
 	switch op := binary.BigEndian.Uint16(b[6:]); op {
 	case 1:
-		// A target's address that is asked for is zero, or nobody's.
+		// In a request the target's hardware address is zero, or of no meaning.
 		asked := ""
 		if mac := [6]byte(b[18:]); mac != [6]byte{} && mac != [6]byte{255, 255, 255, 255, 255, 255} {
 			asked = fmt.Sprintf(" (%v)", net.HardwareAddr(b[18:24]))
@@ -135,7 +135,7 @@ func (p *Printer) ipv4(b []byte) string {
 	return "IP " + p.transport(&pk)
 }
 
-// parseIPv4 reads a packet that may be cut short behind its header, as those in ICMP errors are.
+// parseIPv4 reads a packet that may be cut off after its header, as those in ICMP errors are.
 func parseIPv4(b []byte) (packet, bool) {
 	if len(b) < 20 || b[0]>>4 != 4 {
 		return packet{}, false
@@ -159,7 +159,7 @@ func (p *Printer) ipv6(b []byte) string {
 	return "IP6 " + p.transport(&pk)
 }
 
-// parseIPv6 is parseIPv4 for IPv6. Extension headers are not opened.
+// parseIPv6 is parseIPv4 for IPv6. It does not parse extension headers.
 func parseIPv6(b []byte) (packet, bool) {
 	if len(b) < 40 || b[0]>>4 != 6 {
 		return packet{}, false
@@ -170,7 +170,7 @@ func parseIPv6(b []byte) (packet, bool) {
 	}, true
 }
 
-// transport prints what follows "IP ".
+// transport returns the part of the line after "IP ".
 func (p *Printer) transport(pk *packet) string {
 	between := fmt.Sprintf("%v > %v: ", pk.src, pk.dst)
 	if pk.fragment {
@@ -200,7 +200,7 @@ func (p *Printer) transport(pk *packet) string {
 	}
 }
 
-// endpoints prints addresses and ports; the caller has seen that there are ports.
+// endpoints prints addresses and ports; the caller has checked that the packet has ports.
 func endpoints(pk *packet) string {
 	return fmt.Sprintf("%v.%d > %v.%d: ", pk.src, binary.BigEndian.Uint16(pk.body),
 		pk.dst, binary.BigEndian.Uint16(pk.body[2:]))

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// flow is a conversation, seen from the end that compares lower, so that both directions are one.
+// flow is a conversation. The two ends are in the order of their addresses, so that both directions have the same flow.
 type flow struct{ low, high netip.AddrPort }
 
-// base is what the low and the high end's sequence numbers are shown relative to.
+// base holds the first sequence numbers of the low and the high end: their numbers are shown relative to these.
 type base struct{ low, high uint32 }
 
 const maxFlows = 65536
@@ -35,7 +35,7 @@ func (p *Printer) tcp(pk *packet) string {
 	}
 	flags, length := b[13], len(b)-header
 	seq, ack := binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
-	var peer uint32 // what the peer's numbers are relative to
+	var peer uint32 // the base of the peer's numbers
 	if flags&tcpAck != 0 {
 		seq, ack, peer = p.relative(pk, flags, seq, ack)
 	}
@@ -61,9 +61,9 @@ func (p *Printer) tcp(pk *packet) string {
 	return s.String()
 }
 
-// relative returns the numbers of a segment with an ACK as they are shown, and what the peer's sequence
-// numbers are relative to. The first segment of a conversation, and a SYN-ACK, stay absolute, and what
-// follows is relative to them.
+// relative returns the numbers of a segment with an ACK as they are shown, and the base of the peer's sequence
+// numbers. The numbers of a conversation's first segment, and of a SYN-ACK, are absolute, and those of later segments are
+// relative to them.
 func (p *Printer) relative(pk *packet, flags byte, seq, ack uint32) (shownSeq, shownAck, peer uint32) {
 	from := netip.AddrPortFrom(pk.src, binary.BigEndian.Uint16(pk.body))
 	to := netip.AddrPortFrom(pk.dst, binary.BigEndian.Uint16(pk.body[2:]))
@@ -102,7 +102,7 @@ func flagNames(flags byte) string {
 	return string(s)
 }
 
-// optionNames prints options in their order, up to the first whose length is wrong.
+// optionNames prints options in their order, up to the first one with a wrong length.
 func optionNames(b []byte, peer uint32) string {
 	var names []string
 	for len(b) > 0 {

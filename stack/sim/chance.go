@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// golden is the increment of SplitMix64, mix its output function: a bijection that makes any counter random.
+// golden is the increment of SplitMix64, mix its output function: a bijection whose values look random for the values of
+// any counter.
 const golden = 0x9e3779b97f4a7c15
 
 func mix(x uint64) uint64 {
@@ -18,8 +19,8 @@ func mix(x uint64) uint64 {
 // portSeed returns the seed of one port's frames.
 func portSeed(seed int64, number int) uint64 { return mix(mix(uint64(seed)) + uint64(number)) }
 
-// The numbers that one frame may draw. Each has its place, so that switching one impairment on does not
-// change what the others do.
+// The random numbers of one frame, by their index. Each impairment has its own, so that switching one on does not
+// change the effect of the others.
 const (
 	drawBurst = iota
 	drawBurstLoss
@@ -36,12 +37,13 @@ type dice uint64
 
 func (d dice) draw(which uint64) uint64 { return mix(uint64(d) + which*golden) }
 
-// below says yes with probability p.
+// below returns true with probability p.
 func (d dice) below(which uint64, p float64) bool {
 	return p > 0 && float64(d.draw(which)>>11)/(1<<53) < p
 }
 
-// draw throws the dice for the frame that w.number counts, fills ft in and says whether the frame is lost.
+// draw decides by chance what happens to the frame with number w.number. It fills ft in and reports whether the frame is
+// lost.
 func (w *sender) draw(pl *plan, ft *fate) (lost bool) {
 	d := dice(mix(w.seed + w.number))
 	switch {

@@ -6,7 +6,7 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Defaults of the fields that a zero leaves open.
+// Defaults of fields that are zero.
 const (
 	DefaultMTU          = 1500
 	DefaultQueue        = 1000
@@ -15,13 +15,13 @@ const (
 )
 
 // Config says how a segment treats frames. The zero value is a perfect wire: it delivers at once, in order,
-// without loss. Probabilities lie between 0, never, and 1, always, and are drawn for each frame anew. A value below zero
-// counts as zero, a probability above 1 as 1.
+// without loss. Probabilities lie between 0, never, and 1, always, and are applied to each frame on its own. A value below
+// zero counts as zero, a probability above 1 as 1.
 type Config struct {
 	// Seed begins the random numbers of all ports. It is read once, by NewSegment.
 	Seed int64
-	// MTU is the largest IP packet in octets that passes; a larger one is dropped without a word, as by a
-	// black hole. A port's Info reports the value at the port's birth. Default 1500, at most 65,535.
+	// MTU is the largest IP packet in octets that passes. A larger one is dropped and no error is reported, as by a
+	// black hole. A port's Info has the value with which the port was made. Default 1500, at most 65,535.
 	MTU int
 	// Offload makes ports offer checksum and TCP segmentation offload, and carry super-segments whole: for
 	// speed, not for fidelity, since loss then takes a whole super-segment. Read once, by NewSegment.
@@ -31,7 +31,7 @@ type Config struct {
 	// link header on, with all headers of the segments that a super-segment stands for.
 	Rate int64
 	// Queue is the number of frames, the one on its way out included, that a port holds back for Rate.
-	// What comes beyond is dropped. Default 1000.
+	// Frames beyond that number are dropped. Default 1000.
 	Queue int
 	// Delay is the time from a frame's last bit out to its delivery.
 	Delay time.Duration
@@ -43,17 +43,17 @@ type Config struct {
 	Loss float64
 	// Burst loses frames in bursts, independently of Loss.
 	Burst Burst
-	// Corrupt is the probability that one random bit behind the link header is flipped. One bit, because
-	// the Internet checksum sees that always. IPv6 has no header checksum: there it is a bit that the checksum
+	// Corrupt is the probability that one random bit behind the link header is flipped. It is one bit because
+	// the Internet checksum always detects that. IPv6 has no header checksum: there it is a bit that the checksum
 	// of TCP, UDP or ICMPv6 covers, of the addresses, if no extension header follows, or of the transport header
 	// and its payload. Frames without such a bit, ARP's and those of other protocols over IPv6 among them, are lost
-	// instead, as the frame check sequence of a real link would have it.
+	// instead: on a real link their frame check sequence would be wrong.
 	Corrupt float64
 	// Duplicate is the probability that a frame is delivered twice.
 	Duplicate float64
 	// Reorder is the probability that a frame is held back by ReorderDelay while others pass it.
 	Reorder float64
-	// ReorderDelay is what a reordered frame waits beyond its delay. Default 1 ms.
+	// ReorderDelay is the time that a reordered frame waits in addition to its delay. Default 1 ms.
 	ReorderDelay time.Duration
 
 	// Filter, if not nil, decides on every frame before chance does. It runs inside Port.Write, one call at
@@ -97,12 +97,12 @@ type PortConfig struct {
 	// Queue is the number of frames that wait for Read; newer ones are dropped. Default 4096.
 	Queue int
 	// Portions has Read return a quarter of the frames that wait, but at least 12, instead of all. Two busy hosts
-	// in one process that take all there is work in turn, each while the other waits; so they work at the same
-	// time. With two processors and 64 connections that is worth 12 % of all requests, with one it costs 3 %.
+	// in one process that read all waiting frames at once work in turn, each while the other waits; with Portions they
+	// work at the same time. With two processors and 64 connections that gains 12 % of all requests, with one it costs 3 %.
 	Portions bool
 }
 
-// plan is a Config with defaults filled in and what the path of a frame asks for precomputed.
+// plan is a Config with defaults filled in, and with precomputed answers to what is asked for each frame.
 type plan struct {
 	Config
 	timed   bool // delivery may have to wait

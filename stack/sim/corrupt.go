@@ -31,8 +31,8 @@ const (
 	nextDestination = 60
 )
 
-// flip inverts one bit of an IP frame, one of those that a checksum covers, and says whether there is any. So the
-// receiver always finds out: a checksum left to the device is completed first, and no longer vouched for.
+// flip inverts one bit of an IP frame, one that a checksum covers, and reports whether there is one. The receiver always
+// notices it: a checksum that was left to the device is completed first, and the frame is no longer marked as verified.
 func flip(f *link.Frame, random uint64) bool {
 	h := f.Header
 	completeChecksum(f)
@@ -61,7 +61,7 @@ func completeChecksum(f *link.Frame) {
 	segment := f.Header[m.ChecksumStart:]
 	sum := checksum(segment)
 	if sum == 0 {
-		sum = 0xffff // which is the same to TCP, and the only right one for UDP (RFC 768)
+		sum = 0xffff // equal to zero for TCP; for UDP zero would mean that there is no checksum (RFC 768)
 	}
 	binary.BigEndian.PutUint16(segment[m.ChecksumOffset:], sum)
 	m.NeedsChecksum = false
@@ -82,7 +82,7 @@ func (c *covered) add(from, to int) {
 	}
 }
 
-// octet returns the place in the frame of octet number i of the runs.
+// octet returns the offset in the frame of octet number i of the runs.
 func (c *covered) octet(i int) int {
 	for _, r := range c.runs[:c.n] {
 		if i < r.to-r.from {
@@ -93,9 +93,9 @@ func (c *covered) octet(i int) int {
 	return -1
 }
 
-// addIPv6 adds what the transport checksum covers of the IPv6 packet that begins at an octet of a frame. No checksum
-// covers its header apart from the addresses, nor extension headers, which may give the addresses another meaning
-// (RFC 8200 8.1). Of a packet that is not understood to its transport header nothing is added.
+// addIPv6 adds the octets that the transport checksum covers of the IPv6 packet at an offset of a frame. No checksum
+// covers its header apart from the addresses, or its extension headers, which may give the addresses another meaning
+// (RFC 8200 8.1). It adds nothing of a packet whose transport header is not found.
 func (c *covered) addIPv6(frame []byte, network int) {
 	if len(frame) < network+ip6HeaderLen {
 		return
@@ -116,8 +116,9 @@ func (c *covered) addIPv6(frame []byte, network int) {
 	c.add(at, end)
 }
 
-// addUDP6 adds a datagram whose header begins at an octet, unless it has no checksum. The field of its length is left
-// out: a receiver cuts the datagram there, and the sum of what is cut off may be what the flipped bit stands for.
+// addUDP6 adds the datagram whose header begins at an offset, unless it has no checksum. The length field is left
+// out: a receiver cuts the datagram off at that length, and the sum of the octets that it cuts off may be equal to the
+// change of the flipped bit.
 func (c *covered) addUDP6(frame []byte, network, at int) {
 	const length, sum, header = 4, 6, 8
 	if at+header > len(frame) || binary.BigEndian.Uint16(frame[at+sum:]) == 0 {
@@ -128,16 +129,17 @@ func (c *covered) addUDP6(frame []byte, network, at int) {
 	c.add(at+sum, len(frame))
 }
 
-// addAddresses6 adds the addresses of a packet whose transport header begins at an octet, if no extension header stands
-// between.
+// addAddresses6 adds the addresses of a packet, if its transport header follows the IPv6 header without an extension
+// header between them.
 func (c *covered) addAddresses6(network, transport int) {
 	if transport == network+ip6HeaderLen {
 		c.add(network+ip6Addresses, transport)
 	}
 }
 
-// transport6 returns the transport protocol of the IPv6 packet at the end of a frame, and where its header begins, or
-// in a later fragment what the fragment carries of it. It is not ok where extension headers are cut short.
+// transport6 returns the transport protocol of the IPv6 packet at the end of a frame, and the offset of its header. In a
+// fragment that is not the first one, which later tells, it is the offset of the fragment's payload. It is not ok where
+// extension headers are cut off.
 func transport6(frame []byte, network int) (next byte, at int, later, ok bool) {
 	next, at = frame[network+ip6NextHeader], network+ip6HeaderLen
 	for !later {

@@ -23,7 +23,7 @@ type flight struct {
 	stopped bool
 }
 
-// airborne is a departure in the heap, or a link of the list of free ones.
+// airborne is a departure in the heap, or a free one, in a linked list.
 type airborne struct {
 	departure
 	seq  uint64
@@ -109,7 +109,7 @@ func (fl *flight) run() {
 	}
 }
 
-// land appends what is due to landed, and returns how long to wait for the next.
+// land appends the departures that are due to landed, and returns the time until the next one is due.
 func (fl *flight) land(landed []departure) ([]departure, time.Duration) {
 	now := fl.segment.now()
 	fl.mu.Lock()
@@ -126,7 +126,7 @@ func (fl *flight) land(landed []departure) ([]departure, time.Duration) {
 	return landed, time.Hour
 }
 
-// deliver forwards departures in their order, those of one sender in a row at a time. It returns batch.
+// deliver forwards departures in their order: successive ones of the same sender in one call. It returns batch.
 func (fl *flight) deliver(landed []departure, batch []link.Frame) []link.Frame {
 	for i := 0; i < len(landed); {
 		from, ordered := landed[i].from, int64(0)
@@ -139,13 +139,13 @@ func (fl *flight) deliver(landed []departure, batch []link.Frame) []link.Frame {
 		}
 		fl.segment.forward(from, batch)
 		clear(batch)
-		// Only now may the sender deliver directly again: nothing of it is left to overtake.
+		// Only now may the sender deliver directly again: no earlier frame of it is in flight that could be overtaken.
 		from.ordered.Add(-ordered)
 	}
 	return batch
 }
 
-// stop ends the goroutine, waits for it and discards what is in flight.
+// stop ends the goroutine, waits for it and discards the frames in flight.
 func (fl *flight) stop() {
 	fl.mu.Lock()
 	running := fl.running
@@ -165,7 +165,7 @@ func (fl *flight) stop() {
 	fl.heap, fl.free = nil, nil
 }
 
-// insert and removeFirst are the textbook's binary heap; container/heap would allocate for its interface.
+// insert and removeFirst are those of an ordinary binary heap; container/heap would allocate for its interface.
 func (fl *flight) insert(a *airborne) {
 	h := append(fl.heap, a)
 	i := len(h) - 1

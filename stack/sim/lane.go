@@ -2,25 +2,25 @@ package sim
 
 import "time"
 
-// Lane is a port's way out without the port: it says when frames arrive that it never sees, for a simulation
-// that keeps its own time and needs neither goroutines nor a bubble. The fate of its nth frame is that of the
-// nth frame of the port with its number, on a segment of the same configuration. Two things are simpler: there
-// is no filter, and a frame with a flipped bit counts as lost, since whoever receives it finds out. Its methods
+// Lane is the sending side of a port without the port. It computes when frames would arrive from their lengths alone, for
+// a simulation that keeps its own time and needs neither goroutines nor a bubble. The nth frame of a lane has the same
+// fate as the nth frame of the port with the same number, on a segment of the same configuration. Two things are simpler:
+// there is no filter, and a frame with a flipped bit counts as lost, since its receiver would drop it. Its methods
 // must not be called by two goroutines at once.
 type Lane struct {
 	plan *plan
 	out  sender
 }
 
-// NewLane returns the lane of port number number, of which a segment's first is 1.
+// NewLane returns the lane of the port with the given number. A segment's first port has number 1.
 func NewLane(cfg Config, number int) *Lane {
 	l := &Lane{plan: compile(cfg)}
 	l.out.seed = portSeed(cfg.Seed, number)
 	return l
 }
 
-// Send takes a frame of so many octets, link header included, at the moment now, which counts from any origin
-// and never goes back. It returns when the frame arrives, and how often: not at all if it is lost, twice if it
+// Send sends a frame of the given length in octets, link header included, at the time now, which counts from any origin
+// and never goes back. It returns the times at which the frame arrives, and their number: 0 if it is lost, 2 if it
 // is duplicated.
 func (l *Lane) Send(now time.Duration, octets int) (at [2]time.Duration, copies int) {
 	w, pl := &l.out, l.plan

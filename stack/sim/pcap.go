@@ -29,7 +29,7 @@ const (
 // WritePcap writes every frame that any port sends to w in pcapng format, until stop is called. Each port is
 // an interface of the file; frames that were dropped, corrupted, duplicated or reordered have a comment that
 // says so. Each frame is one Write, inside Port.Write: buffer slow writers. The first error ends the capture,
-// but no traffic, and is what stop returns. Where ports offer Offload, transport checksums may be incomplete.
+// but does not disturb the traffic, and stop returns it. Where ports offer Offload, transport checksums may be incomplete.
 func (s *Segment) WritePcap(w io.Writer) (stop func() error) {
 	p := &pcap{w: w, ids: make(map[*Port]uint32)}
 	p.section()
@@ -96,7 +96,7 @@ func (p *pcap) section() {
 	p.buf = le.AppendUint32(p.buf, byteOrderMagic)
 	p.buf = le.AppendUint16(p.buf, 1) // version 1.0
 	p.buf = le.AppendUint16(p.buf, 0)
-	p.buf = le.AppendUint64(p.buf, math.MaxUint64) // section length: not said
+	p.buf = le.AppendUint64(p.buf, math.MaxUint64) // section length: unknown
 	p.end()
 }
 

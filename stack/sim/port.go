@@ -18,7 +18,7 @@ type Port struct {
 	plan    atomic.Pointer[plan]
 	count   counters
 	away    atomic.Bool  // unplugged
-	closed  atomic.Bool  // set under write.mu and never reset; shut takes read.mu after
+	closed  atomic.Bool  // set under write.mu and never reset; shut takes read.mu afterwards
 	ordered atomic.Int64 // frames in flight that later ones must not overtake
 
 	write sender
@@ -69,8 +69,8 @@ func (p *Port) change(change func(*Config)) {
 	p.plan.Store(compile(cfg))
 }
 
-// Unplug takes the port's cable out, or puts it back. Unplugged, it loses every frame in both directions
-// without a word to the host, which is how a peer looks that has lost power.
+// Unplug takes the port's cable out, or puts it back. An unplugged port loses every frame in both directions
+// and does not tell the host. To its peers the host looks like one that has lost power.
 func (p *Port) Unplug(out bool) { p.away.Store(out) }
 
 // Close ends the port: Read and Write return link.ErrClosed, the frames that wait for Read are discarded.
@@ -81,7 +81,7 @@ func (p *Port) Close() error {
 	return nil
 }
 
-// shut closes the port towards its host.
+// shut makes Read and Write return link.ErrClosed and discards the frames that wait.
 func (p *Port) shut() {
 	p.write.mu.Lock() // waits for a Write in progress
 	p.closed.Store(true)
@@ -92,13 +92,13 @@ func (p *Port) shut() {
 	p.read.wake.Broadcast()
 }
 
-// discard releases frames that nobody can receive.
+// discard releases frames that no port can receive.
 func (p *Port) discard(frames []link.Frame) {
 	p.count.unclaimed.Add(uint64(len(frames)))
 	release(frames)
 }
 
-// receiver is the receive queue: a ring that grows as needed up to limit, behind its lock.
+// receiver is the receive queue with its lock: a ring buffer that grows as needed up to limit.
 type receiver struct {
 	mu       sync.Mutex
 	wake     sync.Cond
@@ -110,7 +110,7 @@ type receiver struct {
 	portions bool // see PortConfig
 }
 
-// leastPortion is the number of frames of which Read leaves none behind.
+// leastPortion is the least number of frames that Read returns with PortConfig.Portions, if so many wait.
 const leastPortion = 12
 
 // receive puts frames into the receive queue and takes ownership of them.
@@ -161,14 +161,14 @@ func (r *receiver) grow(n int) {
 	r.ring, r.head = ring, 0
 }
 
-// drain discards what waits, and the ring.
+// drain discards the frames that wait, and the ring.
 func (r *receiver) drain() {
 	release(r.ring)
 	r.ring, r.head, r.n = nil, 0, 0
 }
 
-// Read waits for a frame and returns, as link.Device demands, what is there, up to len(frames): all of it, or with
-// PortConfig.Portions a part.
+// Read waits for a frame and returns, as link.Device says, up to len(frames) of the frames that are there; with
+// PortConfig.Portions only a part of them.
 func (p *Port) Read(frames []link.Frame) (int, error) {
 	r := &p.read
 	r.mu.Lock()

@@ -1,14 +1,14 @@
 // Package sim is an Ethernet segment in memory: any number of ports, each a link.Device, joined by a switch
-// that delays, limits, loses, reorders, duplicates and corrupts frames as it is told. It is made for tests
+// that can delay, limit, lose, reorder, duplicate and corrupt frames. It is made for tests
 // of whole networks in the fake time of testing/synctest, where delivery times are exact, and runs in real
 // time just as well.
 //
-// What is impaired is the cable from a port to the switch, so every impairment acts on the direction away
+// The impairments are those of the cable from a port to the switch, so each acts on the direction away
 // from the port, and Port.Update changes one direction alone. The fate of a port's nth frame is a function
-// of the seed, the port's number and n, of nothing else: neither of time nor of other ports, nor of what
+// of the seed, the port's number and n, and of nothing else: neither of time nor of other ports, nor of which
 // other impairments are on. A queue's overflow is the exception, since it is not chance. The same seed and
-// the same writes therefore give the same losses, and in fake time the same capture, bit for bit. Between
-// ports that write at the same instant the order is the scheduler's.
+// the same writes therefore give the same losses, and in fake time the same capture, bit for bit. Where two
+// ports write at the same instant, the scheduler decides the order.
 //
 // A segment without delay and rate hands frames over at once, inside Write, and has no goroutine. The first
 // frame that must wait starts the one goroutine of the segment, which Close ends.
@@ -29,9 +29,9 @@ type Segment struct {
 	epoch  time.Time
 	flight flight
 
-	mu     sync.Mutex // guards what follows, and the stores to fabric, taps and the ports' plans
+	mu     sync.Mutex // guards the fields below, and the stores to fabric, taps and the ports' plans
 	cfg    Config
-	born   int // ports so far
+	born   int // number of ports made
 	closed bool
 	past   Stats // of the ports that were closed
 
@@ -41,7 +41,7 @@ type Segment struct {
 	hooks sync.Mutex // serialises filters and taps
 }
 
-// fabric is an immutable picture of the ports that are open.
+// fabric is an immutable snapshot of the open ports.
 type fabric struct {
 	ports []*Port
 	byMAC map[link.MAC]*Port
@@ -81,7 +81,7 @@ func (s *Segment) NewPort(cfg PortConfig) *Port {
 	return p
 }
 
-// newFabric returns the picture of ports.
+// newFabric returns the snapshot of ports.
 func newFabric(ports []*Port) *fabric {
 	byMAC := make(map[link.MAC]*Port, len(ports))
 	for _, p := range ports {
@@ -145,7 +145,7 @@ func (s *Segment) remove(p *Port) {
 	s.past.add(p.Stats())
 }
 
-// now returns the time since the segment's birth.
+// now returns the time since the segment was made.
 func (s *Segment) now() time.Duration { return time.Since(s.epoch) }
 
 // forward delivers frames that from has sent, in their order, and takes ownership of them.
@@ -170,8 +170,8 @@ func (s *Segment) forward(from *Port, frames []link.Frame) {
 	}
 }
 
-// flood delivers frames to every port but from: broadcast, multicast, and the addresses that no port has,
-// so that one port can play a network of many hosts. Receivers own what they read, so each gets a copy.
+// flood delivers frames to every port but from. It is for broadcast, multicast, and addresses that no port has,
+// so that one port can play a network of many hosts. Receivers own the frames that they read, so each gets a copy.
 func (fab *fabric) flood(from *Port, frames []link.Frame) {
 	var last *Port
 	for _, p := range fab.ports {

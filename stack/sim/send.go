@@ -7,15 +7,15 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// sender is the way out of a port, behind its lock.
+// sender is the sending side of a port, with its lock.
 type sender struct {
 	mu     sync.Mutex
 	seed   uint64
 	number uint64 // of the frame, from 1
 	bad    bool   // state of the burst model
 
-	busy    time.Duration // until when the transmitter is busy
-	rest    int64         // what busy was rounded down by, in 1/restOf ns
+	busy    time.Duration // the transmitter is busy until then
+	rest    int64         // busy was rounded down by this, in 1/restOf ns
 	restOf  int64
 	leaving fifo // when each frame that waits for the rate will have left
 
@@ -30,11 +30,11 @@ type departure struct {
 	frame link.Frame
 	from  *Port
 	due   time.Duration
-	// ordered frames arrive in the order of their departure; the others were chosen to be overtaken.
+	// ordered frames arrive in the order of their departure; other frames were chosen to be overtaken.
 	ordered bool
 }
 
-// fate is what is to happen to one frame.
+// fate tells what will happen to one frame.
 type fate struct {
 	reason                      Reason
 	corrupt, duplicate, reorder bool
@@ -42,8 +42,8 @@ type fate struct {
 	bit                         uint64
 }
 
-// Write sends frames, as link.Device demands. It copies them, or shares the buffer of one that nothing can happen to
-// on the way, and returns at once, whatever the delay.
+// Write sends frames, as link.Device says. It copies them, or shares the buffer of a frame that cannot be changed on the
+// way, and returns at once, however long the delay is.
 func (p *Port) Write(frames []link.Frame) (int, error) {
 	w, s := &p.write, p.segment
 	w.mu.Lock()
@@ -88,7 +88,8 @@ func (p *Port) Write(frames []link.Frame) (int, error) {
 	return len(frames), nil
 }
 
-// check says why a frame cannot be sent at all. What passes has offsets that point into the frame.
+// check returns the reason why a frame cannot be sent at all, or None. The offsets of a frame that passes point into the
+// frame.
 func (p *Port) check(pl *plan, f *link.Frame) Reason {
 	n, m := len(f.Header), &f.Meta
 	switch {
@@ -110,7 +111,7 @@ func (p *Port) check(pl *plan, f *link.Frame) Reason {
 	return None
 }
 
-// offers says whether Info offers a kind of super-segment.
+// offers reports whether Info offers a kind of super-segment.
 func (p *Port) offers(kind link.Segmentation) bool {
 	switch kind {
 	case link.TCP4:
@@ -121,8 +122,8 @@ func (p *Port) offers(kind link.Segmentation) bool {
 	return false
 }
 
-// judge decides what happens to a well-formed frame, does to its octets what must be done, and returns when
-// it is due at the switch.
+// judge decides what happens to a well-formed frame, changes its octets if they are to be corrupted, and returns the
+// time at which it is due at the switch.
 func (p *Port) judge(pl *plan, f *link.Frame, now time.Duration, ft *fate) time.Duration {
 	w := &p.write
 	lost := pl.chance && w.draw(pl, ft)
@@ -142,7 +143,7 @@ func (p *Port) judge(pl *plan, f *link.Frame, now time.Duration, ft *fate) time.
 	return left + pl.Delay + ft.jitter
 }
 
-// filter asks the user's hook.
+// filter calls Config.Filter, if there is one.
 func (p *Port) filter(pl *plan, f *link.Frame, ft *fate) Verdict {
 	p.segment.hooks.Lock()
 	defer p.segment.hooks.Unlock()
@@ -159,7 +160,7 @@ func (p *Port) filter(pl *plan, f *link.Frame, ft *fate) Verdict {
 	return v
 }
 
-// serialise returns when a frame of n octets has left at the rate, or false if the queue for it is full.
+// serialise returns the time at which a frame of n octets has left at the rate, or false if the queue for it is full.
 func (w *sender) serialise(pl *plan, now time.Duration, n int) (time.Duration, bool) {
 	if pl.Rate == 0 {
 		return now, true
@@ -173,7 +174,7 @@ func (w *sender) serialise(pl *plan, now time.Duration, n int) (time.Duration, b
 	if w.busy < now || w.restOf != pl.Rate {
 		w.busy, w.rest, w.restOf = max(w.busy, now), 0, pl.Rate
 	}
-	// The remainder is carried on, lest a fast link gain a fraction of a nanosecond with every frame.
+	// The remainder is carried over: without it a fast link would gain a fraction of a nanosecond with every frame.
 	work := int64(n)*8*int64(time.Second) + w.rest
 	w.busy += time.Duration(work / pl.Rate)
 	w.rest = work % pl.Rate
@@ -181,7 +182,7 @@ func (w *sender) serialise(pl *plan, now time.Duration, n int) (time.Duration, b
 	return w.busy, true
 }
 
-// wireOctets returns how many octets the wire would carry, a super-segment cut up.
+// wireOctets returns the number of octets that the wire would carry, with a super-segment cut into its segments.
 func wireOctets(f *link.Frame) int {
 	n, m := len(f.Header), &f.Meta
 	if m.GSO == link.NoSegmentation {
@@ -191,7 +192,7 @@ func wireOctets(f *link.Frame) int {
 	return n + max(segments-1, 0)*int(m.HeaderLen)
 }
 
-// depart lines a frame up for delivery and takes ownership of it.
+// depart queues a frame for delivery and takes ownership of it.
 func (p *Port) depart(pl *plan, f link.Frame, now, due time.Duration, ft *fate) {
 	w := &p.write
 	if ft.corrupt {
@@ -210,7 +211,7 @@ func (p *Port) depart(pl *plan, f link.Frame, now, due time.Duration, ft *fate) 
 	}
 }
 
-// enqueue delivers a frame in order, at once if nothing is in front of it. It returns the time of delivery.
+// enqueue delivers a frame in order, at once if no frame is in front of it. It returns the time of delivery.
 func (p *Port) enqueue(f link.Frame, now, due time.Duration) time.Duration {
 	w := &p.write
 	if due <= now && p.ordered.Load() == 0 {
@@ -224,7 +225,7 @@ func (p *Port) enqueue(f link.Frame, now, due time.Duration) time.Duration {
 	return due
 }
 
-// flush hands over what Write has lined up.
+// flush delivers the frames that Write has queued, or puts them in flight.
 func (p *Port) flush() {
 	w := &p.write
 	if len(w.direct) > 0 {

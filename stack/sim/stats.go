@@ -5,17 +5,17 @@ import "sync/atomic"
 // Stats counts frames. Every frame that a port sends is counted in Sent and, if it is dropped, under one of
 // the reasons.
 type Stats struct {
-	// Sent and Octets count what the port's Write took.
+	// Sent and Octets count the frames that the port's Write took, and their octets.
 	Sent, Octets uint64
 	// Delivered counts the frames that this port's receive queue took.
 	Delivered uint64
 	// Corrupted, Duplicated and Reordered count the frames that were so treated.
 	Corrupted, Duplicated, Reordered uint64
 
-	// Filtered counts what the filter dropped, Lost what chance dropped, bursts included, and the frames that
+	// Filtered counts frames that the filter dropped, Lost those that chance dropped, in bursts too, and frames that
 	// should have been corrupted but have no checksum.
 	Filtered, Lost uint64
-	// QueueDropped counts what found the queue for Rate full.
+	// QueueDropped counts frames that found the queue for Rate full.
 	QueueDropped uint64
 	// Oversize counts packets larger than the MTU.
 	Oversize uint64

@@ -7,11 +7,11 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Reason says why a frame was dropped on its way from a port to the switch.
+// Reason is why a frame was dropped on its way from a port to the switch.
 type Reason uint8
 
 const (
-	// None: it was not.
+	// None: it was not dropped.
 	None Reason = iota
 	// Filtered by Config.Filter.
 	Filtered
@@ -38,7 +38,7 @@ func (r Reason) String() string {
 	return "unknown reason"
 }
 
-// Record is what a tap sees of one frame.
+// Record describes one frame to a tap.
 type Record struct {
 	// Time is when the frame was written to its port.
 	Time time.Time
@@ -48,9 +48,9 @@ type Record struct {
 	Frame []byte
 	// Meta is its offload metadata. A transport checksum may be left to the device.
 	Meta link.Meta
-	// Dropped is None, or why the frame gets no further.
+	// Dropped is None, or the reason why the frame is dropped.
 	Dropped Reason
-	// Corrupted, Duplicated and Reordered say what happens to a frame that gets further.
+	// Corrupted, Duplicated and Reordered say what happens to a frame that is not dropped.
 	Corrupted, Duplicated, Reordered bool
 }
 
@@ -67,7 +67,7 @@ func (s *Segment) Tap(fn func(Record)) (stop func()) {
 		s.changeTaps(func(old []*tap) []*tap {
 			return slices.DeleteFunc(slices.Clone(old), func(o *tap) bool { return o == t })
 		})
-		s.hooks.Lock() // waits for a call that is under way
+		s.hooks.Lock() // waits for a call in progress
 		defer s.hooks.Unlock()
 		t.fn = nil
 	}

@@ -1,3 +1,3 @@
-// Package stranger holds tests alone: two hosts, their users, and between them a stranger who does to their segments
-// whatever he likes.
+// Package stranger holds only tests: two hosts, their users, and between them a stranger who changes, forges and drops
+// their segments at random.
 package stranger
