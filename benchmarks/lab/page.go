@@ -39,24 +39,23 @@ func page(unet, linux *Results) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, `# The lab
 
-What one TCP flow gets out of a path, in Mbit/s of the application's octets. %[1]smake lab%[1]s writes this page and its
-plot: the same bytes for the same code, whatever the machine does meanwhile.
+The rate that one TCP flow reaches on a path, in Mbit/s of the application's octets. %[1]smake lab%[1]s writes this page and its
+plot: the same code gives the same bytes, whatever else the machine does.
 
-- The path is %[1]sstack/sim%[1]s's: a link of the given speed each way, whose queue holds what the path does (at least 100
-  frames), half of the RTT each way, and in each direction the loss that the row says. "Reordered" paths hold back
-  %[2]s %% of the frames by %[3]v.
-- unet's figures are of %[1]sstack/tcp%[1]s on both ends, in simulated time. Linux's, of release %[4]s, are of two kernels, in
-  real time, whose TAP devices the same path joins; %[1]smake lab-linux%[1]s measures them anew, and they vary from run
-  to run.
-- A flow runs for %[5]v and is measured over the last %[6]v. Where chance decides, the figure is the mean of %[7]d flows,
+- The path is one of %[1]sstack/sim%[1]s. It has a link of the given speed in each direction, whose queue holds as much as the path
+  itself (at least 100 frames), half of the RTT in each direction, and in each direction the loss of the row. "Reordered" paths
+  delay %[2]s %% of the frames by %[3]v more.
+- unet's figures are those of %[1]sstack/tcp%[1]s at both ends, in simulated time. Linux's figures, of release %[4]s, are those of two
+  kernels in real time, whose TAP devices the same path joins; %[1]smake lab-linux%[1]s measures them again, and they vary from
+  run to run.
+- A flow runs for %[5]v and is measured over the last %[6]v. If chance decides the result, the figure is the mean of %[7]d flows,
   on the last path of %[8]d.
-- Four such flows at 5 %% and 100ms have a standard error of 0.025 Mbit/s. Of many more, NewReno's means there are 0.524 at
-  10 Mbit/s, 0.533 at 100 and 0.536 reordered (512 flows of 300s, ± 0.001); Linux's are 0.482, 0.505 and 0.506 (12
-  flows of 140s, ± 0.006).
-- Of both stacks autotuning may use %[9]d MB for each direction. The defaults, 6 MiB to receive and 4 MiB to send as
-  most Linux systems have them, are a limit of their own where bandwidth times RTT is larger: at 1000 Mbit/s and 200 ms
-  it is 25 MB.
-- A full link carries %.1[10]f %% of its speed: the rest is headers.
+- Four such flows at 5 %% and 100ms have a standard error of 0.025 Mbit/s. Over many more flows
+  NewReno's means there are 0.524 at 10 Mbit/s, 0.533 at 100 and 0.536 reordered (512 flows of 300s, ± 0.001); Linux's are
+  0.482, 0.505 and 0.506 (12 flows of 140s, ± 0.006).
+- In both stacks autotuning may use %[9]d MB for each direction. The default buffers, 6 MiB to receive and 4 MiB to send as on
+  most Linux systems, would be a limit of their own if bandwidth times RTT is larger: at 1000 Mbit/s and 200 ms it is 25 MB.
+- A full link carries %.1[10]f %% of its speed as text: the rest is headers.
 
 ![Goodput as a share of the link's speed](lab.svg)
 `, "`", percent(reorders[1]), ReorderDelay, linux.Kernel, Warmup+Measured, Measured, (&Cell{Loss: losses[1]}).flows(),
