@@ -47,7 +47,8 @@ var rooms = map[string]room{
 	"internal/mono":      {pure: true, noNet: true},
 	"internal/wire":      {pure: true, noNet: true},
 	"internal/wheel":     {pure: true, noNet: true},
-	"stack/tcp":          {rooms: []string{"internal/mono", "internal/span"}, pure: true, noNet: true},
+	"stack/tcp":          {rooms: []string{"internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
+	"stack/tcp/cc":       {rooms: []string{"internal/mono"}, pure: true, noNet: true},
 	"stack/link":         {noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},
@@ -205,6 +206,7 @@ func TestArrowsBreak(t *testing.T) {
 		want string
 	}{
 		{"stack/tcp", listed{ImportPath: module + "/internal/wire"}, "stack/tcp imports internal/wire"},
+		{"stack/tcp/cc", listed{ImportPath: module + "/stack/tcp"}, "stack/tcp/cc imports stack/tcp"},
 		{"internal/mono", listed{ImportPath: module + "/stack/tcp"}, "internal/mono imports stack/tcp"},
 		{"stack/tcp", listed{ImportPath: "sync", Standard: true}, "stack/tcp is pure and imports sync"},
 		{"stack", listed{ImportPath: module + "/tap"}, "stack imports tap"},

@@ -20,7 +20,8 @@ var largestCycle = map[string]int{
 	"stack/ip":      25,
 	"stack/link":    3,
 	"stack/sim":     8,
-	"stack/tcp":     33,
+	"stack/tcp":     29,
+	"stack/tcp/cc":  4,
 	"tap":           6,
 	"unet":          13,
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // ackEvent is what one acknowledgment says.
@@ -12,6 +13,7 @@ type ackEvent struct {
 	delivered uint32        // octets newly known to be delivered, by SEG.ACK or SACK
 	flight    uint32        // octets that were in flight before it
 	sacked    uint32        // of those, how many were selectively acknowledged before it
+	pipe      uint32        // octets that were in the network before it, if the controller wants delivery rates
 	rtt       time.Duration // round-trip time of the last segment that it covers and that was sent once
 	newest    mono.Time     // when that segment was sent
 	retrans   bool          // it covers something that was sent more than once
@@ -20,6 +22,8 @@ type ackEvent struct {
 	dup       bool          // a duplicate acknowledgment (RFC 5681 2)
 	dsack     bool          // it reports a duplicate (RFC 2883)
 	dsackTLP  bool          // and that of a tail loss probe
+	echo      bool          // it echoes congestion (RFC 3168)
+	safe      bool          // it makes progress in recovery and shows no further loss: SafeACK of RFC 9937
 }
 
 // acknowledge takes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
@@ -28,6 +32,9 @@ func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	ev := ackEvent{flight: c.snd.nxt.Distance(c.snd.una)}
 	if c.tx != nil {
 		ev.sacked = c.tx.sb.sacked
+		if c.tx.sb.sampler != nil {
+			ev.pipe = c.pipe()
+		}
 	}
 	oldWnd := c.snd.wnd
 	if c.snd.una.LessThan(seg.Ack) {
@@ -73,10 +80,10 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	if tx == nil {
 		return
 	}
-	tx.sb.ack(seg.Ack, func(r *record) {
+	tx.sb.ack(seg.Ack, func(r *record, st *cc.Stamp) {
 		if r.flags&recSacked == 0 {
 			ev.delivered += min(r.n, seg.Ack.Distance(r.seq))
-			c.noteDelivered(r, ev, seg, now)
+			c.noteDelivered(r, st, ev, seg, now)
 		}
 	})
 	tx.q.free(minSeq(seg.Ack, tx.q.end))
@@ -125,7 +132,7 @@ func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 		n++
 	}
 	for _, b := range blocks[:n] {
-		ev.delivered += c.tx.sb.mark(b, func(r *record) { c.noteDelivered(r, ev, seg, now) })
+		ev.delivered += c.tx.sb.mark(b, func(r *record, st *cc.Stamp) { c.noteDelivered(r, st, ev, seg, now) })
 	}
 }
 

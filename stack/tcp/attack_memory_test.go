@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // dust is a connection with a megabyte in flight whose peer has asked for the smallest segments and acknowledges
@@ -78,7 +79,7 @@ func TestSACKSlowness(t *testing.T) {
 		for i := range mono.Time(3 * maxRecords) {
 			s.sent(Seq(i*10), 10, false, i+1)
 		}
-		visit := func(*record) {}
+		visit := func(*record, *cc.Stamp) {}
 		for range 500 {
 			i := r.IntN(s.len())
 			if s.recs[i].flags == 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: what is queued leaves, then the FIN.
@@ -269,7 +270,7 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	sb := &c.tx.sb
 	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
 		for k := sb.head; k < len(sb.recs); k++ {
-			c.noteLoss(k, lossByMTU)
+			c.noteLoss(k, lossByMTU, now)
 		}
 		c.tx.force = true
 		c.Output(now)
@@ -279,7 +280,7 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 // disorder says whether acknowledgments look as if something were lost or overtaken, while no recovery is on: Linux's
 // state of that name. A tail loss probe is none before its answer.
 func (c *Conn) disorder() bool {
-	if c.tx == nil || c.ca != caOpen {
+	if c.tx == nil || c.phase != cc.Open {
 		return false
 	}
 	sb := &c.tx.sb
@@ -302,8 +303,8 @@ func (c *Conn) Info() Info {
 		SndMSS: int(c.smss), RcvMSS: int(c.rmss), SndCwnd: c.cwnd, SndSsthresh: c.ssthresh,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.wnd(), Unread: c.Readable(), Queued: c.SendQueued(),
 		TotalRetrans: c.totalRetrans, WindowScale: c.sndScale, RcvScale: c.rcvScale,
-		Probes: int(c.probes), AdvMSS: int(c.advertised), Recovering: c.ca == caRecovery, TimedOut: c.ca == caLoss,
-		Disorder: c.disorder(), Reduced: c.ca == caCWR,
+		Probes: int(c.probes), AdvMSS: int(c.advertised), Recovering: c.phase == cc.Recovery, TimedOut: c.phase == cc.Timeout,
+		Disorder: c.disorder(), Reduced: c.phase == cc.Reduced,
 		Timestamps: c.has(flagTimestamps), SACK: c.has(flagSACK), ECN: c.has(flagECN), SYNData: c.has(flagSYNText),
 		SoftError: syscall.Errno(c.soft),
 	}

@@ -1,54 +1,13 @@
 package tcp
 
 import (
-	"time"
-
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// Window is the congestion state that a connection shares with its CongestionControl. All sizes are octets.
-type Window struct {
-	// Cwnd is the congestion window, Ssthresh the slow start threshold (RFC 5681 2).
-	Cwnd, Ssthresh uint32
-	// SMSS is the sender's maximum segment size: the payload of a full segment.
-	SMSS uint32
-	// Flight is the most that was in the network in a window of data that Cwnd has limited, at most Cwnd: all of it but
-	// the room in which no full segment finds place. It is what a round trip acknowledges. Zero where that is not known.
-	Flight uint32
-	// SRTT is the smoothed round-trip time, MinRTT the smallest one seen; zero before the first sample.
-	SRTT, MinRTT time.Duration
-}
-
-// InSlowStart says whether cwnd is below ssthresh.
-func (w *Window) InSlowStart() bool { return w.Cwnd < w.Ssthresh }
-
-// CongestionControl decides how the congestion window moves. The connection calls it while it is not in
-// loss recovery; it detects loss, keeps the flight within Cwnd, and undoes spurious cuts by itself. The
-// calls are serialised and must not allocate.
-type CongestionControl interface {
-	// Name is the controller's name as the option TCP_CONGESTION takes it: "cubic", "reno".
-	Name() string
-	// OnAck tells that acked octets were newly acknowledged outside recovery. limited says that Cwnd
-	// was what limited the flow in this window of data, or in slow start that at least half of Cwnd was used: only then
-	// may Cwnd grow (RFC 5681 errata, RFC 7661 4.3). rtt is the sample that
-	// this ACK gave, zero for none.
-	OnAck(w *Window, acked uint32, limited bool, rtt time.Duration, now mono.Time)
-	// OnLoss returns the ssthresh for a loss event with flight octets outstanding, at least 2*SMSS
-	// (RFC 5681 equation 4, RFC 9438 4.6), and notes the event. Cwnd is no more than twice what was lately used, or the
-	// initial window. The connection sets Cwnd itself.
-	OnLoss(w *Window, flight uint32, now mono.Time) uint32
-	// OnTimeout tells that the retransmission timer expired; OnLoss was called before it when this is the
-	// first expiry for the data. The connection sets Cwnd to one SMSS itself.
-	OnTimeout(w *Window, now mono.Time)
-	// OnIdle tells that the connection begins to send again after idle without any data in flight.
-	OnIdle(w *Window, idle time.Duration, now mono.Time)
-	// OnUndo tells that the last loss event was spurious; the connection has restored Cwnd and Ssthresh.
-	OnUndo(w *Window, now mono.Time)
-}
-
-// controller is a connection's CongestionControl, with what loss recovery remembers beyond the flight.
+// controller is a connection's congestion control, with what loss recovery remembers while nothing is in flight.
 type controller struct {
-	CongestionControl
+	cc.Controller
 	loss lossMemory
 }
 
@@ -63,16 +22,7 @@ type lossMemory struct {
 // blank says whether the controller knows no more than a new one would, as most do that never met a loss: then
 // an idle connection goes without.
 func (c *controller) blank() bool {
-	if c.loss != (lossMemory{tlpEnd: c.loss.tlpEnd}) {
-		return false
-	}
-	switch cc := c.CongestionControl.(type) {
-	case *cubic:
-		return cc.blank()
-	case *newReno:
-		return cc.blank()
-	}
-	return false
+	return c.loss == (lossMemory{tlpEnd: c.loss.tlpEnd}) && c.Blank()
 }
 
 // congestionControl returns the name of the controller that the connection is to have.
@@ -89,43 +39,92 @@ func (c *Conn) changeController() {
 	if c.cc == nil || c.cc.Name() == c.congestionControl() {
 		return
 	}
-	c.cc.CongestionControl = newCongestionControl(c.congestionControl())
+	c.cc.Controller = cc.New(c.congestionControl())
+	if c.tx != nil {
+		c.tx.sb.sampleFor(c.cc.Sampler())
+	}
 }
 
 // HasCongestionControl says whether there is a controller of that name, as Config.CongestionControl takes it.
-func HasCongestionControl(name string) bool { return name == "cubic" || name == "reno" }
+func HasCongestionControl(name string) bool { return cc.Has(name) }
 
-// newCongestionControl returns a controller of the given name ("cubic" or "reno") in its initial state, or
-// nil where the name is unknown.
-func newCongestionControl(name string) CongestionControl {
-	switch name {
-	case "cubic":
-		return new(cubic)
-	case "reno":
-		return new(newReno)
-	}
-	return nil
-}
-
-// maxCwnd caps the congestion window in octets: no window that a peer can offer is larger (RFC 7323 2.3), so
-// a flow that never sees a loss gains nothing by going on, and cwnd can never wrap.
-const maxCwnd = 1 << 30
-
-// grow adds n octets to cwnd, up to maxCwnd.
-func (w *Window) grow(n uint32) {
-	if w.Cwnd < maxCwnd {
-		w.Cwnd += min(n, maxCwnd-w.Cwnd)
-	}
-}
-
-// slowStart grows cwnd by the octets acknowledged, as far as ssthresh, and returns those left over for
-// congestion avoidance (RFC 5681 3.1). One ACK counts in full however much it covers: there is no L of RFC 3465
-// (ledger Z-14).
-func (w *Window) slowStart(acked uint32) uint32 {
-	n := min(acked, w.Ssthresh-w.Cwnd)
-	w.grow(n)
-	if w.InSlowStart() {
+// PacingRate returns how many octets a second the congestion control wants to be sent at most, 0 for no limit.
+func (c *Conn) PacingRate() uint64 {
+	if c.cc == nil {
 		return 0
 	}
-	return acked - n
+	return c.cc.PacingRate()
+}
+
+// window returns the Env's scratch window with what the controller is to see: one on the stack would escape
+// through the interface, an allocation for each ACK.
+func (c *Conn) window() *cc.Window {
+	w := &c.env.window
+	*w = cc.Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), InFlight: c.pipe(), Used: c.used,
+		SRTT: micros(c.srtt), MinRTT: micros(c.minRTT), Flight: &c.env.noFlight}
+	if c.tx != nil {
+		w.Flight = &c.tx.flight
+	}
+	return w
+}
+
+// setCwnd is the one place that sets cwnd and ssthresh.
+func (c *Conn) setCwnd(cwnd, ssthresh uint32) {
+	c.cwnd, c.ssthresh = min(max(cwnd, uint32(c.smss)), cc.MaxCwnd), ssthresh
+}
+
+// takeWindow takes over what the controller has decided.
+func (c *Conn) takeWindow(w *cc.Window) { c.setCwnd(w.Cwnd, w.Ssthresh) }
+
+// tellACK tells the controller of an acknowledgment, and lets the send buffer grow with cwnd where grow says so.
+func (c *Conn) tellACK(ev *ackEvent, phase cc.Phase, grow bool, now mono.Time) {
+	w, a := c.window(), &c.env.ack
+	*a = cc.Ack{Acked: ev.acked, Delivered: ev.delivered, Una: uint32(c.snd.una), Nxt: uint32(c.snd.nxt), RTT: ev.rtt,
+		Phase: phase, Safe: ev.safe, Forced: c.tx.force, Echo: ev.echo}
+	if s := c.tx.sb.sampler; s != nil {
+		a.Sample = s.Take(ev.pipe, w.MinRTT)
+	}
+	c.cc.OnAck(w, a, now)
+	c.takeWindow(w)
+	if grow && !c.has(flagSendFixed) && c.env.Pressure == Ample {
+		// More than the peer's window can never be in flight, though cwnd may be up to twice that.
+		want := min(int64(min(w.Cwnd, c.snd.maxWnd))*2, int64(c.env.Config.MaxSendBuffer))
+		c.sndBuf = max(c.sndBuf, int32(want))
+	}
+}
+
+// signal tells the controller of congestion without a recovery. What was lost before is not undone any more.
+func (c *Conn) signal(s cc.Signal, flight uint32, now mono.Time) {
+	c.cc.loss.undo.armed = false
+	w := c.window()
+	c.cc.OnSignal(w, s, flight, now)
+	c.takeWindow(w)
+	c.tellCWR()
+}
+
+// noteUsage takes what the sending of new text, or cwnd in its way, says about the use of cwnd.
+func (c *Conn) noteUsage(sent bool, now mono.Time) {
+	use := cc.Use{Cwnd: c.cwnd, SMSS: uint32(c.smss), InFlight: c.pipe(), Una: uint32(c.snd.una), Nxt: uint32(c.snd.nxt), Sent: sent}
+	c.tx.flight.Usage.Note(use, &c.used, micros(c.rto), now)
+}
+
+// forgetUsage ends the window of data: cwnd has been set to what this window did not measure.
+func (c *Conn) forgetUsage() { c.tx.flight.Usage.Forget(uint32(c.snd.una)) }
+
+// stampSent stamps record i, of whose octets n have just been sent, for a controller that wants delivery rates.
+func (c *Conn) stampSent(i int, n uint32, now mono.Time) {
+	if sb := &c.tx.sb; sb.sampler != nil {
+		sb.stamps[i] = sb.sampler.Sent(n, c.pipe(), now)
+	}
+}
+
+// noteAppLimited tells such a controller when the application has not written enough to fill cwnd.
+func (c *Conn) noteAppLimited() {
+	sb := &c.tx.sb
+	if sb.sampler == nil || sb.lost > 0 || c.tx.q.end.Distance(c.snd.nxt) >= uint32(c.smss) && c.snd.nxt.LessThan(c.tx.q.end) {
+		return
+	}
+	if pipe := c.pipe(); pipe < c.cwnd {
+		sb.sampler.AppLimited(pipe)
+	}
 }

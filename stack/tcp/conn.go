@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // connFlag is one yes-or-no fact about a connection.
@@ -42,16 +43,6 @@ const (
 	flagUnanswered                       // a delayed acknowledgment has waited in vain for text to ride on, and none was sent since
 )
 
-// caState is the state of loss recovery.
-type caState uint8
-
-const (
-	caOpen     caState = iota
-	caCWR              // the window was cut for congestion that ECN has told, until what was in flight is acknowledged
-	caRecovery         // fast recovery (RFC 6675, RFC 8985, RFC 9937)
-	caLoss             // after a retransmission timeout
-)
-
 // The entries of a connection's deadline array.
 const (
 	timerRetransmit = iota // RTO, tail loss probe, reordering window or zero-window probe: one at a time
@@ -83,7 +74,7 @@ type Conn struct {
 	out Sink
 
 	state  State
-	ca     caState
+	phase  cc.Phase // of loss recovery
 	events Event
 	err    errno
 	soft   errno

@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/unet-go/unet/internal/mono"
+import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
+)
 
 // ECN says what a connection does about Explicit Congestion Notification (RFC 3168).
 type ECN uint8
@@ -72,17 +75,13 @@ func (c *Conn) noteCE(seg *Segment) {
 // heedECE is the sender's half (RFC 3168 6.1.2): an echo of congestion cuts the window as a loss does, once for what
 // is in flight, and the next new text says so. Nothing is sent again, and nothing undone.
 func (c *Conn) heedECE(ev *ackEvent, now mono.Time) {
-	if c.ca != caOpen || ev.flight == 0 {
+	if c.phase != cc.Open || ev.flight == 0 {
 		return // cut for what is in flight already
 	}
 	c.env.Counters.ECNReductions++
-	c.cc.loss.undo.armed = false
-	w := c.lossWindow()
-	c.ssthresh = c.cc.OnLoss(w, c.flightAtLoss(ev.flight), now)
-	c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
-	c.tellCWR()
+	c.signal(cc.Echoed, c.flightAtLoss(ev.flight), now)
 	if c.flightSize() > 0 {
-		c.ca = caCWR
+		c.phase = cc.Reduced
 		c.tx.cwrEnd = c.snd.nxt
 	}
 }

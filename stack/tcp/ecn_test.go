@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // congested is a connection that has agreed on ECN, with n segments in flight.
@@ -207,8 +208,8 @@ func TestECNSender(t *testing.T) {
 			cut := uint32(factor * 10 * 1460)
 			end := l.conn.snd.nxt
 			l.in(seg{flags: ACK | ECE, seq: 1, ack: 1 + 1460}).want()
-			if l.conn.cwnd != cut || l.conn.ssthresh != cut || l.conn.ca != caCWR {
-				t.Fatalf("cwnd %d, ssthresh %d, want %d; state %d", l.conn.cwnd, l.conn.ssthresh, cut, l.conn.ca)
+			if l.conn.cwnd != cut || l.conn.ssthresh != cut || l.conn.phase != cc.Reduced {
+				t.Fatalf("cwnd %d, ssthresh %d, want %d; state %d", l.conn.cwnd, l.conn.ssthresh, cut, l.conn.phase)
 			}
 			said := 0
 			for at := l.iss.Add(1 + 2*1460); at.LessThanEq(end); at = at.Add(1460) {
@@ -245,8 +246,8 @@ func TestECNSender(t *testing.T) {
 		cut := l.conn.ssthresh
 		l.in(seg{flags: ACK | ECE, seq: 1, ack: 1, sack: []Block{blk(1, 6)}}).want(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
 		l.in(seg{flags: ACK | ECE, seq: 1, ack: 1, sack: []Block{blk(1, 8)}})
-		if l.conn.ca != caRecovery || cut != 5*1460 || l.conn.ssthresh != cut {
-			t.Errorf("state %d, ssthresh %d, was %d", l.conn.ca, l.conn.ssthresh, cut)
+		if l.conn.phase != cc.Recovery || cut != 5*1460 || l.conn.ssthresh != cut {
+			t.Errorf("state %d, ssthresh %d, was %d", l.conn.phase, l.conn.ssthresh, cut)
 		}
 	})
 	t.Run("C-ECN-4 a loss is told by CWR too", func(t *testing.T) {

@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/unet-go/unet/internal/mono"
+import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
+)
 
 // Sink takes the segments of one connection. Transmit borrows seg and all that it refers to until it
 // returns; it must not call back into the connection.
@@ -35,7 +38,10 @@ type Env struct {
 
 	stamped   mono.Time // the latest moment that a timestamp has told
 	challenge challengeLimit
-	window    Window
+	window    cc.Window // scratch for calls of a controller, with those below
+	ack       cc.Ack
+	loss      cc.Loss
+	noFlight  cc.Flight
 	scratch   Segment
 	gather    []Span
 	senders   []*sender

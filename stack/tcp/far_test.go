@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // far is two connections that exchange very much text in fake time: super-segments in pieces of memory that are always
@@ -166,8 +167,9 @@ func (e *farEnd) near() {
 		check("the end of a loss probe", c.has(flagTLPOut), m.tlpEnd, c.snd.una)
 	}
 	if tx := c.tx; tx != nil {
-		check("the round of HyStart", tx.hystart.started, tx.hystart.end, c.snd.una)
-		check("the end of a cut for ECN", c.ca == caCWR, tx.cwrEnd, c.snd.una)
+		end, started := tx.flight.HyStart.Round()
+		check("the round of HyStart", started, Seq(end), c.snd.una)
+		check("the end of a cut for ECN", c.phase == cc.Reduced, tx.cwrEnd, c.snd.una)
 		check("the highest number delivered", true, tx.fack, c.snd.una)
 		check("RACK's newest", tx.rackXmit != 0, tx.rackEnd, c.snd.una)
 		check("SND.UP", tx.urgent, tx.up, c.snd.una)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // TCP Fast Open (RFC 7413): text travels on the SYN, and the listener's user has it before the handshake is
@@ -136,7 +137,7 @@ func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	if c.snd.una.LessThan(ack) {
 		c.snd.una = ack
 		c.set(flagTaken)
-		tx.sb.ack(ack, func(*record) {})
+		tx.sb.ack(ack, func(*record, *cc.Stamp) {})
 		tx.q.free(ack)
 		c.chargeSend()
 	}
@@ -146,7 +147,7 @@ func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	}
 	c.clear(flagSYNText)
 	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
-		c.noteLoss(i, lossOfSYNText)
+		c.noteLoss(i, lossOfSYNText, now)
 	}
 	tx.force = true
 }

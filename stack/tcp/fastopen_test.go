@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 var someCookie = Cookie{Len: 8, Octets: [16]byte{1, 2, 3, 4, 5, 6, 7, 8}}
@@ -78,10 +79,10 @@ func TestFastOpenClient(t *testing.T) {
 	t.Run("C-TFO-5 text that the SYN-ACK does not cover is sent after it", func(t *testing.T) {
 		l, _ := fastClient(t, someCookie, 1460, text[:100])
 		l.out = nil
-		cwnd := initialWindow(1460)
+		cwnd := cc.InitialWindow(1460)
 		l.synAck(1, &someCookie).want(seg{flags: PSH | ACK, seq: 1, ack: 1, n: 100}).state(Established)
-		if l.conn.SYNTextTaken() || l.conn.cwnd != cwnd || l.conn.ca != caOpen {
-			t.Errorf("taken %v, cwnd %d, recovery %d", l.conn.SYNTextTaken(), l.conn.cwnd, l.conn.ca)
+		if l.conn.SYNTextTaken() || l.conn.cwnd != cwnd || l.conn.phase != cc.Open {
+			t.Errorf("taken %v, cwnd %d, recovery %d", l.conn.SYNTextTaken(), l.conn.cwnd, l.conn.phase)
 		}
 		l.in(seg{flags: ACK, seq: 1, ack: 101}).want()
 		l.wait(time.Minute).want()

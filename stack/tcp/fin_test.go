@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // TestFINAndCwnd: a FIN of its own does not wait for cwnd, but for nothing else than that it does not wait either.
@@ -56,15 +58,15 @@ func testFINAndCwnd(t *testing.T, cfg Config, sack bool) {
 		head := seg{flags: ACK, seq: 1, ack: 1, n: 1460}
 		l := flight(t, cfg, sack, 10)
 		l.in(ackTo(0, blk(1, 2))).in(ackTo(0, blk(1, 3))).in(ackTo(0, blk(1, 4))).want(head)
-		if l.conn.ca != caRecovery {
-			t.Fatalf("state %d", l.conn.ca)
+		if l.conn.phase != cc.Recovery {
+			t.Fatalf("state %d", l.conn.phase)
 		}
 		closed(l).want(fin(10, 0))
 
 		l = flight(t, cfg, sack, 2)
 		l.wait(time.Minute / 2)
-		if l.out = nil; l.conn.ca != caLoss {
-			t.Fatalf("state %d", l.conn.ca)
+		if l.out = nil; l.conn.phase != cc.Timeout {
+			t.Fatalf("state %d", l.conn.phase)
 		}
 		closed(l)
 		if lost := l.conn.tx.sb.lost > 0; lost {

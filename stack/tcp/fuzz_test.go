@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // fuzzEnd drives one connection with a stranger's segments and a user's calls.
@@ -73,7 +74,7 @@ func (f *fuzzEnd) check() {
 		f.t.Fatal("the right edge went back")
 	case c.rcv.edge.LessThan(c.rcv.nxt):
 		f.t.Fatal("RCV.NXT beyond the right edge")
-	case c.cwnd < uint32(c.smss) && c.state != SynReceived && c.ca == caOpen:
+	case c.cwnd < uint32(c.smss) && c.state != SynReceived && c.phase == cc.Open:
 		f.t.Fatalf("cwnd %d below a segment", c.cwnd)
 	case c.Readable() > int(c.env.Config.MaxRecvBuffer)+1<<18:
 		f.t.Fatalf("%d octets wait", c.Readable())

@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // exchange sends a little text from each end to the other, which reads it, and waits until all timers have run
@@ -21,9 +23,9 @@ func exchange(w *wire) {
 }
 
 func TestIdle(t *testing.T) {
-	for _, cc := range []string{"cubic", "reno"} {
-		t.Run("an idle "+cc+" connection holds nothing but itself", func(t *testing.T) {
-			w := newWire(t, Config{CongestionControl: cc}, DefaultOptions(), impairment{delay: time.Millisecond}, 1)
+	for _, name := range []string{"cubic", "reno"} {
+		t.Run("an idle "+name+" connection holds nothing but itself", func(t *testing.T) {
+			w := newWire(t, Config{CongestionControl: name}, DefaultOptions(), impairment{delay: time.Millisecond}, 1)
 			w.connect()
 			exchange(w)
 			for _, e := range []*end{w.a, w.b} {
@@ -43,7 +45,7 @@ func TestIdle(t *testing.T) {
 		c := &w.a.conn
 		c.sending()
 		before := c.cc
-		c.cc.OnLoss(c.window(), 100_000, w.now)
+		c.cc.OnSignal(c.window(), cc.Repaired, 100_000, w.now)
 		c.dropSender()
 		if c.cc != before {
 			t.Error("it is gone")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // lendSegments is the number of full segments below which Lend takes nothing.
@@ -74,7 +75,9 @@ func (c *Conn) Lent(owner Storage) int {
 }
 
 // Prompt says whether the peer is so near that an acknowledgment of what was just sent is a matter of microseconds.
-func (c *Conn) Prompt() bool { return c.minRTT > 0 && micros(c.minRTT) <= promptRTT && c.ca == caOpen }
+func (c *Conn) Prompt() bool {
+	return c.minRTT > 0 && micros(c.minRTT) <= promptRTT && c.phase == cc.Open
+}
 
 // lent returns how many octets of the last chunk are unacknowledged, if it refers to owner.
 func (q *sendQueue) lent(owner Storage) int {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 func TestScoreboard(t *testing.T) {
@@ -28,7 +29,7 @@ func TestScoreboard(t *testing.T) {
 				s.sent(1000+i*mss, mss, false, mono.Time(i+1))
 			}
 			for _, b := range c.blocks {
-				s.mark(b, func(*record) {})
+				s.mark(b, func(*record, *cc.Stamp) {})
 			}
 			if got := s.dupThresh(mss); got != c.lost {
 				t.Errorf("%v, want %v", got, c.lost)
@@ -134,7 +135,7 @@ func TestAfterTimeout(t *testing.T) {
 			for range 3 {
 				l.in(seg{flags: ACK, seq: 1, ack: l.conn.snd.una.Distance(l.iss)})
 			}
-			if l.conn.ca != caRecovery {
+			if l.conn.phase != cc.Recovery {
 				t.Errorf("%d octets on: no fast retransmit", skip)
 			}
 		}
@@ -182,11 +183,11 @@ func TestRTOBounds(t *testing.T) {
 		}
 		l = flight(t, Config{}, true, 10) // the reordering window
 		l.in(ackTo(0, blk(1, 2)))
-		if l.wait(l.conn.Deadline().Sub(l.now)); l.conn.ca != caRecovery || l.conn.ssthresh == maxCwnd {
+		if l.wait(l.conn.Deadline().Sub(l.now)); l.conn.phase != cc.Recovery || l.conn.ssthresh == cc.MaxCwnd {
 			t.Error("a loss by RACK's timer does not cut the window")
 		}
 		l = flight(t, Config{}, true, 10)
-		if l.wait(time.Second); l.conn.ca != caLoss || l.conn.ssthresh == maxCwnd || l.conn.cwnd != 1460 {
+		if l.wait(time.Second); l.conn.phase != cc.Timeout || l.conn.ssthresh == cc.MaxCwnd || l.conn.cwnd != 1460 {
 			t.Error("a timeout does not cut the window")
 		}
 	})
@@ -220,9 +221,9 @@ func TestPRR(t *testing.T) {
 			l.out = nil
 			l.raw(c.trigger)
 			tx := l.conn.tx
-			if l.conn.ca != caRecovery || tx.recoverFS != c.recoverFS*1460 || tx.prrDelivered != c.delivered*1460 || tx.prrOut != 0 {
+			if l.conn.phase != cc.Recovery || tx.flight.PRR.RecoverFS != c.recoverFS*1460 || tx.flight.PRR.Delivered != c.delivered*1460 || tx.flight.PRR.Out != 0 {
 				t.Errorf("state %d, RecoverFS %d, delivered %d, out %d; want %d, %d, 0 segments",
-					l.conn.ca, tx.recoverFS, tx.prrDelivered, tx.prrOut, c.recoverFS, c.delivered)
+					l.conn.phase, tx.flight.PRR.RecoverFS, tx.flight.PRR.Delivered, tx.flight.PRR.Out, c.recoverFS, c.delivered)
 			}
 		}
 	})
@@ -250,9 +251,9 @@ func TestPRR(t *testing.T) {
 				x.tx.sb.recs[x.tx.sb.head].flags |= recLost
 				x.tx.sb.lost += 1460
 			}
-			x.ca, x.ssthresh = caRecovery, c.ssthresh*1460
-			x.tx.prrDelivered, x.tx.prrOut, x.tx.recoverFS = c.delivered*1460, c.out*1460, c.fs*1460
-			x.prr(c.now*1460, c.safe)
+			x.phase, x.ssthresh = cc.Recovery, c.ssthresh*1460
+			x.tx.flight.PRR.Delivered, x.tx.flight.PRR.Out, x.tx.flight.PRR.RecoverFS = c.delivered*1460, c.out*1460, c.fs*1460
+			x.tellACK(&ackEvent{delivered: c.now * 1460, safe: c.safe}, cc.Recovery, false, l.now)
 			if got := x.cwnd - x.pipe(); got != c.quota {
 				t.Errorf("%s: %d octets, want %d", c.name, got, c.quota)
 			}
@@ -270,10 +271,10 @@ func TestPRR(t *testing.T) {
 			x := &l.conn
 			x.cwnd = 40 * 1460
 			l.send(40 * 1460).wait(11 * time.Millisecond).in(ackTo(0, blk(1, 14)))
-			if x.ca != caRecovery || x.pipe() != 27*1460 || x.ssthresh != 28*1460 {
-				t.Fatalf("state %d, pipe %d, ssthresh %d", x.ca, x.pipe(), x.ssthresh)
+			if x.phase != cc.Recovery || x.pipe() != 27*1460 || x.ssthresh != 28*1460 {
+				t.Fatalf("state %d, pipe %d, ssthresh %d", x.phase, x.pipe(), x.ssthresh)
 			}
-			x.tx.prrOut = x.tx.prrDelivered
+			x.tx.flight.PRR.Out = x.tx.flight.PRR.Delivered
 			l.raw(c.ack)
 			if got := x.cwnd - x.pipe(); got != c.quota*1460 {
 				t.Errorf("%v: %d octets, want %d", c.ack, got, c.quota*1460)
@@ -299,8 +300,8 @@ func TestPRR(t *testing.T) {
 			}
 			out += burst
 			if delivered := uint32(i-4) * 1460; i >= 7 { // before that it is no recovery
-				if i > 7 && burst > 2*1460 || l.conn.tx.prrOut > delivered {
-					t.Fatalf("%d octets at once, %d in all after %d delivered", burst, l.conn.tx.prrOut, delivered)
+				if i > 7 && burst > 2*1460 || l.conn.tx.flight.PRR.Out > delivered {
+					t.Fatalf("%d octets at once, %d in all after %d delivered", burst, l.conn.tx.flight.PRR.Out, delivered)
 				}
 			}
 			l.out = nil

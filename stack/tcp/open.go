@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // Connect is the active OPEN (RFC 9293 3.10.1): it transmits a SYN and enters SYN-SENT. The
@@ -220,12 +221,12 @@ func (c *Conn) establish(now mono.Time) {
 
 // openCwnd begins congestion control.
 func (c *Conn) openCwnd() {
-	c.cwnd = initialWindow(c.smss)
+	cwnd := cc.InitialWindow(uint32(c.smss))
 	// RFC 5681 3.1 and RFC 6928 2: one segment only when the SYN was lost more than once.
 	if c.has(flagSYNRetrans) && c.totalRetrans > 1 {
-		c.cwnd = uint32(c.smss)
+		cwnd = uint32(c.smss)
 	}
-	c.ssthresh = maxCwnd
+	c.setCwnd(cwnd, cc.MaxCwnd)
 	c.recover = c.snd.iss
 }
 

@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/unet-go/unet/internal/mono"
+import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
+)
 
 // Output transmits what may leave: what is lost, new text and the FIN as far as the windows allow, and an
 // acknowledgment that is due and found nothing to ride on. The caller calls it once for each connection
@@ -42,7 +45,7 @@ func (c *Conn) output(now mono.Time, early bool) {
 	if c.opts.NotSentLowat > 0 {
 		c.tellWritable()
 	}
-	if c.tx != nil && c.ca == caOpen && c.snd.una == c.snd.nxt && c.tx.q.len() == 0 && !c.finPending() {
+	if c.tx != nil && c.phase == cc.Open && c.snd.una == c.snd.nxt && c.tx.q.len() == 0 && !c.finPending() {
 		c.dropSender()
 	}
 }
@@ -71,6 +74,7 @@ func (c *Conn) sendText(now mono.Time) {
 	if c.flightSize() > 0 {
 		c.noteUsage(sent, now)
 	}
+	c.noteAppLimited()
 }
 
 // budget returns how many of want octets cwnd allows now. While anything is in the network, less than a segment is
@@ -158,13 +162,14 @@ func (c *Conn) resend(i int, now mono.Time) {
 	segments := max((text+uint32(c.smss)-1)/uint32(c.smss), 1)
 	c.env.Counters.Retransmitted += uint64(segments)
 	c.totalRetrans += segments
-	if c.ca == caRecovery {
-		tx.prrOut += r.n
+	if c.phase == cc.Recovery {
+		tx.flight.PRR.Sent(r.n)
 	}
 	if u := &c.cc.loss.undo; u.armed {
 		u.resent += r.n
 	}
 	tx.sb.resent(i, now)
+	c.stampSent(i, r.n, now)
 	c.lastSend = now
 	c.sendSegment(r.seq, text, text < r.n, false, now)
 }
@@ -276,8 +281,9 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	c.snd.nxt = c.snd.nxt.Add(length)
 	behindFull := n == 0 && !(tx.partial && tx.small == seq) // a FIN that no segment has room for but its own
 	tx.sb.sent(seq, length, behindFull, now)
-	if c.ca == caRecovery {
-		tx.prrOut += length
+	c.stampSent(len(tx.sb.recs)-1, length, now)
+	if c.phase == cc.Recovery {
+		tx.flight.PRR.Sent(length)
 	}
 	tx.force = false
 	if n%c.segmentSize() != 0 {
@@ -296,8 +302,7 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	c.sendSegment(seq, n, fin, true, now)
 }
 
-// restartAfterIdle brings cwnd back to its initial size after an idle RTO (RFC 5681 4.1). Ssthresh remembers most of
-// what the path has carried, so that slow start comes back there soon (RFC 7661 4.4.1).
+// restartAfterIdle tells the controller when something is about to be sent after an idle RTO (RFC 5681 4.1).
 func (c *Conn) restartAfterIdle(now mono.Time) {
 	if c.snd.nxt != c.snd.una {
 		return
@@ -308,11 +313,7 @@ func (c *Conn) restartAfterIdle(now mono.Time) {
 	}
 	w := c.window()
 	c.cc.OnIdle(w, idle, now)
-	c.setCwnd(w)
-	if initial := initialWindow(c.smss); c.cwnd > initial {
-		c.ssthresh = max(c.ssthresh, c.cwnd/4*3)
-		c.cwnd = initial
-	}
+	c.takeWindow(w)
 	c.used = min(c.used, c.cwnd)
 	c.lastSend = now
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // reordering is what RACK has learnt about the order in which the path delivers (RFC 8985 5.2, 6.2). It outlives
@@ -20,8 +21,11 @@ type reordering struct {
 const reoPersist = 16
 
 // noteDelivered updates RACK's view for a record that has just been delivered (RFC 8985 6.2 step 1 to 3).
-func (c *Conn) noteDelivered(r *record, ev *ackEvent, seg *Segment, now mono.Time) {
+func (c *Conn) noteDelivered(r *record, st *cc.Stamp, ev *ackEvent, seg *Segment, now mono.Time) {
 	tx := c.tx
+	if tx.sb.sampler != nil {
+		tx.sb.sampler.Record(st, r.n, uint32(r.end()), r.xmit, now)
+	}
 	rtt := now.Sub(r.xmit)
 	if r.flags&recRetrans != 0 {
 		ev.retrans = true
@@ -116,7 +120,7 @@ func (c *Conn) detect(now mono.Time) {
 		}
 		due := r.xmit.Add(tx.rackRTT + wnd)
 		if due <= now {
-			c.noteLoss(i, lossByTime)
+			c.noteLoss(i, lossByTime, now)
 		} else {
 			tx.reoAt = max(tx.reoAt, due)
 		}
@@ -135,7 +139,7 @@ func (c *Conn) loseExpired(now mono.Time) {
 	limit += c.reorderWindow()
 	for i := sb.head; i < len(sb.recs); i++ {
 		if i == sb.head || !c.has(flagSACK) || sb.recs[i].xmit.Add(limit) <= now {
-			c.noteLoss(i, lossByTimeout)
+			c.noteLoss(i, lossByTimeout, now)
 		}
 	}
 }

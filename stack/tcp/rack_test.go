@@ -5,30 +5,31 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 func TestRACK(t *testing.T) {
 	t.Run("C-RACK-1 without SACK three duplicate ACKs count, with it time does", func(t *testing.T) {
 		l := flight(t, Config{}, false, 10)
 		l.in(ackTo(0, blk(1, 9)))
-		if l.conn.ca != caOpen || l.conn.tx.sb.sacked != 0 || l.conn.tx.reoAt != 0 {
+		if l.conn.phase != cc.Open || l.conn.tx.sb.sacked != 0 || l.conn.tx.reoAt != 0 {
 			t.Error("blocks that were not agreed on count")
 		}
 		// The classic path: the third duplicate ACK, and no sooner.
-		for i, want := range []caState{caOpen, caOpen, caRecovery} {
+		for i, want := range []cc.Phase{cc.Open, cc.Open, cc.Recovery} {
 			l = flight(t, Config{}, false, 10)
 			for range i + 1 {
 				l.in(ackTo(0))
 			}
-			if l.conn.ca != want || want == caRecovery && (len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1)) {
-				t.Errorf("without SACK, after %d duplicate ACKs: state %d, sent %v", i+1, l.conn.ca, l.out)
+			if l.conn.phase != want || want == cc.Recovery && (len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1)) {
+				t.Errorf("without SACK, after %d duplicate ACKs: state %d, sent %v", i+1, l.conn.phase, l.out)
 			}
 		}
 		l = flight(t, Config{}, true, 10)
 		for range 5 {
 			l.in(ackTo(0))
 		}
-		if l.conn.ca != caOpen {
+		if l.conn.phase != cc.Open {
 			t.Error("duplicate ACKs without blocks begin a recovery")
 		}
 		// Each segment knows when it was sent, to less than a quarter of MinRTT: of two that are an eighth of it apart,
@@ -59,10 +60,10 @@ func TestRACK(t *testing.T) {
 			}
 		}
 		window(25)
-		c.ca = caRecovery
+		c.phase = cc.Recovery
 		window(0)
-		c.ca = caOpen
-		c.tx.sb.mark(Block{l.iss.Add(1461), l.iss.Add(1461 + 3*1460)}, func(*record) {})
+		c.phase = cc.Open
+		c.tx.sb.mark(Block{l.iss.Add(1461), l.iss.Add(1461 + 3*1460)}, func(*record, *cc.Stamp) {})
 		window(0)
 		reo := &c.cc.loss.reo
 		reo.seen = true
@@ -187,7 +188,7 @@ func TestLossProbe(t *testing.T) {
 		l.now = l.now.Add(10 * time.Millisecond)
 		return l
 	}
-	cut := func(l *lab) bool { return l.conn.ssthresh != maxCwnd }
+	cut := func(l *lab) bool { return l.conn.ssthresh != cc.MaxCwnd }
 	t.Run("C-TLP-3 a loss that the probe has repaired cuts cwnd", func(t *testing.T) {
 		l := probed(10).in(ackTo(10))
 		if cut(l) {
@@ -221,8 +222,8 @@ func TestLossProbe(t *testing.T) {
 	})
 	t.Run("C-TLP-3 a loss that recovery repairs is counted once", func(t *testing.T) {
 		l := probed(10).in(ackTo(7, blk(9, 10)))
-		if l.conn.ca != caRecovery || l.conn.has(flagTLPOut) {
-			t.Fatalf("state %d", l.conn.ca)
+		if l.conn.phase != cc.Recovery || l.conn.has(flagTLPOut) {
+			t.Fatalf("state %d", l.conn.phase)
 		}
 		once := l.conn.ssthresh
 		l.now = l.now.Add(10 * time.Millisecond)
@@ -244,8 +245,8 @@ func TestLossProbe(t *testing.T) {
 		l.in(ackTo(0, blk(1, 2)))
 		kind(kindReorder, true)
 		l.wait(l.conn.Deadline().Sub(l.now)) // it becomes certain
-		if l.conn.ca != caRecovery {
-			t.Fatalf("state %d", l.conn.ca)
+		if l.conn.phase != cc.Recovery {
+			t.Fatalf("state %d", l.conn.phase)
 		}
 		kind(kindRTO, true)
 		l.in(ackTo(10))

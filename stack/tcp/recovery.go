@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // recovery is the state of loss detection and recovery, which lives while something is in flight.
@@ -16,12 +17,8 @@ type recovery struct {
 	fack     Seq
 	reoAt    mono.Time // when the reordering window of a suspected segment ends
 
-	// PRR (RFC 9937 6): octets delivered and sent since recovery began, and RecoverFS.
-	prrDelivered, prrOut, recoverFS uint32
-	force                           bool // the next segment leaves whatever cwnd says
-
-	hystart hystart
-	usage   usage
+	flight  cc.Flight
+	force   bool // the next segment leaves whatever cwnd says
 	frto    frtoStep
 	cwrEnd  Seq    // SND.NXT when ECN has cut the window
 	lossUna Seq    // snd.una at the last timeout
@@ -29,7 +26,7 @@ type recovery struct {
 }
 
 // recovering says whether loss recovery is on.
-func (c *Conn) recovering() bool { return c.ca == caRecovery || c.ca == caLoss }
+func (c *Conn) recovering() bool { return c.phase == cc.Recovery || c.phase == cc.Timeout }
 
 // flightSize is FlightSize of RFC 5681 2.
 func (c *Conn) flightSize() uint32 { return c.snd.nxt.Distance(c.snd.una) }
@@ -55,83 +52,57 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now mono.Time) {
 			c.detect(now)
 		}
 	} else {
-		c.countDuplicate(ev)
+		c.countDuplicate(ev, now)
 	}
 	c.endTLP(seg, ev, now)
-	if c.ca == caCWR && tx.cwrEnd.LessThanEq(c.snd.una) {
-		c.ca = caOpen
+	if c.phase == cc.Reduced && tx.cwrEnd.LessThanEq(c.snd.una) {
+		c.phase = cc.Open
 	}
-	echo := seg.Has(ECE) && c.has(flagECN)
-	if echo {
+	if ev.echo = seg.Has(ECE) && c.has(flagECN); ev.echo {
 		c.heedECE(ev, now)
 	}
-	switch c.ca {
-	case caOpen, caCWR:
+	c.recoverBy(seg, ev, lost, now)
+}
+
+// recoverBy moves loss recovery on by an acknowledgment and tells the controller. lost is what had been lost before it. A
+// controller that wants delivery rates hears of all acknowledgments, others only of those that may change cwnd.
+func (c *Conn) recoverBy(seg *Segment, ev *ackEvent, lost uint32, now mono.Time) {
+	tx, phase := c.tx, c.phase
+	tell, grow := tx.sb.sampler != nil, false
+	switch c.phase {
+	case cc.Open, cc.Reduced:
 		if tx.sb.lost > 0 {
 			c.enterRecovery(ev, now)
-			c.prr(ev.delivered, false)
-		} else if ev.acked > 0 && c.ca == caOpen && !echo {
-			c.grow(ev, now)
+			phase, tell = cc.Recovery, true
+		} else {
+			grow = ev.acked > 0 && c.phase == cc.Open && !ev.echo
 		}
-	case caRecovery:
+	case cc.Recovery:
 		if c.recover.LessThanEq(c.snd.una) {
-			c.exitRecovery()
-			return
+			c.exitRecovery(now)
+			phase = cc.Open
+		} else {
+			ev.safe, tell = ev.acked > 0 && tx.sb.lost <= lost, true
 		}
-		// SafeACK: it makes progress and shows no further loss.
-		c.prr(ev.delivered, ev.acked > 0 && tx.sb.lost <= lost)
-	case caLoss:
+	case cc.Timeout:
 		if c.forwardRTO(seg, ev, now) {
-			return
+			break
 		}
 		if c.recover.LessThanEq(c.snd.una) {
-			c.ca = caOpen
+			c.phase = cc.Open
 			tx.reno, c.dupACKs = 0, 0
 		}
-		if ev.acked > 0 {
-			c.grow(ev, now)
-		}
+		grow = ev.acked > 0
 	}
-}
-
-// grow lets the controller raise cwnd, and the send buffer with it.
-func (c *Conn) grow(ev *ackEvent, now mono.Time) {
-	w := c.window()
-	acked, limited := ev.acked, c.mayGrow()
-	if limited {
-		acked = c.tx.hystart.onAck(w, c.snd.una, c.snd.nxt, acked, ev.rtt)
-	} else {
-		c.tx.hystart.pass(c.snd.una)
+	if tell || grow {
+		c.tellACK(ev, phase, grow, now)
 	}
-	c.cc.OnAck(w, acked, limited, ev.rtt, now)
-	c.setCwnd(w)
-	if !c.has(flagSendFixed) && c.env.Pressure == Ample {
-		// More than the peer's window can never be in flight, though cwnd may be up to twice that.
-		want := min(int64(min(w.Cwnd, c.snd.maxWnd))*2, int64(c.env.Config.MaxSendBuffer))
-		c.sndBuf = max(c.sndBuf, int32(want))
-	}
-}
-
-// window returns the Env's scratch window with what the controller is to see: one on the stack would escape
-// through the interface, an allocation for each ACK.
-func (c *Conn) window() *Window {
-	w := &c.env.window
-	*w = Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), SRTT: micros(c.srtt), MinRTT: micros(c.minRTT)}
-	if c.tx != nil && c.tx.usage.limited {
-		w.Flight = min(c.tx.usage.peak, c.cwnd)
-	}
-	return w
-}
-
-func (c *Conn) setCwnd(w *Window) {
-	c.cwnd = min(max(w.Cwnd, uint32(c.smss)), maxCwnd)
-	c.ssthresh = w.Ssthresh
 }
 
 // countDuplicate does without SACK what the scoreboard does with it (RFC 5681 3.2, RFC 6582): each duplicate
 // ACK stands for a segment that has left the network, the third for the loss of the first, and a partial
 // acknowledgment for the loss of the next. What a peer can feign is bounded by what is in flight.
-func (c *Conn) countDuplicate(ev *ackEvent) {
+func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	mss := uint32(c.smss)
 	switch {
@@ -142,7 +113,7 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 			// RFC 6582's recover stays behind, so that the ring of numbers does not bring it in front.
 			c.recover = maxSeq(c.recover, c.snd.una.Sub(1))
 		} else if c.snd.una.LessThan(c.recover) {
-			c.loseHead()
+			c.loseHead(now)
 		}
 	case ev.dup:
 		c.dupACKs = min(c.dupACKs+1, 200)
@@ -152,7 +123,7 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 		}
 		// Duplicate ACKs for what a timeout or recovery has sent in vain show no loss (RFC 6582 3.2, 4).
 		if c.dupACKs == 3 && !c.recovering() && c.recover.LessThan(c.snd.una) {
-			c.loseHead()
+			c.loseHead(now)
 		}
 	}
 }
@@ -160,19 +131,19 @@ func (c *Conn) countDuplicate(ev *ackEvent) {
 // renoLimit bounds what duplicate ACKs are believed to stand for: what was in flight when recovery began.
 func (c *Conn) renoLimit() uint32 {
 	flight := c.flightSize()
-	switch c.ca {
-	case caOpen, caCWR:
+	switch c.phase {
+	case cc.Open, cc.Reduced:
 		flight = min(flight, 4*uint32(c.smss))
-	case caRecovery:
+	case cc.Recovery:
 		flight = c.recover.Distance(c.snd.una)
-	case caLoss:
+	case cc.Timeout:
 		flight = 0
 	}
 	return flight - min(uint32(c.smss), flight)
 }
 
 // loseHead marks the first segment in flight as lost.
-func (c *Conn) loseHead() {
+func (c *Conn) loseHead(now mono.Time) {
 	sb := &c.tx.sb
 	if sb.len() == 0 {
 		return
@@ -181,7 +152,7 @@ func (c *Conn) loseHead() {
 		sb.split(sb.head, uint32(c.smss))
 	}
 	if sb.recs[sb.head].flags&recRetrans == 0 {
-		c.noteLoss(sb.head, lossByDuplicates)
+		c.noteLoss(sb.head, lossByDuplicates, now)
 	}
 }
 
@@ -189,15 +160,17 @@ func (c *Conn) loseHead() {
 func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	c.env.Counters.FastRecoveries++
-	if c.ca != caCWR { // which has cut for this window already
+	again := c.phase == cc.Reduced // the window was cut for this flight already
+	if !again {
 		c.armUndo(false)
-		c.ssthresh = c.cc.OnLoss(c.lossWindow(), c.flightAtLoss(max(ev.flight, c.flightSize())), now)
 		c.tellCWR()
 	}
-	c.ca = caRecovery
+	w := c.window()
+	c.cc.OnRecovery(w, cc.Reduction{Flight: c.flightAtLoss(max(ev.flight, c.flightSize())),
+		InNetwork: ev.flight - min(ev.sacked, ev.flight), Again: again}, now)
+	c.takeWindow(w)
+	c.phase = cc.Recovery
 	c.recover = c.snd.nxt
-	tx.prrDelivered, tx.prrOut = 0, 0
-	tx.recoverFS = max(ev.flight-min(ev.sacked, ev.flight), uint32(c.smss))
 	tx.force = true
 	c.cc.loss.reo.recovered()
 	c.clear(flagTLPOut | flagTLPRetrans)
@@ -208,40 +181,12 @@ func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 // holds: more than cwnd is no measure of the path.
 func (c *Conn) flightAtLoss(flight uint32) uint32 { return min(flight, max(c.cwnd, uint32(c.smss))) }
 
-// prr sets cwnd for this acknowledgment by proportional rate reduction (RFC 9937 6.2).
-func (c *Conn) prr(delivered uint32, safe bool) {
-	tx := c.tx
-	if delivered == 0 && !tx.force {
-		c.cwnd = max(c.pipe(), uint32(c.smss)) // with nothing in the network only the timer would go on
-		return
-	}
-	tx.prrDelivered += delivered
-	pipe, mss := c.pipe(), uint32(c.smss)
-	var quota uint32
-	if pipe > c.ssthresh {
-		owed := (uint64(tx.prrDelivered)*uint64(c.ssthresh) + uint64(tx.recoverFS) - 1) / uint64(tx.recoverFS)
-		quota = uint32(max(int64(owed)-int64(tx.prrOut), 0))
-	} else {
-		quota = uint32(max(int64(tx.prrDelivered)-int64(tx.prrOut), int64(delivered)))
-		if safe {
-			quota += mss
-		}
-		quota = min(quota, c.ssthresh-pipe)
-	}
-	// What the application or the peer's window has kept back does not leave in one burst, which would fill the queue
-	// that the cut is to drain: no faster than in slow start, or by a first flight.
-	quota = min(quota, max(2*delivered+mss, initialWindow(c.smss)))
-	if tx.force {
-		quota = max(quota, mss)
-	}
-	c.cwnd = max(pipe+quota, mss)
-}
-
-// exitRecovery ends fast recovery with cwnd at ssthresh (RFC 9937 6.2), or at half of it where the network is so empty
-// that this would be a burst of more than three first flights: slow start makes up for the rest in a round trip.
-func (c *Conn) exitRecovery() {
-	c.ca = caOpen
-	c.cwnd = max(min(c.ssthresh, max(c.ssthresh/2, c.pipe()+3*initialWindow(c.smss))), uint32(c.smss))
+// exitRecovery ends fast recovery.
+func (c *Conn) exitRecovery(now mono.Time) {
+	c.phase = cc.Open
+	w := c.window()
+	c.cc.OnRecovered(w, now)
+	c.takeWindow(w)
 	c.tx.reno, c.dupACKs = 0, 0
 	c.tx.force = false
 	c.forgetUsage() // of a cwnd that prr kept close to what was in flight
@@ -250,29 +195,25 @@ func (c *Conn) exitRecovery() {
 // timeoutRecovery is what the retransmission timer does to the window (RFC 5681 3.1, RFC 6675 5.1).
 func (c *Conn) timeoutRecovery(now mono.Time) {
 	tx := c.tx
-	w := c.lossWindow()
 	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
-	first := !c.recovering() || c.recover.LessThanEq(c.snd.una) || c.ca == caLoss && tx.lossUna != c.snd.una
+	first := !c.recovering() || c.recover.LessThanEq(c.snd.una) || c.phase == cc.Timeout && tx.lossUna != c.snd.una
 	switch {
 	case !c.recovering():
 		tx.frto = frtoHead
-	case c.ca == caRecovery || first || tx.frto == frtoNew: // more than the first segment has been sent again
+	case c.phase == cc.Recovery || first || tx.frto == frtoNew: // more than the first segment has been sent again
 		tx.frto = frtoOff
 	}
 	c.armUndo(true)
-	if first {
-		w.Ssthresh = c.cc.OnLoss(w, c.flightAtLoss(c.flightSize()), now)
-	}
+	w := c.window()
+	c.cc.OnTimeout(w, cc.Reduction{Flight: c.flightAtLoss(c.flightSize()), InNetwork: c.flightSize() - tx.sb.sacked, Again: !first}, now)
+	c.takeWindow(w)
 	c.tellCWR()
-	c.cc.OnTimeout(w, now)
-	c.ssthresh = w.Ssthresh
-	c.cwnd = uint32(c.smss)
 	tx.lossUna = c.snd.una
 	tx.reno, c.dupACKs = 0, 0
 	tx.force = true
 	tx.reoAt = 0
 	c.loseExpired(now)
-	c.ca = caLoss
+	c.phase = cc.Timeout
 	c.recover = c.snd.nxt
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
@@ -290,11 +231,7 @@ func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now mono.Time) {
 	case ev.dsackTLP: // both copies have arrived
 	case end.LessThan(c.snd.una):
 		if !c.recovering() && (c.tx == nil || c.tx.sb.lost == 0) {
-			c.cc.loss.undo.armed = false
-			w := c.lossWindow()
-			c.ssthresh = c.cc.OnLoss(w, max(ev.flight, uint32(c.smss)), now)
-			c.cwnd = min(c.cwnd, max(c.ssthresh, uint32(c.smss)))
-			c.tellCWR()
+			c.signal(cc.Repaired, max(ev.flight, uint32(c.smss)), now)
 		}
 	case ev.acked == 0 && seg.TextLen == 0 && seg.NumSACK == 0: // a peer without D-SACK got both
 	default:
@@ -316,6 +253,16 @@ const (
 
 // noteLoss marks record i of the scoreboard as lost. It is the one place where that happens, and tells all that counts
 // losses or reacts to them.
-func (c *Conn) noteLoss(i int, _ lossReason) {
-	c.tx.sb.lose(i)
+func (c *Conn) noteLoss(i int, why lossReason, now mono.Time) {
+	sb := &c.tx.sb
+	if !sb.lose(i) || sb.sampler == nil || why > lossByTimeout {
+		return // it was known before, the controller need not know, or it is no sign of congestion
+	}
+	r := &sb.recs[i]
+	sb.sampler.Lost(r.n)
+	w, l := c.window(), &c.env.loss
+	*l = cc.Loss{Octets: r.n, SentAt: r.xmit, Sent: sb.stamps[i]}
+	_, l.Lost = sb.sampler.Totals()
+	c.cc.OnLost(w, l, now)
+	c.takeWindow(w)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // flight sends n full segments on a connection without timestamps and returns it with cwnd open.
@@ -34,7 +35,7 @@ func TestSACKSender(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		l.in(ackTo(0, blk(1, 2))).want()
 		l.in(ackTo(0, blk(1, 8))).want(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
-		if l.conn.ca != caRecovery {
+		if l.conn.phase != cc.Recovery {
 			t.Error("not in recovery")
 		}
 		l.now = l.now.Add(10 * time.Millisecond)
@@ -59,7 +60,7 @@ func TestSACKSender(t *testing.T) {
 		for i := uint32(2); i <= 10; i += 2 {
 			l.in(ackTo(i))
 		}
-		if l.conn.ssthresh != cut || l.conn.ca != caOpen || l.conn.env.Counters.FastRecoveries != 1 {
+		if l.conn.ssthresh != cut || l.conn.phase != cc.Open || l.conn.env.Counters.FastRecoveries != 1 {
 			t.Errorf("ssthresh %d after %d recoveries, want %d after one", l.conn.ssthresh, l.conn.env.Counters.FastRecoveries, cut)
 		}
 		t.Run("C-PRR-3 at the end cwnd is ssthresh", func(t *testing.T) {
@@ -82,8 +83,8 @@ func TestSACKSender(t *testing.T) {
 			t.Fatalf("a flight of %d", flight)
 		}
 		l.wait(2 * time.Second)
-		if l.conn.ca != caLoss || l.conn.ssthresh != cut {
-			t.Errorf("ssthresh %d in state %d, want %d after a timeout", l.conn.ssthresh, l.conn.ca, cut)
+		if l.conn.phase != cc.Timeout || l.conn.ssthresh != cut {
+			t.Errorf("ssthresh %d in state %d, want %d after a timeout", l.conn.ssthresh, l.conn.phase, cut)
 		}
 		l.in(ackTo(1, blk(2, 50)))
 		cwnd := l.conn.cwnd
@@ -194,7 +195,7 @@ func TestWithoutSACK(t *testing.T) {
 			l := flight(t, noSACK, false, 10)
 			l.in(ackTo(0)).in(ackTo(0))
 			l.in(s)
-			if l.conn.ca != caOpen || l.conn.dupACKs != 2 {
+			if l.conn.phase != cc.Open || l.conn.dupACKs != 2 {
 				t.Errorf("%s counts as a duplicate ACK", name)
 			}
 		}
@@ -236,11 +237,11 @@ func TestWithoutSACK(t *testing.T) {
 		l.in(ackTo(0)).in(ackTo(0)).in(ackTo(0)).want(head)
 		l.now = l.now.Add(10 * time.Millisecond)
 		l.in(ackTo(3))
-		if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+3*1460) || l.conn.ca != caRecovery {
-			t.Errorf("%d segments out, state %d", len(l.out), l.conn.ca)
+		if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+3*1460) || l.conn.phase != cc.Recovery {
+			t.Errorf("%d segments out, state %d", len(l.out), l.conn.phase)
 		}
 		l.in(ackTo(10))
-		if l.conn.ca != caOpen || l.env.Counters.Timeouts != 0 {
+		if l.conn.phase != cc.Open || l.env.Counters.Timeouts != 0 {
 			t.Error("recovery has not ended without a timeout")
 		}
 	})
@@ -289,7 +290,7 @@ func TestWindowGrowth(t *testing.T) {
 			t.Errorf("%d octets in the first burst", n)
 		}
 		for mss, want := range map[uint16]uint32{536: 5360, 1460: 14600, 1461: 14600, 7300: 14600, 8960: 17920} {
-			if got := initialWindow(mss); got != want {
+			if got := cc.InitialWindow(uint32(mss)); got != want {
 				t.Errorf("MSS %d: %d octets, want %d", mss, got, want)
 			}
 		}

@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // TestOvertaken: text that a retransmission has overtaken looks old to PAWS, and is taken where it fills a gap.
@@ -54,8 +56,8 @@ func TestOvertaken(t *testing.T) {
 
 // TestNoBurstAfterRecovery: a flow that the peer's window stops in recovery does not make up for it in one burst.
 func TestNoBurstAfterRecovery(t *testing.T) {
-	for _, cc := range []string{"cubic", "reno"} {
-		l := limitedLab(t, cc, true, false)
+	for _, name := range []string{"cubic", "reno"} {
+		l := limitedLab(t, name, true, false)
 		mss := uint32(l.conn.smss)
 		const n = 400
 		l.conn.cwnd, l.conn.used = n*mss, n*mss
@@ -67,18 +69,18 @@ func TestNoBurstAfterRecovery(t *testing.T) {
 			l.out = nil
 			l.in(seg{flags: ACK, seq: 1, ack: 1, sack: []Block{{Seq(1 + mss), Seq(1 + i*mss)}}, win: window(n)})
 		}
-		if l.conn.ca != caRecovery || l.conn.pipe() > 15*mss {
-			t.Fatalf("%s: state %d, %v segments in the network", cc, l.conn.ca, segmentsOf(l, l.conn.pipe()))
+		if l.conn.phase != cc.Recovery || l.conn.pipe() > 15*mss {
+			t.Fatalf("%s: state %d, %v segments in the network", name, l.conn.phase, segmentsOf(l, l.conn.pipe()))
 		}
 		l.out = nil
 		l.in(seg{flags: ACK, seq: 1, ack: 1 + 200*mss, sack: []Block{{Seq(1 + 201*mss), Seq(1 + n*mss)}}, win: window(2 * n)})
-		if most := len(l.out); most < 5 || most > 12 || l.conn.ca != caRecovery {
-			t.Errorf("%s: a burst of %d segments within recovery", cc, most)
+		if most := len(l.out); most < 5 || most > 12 || l.conn.phase != cc.Recovery {
+			t.Errorf("%s: a burst of %d segments within recovery", name, most)
 		}
 		l.out = nil
 		l.in(seg{flags: ACK, seq: 1, ack: 1 + n*mss, win: window(2 * n)})
-		if got := l.conn.cwnd; l.conn.ca != caOpen || got > l.conn.ssthresh/2+mss || got < l.conn.ssthresh/4 {
-			t.Errorf("%s: state %d, cwnd %v of %v segments after recovery", cc, l.conn.ca, segmentsOf(l, got), segmentsOf(l, l.conn.ssthresh))
+		if got := l.conn.cwnd; l.conn.phase != cc.Open || got > l.conn.ssthresh/2+mss || got < l.conn.ssthresh/4 {
+			t.Errorf("%s: state %d, cwnd %v of %v segments after recovery", name, l.conn.phase, segmentsOf(l, got), segmentsOf(l, l.conn.ssthresh))
 		}
 	}
 }

@@ -14,12 +14,6 @@ const (
 	pawsIdle            = 24 * 24 * time.Hour // RFC 7323 5.5
 )
 
-// initialWindow is IW of RFC 6928 2, in octets.
-func initialWindow(smss uint16) uint32 {
-	mss := uint32(smss)
-	return min(10*mss, max(2*mss, 14600))
-}
-
 // tsNow returns TSval: milliseconds with an offset of the connection's own (RFC 7323 5.4).
 func (c *Conn) tsNow(now mono.Time) uint32 { return tsClock(now) + c.tsOffset }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // record is a run of sequence numbers that was sent at one time. It covers the FIN's number too.
@@ -35,6 +36,9 @@ type scoreboard struct {
 	hint int
 	// packed is how many records the last compact left.
 	packed int
+	// sampler is that of a controller that wants delivery rates; for such a one stamps has a stamp for each record.
+	sampler *cc.Sampler
+	stamps  []cc.Stamp
 }
 
 // maxRecords bounds how finely selective acknowledgments may cut the scoreboard (CVE-2019-11478), and with it
@@ -47,9 +51,25 @@ const minSpan = 10 * time.Microsecond
 
 func (s *scoreboard) reset() {
 	if cap(s.recs) > 1024 {
-		s.recs = nil
+		s.recs, s.stamps = nil, nil
 	}
-	*s = scoreboard{recs: s.recs[:0]}
+	*s = scoreboard{recs: s.recs[:0], stamps: s.stamps[:0]}
+}
+
+// sampleFor keeps stamps from now on if sampler is not nil. What was sent before has none.
+func (s *scoreboard) sampleFor(sampler *cc.Sampler) {
+	s.sampler, s.stamps = sampler, s.stamps[:0]
+	if sampler != nil {
+		s.stamps = append(s.stamps, make([]cc.Stamp, len(s.recs))...)
+	}
+}
+
+// stamp returns the stamp of record i, nil if there are none.
+func (s *scoreboard) stamp(i int) *cc.Stamp {
+	if s.sampler == nil {
+		return nil
+	}
+	return &s.stamps[i]
 }
 
 func (s *scoreboard) len() int { return len(s.recs) - s.head }
@@ -65,10 +85,16 @@ func (s *scoreboard) sent(seq Seq, n uint32, alone bool, now mono.Time) {
 	}
 	if s.head > 64 && s.head > len(s.recs)/2 {
 		k := copy(s.recs, s.recs[s.head:])
+		if s.sampler != nil {
+			s.stamps = s.stamps[:copy(s.stamps, s.stamps[s.head:])]
+		}
 		s.hint = max(s.hint-s.head, 0)
 		s.recs, s.head = s.recs[:k], 0
 	}
 	s.recs = append(s.recs, record{seq: seq, n: n, xmit: now})
+	if s.sampler != nil {
+		s.stamps = append(s.stamps, cc.Stamp{})
+	}
 }
 
 // find returns the index of the record that holds seq, or len(recs).
@@ -89,6 +115,10 @@ func (s *scoreboard) find(seq Seq) int {
 func (s *scoreboard) split(i int, n uint32) {
 	s.recs = append(s.recs, record{})
 	copy(s.recs[i+1:], s.recs[i:])
+	if s.sampler != nil {
+		s.stamps = append(s.stamps, cc.Stamp{})
+		copy(s.stamps[i+1:], s.stamps[i:])
+	}
 	s.recs[i].n = n
 	s.recs[i+1].seq = s.recs[i+1].seq.Add(n)
 	s.recs[i+1].n -= n
@@ -108,7 +138,7 @@ func (s *scoreboard) forget(r *record, n uint32) {
 }
 
 // ack drops what stands before una and calls visit for each record, or part of one, that this acknowledges.
-func (s *scoreboard) ack(una Seq, visit func(r *record)) {
+func (s *scoreboard) ack(una Seq, visit func(r *record, st *cc.Stamp)) {
 	for s.head < len(s.recs) {
 		r := &s.recs[s.head]
 		if una.LessThanEq(r.seq) {
@@ -117,25 +147,26 @@ func (s *scoreboard) ack(una Seq, visit func(r *record)) {
 		if una.LessThan(r.end()) {
 			n, rest := una.Distance(r.seq), r.end().Distance(una)
 			r.n = n // what stands behind una was sent with it, but has not arrived
-			visit(r)
+			visit(r, s.stamp(s.head))
 			s.forget(r, n)
 			r.seq, r.n = una, rest
 			break
 		}
-		visit(r)
+		visit(r, s.stamp(s.head))
 		s.forget(r, r.n)
 		s.head++
 	}
 	s.hint = max(s.hint, s.head)
 	if s.head == len(s.recs) {
 		s.recs, s.head, s.hint, s.packed = s.recs[:0], 0, 0, 0
+		s.stamps = s.stamps[:0]
 	}
 }
 
 // mark marks what lies in b as selectively acknowledged, calls visit for each record newly so, and returns
 // the octets newly marked. Records so marked are joined with their neighbours: an acknowledgment that covers
 // many is paid for once.
-func (s *scoreboard) mark(b Block, visit func(r *record)) uint32 {
+func (s *scoreboard) mark(b Block, visit func(r *record, st *cc.Stamp)) uint32 {
 	first := s.find(b.Left)
 	if first < len(s.recs) && s.recs[first].seq.LessThan(b.Left) && s.recs[first].flags&recSacked == 0 {
 		if s.len() < maxRecords {
@@ -157,7 +188,7 @@ func (s *scoreboard) mark(b Block, visit func(r *record)) uint32 {
 			s.split(i, b.Right.Distance(r.seq))
 			r = &s.recs[i]
 		}
-		visit(r)
+		visit(r, s.stamp(i))
 		s.forget(r, r.n)
 		r.flags = r.flags&^recLost | recSacked
 		s.sacked += r.n
@@ -188,12 +219,18 @@ func (s *scoreboard) join(first, last int) {
 		return
 	}
 	r := &s.recs[first]
-	for _, o := range s.recs[first+1 : last] {
+	for i, o := range s.recs[first+1 : last] {
+		if s.sampler != nil && o.xmit > r.xmit {
+			s.stamps[first] = s.stamps[first+1+i]
+		}
 		r.n += o.n
 		r.xmit = max(r.xmit, o.xmit)
 		r.flags |= o.flags
 	}
 	s.recs = append(s.recs[:first+1], s.recs[last:]...)
+	if s.sampler != nil {
+		s.stamps = append(s.stamps[:first+1], s.stamps[last:]...)
+	}
 	switch {
 	case s.hint >= last:
 		s.hint -= gone
@@ -218,28 +255,35 @@ func (s *scoreboard) compact(span time.Duration) {
 
 // squeeze joins each record to the one before it where both have the same flags and join says so.
 func (s *scoreboard) squeeze(join func(i int, a, b *record) bool) {
-	kept := s.recs[:0]
+	kept, stamps := s.recs[:0], s.stamps[:0]
 	for i := s.head; i < len(s.recs); i++ {
 		r := s.recs[i]
 		if k := len(kept) - 1; k >= 0 && kept[k].flags == r.flags && join(i-s.head, &kept[k], &r) {
 			kept[k].n += r.n
+			if s.sampler != nil && r.xmit > kept[k].xmit {
+				stamps[k] = s.stamps[i]
+			}
 			kept[k].xmit = max(kept[k].xmit, r.xmit)
 			continue
 		}
 		kept = append(kept, r)
+		if s.sampler != nil {
+			stamps = append(stamps, s.stamps[i])
+		}
 	}
-	s.recs, s.head, s.hint = kept, 0, 0
+	s.recs, s.stamps, s.head, s.hint = kept, stamps, 0, 0
 }
 
-// lose marks record i as lost.
-func (s *scoreboard) lose(i int) {
+// lose marks record i as lost, and says whether it was not so before.
+func (s *scoreboard) lose(i int) bool {
 	r := &s.recs[i]
 	if r.flags&(recLost|recSacked) != 0 {
-		return
+		return false
 	}
 	r.flags |= recLost
 	s.lost += r.n
 	s.hint = min(s.hint, i)
+	return true
 }
 
 // checkReneging forgets all selective acknowledgments when the first record has one: the peer has dropped what it

@@ -19,6 +19,8 @@ var seams = map[string]string{
 	"snd.maxWnd": "setWindow",
 	"snd.wl1":    "setWindow",
 	"snd.wl2":    "setWindow",
+	"c.cwnd":     "setCwnd",
+	"c.ssthresh": "setCwnd",
 }
 
 // calledOnce says which functions are called by one other alone.
@@ -63,6 +65,7 @@ func TestSeamsBreak(t *testing.T) {
 		"c.snd.maxWnd++":                      "snd.maxWnd",
 		"p := &c.snd.wl1; *p = 3":             "snd.wl1",
 		"c.snd = sendVars{una: 1, wl2: 3}":    "snd.wl2",
+		"c.cwnd, c.used = 1, 2":               "c.cwnd",
 		"c.tx.sb.lose(3)":                     "sb.lose",
 		"sb := &c.tx.sb; sb.lose(3)":          "sb.lose",
 		"u.state = urgentHere; _ = c.snd.wnd": "",

@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/unet-go/unet/internal/mono"
+import (
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
+)
 
 // chunk is a run of the send queue. Its Data may have room behind its length, which only the last chunk of
 // a queue uses: segments on their way out refer to octets that do not change any more.
@@ -144,12 +147,13 @@ func (c *Conn) sending() *sender {
 		start = c.snd.iss.Add(1)
 	}
 	c.tx.q.first, c.tx.q.end, c.tx.fack = start, start, start
-	c.tx.usage.end, c.tx.usage.since = start, c.lastSend
+	c.tx.flight.Usage.Begin(uint32(start), c.lastSend)
 	if c.cc == nil {
 		if c.cc, c.tx.spare = c.tx.spare, nil; c.cc == nil || c.cc.Name() != c.congestionControl() {
-			c.cc = &controller{CongestionControl: newCongestionControl(c.congestionControl())}
+			c.cc = &controller{Controller: cc.New(c.congestionControl())}
 		}
 	}
+	c.tx.sb.sampleFor(c.cc.Sampler())
 	return c.tx
 }
 

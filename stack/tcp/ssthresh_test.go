@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // lossEvents are the ways in which a flow with one lost segment, the last of a flight of n from number `from`, learns of
@@ -47,7 +49,7 @@ func TestLimitedLoss(t *testing.T) {
 			l.send(int(n) * int(l.conn.smss))
 			l.now = l.now.Add(10 * time.Millisecond)
 			happen(l, from, n)
-			if l.conn.ssthresh == maxCwnd {
+			if l.conn.ssthresh == cc.MaxCwnd {
 				t.Fatal("no loss was seen")
 			}
 		}
@@ -69,7 +71,7 @@ func TestLimitedLoss(t *testing.T) {
 			l, mss := begin("cubic")
 			l.conn.cwnd = 1000 * mss
 			lose(l, 20)
-			if l.conn.ssthresh != 28*mss || l.conn.cwnd > 28*mss && l.conn.ca != caRecovery {
+			if l.conn.ssthresh != 28*mss || l.conn.cwnd > 28*mss && l.conn.phase != cc.Recovery {
 				t.Errorf("ssthresh %v segments, want 28; cwnd %d", segmentsOf(l, l.conn.ssthresh), l.conn.cwnd)
 			}
 		})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/unet-go/unet/internal/mono"
 	format "github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 var (
@@ -336,7 +337,7 @@ func (e *stateEnd) check() {
 		w.fail("%c: the right edge went back", e.name)
 	case c.rcv.edge.LessThan(c.rcv.nxt):
 		w.fail("%c: RCV.NXT beyond the right edge", e.name)
-	case c.cwnd == 0 && c.synchronized(), c.cwnd > maxCwnd:
+	case c.cwnd == 0 && c.synchronized(), c.cwnd > cc.MaxCwnd:
 		w.fail("%c: cwnd %d", e.name, c.cwnd)
 	}
 	e.una, e.nxt, e.edge = c.snd.una, c.rcv.nxt, c.rcv.edge

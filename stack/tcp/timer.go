@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // timerKind says what timerRetransmit is running for. Exactly one of them runs at a time (RFC 8985 8).
@@ -91,9 +92,9 @@ func (c *Conn) retransmitTimeout(now mono.Time) {
 	case kindReorder:
 		c.detect(now)
 		if !c.recovering() && c.tx.sb.lost > 0 {
-			ev := ackEvent{flight: c.flightSize(), sacked: c.tx.sb.sacked}
+			ev := ackEvent{flight: c.flightSize(), sacked: c.tx.sb.sacked, pipe: c.pipe()}
 			c.enterRecovery(&ev, now)
-			c.prr(0, false)
+			c.tellACK(&ev, cc.Recovery, false, now)
 		}
 	case kindRTO:
 		c.env.Counters.Timeouts++

@@ -4,16 +4,17 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // undo is what a cut of cwnd has taken, to be given back when all that it made us send again turns out to have been
 // sent in vain.
 type undo struct {
-	armed          bool
-	timeout        bool   // the retransmission timer had a part in it
-	cwnd, ssthresh uint32 // before the cut
-	mark           Seq    // SND.UNA at the cut
-	resent         uint32 // octets sent again since, without those reported as duplicates
+	armed   bool
+	timeout bool     // the retransmission timer had a part in it
+	prior   cc.Prior // cwnd and ssthresh before the cut
+	mark    Seq      // SND.UNA at the cut
+	resent  uint32   // octets sent again since, without those reported as duplicates
 }
 
 // frtoStep says how far F-RTO has come since a retransmission timeout (RFC 5682).
@@ -32,7 +33,7 @@ func (c *Conn) armUndo(timeout bool) {
 		u.timeout = u.armed && (u.timeout || timeout)
 		return
 	}
-	*u = undo{armed: true, timeout: timeout, cwnd: c.cwnd, ssthresh: c.ssthresh, mark: c.snd.una}
+	*u = undo{armed: true, timeout: timeout, prior: cc.Prior{Cwnd: c.cwnd, Ssthresh: c.ssthresh}, mark: c.snd.una}
 }
 
 // expireUndo makes a cut final when no report of a duplicate can undo it any more: takeDSACK believes none about what
@@ -52,11 +53,12 @@ func (c *Conn) undoCut(now mono.Time) {
 	} else {
 		c.env.Counters.SpuriousRecoveries++
 	}
-	c.cwnd, c.ssthresh = max(c.cwnd, u.cwnd), max(c.ssthresh, u.ssthresh)
+	w := c.window()
+	c.cc.OnUndo(w, u.prior, now)
+	c.takeWindow(w)
 	*u = undo{}
-	c.cc.OnUndo(c.window(), now)
 	if c.recovering() {
-		c.ca = caOpen
+		c.phase = cc.Open
 	}
 	c.clear(flagCWR)
 	c.dupACKs = 0
@@ -115,7 +117,7 @@ func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 		}
 		if c.mayForward() { // step 2b
 			tx.frto = frtoNew
-			c.cwnd = c.pipe() + 2*uint32(c.smss)
+			c.setCwnd(c.pipe()+2*uint32(c.smss), c.ssthresh)
 			return true
 		}
 	case frtoNew:
@@ -126,7 +128,7 @@ func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 		}
 		if beyond || ev.dup {
 			tx.frto = frtoOff // step 3a
-			c.cwnd = 3 * uint32(c.smss)
+			c.setCwnd(3*uint32(c.smss), c.ssthresh)
 		}
 	}
 	return false

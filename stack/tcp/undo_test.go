@@ -1,8 +1,12 @@
 package tcp
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // again counts the segments before highest that left since the output was last taken.
@@ -37,8 +41,8 @@ func TestFRTO(t *testing.T) {
 			l.in(ackTo(1)).want(seg{flags: ACK, seq: next, ack: 1, n: 1460}, seg{flags: ACK, seq: next + 1460, ack: 1, n: 1460})
 			highest := l.conn.snd.nxt
 			l.in(ackTo(2))
-			if c := &l.conn; c.ca != caOpen || c.cwnd != cwnd || c.ssthresh != maxCwnd || c.tx.sb.lost != 0 {
-				t.Errorf("state %d, cwnd %d, ssthresh %d, %d lost", c.ca, c.cwnd, c.ssthresh, c.tx.sb.lost)
+			if c := &l.conn; c.phase != cc.Open || c.cwnd != cwnd || c.ssthresh != cc.MaxCwnd || c.tx.sb.lost != 0 {
+				t.Errorf("state %d, cwnd %d, ssthresh %d, %d lost", c.phase, c.cwnd, c.ssthresh, c.tx.sb.lost)
 			}
 			if got := l.conn.srtt; got < 3e6 {
 				t.Errorf("SRTT %v does not know of the spike", micros(got))
@@ -63,8 +67,8 @@ func TestFRTO(t *testing.T) {
 				s.sack = []Block{{Seq(recover), Seq(recover + 1460)}}
 			}
 			l.in(s)
-			if c := &l.conn; c.ca != caLoss || c.tx.frto != frtoOff || c.cwnd > 3*1460 {
-				t.Errorf("state %d, step %d, cwnd %d", c.ca, c.tx.frto, c.cwnd)
+			if c := &l.conn; c.phase != cc.Timeout || c.tx.frto != frtoOff || c.cwnd > 3*1460 {
+				t.Errorf("state %d, step %d, cwnd %d", c.phase, c.tx.frto, c.cwnd)
 			}
 			if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+1460) {
 				t.Errorf("the second segment is not sent again: %v", l.out)
@@ -73,8 +77,8 @@ func TestFRTO(t *testing.T) {
 		t.Run("C-FRTO-1 an ACK of all that was out proves nothing, "+name, func(t *testing.T) {
 			l := spike(t)
 			l.raw(seg{flags: ACK, seq: 1, ack: l.conn.recover.Distance(l.iss)})
-			if c := &l.conn; c.ca != caOpen || c.ssthresh == maxCwnd || l.env.Counters.SpuriousTimeouts != 0 {
-				t.Errorf("state %d, ssthresh %d", c.ca, c.ssthresh)
+			if c := &l.conn; c.phase != cc.Open || c.ssthresh == cc.MaxCwnd || l.env.Counters.SpuriousTimeouts != 0 {
+				t.Errorf("state %d, ssthresh %d", c.phase, c.ssthresh)
 			}
 		})
 		t.Run("C-FRTO-1 without new text the timeout counts, "+name, func(t *testing.T) {
@@ -82,8 +86,8 @@ func TestFRTO(t *testing.T) {
 			l.wait(3 * time.Second)
 			l.out = nil
 			l.in(ackTo(1)) // the first segment alone
-			if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+1460) || l.conn.ca != caLoss {
-				t.Errorf("state %d, %d segments out", l.conn.ca, len(l.out))
+			if len(l.out) == 0 || l.out[0].Seq != l.iss.Add(1+1460) || l.conn.phase != cc.Timeout {
+				t.Errorf("state %d, %d segments out", l.conn.phase, len(l.out))
 			}
 		})
 	}
@@ -113,28 +117,39 @@ func TestFRTO(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		l.in(ackTo(0, blk(1, 5)))
 		l.wait(time.Second)
-		if l.conn.ca != caLoss || l.conn.tx.frto != frtoOff {
-			t.Errorf("state %d, step %d", l.conn.ca, l.conn.tx.frto)
+		if l.conn.phase != cc.Timeout || l.conn.tx.frto != frtoOff {
+			t.Errorf("state %d, step %d", l.conn.phase, l.conn.tx.frto)
 		}
 	})
+}
+
+// undoSpy notes what its controller is told to undo.
+type undoSpy struct {
+	cc.Controller
+	undone []cc.Prior
+}
+
+func (s *undoSpy) OnUndo(w *cc.Window, prior cc.Prior, now mono.Time) {
+	s.undone = append(s.undone, prior)
+	s.Controller.OnUndo(w, prior, now)
 }
 
 func TestUndo(t *testing.T) {
 	t.Run("C-DSACK-2 C-CUB-5 a needless fast retransmit is undone", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
-		cc := l.conn.cc.CongestionControl.(*cubic)
-		cc.wMax, cc.cwndPrior, cc.wEst = 77*1460, 66*1460, 5
+		spy := &undoSpy{Controller: l.conn.cc.Controller}
+		l.conn.cc.Controller = spy
 		l.conn.ssthresh = 9 * 1460
-		before, cwnd := cc.cubicEpoch, l.conn.cwnd
+		cwnd := l.conn.cwnd
 		l.in(ackTo(0, blk(1, 4))).want(seg{flags: ACK, seq: 1, ack: 1, n: 1460})
-		if l.conn.ca != caRecovery || cc.cubicEpoch == before {
+		if l.conn.phase != cc.Recovery {
 			t.Fatal("no recovery")
 		}
 		l.now = l.now.Add(time.Millisecond)
 		l.in(ackTo(4))
 		l.in(ackTo(5, blk(0, 1)))
-		if c := &l.conn; c.ca != caOpen || c.cwnd != cwnd || c.ssthresh != 9*1460 || cc.cubicEpoch != before {
-			t.Errorf("state %d, cwnd %d, ssthresh %d, curve %+v", c.ca, c.cwnd, c.ssthresh, cc.cubicEpoch)
+		if c := &l.conn; c.phase != cc.Open || c.cwnd != cwnd || c.ssthresh != 9*1460 || !slices.Equal(spy.undone, []cc.Prior{{Cwnd: cwnd, Ssthresh: 9 * 1460}}) {
+			t.Errorf("phase %d, cwnd %d, ssthresh %d, undone %v", c.phase, c.cwnd, c.ssthresh, spy.undone)
 		}
 		if n := l.env.Counters; n.SpuriousRecoveries != 1 || n.SpuriousTimeouts != 0 {
 			t.Errorf("%d recoveries and %d timeouts undone", n.SpuriousRecoveries, n.SpuriousTimeouts)
@@ -145,11 +160,11 @@ func TestUndo(t *testing.T) {
 		cwnd := l.conn.cwnd
 		l.in(ackTo(0, blk(1, 4)))
 		l.in(ackTo(10))
-		if l.conn.tx != nil || l.conn.ssthresh == maxCwnd {
+		if l.conn.tx != nil || l.conn.ssthresh == cc.MaxCwnd {
 			t.Fatal("recovery is not over")
 		}
 		l.in(ackTo(10, blk(0, 1)))
-		if l.conn.cwnd != cwnd || l.conn.ssthresh != maxCwnd {
+		if l.conn.cwnd != cwnd || l.conn.ssthresh != cc.MaxCwnd {
 			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
 		}
 	})
@@ -157,7 +172,7 @@ func TestUndo(t *testing.T) {
 		l := flight(t, Config{}, true, 10)
 		cwnd := l.conn.cwnd
 		l.in(ackTo(0, blk(1, 4))).in(ackTo(9)).in(ackTo(5, blk(0, 1)))
-		if l.conn.cwnd < cwnd || l.conn.ssthresh != maxCwnd || l.env.Counters.SpuriousRecoveries != 1 {
+		if l.conn.cwnd < cwnd || l.conn.ssthresh != cc.MaxCwnd || l.env.Counters.SpuriousRecoveries != 1 {
 			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
 		}
 	})
@@ -176,12 +191,12 @@ func TestUndo(t *testing.T) {
 	})
 	t.Run("C-DSACK-2 a duplicate of what was acknowledged before the cut undoes nothing", func(t *testing.T) {
 		l := flight(t, Config{}, true, 10).in(ackTo(4)).in(ackTo(4, blk(5, 9)))
-		if l.conn.ca != caRecovery || l.conn.totalRetrans != 1 {
-			t.Fatalf("state %d, %d segments sent again", l.conn.ca, l.conn.totalRetrans)
+		if l.conn.phase != cc.Recovery || l.conn.totalRetrans != 1 {
+			t.Fatalf("state %d, %d segments sent again", l.conn.phase, l.conn.totalRetrans)
 		}
 		l.in(ackTo(4, blk(0, 1), blk(5, 9)))
-		if l.conn.ca != caRecovery || l.env.Counters.SpuriousRecoveries != 0 {
-			t.Errorf("state %d, %d recoveries undone", l.conn.ca, l.env.Counters.SpuriousRecoveries)
+		if l.conn.phase != cc.Recovery || l.env.Counters.SpuriousRecoveries != 0 {
+			t.Errorf("state %d, %d recoveries undone", l.conn.phase, l.env.Counters.SpuriousRecoveries)
 		}
 	})
 	t.Run("C-DSACK-2 one needless retransmission of two undoes nothing", func(t *testing.T) {
@@ -194,7 +209,7 @@ func TestUndo(t *testing.T) {
 		}
 		l.in(ackTo(10))
 		l.in(ackTo(10, blk(2, 3)))
-		if l.conn.ssthresh == maxCwnd || l.env.Counters.SpuriousRecoveries != 0 {
+		if l.conn.ssthresh == cc.MaxCwnd || l.env.Counters.SpuriousRecoveries != 0 {
 			t.Error("undone")
 		}
 	})
@@ -206,7 +221,7 @@ func TestUndo(t *testing.T) {
 			t.Fatalf("%d timeouts, %d segments sent again", l.env.Counters.Timeouts, l.conn.totalRetrans)
 		}
 		l.in(ackTo(1)).in(ackTo(1, blk(0, 1)))
-		if l.conn.cwnd < cwnd || l.conn.ssthresh != maxCwnd || l.env.Counters.SpuriousTimeouts != 1 {
+		if l.conn.cwnd < cwnd || l.conn.ssthresh != cc.MaxCwnd || l.env.Counters.SpuriousTimeouts != 1 {
 			t.Errorf("cwnd %d, ssthresh %d", l.conn.cwnd, l.conn.ssthresh)
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
 // limitedFlight has the application write n segments, in pieces of the given size, and the peer acknowledge them by
@@ -43,22 +45,22 @@ func segmentsOf(l *lab, octets uint32) float64 { return float64(octets) / float6
 
 // TestValidation is about flows that the application limits: what they have shown to use counts, and no more.
 func TestValidation(t *testing.T) {
-	for _, cc := range []string{"cubic", "reno"} {
+	for _, name := range []string{"cubic", "reno"} {
 		for _, sack := range []bool{true, false} {
 			for _, super := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s, SACK and timestamps %v, super-segments %v", cc, sack, super), func(t *testing.T) {
-					testLimitedGrowth(t, cc, sack, super)
+				t.Run(fmt.Sprintf("%s, SACK and timestamps %v, super-segments %v", name, sack, super), func(t *testing.T) {
+					testLimitedGrowth(t, name, sack, super)
 				})
 			}
 		}
 	}
 }
 
-func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
+func testLimitedGrowth(t *testing.T, name string, sack, super bool) {
 	t.Run("C-CC-10 all that a flight of cwnd has acknowledged counts", func(t *testing.T) {
 		for _, piece := range []uint32{10, 3, 1} {
 			for _, stretch := range []uint32{1, 2, 3, 10} {
-				l := limitedLab(t, cc, sack, super)
+				l := limitedLab(t, name, sack, super)
 				limitedFlight(l, 10, piece, stretch)
 				if got := segmentsOf(l, l.conn.cwnd); got != 20 {
 					t.Errorf("written by %d, acknowledged by %d: cwnd is %v segments, want 20", piece, stretch, got)
@@ -68,7 +70,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 	})
 	t.Run("C-CC-10 flights that double find cwnd doubled", func(t *testing.T) {
 		for _, stretch := range []uint32{1, 2, 45} {
-			l := limitedLab(t, cc, sack, super)
+			l := limitedLab(t, name, sack, super)
 			for n := uint32(10); n <= 160; n *= 2 {
 				limitedFlight(l, n, n, stretch)
 				if got := segmentsOf(l, l.conn.cwnd); got != 2*float64(n) {
@@ -79,7 +81,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 	})
 	t.Run("C-CC-10 in slow start a flight of more than half of cwnd counts up to twice itself", func(t *testing.T) {
 		for n, want := range map[uint32]float64{1: 10, 4: 10, 5: 10, 6: 12, 7: 14, 8: 16, 9: 18} {
-			l := limitedLab(t, cc, sack, super)
+			l := limitedLab(t, name, sack, super)
 			for range 5 {
 				limitedFlight(l, n, n, 1)
 			}
@@ -90,12 +92,14 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 	})
 	t.Run("C-CC-10 in congestion avoidance only a flight of cwnd counts", func(t *testing.T) {
 		for _, n := range []uint32{5, 9, 10} {
-			l := limitedLab(t, cc, sack, super)
+			l := limitedLab(t, name, sack, super)
 			l.conn.ssthresh = l.conn.cwnd
-			w, control := *l.conn.window(), newCongestionControl(cc) // what each ACK gives where all of them count
+			w, control := *l.conn.window(), cc.New(name) // what each ACK gives where all of them count
+			w.Flight = new(cc.Flight)
+			w.Flight.Usage.Note(cc.Use{Cwnd: w.Cwnd, SMSS: w.SMSS, InFlight: n * w.SMSS, Nxt: n * w.SMSS, Sent: true}, &w.Used, time.Second, l.now)
 			limitedFlight(l, n, n, 2)
 			for range n / 2 {
-				control.OnAck(&w, 2*w.SMSS, n == 10, 0, l.now)
+				control.OnAck(&w, &cc.Ack{Acked: 2 * w.SMSS}, l.now)
 			}
 			if n == 10 && w.Cwnd < 10*w.SMSS+w.SMSS/2 {
 				t.Errorf("the controller gives %d octets only", w.Cwnd)
@@ -106,7 +110,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 		}
 	})
 	t.Run("C-CC-10 a window that was full says nothing of the next", func(t *testing.T) {
-		l := limitedLab(t, cc, sack, super)
+		l := limitedLab(t, name, sack, super)
 		limitedFlight(l, 10, 10, 2)
 		for range 50 {
 			limitedFlight(l, 4, 1, 2)
@@ -116,7 +120,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 		}
 	})
 	t.Run("C-CC-10 a flow without a pause is judged by each window of data", func(t *testing.T) {
-		l := limitedLab(t, cc, sack, super)
+		l := limitedLab(t, name, sack, super)
 		mss := uint32(l.conn.smss)
 		limitedFlight(l, 10, 10, 10) // cwnd 20
 		from := l.conn.snd.nxt.Distance(l.iss)
@@ -132,7 +136,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 	})
 	t.Run("C-CC-10 a window of the peer's limits cwnd to what it lets be used", func(t *testing.T) {
 		for segments, want := range map[uint32]float64{4: 10, 8: 16, 10: 20} {
-			l := limitedLab(t, cc, sack, super)
+			l := limitedLab(t, name, sack, super)
 			mss := uint32(l.conn.smss)
 			l.conn.snd.wnd, l.conn.snd.maxWnd, l.conn.sndScale = segments*mss, segments*mss, 0
 			l.send(int(200 * mss))
@@ -146,7 +150,7 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 		}
 	})
 	t.Run("C-CC-9 C-CC-10 after idle slow start begins anew with what fills it", func(t *testing.T) {
-		l := limitedLab(t, cc, sack, super)
+		l := limitedLab(t, name, sack, super)
 		limitedFlight(l, 10, 10, 2)
 		limitedFlight(l, 20, 20, 2)
 		l.wait(time.Minute)
@@ -161,21 +165,21 @@ func testLimitedGrowth(t *testing.T, cc string, sack, super bool) {
 	})
 	if sack {
 		t.Run("C-CC-10 recovery of a small flight leaves nothing to grow by", func(t *testing.T) {
-			l := limitedLab(t, cc, sack, super)
+			l := limitedLab(t, name, sack, super)
 			mss := uint32(l.conn.smss)
 			limitedFlight(l, 10, 10, 2)
 			from := l.conn.snd.nxt.Distance(l.iss)
 			l.send(int(6 * mss))
 			l.in(seg{flags: ACK, seq: 1, ack: from, sack: []Block{{Seq(from + mss), Seq(from + 5*mss)}}})
-			if l.conn.ca != caRecovery {
-				t.Fatalf("state %d", l.conn.ca)
+			if l.conn.phase != cc.Recovery {
+				t.Fatalf("state %d", l.conn.phase)
 			}
 			l.send(int(2 * mss))
 			l.in(seg{flags: ACK, seq: 1, ack: from + 6*mss})
 			cwnd := l.conn.cwnd
 			l.in(seg{flags: ACK, seq: 1, ack: from + 8*mss})
-			if l.conn.ca != caOpen || l.conn.cwnd != cwnd {
-				t.Errorf("state %d, cwnd went from %d to %d", l.conn.ca, cwnd, l.conn.cwnd)
+			if l.conn.phase != cc.Open || l.conn.cwnd != cwnd {
+				t.Errorf("state %d, cwnd went from %d to %d", l.conn.phase, cwnd, l.conn.cwnd)
 			}
 		})
 	}

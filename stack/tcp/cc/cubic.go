@@ -1,4 +1,4 @@
-package tcp
+package cc
 
 import (
 	"math"
@@ -43,11 +43,11 @@ func (c *cubic) blank() bool {
 	return c.cubicEpoch == cubicEpoch{} && c.undo == cubicEpoch{} && c.fraction == 0
 }
 
-// Name returns "cubic".
-func (c *cubic) Name() string { return "cubic" }
+// name returns "cubic".
+func (c *cubic) name() string { return "cubic" }
 
-// OnAck grows cwnd along the cubic curve, or as Reno would where that is more.
-func (c *cubic) OnAck(w *Window, acked uint32, limited bool, _ time.Duration, now mono.Time) {
+// onAck grows cwnd along the cubic curve, or as Reno would where that is more.
+func (c *cubic) onAck(w *Window, acked, _ uint32, limited bool, now mono.Time) {
 	if !limited {
 		c.exclude(now)
 		return
@@ -108,7 +108,7 @@ func (c *cubic) friendly(w *Window, acked uint32) {
 		alpha = 1
 	}
 	c.wEst += alpha * float64(w.SMSS) * float64(acked) / float64(max(w.Cwnd, 1))
-	c.wEst = min(c.wEst, maxCwnd)
+	c.wEst = min(c.wEst, MaxCwnd)
 }
 
 // exclude takes the time since the latest call out of the curve: cwnd was not what held the flow back (RFC
@@ -120,30 +120,30 @@ func (c *cubic) exclude(now mono.Time) {
 	c.last = now
 }
 
-// OnLoss returns 0.7 of cwnd, at least two segments, and remembers the window that was too large, or less
+// onLoss returns 0.7 of cwnd, at least two segments, and remembers the window that was too large, or less
 // where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7). It is
-// cwnd that counts and not the flight, which the end of a response leaves far too small: the connection lets cwnd grow
-// only with its use, and has brought it down to what was lately used, as RFC 9438 4.6 asks for.
-func (c *cubic) OnLoss(w *Window, _ uint32, _ mono.Time) uint32 {
+// cwnd that counts and not the flight, which the end of a response leaves far too small: cwnd grows only with its use,
+// and the caller has brought it down to what was lately used, as RFC 9438 4.6 asks for.
+func (c *cubic) onLoss(cwnd, _, smss uint32) uint32 {
 	c.undo = c.cubicEpoch
-	c.cwndPrior = w.Cwnd
-	if w.Cwnd < c.wMax {
-		c.wMax = uint32(float64(w.Cwnd) * (1 + cubicBeta) / 2)
+	c.cwndPrior = cwnd
+	if cwnd < c.wMax {
+		c.wMax = uint32(float64(cwnd) * (1 + cubicBeta) / 2)
 	} else {
-		c.wMax = w.Cwnd
+		c.wMax = cwnd
 	}
 	c.plateau = 0
-	return max(uint32(float64(w.Cwnd)*cubicBeta), 2*w.SMSS)
+	return max(uint32(float64(cwnd)*cubicBeta), 2*smss)
 }
 
-// OnTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
-func (c *cubic) OnTimeout(*Window, mono.Time) {
+// onTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
+func (c *cubic) onTimeout() {
 	c.plateau = 0
 	c.wMax = 0
 }
 
-// OnIdle takes the idle time out of the curve.
-func (c *cubic) OnIdle(_ *Window, _ time.Duration, now mono.Time) { c.exclude(now) }
+// onIdle takes the idle time out of the curve.
+func (c *cubic) onIdle(now mono.Time) { c.exclude(now) }
 
-// OnUndo brings back the curve from before the latest loss (RFC 9438 4.9).
-func (c *cubic) OnUndo(*Window, mono.Time) { c.cubicEpoch = c.undo }
+// onUndo brings back the curve from before the latest loss (RFC 9438 4.9).
+func (c *cubic) onUndo() { c.cubicEpoch = c.undo }

@@ -1,4 +1,4 @@
-package tcp
+package cc
 
 import (
 	"math"
@@ -137,8 +137,8 @@ func TestCubicRenoFriendly(t *testing.T) {
 	})
 	t.Run("C-CUB-2 small BDP: no slower than Reno over many losses", func(t *testing.T) {
 		const limit = 20 // segments that the path holds
-		sum := func(cc CongestionControl) (octets float64) {
-			f := newFlow(cc, limit, limit, 10*time.Millisecond)
+		sum := func(l law) (octets float64) {
+			f := newFlow(l, limit, limit, 10*time.Millisecond)
 			f.lose()
 			for range 2000 {
 				f.roundTrip(testSMSS)
@@ -164,11 +164,11 @@ func TestCubicLoss(t *testing.T) {
 		{"flight below cwnd", 100_000, 50_000, 70_000},
 		{"two segments at least", 4000, 4000, 2 * testSMSS},
 		{"no flight", 100_000, 0, 70_000},
-		{"largest window", maxCwnd, maxCwnd, 751_619_276},
+		{"largest window", MaxCwnd, MaxCwnd, 751_619_276},
 	} {
 		t.Run("C-CUB-3 ssthresh: "+c.name, func(t *testing.T) {
 			w := Window{Cwnd: c.cwnd, Ssthresh: c.cwnd, SMSS: testSMSS}
-			if got := new(cubic).OnLoss(&w, c.flight, 1); got != c.ssthresh {
+			if got := new(cubic).onLoss(w.Cwnd, c.flight, w.SMSS); got != c.ssthresh {
 				t.Errorf("ssthresh = %d, want %d", got, c.ssthresh)
 			}
 			if w.Cwnd != c.cwnd {
@@ -186,7 +186,7 @@ func TestCubicLoss(t *testing.T) {
 			{90_000, 90_000},
 		} {
 			w.Cwnd = loss.cwnd
-			c.OnLoss(&w, loss.cwnd, 1)
+			c.onLoss(loss.cwnd, loss.cwnd, testSMSS)
 			if c.wMax != loss.wMax {
 				t.Errorf("loss at cwnd %d: W_max = %d, want %d", loss.cwnd, c.wMax, loss.wMax)
 			}
@@ -200,7 +200,7 @@ func TestCubicPause(t *testing.T) {
 	pauses := map[string]func(*flow){
 		"C-CUB-4 idle 60 s, no jump": func(f *flow) {
 			f.now = f.now.Add(time.Minute)
-			f.cc.OnIdle(&f.w, time.Minute, f.now)
+			f.law.onIdle(f.now)
 		},
 		"C-CUB-4 application-limited 60 s, no jump": func(f *flow) {
 			for range 600 {
@@ -243,12 +243,12 @@ func TestCubicUndo(t *testing.T) {
 			}
 			if trip == 40 {
 				before := spurious.w
-				spurious.w.Ssthresh = spurious.cc.OnLoss(&spurious.w, spurious.w.Cwnd, spurious.now)
+				spurious.w.Ssthresh = spurious.law.onLoss(spurious.w.Cwnd, spurious.w.Cwnd, spurious.w.SMSS)
 				if timeout {
-					spurious.cc.OnTimeout(&spurious.w, spurious.now)
+					spurious.law.onTimeout()
 				}
 				spurious.w = before
-				spurious.cc.OnUndo(&spurious.w, spurious.now)
+				spurious.law.onUndo()
 			}
 		}
 	}
@@ -260,8 +260,8 @@ func TestCubicTimeout(t *testing.T) {
 	t.Run("C-CUB-1 after a timeout the curve begins at its plateau", func(t *testing.T) {
 		f, _ := lossAt(500, 100*time.Millisecond)
 		f.roundTrip(testSMSS)
-		f.w.Ssthresh = f.cc.OnLoss(&f.w, f.w.Cwnd, f.now)
-		f.cc.OnTimeout(&f.w, f.now)
+		f.w.Ssthresh = f.law.onLoss(f.w.Cwnd, f.w.Cwnd, f.w.SMSS)
+		f.law.onTimeout()
 		f.w.Cwnd = testSMSS
 		for f.w.InSlowStart() {
 			f.roundTrip(testSMSS)

@@ -1,4 +1,4 @@
-package tcp
+package cc
 
 import "time"
 
@@ -12,28 +12,28 @@ const (
 	hystartRounds    = 5 // CSS_ROUNDS
 )
 
-// hystart is HyStart++ (RFC 9406): it leaves the first slow start before the queue overflows, when the round-trip
+// HyStart is HyStart++ (RFC 9406): it leaves the first slow start before the queue overflows, when the round-trip
 // time begins to rise. A rise leads to Conservative Slow Start, which grows a quarter as fast, and ends slow start
 // if it lasts. It is the same for all controllers, and lives as long as the flight does. Times are microseconds; zero
 // stands for infinity. The zero value is ready.
-type hystart struct {
-	end      Seq   // windowEnd: SND.NXT when the round began
-	started  bool  // there is a round
-	samples  uint8 // rttSampleCount
-	cssRound uint8 // rounds of Conservative Slow Start, this one included; zero in slow start
-	last     int32 // lastRoundMinRTT
-	current  int32 // currentRoundMinRTT
-	baseline int32 // cssBaselineMinRtt
+type HyStart struct {
+	end      uint32 // windowEnd: SND.NXT when the round began
+	started  bool   // there is a round
+	samples  uint8  // rttSampleCount
+	cssRound uint8  // rounds of Conservative Slow Start, this one included; zero in slow start
+	last     int32  // lastRoundMinRTT
+	current  int32  // currentRoundMinRTT
+	baseline int32  // cssBaselineMinRtt
 }
 
-// onAck looks at one ACK, with SND.UNA and SND.NXT after it, and returns how many of the octets that it acknowledges
-// count for slow start.
-func (h *hystart) onAck(w *Window, una, nxt Seq, acked uint32, rtt time.Duration) uint32 {
-	if w.Ssthresh < maxCwnd { // it is not the first slow start
+// onAck looks at one ACK and returns how many of the octets that it acknowledges count for slow start.
+func (h *HyStart) onAck(w *Window, a *Ack) uint32 {
+	acked, rtt := a.Acked, a.RTT
+	if w.Ssthresh < MaxCwnd { // it is not the first slow start
 		return acked
 	}
-	if !h.started || h.end.LessThanEq(una) {
-		h.newRound(w, nxt)
+	if !h.started || reached(a.Una, h.end) {
+		h.newRound(w, a.Nxt)
 		if !w.InSlowStart() {
 			return acked
 		}
@@ -54,30 +54,33 @@ func (h *hystart) onAck(w *Window, una, nxt Seq, acked uint32, rtt time.Duration
 	return acked
 }
 
+// Round returns where the round ends that is being measured, and whether there is one.
+func (h *HyStart) Round() (end uint32, started bool) { return h.end, h.started }
+
 // pass ends the round when SND.UNA has come to its end by acknowledgments that onAck does not see: half the ring later
 // that end would stand ahead again.
-func (h *hystart) pass(una Seq) {
-	if h.started && h.end.LessThanEq(una) {
+func (h *HyStart) pass(una uint32) {
+	if h.started && reached(una, h.end) {
 		h.started = false
 	}
 }
 
 // newRound begins a round, and ends slow start when enough of them were conservative.
-func (h *hystart) newRound(w *Window, nxt Seq) {
+func (h *HyStart) newRound(w *Window, nxt uint32) {
 	h.last, h.current, h.samples = h.current, 0, 0
 	h.started, h.end = true, nxt
 	if h.cssRound == 0 {
 		return
 	}
 	if h.cssRound++; h.cssRound > hystartRounds {
-		*h = hystart{}
+		*h = HyStart{}
 		w.Ssthresh = w.Cwnd
 	}
 }
 
 // judge compares the round's smallest round-trip time, of enough samples, with that of the round before, or with
 // the one that made growth conservative.
-func (h *hystart) judge() {
+func (h *HyStart) judge() {
 	if h.cssRound > 0 {
 		if h.current < h.baseline {
 			h.cssRound, h.baseline = 0, 0 // it was jitter
@@ -92,3 +95,5 @@ func (h *hystart) judge() {
 		h.cssRound, h.baseline = 1, h.current
 	}
 }
+
+func micros(n int32) time.Duration { return time.Duration(n) * time.Microsecond }
