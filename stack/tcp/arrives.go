@@ -18,6 +18,9 @@ const (
 // it decides to send, but for resets and challenge ACKs, leaves with the next Output.
 func (c *Conn) SegmentArrives(seg *Segment, now mono.Time) {
 	c.env.Counters.SegmentsIn++
+	if c.env.Trace != nil {
+		c.traceSegment(TraceReceived, seg)
+	}
 	switch c.state {
 	case SynSent:
 		c.arrivesSynSent(seg, now)
@@ -242,8 +245,12 @@ func (c *Conn) afterACK(now mono.Time) verdict {
 // setWindow takes over the window of wnd octets that the peer offers in the segment with sequence number seq and
 // acknowledgment number ack. It is the one place that sets SND.WND, SND.WL1 and SND.WL2.
 func (c *Conn) setWindow(wnd uint32, seq, ack Seq) {
+	changed := c.snd.wnd != wnd
 	c.snd.wnd, c.snd.wl1, c.snd.wl2 = wnd, seq, ack
 	c.snd.maxWnd = max(c.snd.maxWnd, wnd)
+	if changed && c.env.Trace != nil {
+		c.env.Trace(c, TraceEvent{Kind: TraceWindow, Window: wnd})
+	}
 }
 
 // enterTimeWait hands the connection over to the record that stands for it from here on.

@@ -70,7 +70,11 @@ func (c *Conn) window() *cc.Window {
 
 // setCwnd is the one place that sets cwnd and ssthresh.
 func (c *Conn) setCwnd(cwnd, ssthresh uint32) {
+	oldCwnd, oldSsthresh := c.cwnd, c.ssthresh
 	c.cwnd, c.ssthresh = min(max(cwnd, uint32(c.smss)), cc.MaxCwnd), ssthresh
+	if c.env.Trace != nil && (c.cwnd != oldCwnd || c.ssthresh != oldSsthresh) {
+		c.env.Trace(c, TraceEvent{Kind: TraceCwnd, Window: c.cwnd, Ssthresh: c.ssthresh})
+	}
 }
 
 // takeWindow takes over what the controller has decided.

@@ -136,7 +136,13 @@ func (c *Conn) State() State { return c.state }
 func (c *Conn) Err() syscall.Errno { return syscall.Errno(c.err) }
 
 // setState enters state s. It is the one place where a connection's state changes.
-func (c *Conn) setState(s State) { c.state = s }
+func (c *Conn) setState(s State) {
+	old := c.state
+	c.state = s
+	if c.env.Trace != nil {
+		c.env.Trace(c, TraceEvent{Kind: TraceState, From: old, To: s})
+	}
+}
 
 // TakeEvents returns what has changed since it was last called.
 func (c *Conn) TakeEvents() Event {

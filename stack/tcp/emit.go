@@ -106,6 +106,9 @@ func (c *Conn) fill(seg *Segment, now mono.Time) {
 
 func (c *Conn) transmit(seg *Segment) {
 	c.env.Counters.SegmentsOut++
+	if c.env.Trace != nil {
+		c.traceSegment(TraceSent, seg)
+	}
 	c.out.Transmit(seg)
 }
 

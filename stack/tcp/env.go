@@ -32,6 +32,10 @@ type Env struct {
 	Buffered int64
 	// Pressure is the caller's word on how much all connections of the host hold.
 	Pressure Pressure
+	// Trace, if it is not nil, is told of each event of each connection, in the midst of the call that caused it, whose
+	// time the caller of that call knows. It must not call back into the connection, except for what only reads. Nothing
+	// outside of this package sets it yet.
+	Trace func(c *Conn, e TraceEvent)
 	// Share is how many octets a connection may have in its send queue while Pressure is not Ample and its peer
 	// goes on taking them, and in its receive queue while Pressure is Exhausted and its reader has kept up.
 	Share int64

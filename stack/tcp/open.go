@@ -71,7 +71,7 @@ func (c *Conn) fillSYN(seg *Segment, now mono.Time) {
 
 // armSYN starts the timer for a SYN: the backed-off RTO, cut short by the time that connect may take.
 func (c *Conn) armSYN() {
-	c.timers[timerRetransmit] = min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(c.connectLimit()))
+	c.setRetransmit(min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(c.connectLimit())))
 }
 
 // connectLimit is how long connect goes on: R2 for SYNs (RFC 9293 3.8.3).
@@ -202,7 +202,7 @@ func (c *Conn) establish(now mono.Time) {
 	c.setState(Established)
 	c.setMSS() // the path may have changed since the SYN
 	c.retransmits, c.backoff = 0, 0
-	c.timers[timerRetransmit] = 0
+	c.setRetransmit(0)
 	c.stalled = 0
 	c.soft = 0
 	c.openCwnd()

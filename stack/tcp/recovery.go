@@ -251,14 +251,24 @@ const (
 	lossOfSYNText                      // text on the SYN that the peer did not take (RFC 7413 4.2.2)
 )
 
+var lossReasons = [...]string{"delivered later", "duplicate ACKs", "timeout", "too large for the path", "text on the SYN not taken"}
+
+func (r lossReason) String() string { return lossReasons[r] }
+
 // noteLoss marks record i of the scoreboard as lost. It is the one place where that happens, and tells all that counts
 // losses or reacts to them.
 func (c *Conn) noteLoss(i int, why lossReason, now mono.Time) {
 	sb := &c.tx.sb
-	if !sb.lose(i) || sb.sampler == nil || why > lossByTimeout {
-		return // it was known before, the controller need not know, or it is no sign of congestion
+	if !sb.lose(i) {
+		return // it was known before
 	}
 	r := &sb.recs[i]
+	if c.env.Trace != nil {
+		c.env.Trace(c, TraceEvent{Kind: TraceLoss, Seq: r.seq, Len: r.n, Detail: why.String()})
+	}
+	if sb.sampler == nil || why > lossByTimeout {
+		return // the controller need not know, or it is no sign of congestion
+	}
 	sb.sampler.Lost(r.n)
 	w, l := c.window(), &c.env.loss
 	*l = cc.Loss{Octets: r.n, SentAt: r.xmit, Sent: sb.stamps[i]}

@@ -19,6 +19,10 @@ const (
 	kindPersist                  // zero-window probe (RFC 9293 3.8.6.1)
 )
 
+var timerKinds = [...]string{"retransmission timeout", "tail loss probe", "reordering", "zero-window probe"}
+
+func (k timerKind) String() string { return timerKinds[k] }
+
 const (
 	// suspended is how late a timer must be for the host to have slept. The peer cannot be blamed for that time,
 	// and what it said meanwhile has yet to be read.
@@ -46,6 +50,9 @@ func (c *Conn) Timeout(now mono.Time) {
 			c.stalled = c.stalled.Add(late)
 		}
 		c.timers[timerRetransmit] = 0
+		if c.env.Trace != nil {
+			c.env.Trace(c, TraceEvent{Kind: TraceTimerFired, Detail: c.timerDetail()})
+		}
 		c.retransmitTimeout(now)
 	}
 	if due(timerKeepalive) {
@@ -203,13 +210,13 @@ func (c *Conn) armRetransmit(now mono.Time) {
 	}
 	tx := c.tx
 	if tx == nil {
-		c.timers[timerRetransmit] = 0
+		c.setRetransmit(0)
 		return
 	}
 	flight := c.flightSize()
 	unsent := tx.q.end != c.snd.nxt && !c.has(flagFINSent) || c.finPending()
 	if flight == 0 && !unsent {
-		c.timers[timerRetransmit] = 0
+		c.setRetransmit(0)
 		return
 	}
 	var at mono.Time
@@ -222,12 +229,12 @@ func (c *Conn) armRetransmit(now mono.Time) {
 		at = c.rtoFrom.Add(c.backedOffRTO())
 	case flight == 0:
 		// Held back by Nagle, cork or silly window avoidance, which have a timer of their own.
-		c.timers[timerRetransmit] = 0
+		c.setRetransmit(0)
 		return
 	default:
 		at = c.lossDeadline()
 	}
-	c.timers[timerRetransmit] = max(min(at, c.giveUpAt()), now+1)
+	c.setRetransmit(max(min(at, c.giveUpAt()), now+1))
 }
 
 // lossDeadline is when to look after what is in flight.
