@@ -113,7 +113,7 @@ func (f *Frame) Own() {
 	lent := false
 	for i := range f.Payload {
 		b := f.Payload[i].Buf
-		lent = lent || b != nil && b.loan != nil
+		lent = lent || b != nil && b.class == loaned
 	}
 	if !lent {
 		return

@@ -10,12 +10,9 @@ type Loan struct {
 	back sync.Cond // signalled when a reference is released and only the lender's is left
 }
 
-// loaned is the class of a Loan's buffer, which is neither pooled nor overwritten by debugPut.
-const loaned = -2
-
 var loans = sync.Pool{New: func() any {
 	l := new(Loan)
-	l.buf.class, l.buf.loan = loaned, l
+	l.buf.class, l.buf.returned = loaned, func(*Buffer) { l.returned() }
 	l.back.L = &l.mu
 	return l
 }}
