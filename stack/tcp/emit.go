@@ -191,3 +191,8 @@ func (c *Conn) fillSACK(seg *Segment) {
 	}
 	c.dropReceiver()
 }
+
+// traceSegment traces a segment that leaves or has arrived. The caller has checked that there is a Trace.
+func (c *Conn) traceSegment(kind TraceKind, seg *Segment) {
+	c.env.Trace(c, TraceEvent{Kind: kind, Flags: seg.Flags, Seq: seg.Seq, Ack: seg.Ack, Len: seg.TextLen, Window: uint32(seg.Window)})
+}

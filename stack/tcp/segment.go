@@ -2,22 +2,6 @@ package tcp
 
 import "github.com/unet-go/unet/internal/span"
 
-// Flags are the control bits of a segment, as they stand in the header (RFC 9293 3.1, RFC 9768 for AE).
-type Flags uint16
-
-// The control bits.
-const (
-	FIN Flags = 1 << iota
-	SYN
-	RST
-	PSH
-	ACK
-	URG
-	ECE
-	CWR
-	AE
-)
-
 // OptionSet says which options a segment carries. The bits are those of wire.TCPOptions.Has.
 type OptionSet uint16
 

@@ -352,3 +352,26 @@ func (c *Conn) keepaliveTimeout(now mono.Time) {
 	c.sendProbe(c.snd.nxt.Sub(1), now)
 	c.timers[timerKeepalive] = now.Add(interval)
 }
+
+// timerDetail says what the retransmission timer is running for.
+func (c *Conn) timerDetail() string {
+	if c.tx == nil || c.state == SynSent || c.state == SynReceived {
+		return "SYN"
+	}
+	return c.tx.kind.String()
+}
+
+// setRetransmit sets timerRetransmit, to zero to stop it.
+func (c *Conn) setRetransmit(at mono.Time) {
+	if c.timers[timerRetransmit] == at {
+		return
+	}
+	c.timers[timerRetransmit] = at
+	if c.env.Trace != nil {
+		e := TraceEvent{Kind: TraceTimerSet, At: at}
+		if at != 0 {
+			e.Detail = c.timerDetail()
+		}
+		c.env.Trace(c, e)
+	}
+}

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/unet-go/unet/internal/mono"
 )
@@ -44,20 +43,6 @@ type TraceEvent struct {
 	Detail   string
 }
 
-// flagLetters are the control bits as packet traces show them.
-var flagLetters = [...]string{"F", "S", "R", "P", "A", "U", "E", "C", "e"}
-
-// String returns the flags as letters, "SA" for SYN and ACK.
-func (f Flags) String() string {
-	var b strings.Builder
-	for i, letter := range flagLetters {
-		if f&(1<<i) != 0 {
-			b.WriteString(letter)
-		}
-	}
-	return b.String()
-}
-
 // String returns the event on one line.
 func (e TraceEvent) String() string {
 	switch e.Kind {
@@ -84,32 +69,4 @@ func (e TraceEvent) String() string {
 		return "timer fired: " + e.Detail
 	}
 	return "unknown"
-}
-
-// traceSegment traces a segment that leaves or has arrived. The caller has checked that there is a Trace.
-func (c *Conn) traceSegment(kind TraceKind, seg *Segment) {
-	c.env.Trace(c, TraceEvent{Kind: kind, Flags: seg.Flags, Seq: seg.Seq, Ack: seg.Ack, Len: seg.TextLen, Window: uint32(seg.Window)})
-}
-
-// timerDetail says what the retransmission timer is running for.
-func (c *Conn) timerDetail() string {
-	if c.tx == nil || c.state == SynSent || c.state == SynReceived {
-		return "SYN"
-	}
-	return c.tx.kind.String()
-}
-
-// setRetransmit sets timerRetransmit, to zero to stop it.
-func (c *Conn) setRetransmit(at mono.Time) {
-	if c.timers[timerRetransmit] == at {
-		return
-	}
-	c.timers[timerRetransmit] = at
-	if c.env.Trace != nil {
-		e := TraceEvent{Kind: TraceTimerSet, At: at}
-		if at != 0 {
-			e.Detail = c.timerDetail()
-		}
-		c.env.Trace(c, e)
-	}
 }
