@@ -170,3 +170,48 @@ func TestChangelogBreaks(t *testing.T) {
 		}
 	}
 }
+
+// TestWalk checks that the functions and types which the tables of ARCHITECTURE.md's walk name in their first column
+// stand in the files of their last one.
+func TestWalk(t *testing.T) {
+	rows := 0
+	inside := false
+	for i, line := range lines(t, "../ARCHITECTURE.md") {
+		if strings.HasPrefix(line, "## ") {
+			inside = line == "## The walk of a segment"
+		}
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if files := quotes(cells[len(cells)-1]); inside && strings.HasPrefix(line, "|") && len(files) > 0 {
+			rows++
+			for _, err := range checkWords(quotes(cells[0]), files) {
+				t.Errorf("ARCHITECTURE.md:%d: %v", i+1, err)
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("ARCHITECTURE.md's walk has %d rows with files", rows)
+	}
+	if got := fmt.Sprint(checkWords([]string{"Conn.Nowhere", "SegmentArrives"}, []string{"stack/tcp/arrives.go"})); got !=
+		"[none of [stack/tcp/arrives.go] has Conn.Nowhere]" {
+		t.Errorf("the check of words says %s", got)
+	}
+}
+
+// checkWords says which names stand in none of some files, as whole words. Of Type.Method it looks for Method.
+func checkWords(names, files []string) (errs []error) {
+	var text strings.Builder
+	for _, file := range files {
+		b, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			return []error{err}
+		}
+		text.Write(b)
+	}
+	for _, name := range names {
+		word := regexp.MustCompile(`\b` + regexp.QuoteMeta(name[strings.LastIndexByte(name, '.')+1:]) + `\b`)
+		if !word.MatchString(text.String()) {
+			errs = append(errs, fmt.Errorf("none of %v has %s", files, name))
+		}
+	}
+	return errs
+}
