@@ -15,42 +15,56 @@ import (
 // failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EAFNOSUPPORT
 // when b is bound to the other address family, EBADF when b is closed or taken over already, ECONNREFUSED for port 0.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
-	return h.connectTCP(b, remote, o, false)
+	c, floor, err := h.lockNewConn(b, remote, true)
+	if err != nil {
+		return nil, err
+	}
+	defer c.unlock()
+	c.connectLocked(&o, floor, c.now())
+	return c, nil
 }
 
-func (h *Host) connectTCP(b *Binding, remote netip.AddrPort, o tcp.Options, fast bool) (*TCPConn, error) {
+// connectLocked sends the SYN of c, which lockNewConn has made.
+func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
+	s := c.shard
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, floor, now)
+	c.afterLocked(now)
+}
+
+// lockNewConn makes the connection of an active open from b to remote, puts it into the table and returns it with the
+// lock of its shard held, for the caller to open it. Its initial sequence number must stand after floor. With reuse it
+// may take over the four-tuple of a TIME-WAIT record.
+func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TCPConn, floor tcp.ISSFloor, err error) {
 	l := &h.tcp
 	switch {
 	case l.closed.Load():
-		return nil, syscall.ENETDOWN
+		return nil, floor, syscall.ENETDOWN
 	case remote.Port() == 0:
-		return nil, syscall.ECONNREFUSED
+		return nil, floor, syscall.ECONNREFUSED
 	}
 	r, err := h.routeFrom(b, remote.Addr().Unmap())
 	if err != nil {
-		return nil, err
+		return nil, floor, err
 	}
 	remote = netip.AddrPortFrom(r.remote, remote.Port())
 	if b == nil {
-		return l.connectEphemeral(r, remote, &o, fast)
+		return l.lockEphemeral(r, remote, reuse)
 	}
 	if !b.take() {
-		return nil, syscall.EBADF
+		return nil, floor, syscall.EBADF
 	}
 	if b.local.Port() == 0 {
-		c, err := l.connectEphemeral(r, remote, &o, fast)
-		if err != nil {
-			b.giveBack()
+		c, floor, err = l.lockEphemeral(r, remote, reuse)
+	} else {
+		key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
+		if c, floor, err = l.lockTuple(r, &key, reuse); err == nil {
+			c.extra = &extra{binding: b}
 		}
-		return c, err
 	}
-	key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
-	c, err := l.connect(r, &key, b, &o, fast)
 	if err != nil {
 		b.giveBack()
-		return nil, err
 	}
-	return c, nil
+	return c, floor, err
 }
 
 // routeFrom finds the way from a binding, or from anywhere, to an address.
@@ -82,77 +96,68 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
 	return h.routeTo(local, remote)
 }
 
-// connectEphemeral connects from the first free port in an order that differs for each destination (RFC 6056
+// lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056
 // 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
-func (l *tcpLayer) connectEphemeral(r *route, remote netip.AddrPort, o *tcp.Options, fast bool) (*TCPConn, error) {
+func (l *tcpLayer) lockEphemeral(r *route, remote netip.AddrPort, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
 	key := makeKey(netip.AddrPortFrom(r.local, 0), remote)
 	scan := l.ports.scan(&key)
 	for {
 		port, ok := scan.next()
 		if !ok {
-			return nil, syscall.EADDRNOTAVAIL
+			return nil, tcp.ISSFloor{}, syscall.EADDRNOTAVAIL
 		}
 		if l.ports.isBound(port) {
 			continue
 		}
 		key.setLocalPort(port)
-		c, err := l.connect(r, &key, nil, o, fast)
-		switch err {
-		case nil:
-			scan.found()
-			return c, nil
-		case syscall.EADDRINUSE:
+		c, floor, err := l.lockTuple(r, &key, reuse)
+		if err == syscall.EADDRINUSE {
 			continue
 		}
-		return nil, err
+		if err == nil {
+			scan.found()
+		}
+		return c, floor, err
 	}
 }
 
-// connect opens a connection with the four-tuple key. EADDRINUSE: it is in use. EADDRNOTAVAIL: the host has
-// had too many local addresses. ENETDOWN: it is closed.
-func (l *tcpLayer) connect(r *route, key *flowKey, b *Binding, o *tcp.Options, fast bool) (*TCPConn, error) {
+// lockTuple puts a new connection with the four-tuple key into the table, and returns it with the lock of its shard
+// held. EADDRINUSE: the tuple is in use. EADDRNOTAVAIL: the host has had too many local addresses. ENETDOWN: it is
+// closed.
+func (l *tcpLayer) lockTuple(r *route, key *flowKey, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
-	s.mu.Lock()
-	now := l.host.clock.Now()
-	floor, err := s.vacateLocked(key, hash, fast, now)
+	s.lock()
+	floor, err := s.vacateLocked(key, hash, reuse)
 	if err != nil {
-		s.mu.Unlock()
-		return nil, err
+		s.mu.Unlock() // nothing has happened that unlock would follow up, and a search of a port may come here often
+		return nil, floor, err
 	}
-	defer s.unlock()
 	if l.closed.Load() || l.host.severed(r.local) {
-		return nil, syscall.ENETDOWN
+		s.unlock()
+		return nil, floor, syscall.ENETDOWN
 	}
 	c := newConn(s, r)
 	if !s.insertLocked(&c.flow, key, hash) {
-		return nil, syscall.EADDRNOTAVAIL
-	}
-	if b != nil {
-		c.extra = &extra{binding: b}
+		s.unlock()
+		return nil, floor, syscall.EADDRNOTAVAIL
 	}
 	c.bits |= inTable
 	c.recountLocked(false)
 	s.states[tcp.SynSent]++
 	c.state = tcp.SynSent
-	if fast {
-		c.beginFastLocked(o, now)
-	} else {
-		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), r.path, o, floor, now)
-	}
-	c.afterLocked(now)
-	return c, nil
+	return c, floor, nil
 }
 
-// vacateLocked makes room for an active open with the four-tuple key. A TIME-WAIT record that may be reused gives way
-// (ledger C-TW-4), and says what the new initial sequence number must stand after. Not so for Fast
-// Open, whose SYN carries text. EADDRINUSE: the tuple is taken.
-func (s *shard) vacateLocked(key *flowKey, hash uint64, fast bool, now mono.Time) (tcp.ISSFloor, error) {
+// vacateLocked makes room for an active open with the four-tuple key. With reuse a TIME-WAIT record that allows it
+// gives way (ledger C-TW-4), and says what the new initial sequence number must stand after. EADDRINUSE: the tuple is
+// taken.
+func (s *shard) vacateLocked(key *flowKey, hash uint64, reuse bool) (tcp.ISSFloor, error) {
 	f := s.flows.find(key, hash)
 	if f == nil {
 		return tcp.ISSFloor{}, nil
 	}
-	if f.kind != timeWaitFlow || fast || !f.timeWait().tcp.Reusable(&s.env, now) {
+	if !reuse || f.kind != timeWaitFlow || !f.timeWait().tcp.Reusable(&s.env, s.layer.host.clock.Now()) {
 		return tcp.ISSFloor{}, syscall.EADDRINUSE
 	}
 	w := f.timeWait()

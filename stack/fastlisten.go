@@ -12,9 +12,9 @@ import (
 // pending: who spoofs the address of a host gets a RST from it (RFC 7413 5.1).
 const resetPending = time.Minute
 
-// fastQueue counts the Fast Open connections of a listener whose handshake is not over. The listener's lock
+// fastOpenCount counts the Fast Open connections of a listener whose handshake is not over. The listener's lock
 // guards all but limit.
-type fastQueue struct {
+type fastOpenCount struct {
 	limit   atomic.Int32
 	pending int
 	resets  []mono.Time // until when those that were reset count, the earliest first
@@ -25,17 +25,17 @@ type fastQueue struct {
 // twice, so a server must do with that (RFC 7413 2.1). A SYN without a good cookie is answered as usual, with
 // a cookie for the next time if it asked; a SYN beyond the limit without.
 func (l *Listener) SetFastOpen(pending int) {
-	l.fast.limit.Store(int32(min(max(pending, 0), maxBacklog)))
+	l.fastOpen.limit.Store(int32(min(max(pending, 0), maxBacklog)))
 }
 
 // FastOpen returns the limit of SetFastOpen.
-func (l *Listener) FastOpen() int { return int(l.fast.limit.Load()) }
+func (l *Listener) FastOpen() int { return int(l.fastOpen.limit.Load()) }
 
-// reserveFast is reserve for a Fast Open connection, which is pending from then on.
-func (l *Listener) reserveFast(now mono.Time) bool {
+// reserveFastOpen is reserve for a Fast Open connection, which is pending from then on.
+func (l *Listener) reserveFastOpen(now mono.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q := &l.fast
+	q := &l.fastOpen
 	for len(q.resets) > 0 && q.resets[0] <= now {
 		q.resets = q.resets[1:]
 	}
@@ -47,59 +47,66 @@ func (l *Listener) reserveFast(now mono.Time) bool {
 	return true
 }
 
-// endFast ends the pending of a connection.
-func (l *Listener) endFast(reset bool, now mono.Time) {
+// endFastOpen ends the pending of a connection.
+func (l *Listener) endFastOpen(reset bool, now mono.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fast.pending--
-	if reset && len(l.fast.resets) < l.FastOpen() {
-		l.fast.resets = append(l.fast.resets, now.Add(resetPending))
+	l.fastOpen.pending--
+	if reset && len(l.fastOpen.resets) < l.FastOpen() {
+		l.fastOpen.resets = append(l.fastOpen.resets, now.Add(resetPending))
 	}
 }
 
-// fastOpenLocked answers a SYN with the Fast Open option. It returns false when the SYN is to be answered as
-// usual, and the cookie that its SYN-ACK should carry then.
-func (s *shard) fastOpenLocked(in *inbound, listener *Listener, r *route, floor tcp.ISSFloor, now mono.Time) (cookie tcp.Cookie, done bool) {
-	t := in.tuple()
-	valid, fresh := s.env.CheckFastOpen(t, &in.seg.Cookie, now)
+// fastOpenSYNLocked answers a SYN with the Fast Open option, as usual or with a connection. The SYN-ACK carries a
+// cookie unless the client has a fresh one.
+func (s *shard) fastOpenSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono.Time) {
+	valid, fresh := s.env.CheckFastOpen(syn.tuple, &syn.in.seg.Cookie, now)
+	var cookie tcp.Cookie
 	if !fresh {
-		cookie = s.env.FastOpenCookie(t, now)
+		cookie = s.env.FastOpenCookie(syn.tuple, now)
 	}
 	switch {
 	case !valid:
 		s.events.fastOpenCookies++
-		return cookie, false
-	case in.seg.TextLen == 0:
-		return cookie, false
-	case !listener.reserveFast(now):
+	case syn.in.seg.TextLen == 0:
+	case !syn.listener.reserveFastOpen(now):
 		s.events.fastOpenOverflows++
-		return tcp.Cookie{}, false
+		cookie = tcp.Cookie{}
+	default:
+		s.acceptFastOpenLocked(syn, cookie, now)
+		return
 	}
-	c := newConn(s, r)
-	if !s.insertLocked(&c.flow, &in.key, in.hash) {
-		listener.cancel()
-		listener.endFast(false, now)
-		return tcp.Cookie{}, true
+	s.keepSYNLocked(syn, synAck, now)
+	if synAck.Flags != 0 && cookie.Len > 0 {
+		synAck.SetCookie(cookie, syn.route.path)
+	}
+}
+
+// acceptFastOpenLocked makes a connection of a SYN with a valid cookie, for which its listener has reserved a place.
+func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mono.Time) {
+	c := newConn(s, syn.route)
+	if !s.insertLocked(&c.flow, &syn.in.key, syn.in.hash) {
+		syn.listener.cancel()
+		syn.listener.endFastOpen(false, now)
+		return
 	}
 	s.events.fastOpens++
-	options := listener.options.Load()
-	c.extra = &extra{pendingAt: listener}
+	c.extra = &extra{pendingAt: syn.listener}
 	c.bits |= inTable | connected
 	c.recountLocked(false)
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
 	var half tcp.HalfOpen
-	half.Init(&s.env, t, r.path, options, &in.seg, floor, now)
-	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &half, r.path, options, &in.seg, cookie, now)
+	half.Init(&s.env, syn.tuple, syn.route.path, syn.options, &syn.in.seg, syn.floor, now)
+	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &half, syn.route.path, syn.options, &syn.in.seg, cookie, now)
 	c.touchLocked(now)
-	c.queueLocked(listener, now)
-	return tcp.Cookie{}, true
+	c.queueLocked(syn.listener, now)
 }
 
-// fastEndLocked ends the pending of c once its handshake is over, or it has ended.
-func (c *TCPConn) fastEndLocked(now mono.Time) {
+// endPendingLocked ends the counting of c as pending once its handshake is over, or it has ended.
+func (c *TCPConn) endPendingLocked(now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
-		c.extra.pendingAt.endFast(c.tcp.Err() == errReset, now)
+		c.extra.pendingAt.endFastOpen(c.tcp.Err() == errReset, now)
 		c.extra.pendingAt = nil
 		c.dropExtra()
 	}

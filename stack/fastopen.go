@@ -14,71 +14,71 @@ import (
 // The client's side of TCP Fast Open (RFC 7413). The listener's is in fastlisten.go.
 
 const (
-	// maxCookies bounds how many peers a host remembers; beyond, any one is forgotten.
-	maxCookies = 4096
+	// maxFastOpenPaths bounds how many paths a host remembers; beyond, any one is forgotten.
+	maxFastOpenPaths = 4096
 	// A path that has swallowed SYNs of Fast Open is spared them for blackHole, twice as long each time that
 	// it happens again, up to 2^maxLosses times.
 	blackHole = time.Minute
 	maxLosses = 6
 )
 
-// cookieKey is a path as Fast Open knows it: a cookie is for one address of the client, from one of the server.
-type cookieKey struct{ local, remote netip.Addr }
+// fastOpenPath is what a Fast Open cookie is for: one address of the client, and the server that gave it.
+type fastOpenPath struct{ local, remote netip.Addr }
 
-// cookieEntry is what is known of a path.
-type cookieEntry struct {
+// fastOpenRecord is what is known of a path.
+type fastOpenRecord struct {
 	cookie tcp.Cookie
 	mss    uint16
 	losses uint8
 	until  mono.Time // no Fast Open before
 }
 
-// cookieCache remembers the cookies that peers gave (RFC 7413 4.1.3). mu is a leaf.
-type cookieCache struct {
+// fastOpenCache remembers the cookies that peers gave (RFC 7413 4.1.3). mu is a leaf.
+type fastOpenCache struct {
 	mu    sync.Mutex
-	paths map[cookieKey]cookieEntry
+	paths map[fastOpenPath]fastOpenRecord
 }
 
 // find returns what is known of a path, and whether Fast Open may be tried on it.
-func (c *cookieCache) find(k cookieKey, now mono.Time) (e cookieEntry, usable bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e = c.paths[k]
-	return e, now >= e.until
+func (f *fastOpenCache) find(p fastOpenPath, now mono.Time) (r fastOpenRecord, usable bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r = f.paths[p]
+	return r, now >= r.until
 }
 
-// change changes the entry of a path; one that says nothing afterwards is dropped.
-func (c *cookieCache) change(k cookieKey, change func(e *cookieEntry)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, known := c.paths[k]
-	change(&e)
-	if e == (cookieEntry{}) {
-		delete(c.paths, k)
+// change changes the record of a path; one that says nothing afterwards is dropped.
+func (f *fastOpenCache) change(p fastOpenPath, change func(r *fastOpenRecord)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, known := f.paths[p]
+	change(&r)
+	if r == (fastOpenRecord{}) {
+		delete(f.paths, p)
 		return
 	}
-	if c.paths == nil {
-		c.paths = make(map[cookieKey]cookieEntry)
+	if f.paths == nil {
+		f.paths = make(map[fastOpenPath]fastOpenRecord)
 	}
-	if !known && len(c.paths) >= maxCookies {
-		for victim := range c.paths {
-			delete(c.paths, victim)
+	if !known && len(f.paths) >= maxFastOpenPaths {
+		for victim := range f.paths {
+			delete(f.paths, victim)
 			break
 		}
 	}
-	c.paths[k] = e
+	f.paths[p] = r
 }
 
 // lost notes that a path does not answer SYNs of Fast Open.
-func (c *cookieCache) lost(k cookieKey, now mono.Time) {
-	c.change(k, func(e *cookieEntry) {
-		e.until = now.Add(blackHole << e.losses)
-		e.losses = min(e.losses+1, maxLosses)
-		e.cookie = tcp.Cookie{}
+func (f *fastOpenCache) lost(p fastOpenPath, now mono.Time) {
+	f.change(p, func(r *fastOpenRecord) {
+		r.until = now.Add(blackHole << r.losses)
+		r.losses = min(r.losses+1, maxLosses)
+		r.cookie = tcp.Cookie{}
 	})
 }
 
-func (c *TCPConn) cookieKey() cookieKey { return cookieKey{c.route.local, c.route.remote} }
+func (c *TCPConn) fastOpenPath() fastOpenPath { return fastOpenPath{c.route.local, c.route.remote} }
 
 // ConnectTCPFastOpen is ConnectTCP that asks the peer for a Fast Open cookie (RFC 7413). If the host has one
 // of the peer already, nothing is sent yet: the SYN leaves with the first Write, and its text goes along.
@@ -86,44 +86,51 @@ func (c *TCPConn) cookieKey() cookieKey { return cookieKey{c.route.local, c.rout
 // harmless to repeat (RFC 7413 2.1). On a path that has swallowed such SYNs it is ConnectTCP for a while, for
 // a minute and then twice as long each time.
 func (h *Host) ConnectTCPFastOpen(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
-	return h.connectTCP(b, remote, o, true)
+	c, _, err := h.lockNewConn(b, remote, false) // a SYN with text must not come to a tuple in TIME-WAIT
+	if err != nil {
+		return nil, err
+	}
+	defer c.unlock()
+	c.connectFastOpenLocked(&o, c.now())
+	return c, nil
 }
 
 // Waits says whether the SYN waits for the first Write.
 func (c *TCPConn) Waits() bool {
 	c.lock()
 	defer c.unlock()
-	return c.bits&waits != 0
+	return c.bits&synWaits != 0
 }
 
-// beginFastLocked opens c, which is in the table, as far as ConnectTCPFastOpen does.
-func (c *TCPConn) beginFastLocked(o *tcp.Options, now mono.Time) {
+// connectFastOpenLocked opens c, which lockNewConn has made, as far as ConnectTCPFastOpen does.
+func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 	s := c.shard
-	known, usable := s.layer.cookies.find(c.cookieKey(), now)
+	known, usable := s.layer.fastOpen.find(c.fastOpenPath(), now)
 	if !usable {
-		c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, tcp.ISSFloor{}, now)
+		c.connectLocked(o, tcp.ISSFloor{}, now)
 		return
 	}
 	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, now)
-	c.bits |= asked
+	c.bits |= fastOpenAsked
 	if known.cookie.Len > 0 {
-		c.bits |= waits
-		return
+		c.bits |= synWaits
+	} else {
+		c.tcp.OpenWith(tcp.Cookie{}, 0, nil, now)
 	}
-	c.tcp.OpenWith(tcp.Cookie{}, 0, nil, now)
+	c.afterLocked(now)
 }
 
-// openLocked sends the SYN that has waited for a Write, and returns how much of p it carries. EINPROGRESS when
+// sendSYNLocked sends the SYN that has waited for a Write, and returns how much of p it carries. EINPROGRESS when
 // that is nothing and the caller only tries.
-func (c *TCPConn) openLocked(p []byte, try bool) (int, error) {
+func (c *TCPConn) sendSYNLocked(p []byte, try bool) (int, error) {
 	now := c.now()
 	if err := c.writeErrorLocked(try, now); err != nil {
 		return 0, err
 	}
-	c.bits &^= waits
-	known, usable := c.shard.layer.cookies.find(c.cookieKey(), now)
+	c.bits &^= synWaits
+	known, usable := c.shard.layer.fastOpen.find(c.fastOpenPath(), now)
 	if !usable { // another connection has found out meanwhile
-		known = cookieEntry{}
+		known = fastOpenRecord{}
 	}
 	n := c.tcp.OpenWith(known.cookie, known.mss, p, now)
 	c.afterLocked(now)
@@ -133,46 +140,73 @@ func (c *TCPConn) openLocked(p []byte, try bool) (int, error) {
 	return n, nil
 }
 
-// fastAnswerLocked learns from the end of the SYN-SENT of a connection that has asked for a cookie. seg is
+// writeFirstLocked is writeLocked for a connection whose SYN waits for it: the SYN carries what it can, and the rest
+// follows once the handshake is over. Where that fails, what the SYN carried counts as not written.
+func (c *TCPConn) writeFirstLocked(p []byte, rest [][]byte, total int, m WriteMode) (n int, err error) {
+	first := p
+	if m.Urgent {
+		first = nil // a SYN has no urgent data
+	}
+	if n, err = c.sendSYNLocked(first, m.Try); m.Try || err != nil {
+		return n, err
+	}
+	c.bits |= writing
+	for c.bits&connected == 0 {
+		now := c.now()
+		if err = c.writeErrorLocked(false, now); err != nil {
+			c.doneWritingLocked()
+			if err != syscall.EAGAIN {
+				n = 0
+			}
+			return n, err
+		}
+		c.waitWriteLocked(now)
+	}
+	p, rest = advance(p, rest, n)
+	more, err := c.writeLocked(p, rest, total-n, m, true)
+	return n + more, err
+}
+
+// learnFastOpenLocked learns from the end of the SYN-SENT of a connection whose SYN has asked for Fast Open. seg is
 // the segment that ended it, nil for none.
-func (c *TCPConn) fastAnswerLocked(seg *tcp.Segment, now mono.Time) {
+func (c *TCPConn) learnFastOpenLocked(seg *tcp.Segment, now mono.Time) {
 	s := c.shard
 	state := c.tcp.State()
 	if state == tcp.SynSent {
 		return
 	}
-	c.bits &^= asked
-	cache, key := &s.layer.cookies, c.cookieKey()
+	c.bits &^= fastOpenAsked
+	cache, path := &s.layer.fastOpen, c.fastOpenPath()
 	repeated := c.tcp.SYNRepeated()
 	switch {
 	case state == tcp.Closed && c.tcp.Err() == syscall.ETIMEDOUT || state != tcp.Closed && repeated && !c.tcp.SYNTextTaken():
 		s.events.fastOpenLost++
-		cache.lost(key, now)
+		cache.lost(path, now)
 	case state == tcp.Closed || seg == nil || repeated:
 		// It says nothing of Fast Open.
 	case seg.Options&tcp.OptFastOpen != 0 && seg.Cookie.Len > 0:
-		cache.change(key, func(e *cookieEntry) {
-			*e = cookieEntry{cookie: seg.Cookie}
+		cache.change(path, func(r *fastOpenRecord) {
+			*r = fastOpenRecord{cookie: seg.Cookie}
 			if seg.Options&tcp.OptMSS != 0 {
-				e.mss = seg.MSS
+				r.mss = seg.MSS
 			}
 		})
 	case !c.tcp.SYNTextTaken():
-		cache.change(key, func(e *cookieEntry) { *e = cookieEntry{} }) // the peer does without
+		cache.change(path, func(r *fastOpenRecord) { *r = fastOpenRecord{} }) // the peer does without
 	}
 	if state != tcp.Closed && c.tcp.SYNTextTaken() {
 		s.events.fastOpens++
 	}
 }
 
-// fillCookie and cookieOf translate the option of wire.
-func fillCookie(o *wire.TCPOptions, seg *tcp.Segment) {
+// fillFastOpenCookie and fastOpenCookieOf translate the option of wire.
+func fillFastOpenCookie(o *wire.TCPOptions, seg *tcp.Segment) {
 	if seg.Options&tcp.OptFastOpen != 0 {
 		o.FastOpenLen, o.FastOpen = seg.Cookie.Len, seg.Cookie.Octets
 	}
 }
 
-func cookieOf(o *wire.TCPOptions) tcp.Cookie {
+func fastOpenCookieOf(o *wire.TCPOptions) tcp.Cookie {
 	if o.Has&wire.TCPOptFastOpen == 0 {
 		return tcp.Cookie{}
 	}

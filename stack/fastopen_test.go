@@ -171,13 +171,13 @@ func TestFastOpenListener(t *testing.T) {
 			b.Fatal(err)
 		}
 		l.mu.Lock()
-		pending := l.fast.pending
+		pending := l.fastOpen.pending
 		l.mu.Unlock()
 		b.send(seg{flags: "A", seq: 106, ack: out[0].seq + 2})
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if pending != 1 || l.fast.pending != 0 {
-			b.Errorf("%d pending, then %d", pending, l.fast.pending)
+		if pending != 1 || l.fastOpen.pending != 0 {
+			b.Errorf("%d pending, then %d", pending, l.fastOpen.pending)
 		}
 	})
 	on("D-ICMP-4 an unreachable in SYN-RECEIVED closes only that child", func(b *bed) {
@@ -243,7 +243,7 @@ func TestFastOpenHosts(t *testing.T) {
 	inNetwork(t, "C-TFO-2 the second connection saves a round trip", slow, func(n *network) {
 		n.fastPair()
 		n.ask("arp") // so that everybody knows everybody
-		n.a.tcp.cookies.paths = nil
+		n.a.tcp.fastOpen.paths = nil
 		for i, want := range []struct {
 			took   time.Duration
 			waited bool
@@ -260,9 +260,9 @@ func TestFastOpenHosts(t *testing.T) {
 	inNetwork(t, "C-TFO-5 a cookie that is no good costs nothing but the gain", slow, func(n *network) {
 		n.fastPair()
 		n.ask("arp")
-		for k, e := range n.a.tcp.cookies.paths {
+		for k, e := range n.a.tcp.fastOpen.paths {
 			e.cookie.Octets[0]++
-			n.a.tcp.cookies.paths[k] = e
+			n.a.tcp.fastOpen.paths[k] = e
 		}
 		for i, want := range []time.Duration{2 * rtt, rtt} {
 			if answer, took, _ := n.ask("text"); answer != "TEXT" || took != want {
@@ -330,13 +330,13 @@ func TestFastOpenHosts(t *testing.T) {
 		}
 	})
 	inNetwork(t, "C-TFO-6 a host remembers so many peers and no more", slow, func(n *network) {
-		cache := &n.a.tcp.cookies
+		cache := &n.a.tcp.fastOpen
 		for i := range 5000 {
 			remote := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})
-			cache.change(cookieKey{addrA, remote}, func(e *cookieEntry) { e.mss = 1460 })
-			cache.change(cookieKey{addrA, addrB}, func(e *cookieEntry) { *e = cookieEntry{} })
+			cache.change(fastOpenPath{addrA, remote}, func(e *fastOpenRecord) { e.mss = 1460 })
+			cache.change(fastOpenPath{addrA, addrB}, func(e *fastOpenRecord) { *e = fastOpenRecord{} })
 		}
-		if len(cache.paths) != maxCookies {
+		if len(cache.paths) != maxFastOpenPaths {
 			n.Errorf("%d paths", len(cache.paths))
 		}
 	})

@@ -73,8 +73,8 @@ func (l *tcpLayer) stats(s *Stats) {
 			g.States[state] += n
 		}
 		g.ListenOverflows += events.listenOverflows
-		g.SYNCookies += events.cookies
-		g.CookiesOK += events.cookiesOK
+		g.SYNCookies += events.synCookies
+		g.CookiesOK += events.synCookiesOK
 		g.OrphansReset += events.orphansReset
 		g.TimeWaitOverflows += events.timeWaitOverflows
 		g.ResetsHeldBack += events.resetsHeldBack

@@ -14,6 +14,16 @@ type halfOpen struct {
 	tcp   tcp.HalfOpen
 }
 
+// arrivedSYN is a SYN for a listener, and what its answer depends on.
+type arrivedSYN struct {
+	in       *inbound
+	tuple    tcp.Tuple
+	listener *Listener
+	options  *tcp.Options // the listener's
+	route    *route
+	floor    tcp.ISSFloor
+}
+
 // synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
 // the peer will send it again (ledger E-LIS-3). When there are too many half-open records already, a SYN
 // cookie answers it and nothing is kept (RFC 4987 3.6).
@@ -31,52 +41,58 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 	if err != nil {
 		return
 	}
-	options := listener.options.Load()
+	syn := arrivedSYN{in: in, tuple: t, listener: listener, options: listener.options.Load(), route: r, floor: floor}
 	var synAck tcp.Segment
-	pending := s.layer.ports.halfOpens.of(t.Local.Port())
-	if int(pending.Load()) >= listener.synLimit() || s.layer.halfOpens.Load() >= int64(s.layer.limits.halfOpen) {
-		s.events.cookies++
-		g.lastCookie.Store(int64(now))
+	switch {
+	case s.synQueueFull(&syn):
+		s.events.synCookies++
+		g.lastSYNCookie.Store(int64(now))
 		var half tcp.HalfOpen
-		half.InitCookie(&s.env, t, r.path, options, &in.seg, now)
+		half.InitCookie(&s.env, t, r.path, syn.options, &in.seg, now)
 		half.SynAck(&s.env, &synAck, now)
-		s.sendReplyLocked(&synAck, r, t, options.TTL, options.TOS)
-		return
+	case in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0:
+		s.fastOpenSYNLocked(&syn, &synAck, now)
+	default:
+		s.keepSYNLocked(&syn, &synAck, now)
 	}
-	var cookie tcp.Cookie
-	if in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0 {
-		var done bool
-		if cookie, done = s.fastOpenLocked(in, listener, r, floor, now); done {
-			return
-		}
+	if synAck.Flags != 0 {
+		s.sendReplyLocked(&synAck, r, t, syn.options.TTL, syn.options.TOS)
 	}
+}
+
+// synQueueFull says whether the listener or the host has as many half-open records as it may.
+func (s *shard) synQueueFull(syn *arrivedSYN) bool {
+	l := s.layer
+	n := l.ports.halfOpens.of(syn.tuple.Local.Port()).Load()
+	return int(n) >= syn.listener.synLimit() || l.halfOpens.Load() >= int64(l.limits.halfOpen)
+}
+
+// keepSYNLocked makes a half-open record of a SYN, and its SYN-ACK. It makes neither when the host has had too many
+// local addresses.
+func (s *shard) keepSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono.Time) {
 	half := &halfOpen{}
 	half.kind = halfOpenFlow
 	half.timer.Owner = &half.flow
-	if !s.insertLocked(&half.flow, &in.key, in.hash) {
+	if !s.insertLocked(&half.flow, &syn.in.key, syn.in.hash) {
 		return
 	}
-	pending.Add(1)
+	s.layer.ports.halfOpens.of(syn.tuple.Local.Port()).Add(1)
 	s.layer.halfOpens.Add(1)
 	s.states[tcp.SynReceived]++
-	half.tcp.Init(&s.env, t, r.path, options, &in.seg, floor, now)
-	half.tcp.SynAck(&s.env, &synAck, now)
-	if cookie.Len > 0 {
-		synAck.SetCookie(cookie, r.path)
-	}
-	s.sendReplyLocked(&synAck, r, t, options.TTL, options.TOS)
+	half.tcp.Init(&s.env, syn.tuple, syn.route.path, syn.options, &syn.in.seg, syn.floor, now)
+	half.tcp.SynAck(&s.env, synAck, now)
 	s.armHalfOpenLocked(half)
 }
 
-// cookieLifetime is how long after the last SYN cookie an ACK is looked at as the answer to one.
-const cookieLifetime = 4 * 60 * 1e9
+// synCookieLifetime is how long after the last SYN cookie an ACK is looked at as the answer to one.
+const synCookieLifetime = 4 * 60 * 1e9
 
-// cookieLocked takes an ACK for a listener that may complete a handshake begun with a SYN cookie; any other
+// synCookieACKLocked takes an ACK for a listener that may complete a handshake begun with a SYN cookie; any other
 // is answered with a reset.
-func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
-	last := mono.Time(g.lastCookie.Load())
+func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
+	last := mono.Time(g.lastSYNCookie.Load())
 	listener := g.pick(in.hash)
-	if listener == nil || last == 0 || now-last > cookieLifetime {
+	if listener == nil || last == 0 || now-last > synCookieLifetime {
 		s.refuseLocked(in)
 		return
 	}
@@ -99,7 +115,7 @@ func (s *shard) cookieLocked(in *inbound, g *listenGroup, now mono.Time) {
 		listener.cancel()
 		return
 	}
-	s.events.cookiesOK++
+	s.events.synCookiesOK++
 	s.env.Counters.SegmentsIn-- // the connection counts it
 	c.acceptLocked(listener, &half, in, now)
 }

@@ -21,11 +21,11 @@ const (
 
 // Listener is a passive open: it holds the connections whose handshake is complete until Accept takes them.
 type Listener struct {
-	host    *Host
-	binding *Binding
-	options atomic.Pointer[tcp.Options]
-	watcher atomic.Pointer[Watcher]
-	fast    fastQueue
+	host     *Host
+	binding  *Binding
+	options  atomic.Pointer[tcp.Options]
+	watcher  atomic.Pointer[Watcher]
+	fastOpen fastOpenCount
 
 	// mu is a leaf.
 	mu       sync.Mutex

@@ -10,8 +10,8 @@ import (
 
 // listenGroup is who listens at one address and port: one listener, or several that share it by ReusePort.
 type listenGroup struct {
-	listeners  atomic.Pointer[[]*Listener]
-	lastCookie atomic.Int64 // the mono.Time of the last SYN cookie sent; 0 for never
+	listeners     atomic.Pointer[[]*Listener]
+	lastSYNCookie atomic.Int64 // the mono.Time of the last SYN cookie sent; 0 for never
 }
 
 // pick returns the listener for a flow, nil when all have been closed.

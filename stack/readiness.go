@@ -91,7 +91,7 @@ func (c *TCPConn) readyLocked() Readiness {
 	if c.tcp.UrgentAhead() {
 		r |= ReadyPri
 	}
-	if c.bits&(writeShut|waits) != 0 || c.bits&connected != 0 && c.tcp.AwaitWritable() {
+	if c.bits&(writeShut|synWaits) != 0 || c.bits&connected != 0 && c.tcp.AwaitWritable() {
 		r |= ReadyOut
 	}
 	return r

@@ -24,17 +24,16 @@ type tcpLimits struct {
 
 // tcpLayer is the TCP side of a host.
 type tcpLayer struct {
-	host   *Host
-	config tcp.Config
-	limits tcpLimits
-	seed   maphash.Seed
-	book   addressBook
-	shards []shard
-	shift  uint // of a hash, to get the shard's index
-	ports  portTable
-	listen listenTable
-	// cookies are those that peers gave us.
-	cookies cookieCache
+	host     *Host
+	config   tcp.Config
+	limits   tcpLimits
+	seed     maphash.Seed
+	book     addressBook
+	shards   []shard
+	shift    uint // of a hash, to get the shard's index
+	ports    portTable
+	listen   listenTable
+	fastOpen fastOpenCache
 
 	halfOpens, orphans atomic.Int64
 	buffered           atomic.Int64  // sum of the shards' env.Buffered and the UDP queues, as far as they have told
@@ -92,8 +91,8 @@ type shard struct {
 
 // shardEvents count what happens outside of package tcp.
 type shardEvents struct {
-	listenOverflows, cookies, cookiesOK, orphansReset, timeWaitOverflows, resetsHeldBack uint64
-	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                          uint64
+	listenOverflows, synCookies, synCookiesOK, orphansReset, timeWaitOverflows, resetsHeldBack uint64
+	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                                uint64
 }
 
 // init makes the layer ready for packets; h.clock and h.config are.

@@ -47,20 +47,20 @@ func (c *TCPConn) dropExtra() {
 type connBits uint16
 
 const (
-	inTable   connBits = 1 << iota // segments find it
-	connected                      // it has been ESTABLISHED
-	closed                         // its owner has closed it
-	orphan                         // closed and in the table
-	readShut                       // CloseRead was called
-	writeShut                      // CloseWrite or Close was called
-	writing                        // a Write waits amid its octets; others must not come between
-	touched                        // on the list of the burst
-	drained                        // all that was written is acknowledged, the FIN too
-	released                       // the TCB's queues are given back
-	held                           // what it has to send waits for the end of the burst
-	asked                          // its SYN asks for Fast Open, and the answer has not come
-	waits                          // its SYN waits for the first Write
-	awaitsAck                      // a Write waits until what it lent is acknowledged
+	inTable       connBits = 1 << iota // segments find it
+	connected                          // it has been ESTABLISHED
+	closed                             // its owner has closed it
+	orphan                             // closed and in the table
+	readShut                           // CloseRead was called
+	writeShut                          // CloseWrite or Close was called
+	writing                            // a Write waits amid its octets; others must not come between
+	touched                            // on the list of the burst
+	drained                            // all that was written is acknowledged, the FIN too
+	released                           // the TCB's queues are given back
+	held                               // what it has to send waits for the end of the burst
+	fastOpenAsked                      // its SYN asks for Fast Open, and the answer has not come
+	synWaits                           // its SYN waits for the first Write, for Fast Open
+	awaitsAck                          // a Write waits until what it lent is acknowledged
 )
 
 const (
@@ -98,12 +98,9 @@ func (c *TCPConn) afterLocked(now mono.Time) {
 
 // eventsLocked acts on what the TCB says has changed.
 func (c *TCPConn) eventsLocked(now mono.Time) {
-	s := c.shard
 	moved := false
 	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
-		s.states[c.state]--
-		s.states[state]++
-		c.state = state
+		c.enterStateLocked(state, now)
 		moved = true
 	}
 	events := c.tcp.TakeEvents()
@@ -113,18 +110,12 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	if events&tcp.Connected != 0 {
 		c.bits |= connected
 	}
-	if c.bits&asked != 0 {
-		c.fastAnswerLocked(nil, now)
-	}
-	if c.extra != nil && c.extra.pendingAt != nil {
-		c.fastEndLocked(now)
-	}
 	if events&tcp.Progress != 0 {
 		c.route.confirm(now)
 	}
 	if events&tcp.Doubtful != 0 {
 		c.route.doubt(now)
-		s.sent = true // it may ask the neighbour
+		c.shard.sent = true // it may ask the neighbour
 	}
 	if events&tcp.Drained != 0 {
 		was := c.awaited()
@@ -139,6 +130,20 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	lender := c.bits&awaitsAck != 0 && events&tcp.Progress != 0
 	c.wakeLocked(events&forReaders != 0, events&forWriters != 0 || lender)
 	c.notifyLocked(edgesOf(events, moved))
+}
+
+// enterStateLocked counts c in the state that its TCB has entered. With it the handshake of a Fast Open may be over.
+func (c *TCPConn) enterStateLocked(state tcp.State, now mono.Time) {
+	s := c.shard
+	s.states[c.state]--
+	s.states[state]++
+	c.state = state
+	if c.bits&fastOpenAsked != 0 {
+		c.learnFastOpenLocked(nil, now)
+	}
+	if c.extra != nil && c.extra.pendingAt != nil {
+		c.endPendingLocked(now)
+	}
 }
 
 // departLocked takes c out of the table: it is CLOSED, or in TIME-WAIT.

@@ -108,7 +108,7 @@ func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
 	for i := range o.NumSACK {
 		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
 	}
-	seg.Cookie = cookieOf(o)
+	seg.Cookie = fastOpenCookieOf(o)
 	seg.CE, seg.ECT = p.tos&ecnMask == ce, p.tos&ecnMask != notECT
 	seg.Text = tcp.Span{Data: text}
 	if p.buf != nil {
@@ -166,12 +166,10 @@ func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 	switch f.kind {
 	case connFlow:
 		c := f.conn()
-		if c.bits&(held|touched) != 0 {
-			c.pushBeforeLocked(&in.seg, now)
-		}
-		c.tcp.SegmentArrives(&in.seg, now)
-		if c.bits&asked != 0 {
-			c.fastAnswerLocked(&in.seg, now)
+		if c.bits&(held|touched|fastOpenAsked) == 0 {
+			c.tcp.SegmentArrives(&in.seg, now)
+		} else {
+			c.arriveAmidLocked(&in.seg, now)
 		}
 		c.touchLocked(now)
 	case halfOpenFlow:
@@ -181,11 +179,16 @@ func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 	}
 }
 
-// pushBeforeLocked transmits what c may send already, though its Output waits for the end of the burst, where the
-// segment that comes next may end the connection: a RST, or text for one that is closed.
-func (c *TCPConn) pushBeforeLocked(seg *tcp.Segment, now mono.Time) {
-	if seg.Flags&tcp.RST != 0 || c.bits&closed != 0 && seg.TextLen > 0 {
+// arriveAmidLocked passes a segment to a connection whose Output waits for the end of the burst, or whose SYN has asked
+// for Fast Open. In the first case what c may send already leaves before a segment that may end the connection: a RST,
+// or text for a connection that is closed.
+func (c *TCPConn) arriveAmidLocked(seg *tcp.Segment, now mono.Time) {
+	if c.bits&(held|touched) != 0 && (seg.Flags&tcp.RST != 0 || c.bits&closed != 0 && seg.TextLen > 0) {
 		c.tcp.Push(now)
+	}
+	c.tcp.SegmentArrives(seg, now)
+	if c.bits&fastOpenAsked != 0 {
+		c.learnFastOpenLocked(seg, now)
 	}
 }
 
@@ -213,7 +216,7 @@ func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	case tcp.ListenSYN:
 		s.synLocked(in, g, tcp.ISSFloor{}, now)
 	case tcp.ListenACK:
-		s.cookieLocked(in, g, now)
+		s.synCookieACKLocked(in, g, now)
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, df bool, 
 	for i := range o.NumSACK {
 		o.SACK[i] = wire.SACKBlock{Left: uint32(seg.SACK[i].Left), Right: uint32(seg.SACK[i].Right)}
 	}
-	fillCookie(o, seg)
+	fillFastOpenCookie(o, seg)
 	tos &^= ecnMask
 	if seg.ECT {
 		tos |= ect0

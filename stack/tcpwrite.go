@@ -30,13 +30,15 @@ func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	}
 	c.lock()
 	defer c.unlock()
+	if c.bits&synWaits != 0 {
+		if _, err := c.sendSYNLocked(nil, false); err != nil {
+			return err
+		}
+	}
 	for {
 		now := c.now()
 		if err := c.writeErrorLocked(false, now); err != nil {
 			return err
-		}
-		if c.bits&waits != 0 {
-			_, _ = c.openLocked(nil, false) // of no error but the one that was just asked for
 		}
 		if c.bits&(connected|writing) == connected && c.tcp.SendSpan(span, now) {
 			c.afterLocked(now)
@@ -88,32 +90,18 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (int, error) {
 	}
 	c.lock()
 	defer c.unlock()
-	return c.writeLocked(p, rest, total, m)
+	if c.bits&synWaits != 0 {
+		return c.writeFirstLocked(p, rest, total, m)
+	}
+	return c.writeLocked(p, rest, total, m, false)
 }
 
-// writeLocked writes the total octets of p and then rest. It gives the lock back while it waits.
-func (c *TCPConn) writeLocked(p []byte, rest [][]byte, total int, m WriteMode) (n int, err error) {
-	mine := false // this call holds the bit writing
-	if c.bits&waits != 0 {
-		first := p
-		if m.Urgent {
-			first = nil // a SYN has no urgent data
-		}
-		if n, err = c.openLocked(first, m.Try); m.Try || err != nil {
-			return n, err
-		}
-		p, rest = advance(p, rest, n)
-		mine, c.bits = true, c.bits|writing
-	}
+// writeLocked writes the total octets of p and then rest. It gives the lock back while it waits. mine says that the
+// bit writing is this call's, as it is once others must not come between its octets.
+func (c *TCPConn) writeLocked(p []byte, rest [][]byte, total int, m WriteMode, mine bool) (n int, err error) {
 	for {
 		hold, now := c.writeTimeLocked(total-n, m)
-		if err = c.writeErrorLocked(m.Try, now); err != nil {
-			if c.bits&connected == 0 && err != syscall.EAGAIN {
-				n = 0 // what the SYN carried has come to nothing
-			}
-			break
-		}
-		if n == total && (!mine || c.bits&connected != 0) {
+		if err = c.writeErrorLocked(m.Try, now); err != nil || n == total {
 			break
 		}
 		if c.bits&connected != 0 && (mine || c.bits&writing == 0) {
