@@ -140,15 +140,15 @@ type drainWatcher struct {
 // Wake makes it a Watcher, which is called without a lock.
 func (w *drainWatcher) Wake(Readiness) { w.once.Do(func() { close(w.done) }) }
 
-// awaited says whether Shutdown waits for c.
-func (c *TCPConn) awaited() bool {
+// awaitedLocked says whether Shutdown waits for c.
+func (c *TCPConn) awaitedLocked() bool {
 	return c.bits&inTable != 0 && c.bits&(closed|drained) != closed|drained
 }
 
-// recountLocked follows a change of the bits that awaited looks at. was is what it said before.
+// recountLocked follows a change of the bits that awaitedLocked looks at. was is what it said before.
 func (c *TCPConn) recountLocked(was bool) {
 	s := c.shard
-	is := c.awaited()
+	is := c.awaitedLocked()
 	if is == was {
 		return
 	}
@@ -172,7 +172,7 @@ func (l *tcpLayer) close() (lost ShutdownError) {
 		s := &l.shards[i]
 		s.lock()
 		for _, f := range s.flows.all(func(*flow) bool { return true }) {
-			if f.kind == connFlow && f.conn().awaited() {
+			if f.kind == connFlow && f.conn().awaitedLocked() {
 				lost.Connections++
 				lost.Octets += int64(f.conn().tcp.SendQueued())
 			}
@@ -190,10 +190,10 @@ func (s *shard) endLocked(f *flow, now mono.Time) {
 		c := f.conn()
 		c.tcp.Abandon(now)
 		if c.err == 0 {
-			c.setError(errAborted)
+			c.setErrorLocked(errAborted)
 		}
 		c.afterLocked(now)
-		c.releaseBinding()
+		c.releaseBindingLocked()
 	case halfOpenFlow:
 		s.resetHalfOpenLocked(f.halfOpen(), now)
 	case timeWaitFlow:

@@ -27,7 +27,7 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 // connectLocked sends the SYN of c, which lockNewConn has made.
 func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
 	s := c.shard
-	c.tcp.Connect(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, floor, now)
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), c.route.path, o, floor, now)
 	c.afterLocked(now)
 }
 

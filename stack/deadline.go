@@ -47,7 +47,7 @@ func (c *TCPConn) timelyLocked() bool {
 	if c.bits&inTable != 0 {
 		at = c.tcp.Deadline()
 	}
-	at = c.userDeadline(at, 0)
+	at = c.userDeadlineLocked(at, 0)
 	return at == 0 || c.timer.Armed() && c.timer.Deadline() <= int64(at)
 }
 
@@ -64,14 +64,14 @@ func (c *TCPConn) armLocked(now mono.Time) {
 			at = now.Add(time.Millisecond)
 		}
 	}
-	at = c.userDeadline(at, now)
+	at = c.userDeadlineLocked(at, now)
 	if at != 0 && (!c.timer.Armed() || c.timer.Deadline() > int64(at)) {
 		c.shard.timers.Arm(&c.timer, int64(at))
 	}
 }
 
-// userDeadline returns at, or an earlier one of the user's deadlines that somebody waits for and that comes behind after.
-func (c *TCPConn) userDeadline(at, after mono.Time) mono.Time {
+// userDeadlineLocked returns at, or an earlier one of the user's deadlines that somebody waits for and that comes behind after.
+func (c *TCPConn) userDeadlineLocked(at, after mono.Time) mono.Time {
 	if w := c.waiters; w != nil {
 		if d := c.readDeadline; w.readers > 0 && d > after && (at == 0 || d < at) {
 			at = d

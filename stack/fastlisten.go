@@ -108,6 +108,6 @@ func (c *TCPConn) endPendingLocked(now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
 		c.extra.pendingAt.endFastOpen(c.tcp.Err() == errReset, now)
 		c.extra.pendingAt = nil
-		c.dropExtra()
+		c.dropExtraLocked()
 	}
 }

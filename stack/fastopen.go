@@ -110,7 +110,7 @@ func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 		c.connectLocked(o, tcp.ISSFloor{}, now)
 		return
 	}
-	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tuple(&c.flow), c.route.path, o, now)
+	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), c.route.path, o, now)
 	c.bits |= fastOpenAsked
 	if known.cookie.Len > 0 {
 		c.bits |= synWaits

@@ -202,7 +202,7 @@ func (c *TCPConn) queueLocked(listener *Listener, now mono.Time) {
 
 // resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
 func (s *shard) resetHalfOpenLocked(half *halfOpen, now mono.Time) {
-	t := s.tuple(&half.flow)
+	t := s.tupleLocked(&half.flow)
 	var reset tcp.Segment
 	half.tcp.Reset(&s.env, &reset, now)
 	s.removeHalfOpenLocked(half)
@@ -245,9 +245,9 @@ func (s *shard) fireHalfOpenLocked(half *halfOpen, now mono.Time) {
 	switch half.tcp.Timeout(&s.env, &reply, now) {
 	case tcp.Drop, tcp.Complete, tcp.Reopen:
 	case tcp.Reply:
-		s.replyHalfOpenLocked(half, &reply, s.tuple(&half.flow))
+		s.replyHalfOpenLocked(half, &reply, s.tupleLocked(&half.flow))
 	case tcp.Remove:
-		t := s.tuple(&half.flow)
+		t := s.tupleLocked(&half.flow)
 		s.removeHalfOpenLocked(half)
 		s.replyHalfOpenLocked(half, &reply, t)
 		return

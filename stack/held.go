@@ -116,7 +116,7 @@ func (l *tcpLayer) endBurst() {
 		if s := &l.shards[i]; s.heldAny.Load() {
 			s.lock()
 			s.releaseLocked(now)
-			s.leave()
+			s.unlockUnflushed()
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.Now()):
 			return nil, syscall.EAGAIN
 		case l.count > 0:
-			return l.pop(), nil
+			return l.popLocked(), nil
 		case try:
 			return nil, syscall.EAGAIN
 		}
@@ -112,8 +112,8 @@ func (l *Listener) Pending() int {
 	return l.count
 }
 
-// pop dequeues the oldest connection; there is one.
-func (l *Listener) pop() *TCPConn {
+// popLocked dequeues the oldest connection; there is one.
+func (l *Listener) popLocked() *TCPConn {
 	c := l.queue[l.head]
 	l.queue[l.head] = nil
 	l.head = (l.head + 1) & (len(l.queue) - 1)
@@ -179,7 +179,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		l.mu.Unlock()
 		return syscall.EBADF
 	}
-	l.stopTimer()
+	l.stopTimerLocked()
 	l.deadline = l.host.clock.Moment(t)
 	if l.deadline != 0 {
 		if d := l.deadline.Sub(l.host.clock.Now()); d > 0 {
@@ -191,7 +191,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	return nil
 }
 
-func (l *Listener) stopTimer() {
+func (l *Listener) stopTimerLocked() {
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil
@@ -248,10 +248,10 @@ func (l *Listener) end(free func()) {
 	l.host.tcp.listen.remove(l)
 	free()
 	l.mu.Lock()
-	l.stopTimer()
+	l.stopTimerLocked()
 	var waiting []*TCPConn
 	for l.count > 0 {
-		waiting = append(waiting, l.pop())
+		waiting = append(waiting, l.popLocked())
 	}
 	l.queue, l.head = nil, 0
 	l.mu.Unlock()

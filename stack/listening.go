@@ -126,7 +126,7 @@ func (t *listenTable) purge(port uint16) {
 		s.lock()
 		now := t.layer.host.clock.Now()
 		stale := s.flows.all(func(f *flow) bool {
-			return f.kind == halfOpenFlow && f.localPort() == port && t.find(s.tuple(f).Local) == nil
+			return f.kind == halfOpenFlow && f.localPort() == port && t.find(s.tupleLocked(f).Local) == nil
 		})
 		for _, f := range stale {
 			s.resetHalfOpenLocked(f.halfOpen(), now)

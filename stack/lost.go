@@ -23,7 +23,7 @@ func (l *tcpLayer) fail() {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.lock()
-		for _, f := range s.flows.all(func(f *flow) bool { return !s.tuple(f).Local.Addr().IsLoopback() }) {
+		for _, f := range s.flows.all(func(f *flow) bool { return !s.tupleLocked(f).Local.Addr().IsLoopback() }) {
 			switch f.kind {
 			case connFlow:
 				f.conn().tcp.Fail(syscall.ENETDOWN)
@@ -41,7 +41,7 @@ func (l *tcpLayer) fail() {
 // endErrorLocked returns what a call of c, which has left the stack, fails with when its own error has been told:
 // ENETDOWN if there is no network any more, else otherwise.
 func (c *TCPConn) endErrorLocked(otherwise error) error {
-	if c.shard.layer.host.severed(c.shard.tuple(&c.flow).Local.Addr()) {
+	if c.shard.layer.host.severed(c.shard.tupleLocked(&c.flow).Local.Addr()) {
 		return syscall.ENETDOWN
 	}
 	return otherwise

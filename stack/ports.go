@@ -143,12 +143,12 @@ func (t *portTable) bind(b *Binding) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b.local.Port() == 0 {
-		port, ok := t.choose()
+		port, ok := t.chooseLocked()
 		if !ok {
 			return false
 		}
 		b.local = netip.AddrPortFrom(b.local.Addr(), port)
-	} else if t.conflicts(b) {
+	} else if t.conflictsLocked(b) {
 		return false
 	}
 	port := b.local.Port()
@@ -158,8 +158,8 @@ func (t *portTable) bind(b *Binding) bool {
 	return true
 }
 
-// choose returns a port that nothing uses.
-func (t *portTable) choose() (uint16, bool) {
+// chooseLocked returns a port that nothing uses.
+func (t *portTable) chooseLocked() (uint16, bool) {
 	start := rand.Uint32N(ephemeralPorts)
 	for i := range uint32(ephemeralPorts) {
 		port := uint16(firstEphemeral + (start+i)%ephemeralPorts)
@@ -170,8 +170,8 @@ func (t *portTable) choose() (uint16, bool) {
 	return 0, false
 }
 
-// conflicts says whether others keep b from its port.
-func (t *portTable) conflicts(b *Binding) bool {
+// conflictsLocked says whether others keep b from its port.
+func (t *portTable) conflictsLocked(b *Binding) bool {
 	for _, other := range t.bindings[b.local.Port()] {
 		if !b.overlaps(other) || b.options.ReusePort && other.options.ReusePort {
 			continue

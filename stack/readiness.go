@@ -108,7 +108,7 @@ func (c *TCPConn) Watch(w Watcher) {
 		c.extra = new(extra)
 	}
 	c.extra.watcher = w
-	c.dropExtra()
+	c.dropExtraLocked()
 }
 
 // Ready returns ReadyIn when a connection waits for Accept.

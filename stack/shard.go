@@ -134,13 +134,13 @@ func (s *shard) lock() { s.mu.Lock() }
 // unlock gives the lock back, and then does what must not be done under it: wakes who waits, tells the clock
 // of a nearer deadline, and writes out what was sent.
 func (s *shard) unlock() {
-	if s.leave() {
+	if s.unlockUnflushed() {
 		s.layer.host.flush()
 	}
 }
 
-// leave is unlock that leaves it to the caller to flush. It says whether there is anything to.
-func (s *shard) leave() (sent bool) {
+// unlockUnflushed is unlock that leaves it to the caller to flush. It says whether there is anything to flush.
+func (s *shard) unlockUnflushed() (sent bool) {
 	s.accountLocked()
 	at := s.deadlineLocked()
 	wakes := s.wakes
@@ -216,7 +216,7 @@ func (s *shard) Advance(now mono.Time) {
 	s.lock()
 	s.now = now
 	s.timers.Advance(int64(now), s.fireFunc)
-	s.timeWaits.expire(s, now)
+	s.expireTimeWaitsLocked(now)
 	s.unlock()
 }
 
@@ -246,8 +246,8 @@ func (s *shard) removeLocked(f *flow) {
 	s.layer.ports.flows.of(f.localPort()).Add(-1)
 }
 
-// tuple returns the four-tuple of f, which is in the table.
-func (s *shard) tuple(f *flow) tcp.Tuple {
+// tupleLocked returns the four-tuple of f, which is in the table.
+func (s *shard) tupleLocked(f *flow) tcp.Tuple {
 	k := s.flows.key(f)
 	return tcp.Tuple{Local: k.local(), Remote: k.remote()}
 }

@@ -36,8 +36,8 @@ type extra struct {
 	pendingAt *Listener
 }
 
-// dropExtra gives extra back when nothing is in it.
-func (c *TCPConn) dropExtra() {
+// dropExtraLocked gives extra back when nothing is in it.
+func (c *TCPConn) dropExtraLocked() {
 	if e := c.extra; e.binding == nil && e.watcher == nil && e.pendingAt == nil {
 		c.extra = nil
 	}
@@ -118,7 +118,7 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 		c.shard.sent = true // it may ask the neighbour
 	}
 	if events&tcp.Drained != 0 {
-		was := c.awaited()
+		was := c.awaitedLocked()
 		c.bits |= drained
 		c.recountLocked(was)
 	}
@@ -160,15 +160,15 @@ func (c *TCPConn) departLocked(events tcp.Event, now mono.Time) {
 	if c.bits&orphan != 0 {
 		s.layer.orphans.Add(-1)
 	}
-	was := c.awaited()
+	was := c.awaitedLocked()
 	c.bits &^= inTable | orphan
 	c.recountLocked(was)
 	if errno := c.tcp.Err(); errno != 0 && c.err == 0 {
-		c.setError(errno)
+		c.setErrorLocked(errno)
 	}
 }
 
-func (c *TCPConn) setError(errno syscall.Errno) { c.err = uint32(errno) }
+func (c *TCPConn) setErrorLocked(errno syscall.Errno) { c.err = uint32(errno) }
 
 // takeErrorLocked returns the pending error and clears it.
 func (c *TCPConn) takeErrorLocked() error {

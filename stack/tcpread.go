@@ -112,7 +112,7 @@ func (c *TCPConn) shutdownLocked(now mono.Time) (done bool, err error) {
 	case c.bits&inTable == 0:
 		return true, syscall.ENOTCONN
 	case c.bits&connected == 0:
-		c.setError(syscall.ECONNRESET)
+		c.setErrorLocked(syscall.ECONNRESET)
 		c.tcp.Abort(now)
 		c.afterLocked(now)
 		return true, nil

@@ -49,7 +49,7 @@ func (c *TCPConn) readMsgLocked(bufs [][]byte, total int, m ReadMode) (n int, er
 		case now != 0:
 		case n > 0:
 			if errno, _ := err.(syscall.Errno); errno != 0 && errno != syscall.EAGAIN && errno != syscall.EBADF {
-				c.setError(errno) // for the next call
+				c.setErrorLocked(errno) // for the next call
 			}
 			return n, nil
 		default:

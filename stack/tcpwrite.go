@@ -219,23 +219,23 @@ func (c *TCPConn) close(wait bool) error {
 
 // closeLocked takes c from its owner and wakes who waits.
 func (c *TCPConn) closeLocked(now mono.Time) {
-	was := c.awaited()
+	was := c.awaitedLocked()
 	c.bits |= closed | writeShut
 	c.recountLocked(was)
 	c.wakeLocked(true, true)
 	c.notifyLocked(ReadyAll)
-	c.releaseBinding()
+	c.releaseBindingLocked()
 	if c.extra != nil {
 		c.extra.watcher = nil
-		c.dropExtra()
+		c.dropExtraLocked()
 	}
 	if c.bits&inTable == 0 {
 		c.afterLocked(now)
 	}
 }
 
-// releaseBinding gives the local address back, if the connection was bound to one.
-func (c *TCPConn) releaseBinding() {
+// releaseBindingLocked gives the local address back, if the connection was bound to one.
+func (c *TCPConn) releaseBindingLocked() {
 	if c.extra != nil && c.extra.binding != nil {
 		c.extra.binding.release()
 		c.extra.binding = nil

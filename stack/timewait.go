@@ -62,9 +62,9 @@ func (l *timeWaitList) remove(w *timeWait) {
 	l.len--
 }
 
-// expire removes the records whose time has come.
-func (l *timeWaitList) expire(s *shard, now mono.Time) {
-	for l.head != nil && l.head.tcp.Deadline() <= now {
+// expireTimeWaitsLocked removes the records whose time has come.
+func (s *shard) expireTimeWaitsLocked(now mono.Time) {
+	for l := &s.timeWaits; l.head != nil && l.head.tcp.Deadline() <= now; {
 		s.removeTimeWaitLocked(l.head)
 	}
 }
