@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -35,8 +34,7 @@ type Listener struct {
 	count    int
 	reserved int // places for connections that are being made
 	backlog  int
-	deadline mono.Time
-	timer    *time.Timer
+	deadline waitDeadline
 	down     bool          // Shutdown was called
 	failed   syscall.Errno // what Accept fails with; 0: nothing
 	closed   bool
@@ -94,7 +92,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 			return nil, syscall.EINVAL
 		case l.failed != 0:
 			return nil, l.failed
-		case !try && l.deadline != 0 && passed(l.deadline, l.host.clock.Now()):
+		case !try && l.deadline.passed(&l.host.clock):
 			return nil, syscall.EAGAIN
 		case l.count > 0:
 			return l.popLocked(), nil
@@ -179,23 +177,10 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		l.mu.Unlock()
 		return syscall.EBADF
 	}
-	l.stopTimerLocked()
-	l.deadline = l.host.clock.Moment(t)
-	if l.deadline != 0 {
-		if d := l.deadline.Sub(l.host.clock.Now()); d > 0 {
-			l.timer = time.AfterFunc(d, l.wakeAll)
-		}
-	}
+	l.deadline.set(&l.host.clock, t, l.wakeAll)
 	l.mu.Unlock()
 	l.wake.Broadcast()
 	return nil
-}
-
-func (l *Listener) stopTimerLocked() {
-	if l.timer != nil {
-		l.timer.Stop()
-		l.timer = nil
-	}
 }
 
 // wakeAll makes all blocked Accepts look again.
@@ -248,7 +233,7 @@ func (l *Listener) end(free func()) {
 	l.host.tcp.listen.remove(l)
 	free()
 	l.mu.Lock()
-	l.stopTimerLocked()
+	l.deadline.stop()
 	var waiting []*TCPConn
 	for l.count > 0 {
 		waiting = append(waiting, l.popLocked())

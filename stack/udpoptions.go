@@ -7,24 +7,6 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// deadline is a moment after which a call gives up.
-type deadline struct {
-	at    time.Time
-	timer *time.Timer
-}
-
-func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
-
-func (d *deadline) set(t time.Time, wake func()) {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-	if d.at = t; !t.IsZero() && !d.passed() {
-		d.timer = time.AfterFunc(time.Until(t), wake)
-	}
-}
-
 // SetReadDeadline sets when reads give up with EAGAIN; zero for never. It wakes a waiting call.
 func (s *UDPSocket) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
@@ -32,14 +14,14 @@ func (s *UDPSocket) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return syscall.EBADF
 	}
-	s.read.set(t, s.arrived.Broadcast)
+	s.readDeadline.set(&s.host.clock, t, s.arrived.Broadcast)
 	s.arrived.Broadcast()
 	return nil
 }
 
 // SetWriteDeadline sets when writes give up with EAGAIN; zero for never. No write waits.
 func (s *UDPSocket) SetWriteDeadline(t time.Time) error {
-	return s.set(func() { s.write.at = t })
+	return s.set(func() { s.writeDeadline = s.host.clock.Moment(t) })
 }
 
 // SetReadBuffer bounds the memory of the receive queue in octets, 2304 at least as in Linux. EINVAL when octets is

@@ -60,7 +60,7 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 		switch {
 		case s.closed:
 			return datagramIn{}, syscall.EBADF
-		case wait && s.read.passed():
+		case wait && s.readDeadline.passed(&s.host.clock):
 			return datagramIn{}, syscall.EAGAIN
 		case s.errno != 0:
 			err := s.errno

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -36,8 +36,8 @@ type UDPSocket struct {
 	closed    bool
 	broadcast bool
 	udpOptions
-	read  deadline
-	write deadline
+	readDeadline  waitDeadline
+	writeDeadline mono.Time // no write waits
 }
 
 // udpOptions are what a socket's datagrams are sent with; a zero ttl is the host's.
@@ -289,7 +289,7 @@ func (s *UDPSocket) mayWrite() error {
 	switch {
 	case s.closed:
 		return syscall.EBADF
-	case s.write.passed():
+	case s.writeDeadline != 0 && passed(s.writeDeadline, s.host.clock.Now()):
 		return syscall.EAGAIN
 	case s.errno != 0:
 		err := s.errno
@@ -318,7 +318,7 @@ func (s *UDPSocket) Close() error {
 	}
 	s.queue, s.head, s.charge = nil, 0, 0
 	s.accountLocked(0)
-	s.read.set(time.Time{}, nil)
+	s.readDeadline.stop()
 	s.mu.Unlock()
 	s.arrived.Broadcast()
 	s.wake(ReadyAll)
