@@ -36,20 +36,22 @@ const (
 	xnet     = "golang.org/x/net" // pcapgo's, for its filters
 )
 
-var stackRooms = []string{"stack", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel",
+var stackRooms = []string{"stack", "stack/ip", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel",
 	"internal/clock", "internal/drop", "internal/rate", "internal/span"}
 
 var rooms = map[string]room{
-	"internal/clock":     {rooms: []string{"internal/mono"}, noNet: true},
-	"internal/drop":      {noNet: true},
-	"internal/rate":      {rooms: []string{"internal/mono"}, noNet: true},
-	"internal/span":      {pure: true, noNet: true},
-	"internal/mono":      {pure: true, noNet: true},
-	"internal/wire":      {pure: true, noNet: true},
-	"internal/wheel":     {pure: true, noNet: true},
-	"stack/tcp":          {rooms: []string{"internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
-	"stack/tcp/cc":       {rooms: []string{"internal/mono"}, pure: true, noNet: true},
-	"stack/link":         {noNet: true},
+	"internal/clock": {rooms: []string{"internal/mono"}, noNet: true},
+	"internal/drop":  {noNet: true},
+	"internal/rate":  {rooms: []string{"internal/mono"}, noNet: true},
+	"internal/span":  {pure: true, noNet: true},
+	"internal/mono":  {pure: true, noNet: true},
+	"internal/wire":  {pure: true, noNet: true},
+	"internal/wheel": {pure: true, noNet: true},
+	"stack/tcp":      {rooms: []string{"internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
+	"stack/tcp/cc":   {rooms: []string{"internal/mono"}, pure: true, noNet: true},
+	"stack/link":     {noNet: true},
+	"stack/ip": {rooms: []string{"stack/link", "internal/clock", "internal/drop", "internal/mono", "internal/rate", "internal/span",
+		"internal/wheel", "internal/wire"}, noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},
 	"stack/capture":      {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
@@ -209,6 +211,8 @@ func TestArrowsBreak(t *testing.T) {
 		{"stack/tcp/cc", listed{ImportPath: module + "/stack/tcp"}, "stack/tcp/cc imports stack/tcp"},
 		{"internal/mono", listed{ImportPath: module + "/stack/tcp"}, "internal/mono imports stack/tcp"},
 		{"stack/tcp", listed{ImportPath: "sync", Standard: true}, "stack/tcp is pure and imports sync"},
+		{"stack/ip", listed{ImportPath: module + "/stack"}, "stack/ip imports stack"},
+		{"stack/ip", listed{ImportPath: module + "/stack/tcp"}, "stack/ip imports stack/tcp"},
 		{"stack", listed{ImportPath: module + "/tap"}, "stack imports tap"},
 		{"stack", listed{ImportPath: "net/http", Standard: true}, "stack imports net/http"},
 		{"stack", listed{ImportPath: module + "/stack/capture"}, "stack imports stack/capture"},

@@ -39,8 +39,8 @@ func path(tb testing.TB) (*Host, *receiver, *sinkDevice) {
 	if err := h.Attach(d, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
 		tb.Fatal(err)
 	}
-	ifc := h.topology.Load().ifaces[1]
-	rc := newReceiver(ifc, ifc.queues[0])
+	ifc := h.ip.Interfaces()[1]
+	rc := newReceiver(h, ifc.Queues()[0])
 	rc.burst(linkFrames([][]byte{request(peerIP, peerMAC, ourIP)}))
 	return h, rc, d
 }

@@ -97,7 +97,7 @@ func TestAnnouncements(t *testing.T) {
 	t.Run("B-ARP-9 all over again when the carrier returns, and what was left before is forgotten", func(t *testing.T) {
 		withMode(t, AnnounceAlways, false, Config{}, func(b *bed, start time.Time) {
 			b.watch(start, tick, time.Second)
-			b.h.topology.Load().ifaces[1].announce()
+			b.h.ip.Interfaces()[1].Announce()
 			b.h.flush()
 			if diff := cmp.Diff(twice(time.Second), b.watch(start, tick, time.Minute)); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
@@ -107,7 +107,7 @@ func TestAnnouncements(t *testing.T) {
 	t.Run("B-ARP-9 one address that comes later", func(t *testing.T) {
 		withMode(t, AnnounceAlways, false, Config{}, func(b *bed, start time.Time) {
 			b.watch(start, tick, time.Second)
-			b.h.topology.Load().ifaces[1].announce(secondIP)
+			b.h.ip.Interfaces()[1].Announce(secondIP)
 			b.h.flush()
 			want := []string{at(time.Second, announced(secondIP)), at(2*time.Second, announced(ourIP)),
 				at(3*time.Second, announced(secondIP))}
@@ -118,7 +118,7 @@ func TestAnnouncements(t *testing.T) {
 	})
 	t.Run("a device without link addresses has nothing to announce", func(t *testing.T) {
 		onDevice(t, Config{}, link.Info{Name: "tun0", Kind: link.IP, MTU: 1500}, func(b *bed) {
-			b.h.topology.Load().ifaces[1].announce()
+			b.h.ip.Interfaces()[1].Announce()
 			b.h.flush()
 			b.want()
 		})

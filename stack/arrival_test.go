@@ -21,8 +21,8 @@ func TestArrivalTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ifc := b.h.topology.Load().ifaces[1]
-			rc := newReceiver(ifc, ifc.queues[0])
+			ifc := b.h.ip.Interfaces()[1]
+			rc := newReceiver(b.h, ifc.Queues()[0])
 			// deal gives the host a frame that was read so long ago.
 			deal := func(late time.Duration, frame []byte) {
 				rc.now = b.h.clock.Now()

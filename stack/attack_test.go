@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestCollisions(t *testing.T) {
 		}
 		// Fragments, datagrams and neighbours are in Go's own maps, which have a seed each; the rest has one of ours.
 		k := makeKey(netip.AddrPortFrom(addrA, 1), netip.AddrPortFrom(addrB, 2))
-		if hosts[0].tcp.seed == hosts[1].tcp.seed || hosts[0].routes.seed == hosts[1].routes.seed ||
+		if hosts[0].tcp.seed == hosts[1].tcp.seed ||
 			hosts[0].tcp.ports.seed == hosts[1].tcp.ports.seed ||
 			hosts[0].tcp.ports.scan(&k).start == hosts[1].tcp.ports.scan(&k).start {
 			t.Error("two hosts share a seed")
@@ -236,7 +237,7 @@ func TestPortScanned(t *testing.T) {
 func TestRouterLies(t *testing.T) {
 	t.Run("D-MISC-2 no router advertisement, redirect or neighbour advertisement moves anything", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
-			before, neighbors := b.h.topology.Load(), b.h.Stats().Interfaces[1].Neighbors
+			routes, addrs, neighbors := b.h.Routes(), b.h.Addrs(), b.h.Stats().Interfaces[1].Neighbors
 			s := b.listenUDP("10.0.0.2:7")
 			b.writeTo(s, []byte("x"), netip.AddrPortFrom(peerIP, 9))
 			way := b.take()
@@ -263,7 +264,7 @@ func TestRouterLies(t *testing.T) {
 			}
 			b.inject(in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(9, 0, [4]byte{1, 2, 0, 99}, append(otherIP.AsSlice(), 0, 0, 0, 1)))))
 			b.want()
-			if b.h.topology.Load() != before || b.h.Stats().Interfaces[1].Neighbors != neighbors {
+			if !slices.Equal(b.h.Routes(), routes) || !slices.Equal(b.h.Addrs(), addrs) || b.h.Stats().Interfaces[1].Neighbors != neighbors {
 				b.Error("the host has learned something")
 			}
 			b.writeTo(s, []byte("x"), netip.AddrPortFrom(peerIP, 9))

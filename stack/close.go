@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/ip"
 )
 
 // Close resets all connections, closes listeners, UDP sockets and devices, and waits for every goroutine of
@@ -26,29 +27,19 @@ func (h *Host) Close() error {
 func (h *Host) closeLocked() error {
 	h.closed = true
 	h.end(ErrClosed)
-	t := h.topology.Load()
-	for _, ifc := range t.ifaces {
-		for _, q := range ifc.queues {
-			q.holdFlushes() // so that no device can hold up what comes now
-		}
-	}
+	h.ip.HoldFlushes()
 	h.lost = h.tcp.close()
 	h.udp.close()
-	h.finishQueues(t)
+	h.ip.Finish(&h.loops)
 	var first error
-	for _, ifc := range t.ifaces {
-		if err := ifc.dev.Close(); err != nil && first == nil {
+	for _, ifc := range h.ip.Interfaces() {
+		if err := ifc.Device().Close(); err != nil && first == nil {
 			first = err
 		}
 	}
 	h.loops.Wait()
 	h.clock.Stop()
-	h.reassembly.clear()
-	for _, ifc := range t.ifaces {
-		if ifc.neighbors != nil {
-			ifc.neighbors.clear()
-		}
-	}
+	h.ip.Clear()
 	h.log.stop()
 	return first
 }
@@ -92,7 +83,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-h.tcp.drain():
-		h.topology.Load().awaitNeighbors(ctx, resolveTries*retransInterval)
+		h.ip.AwaitNeighbors(ctx, ip.NeighborTime)
 	case <-ctx.Done():
 	}
 	h.changing.Lock()

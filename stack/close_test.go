@@ -127,8 +127,8 @@ func TestHostClose(t *testing.T) {
 				}
 				if tt.burst {
 					n.b.tcp.beginBurst(n.b.clock.Now())
-					for _, q := range n.b.topology.Load().ifaces[1].queues {
-						q.beginBurst()
+					for _, q := range n.b.ip.Interfaces()[1].Queues() {
+						q.BeginBurst()
 					}
 				}
 				go func() { _ = servers[0].Close() }() // its FIN is in Write when Close begins

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -27,7 +28,7 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 // connectLocked sends the SYN of c, which lockNewConn has made.
 func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
 	s := c.shard
-	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), c.route.path, o, floor, now)
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, floor, now)
 	c.afterLocked(now)
 }
 
@@ -46,7 +47,7 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 	if err != nil {
 		return nil, floor, err
 	}
-	remote = netip.AddrPortFrom(r.remote, remote.Port())
+	remote = netip.AddrPortFrom(r.Remote(), remote.Port())
 	if b == nil {
 		return l.lockEphemeral(r, remote, reuse)
 	}
@@ -56,7 +57,7 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 	if b.local.Port() == 0 {
 		c, floor, err = l.lockEphemeral(r, remote, reuse)
 	} else {
-		key := makeKey(netip.AddrPortFrom(r.local, b.local.Port()), remote)
+		key := makeKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote)
 		if c, floor, err = l.lockTuple(r, &key, reuse); err == nil {
 			c.extra = &extra{binding: b}
 		}
@@ -68,7 +69,7 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 }
 
 // routeFrom finds the way from a binding, or from anywhere, to an address.
-func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
+func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	if !remote.IsValid() {
 		return nil, syscall.EAFNOSUPPORT
 	}
@@ -84,22 +85,22 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*route, error) {
 	}
 	if remote == netip.IPv6Unspecified() { // ledger E-CON-9; routeTo knows what 0.0.0.0 means
 		if v6 {
-			if r, err := h.routeTo(local, netip.IPv6Loopback()); err == nil || !v4 {
+			if r, err := h.ip.HostRoute(local, netip.IPv6Loopback()); err == nil || !v4 {
 				return r, err
 			}
 		}
-		remote = loopback4
+		remote = ip.Loopback4
 	}
 	if remote.Is4() && !v4 || remote.Is6() && !v6 {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	return h.routeTo(local, remote)
+	return h.ip.HostRoute(local, remote)
 }
 
 // lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056
 // 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
-func (l *tcpLayer) lockEphemeral(r *route, remote netip.AddrPort, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
-	key := makeKey(netip.AddrPortFrom(r.local, 0), remote)
+func (l *tcpLayer) lockEphemeral(r *ip.Route, remote netip.AddrPort, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
+	key := makeKey(netip.AddrPortFrom(r.Local(), 0), remote)
 	scan := l.ports.scan(&key)
 	for {
 		port, ok := scan.next()
@@ -124,7 +125,7 @@ func (l *tcpLayer) lockEphemeral(r *route, remote netip.AddrPort, reuse bool) (*
 // lockTuple puts a new connection with the four-tuple key into the table, and returns it with the lock of its shard
 // held. EADDRINUSE: the tuple is in use. EADDRNOTAVAIL: the host has had too many local addresses. ENETDOWN: it is
 // closed.
-func (l *tcpLayer) lockTuple(r *route, key *flowKey, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
+func (l *tcpLayer) lockTuple(r *ip.Route, key *flowKey, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
 	hash := l.shards[0].flows.hash(key)
 	s := l.shard(hash)
 	s.lock()
@@ -133,7 +134,7 @@ func (l *tcpLayer) lockTuple(r *route, key *flowKey, reuse bool) (*TCPConn, tcp.
 		s.mu.Unlock() // nothing has happened that unlock would follow up, and a search of a port may come here often
 		return nil, floor, err
 	}
-	if l.closed.Load() || l.host.severed(r.local) {
+	if l.closed.Load() || l.host.severed(r.Local()) {
 		s.unlock()
 		return nil, floor, syscall.ENETDOWN
 	}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
@@ -271,16 +272,16 @@ func TestDeviceFails(t *testing.T) {
 			for range deviceTries + 1 {
 				d.reads <- fault{-1, nil}
 			}
-		}, errFrameCount, down + " after 1.023s"},
+		}, ip.ErrFrameCount, down + " after 1.023s"},
 		{"Read of more frames than there is room for", func(d *faulty) {
 			for range deviceTries + 1 {
 				d.reads <- fault{burstFrames + 1, nil}
 			}
-		}, errFrameCount, down + " after 1.023s"},
+		}, ip.ErrFrameCount, down + " after 1.023s"},
 		{"Write is at its end of tries", func(d *faulty) { d.fail(fault{0, syscall.ENOBUFS}) }, syscall.ENOBUFS, down + " after 1.023s"},
 		{"Write, the device is gone", func(d *faulty) { d.fail(fault{0, link.ErrGone}) }, link.ErrGone, down + " after 0s"},
-		{"Write of fewer than no frames", func(d *faulty) { d.fail(fault{-5, nil}) }, errFrameCount, down + " after 1.023s"},
-		{"Write of more frames than there were", func(d *faulty) { d.fail(fault{1000, nil}) }, errFrameCount, ""},
+		{"Write of fewer than no frames", func(d *faulty) { d.fail(fault{-5, nil}) }, ip.ErrFrameCount, down + " after 1.023s"},
+		{"Write of more frames than there were", func(d *faulty) { d.fail(fault{1000, nil}) }, ip.ErrFrameCount, ""},
 		{"Write of no frame", func(d *faulty) { d.fail(fault{0, errNothing}) }, io.ErrShortWrite, down + " after 1.023s"},
 	} {
 		withFaulty(t, tt.name, func(n *network, dev *faulty, l *logged) {
@@ -453,7 +454,7 @@ func TestReadOfNothing(t *testing.T) {
 			<-dev.reads
 		}
 		if reads := cap(dev.reads) - left; reads > 110 || reads < 50 {
-			t.Errorf("%d Reads in a second, want about one in %v", reads, idlePause)
+			t.Errorf("%d Reads in a second, want about one in %v", reads, maxIdlePause)
 		}
 		client, server := n.connect()
 		n.write(client, "between")
@@ -651,7 +652,7 @@ func TestCarrier(t *testing.T) {
 		client, server := n.connect()
 		u, err := n.b.ListenUDP(netip.AddrPort{}, BindOptions{})
 		n.must(err)
-		route, err := n.b.routeTo(netip.Addr{}, addrA)
+		route, err := n.b.ip.HostRoute(netip.Addr{}, addrA)
 		n.must(err)
 		dev.watch(false)
 		dev.watch(false)
@@ -675,7 +676,7 @@ func TestCarrier(t *testing.T) {
 		dev.watch(true)
 		n.write(client, "still here")
 		n.reads(server, "still here")
-		if again, err := n.b.routeTo(netip.Addr{}, addrA); err != nil || again.topology == route.topology {
+		if again, err := n.b.ip.HostRoute(netip.Addr{}, addrA); err != nil || again == route {
 			t.Errorf("the route of before is still given out, or %v", err)
 		}
 		synctest.Wait()

@@ -113,13 +113,13 @@ func TestEndingsKeepTheAnswer(t *testing.T) {
 			if tt.early != nil {
 				tt.early(n, server)
 			}
-			q := n.b.topology.Load().ifaces[1].queues[0]
-			q.beginBurst() // so that no acknowledgment of the answer comes back before the end
+			q := n.b.ip.Interfaces()[1].Queues()[0]
+			q.BeginBurst() // so that no acknowledgment of the answer comes back before the end
 			n.b.tcp.beginBurst(n.b.clock.Now())
 			tt.act(n, client, server)
 			settle()
 			n.b.tcp.endBurst()
-			q.endBurst()
+			q.EndBurst()
 			n.b.flush()
 			time.Sleep(tt.delay)
 			n.wantFrames(got(), tt.want...)

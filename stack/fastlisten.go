@@ -78,7 +78,7 @@ func (s *shard) fastOpenSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono
 	}
 	s.keepSYNLocked(syn, synAck, now)
 	if synAck.Flags != 0 && cookie.Len > 0 {
-		synAck.SetCookie(cookie, syn.route.path)
+		synAck.SetCookie(cookie, pathOf(syn.route))
 	}
 }
 
@@ -97,8 +97,8 @@ func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mon
 	s.states[tcp.SynReceived]++
 	c.state = tcp.SynReceived
 	var half tcp.HalfOpen
-	half.Init(&s.env, syn.tuple, syn.route.path, syn.options, &syn.in.seg, syn.floor, now)
-	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &half, syn.route.path, syn.options, &syn.in.seg, cookie, now)
+	half.Init(&s.env, syn.tuple, pathOf(syn.route), syn.options, &syn.in.seg, syn.floor, now)
+	c.tcp.AcceptFastOpen(&s.env, (*connSink)(c), &half, pathOf(syn.route), syn.options, &syn.in.seg, cookie, now)
 	c.touchLocked(now)
 	c.queueLocked(syn.listener, now)
 }

@@ -78,7 +78,7 @@ func (f *fastOpenCache) lost(p fastOpenPath, now mono.Time) {
 	})
 }
 
-func (c *TCPConn) fastOpenPath() fastOpenPath { return fastOpenPath{c.route.local, c.route.remote} }
+func (c *TCPConn) fastOpenPath() fastOpenPath { return fastOpenPath{c.route.Local(), c.route.Remote()} }
 
 // ConnectTCPFastOpen is ConnectTCP that asks the peer for a Fast Open cookie (RFC 7413). If the host has one
 // of the peer already, nothing is sent yet: the SYN leaves with the first Write, and its text goes along.
@@ -110,7 +110,7 @@ func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 		c.connectLocked(o, tcp.ISSFloor{}, now)
 		return
 	}
-	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), c.route.path, o, now)
+	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, now)
 	c.bits |= fastOpenAsked
 	if known.cookie.Len > 0 {
 		c.bits |= synWaits

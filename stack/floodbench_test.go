@@ -59,7 +59,7 @@ func BenchmarkFlood(b *testing.B) {
 					refill(frames[i:], all[at%len(all)])
 					at++
 				}
-				rc.queue.beginBurst()
+				rc.queue.BeginBurst()
 				rc.burst(frames)
 				rc.endBurst()
 			}

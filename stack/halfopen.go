@@ -3,6 +3,7 @@ package stack
 import (
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wheel"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -20,7 +21,7 @@ type arrivedSYN struct {
 	tuple    tcp.Tuple
 	listener *Listener
 	options  *tcp.Options // the listener's
-	route    *route
+	route    *ip.Route
 	floor    tcp.ISSFloor
 }
 
@@ -37,7 +38,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
@@ -48,7 +49,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		s.events.synCookies++
 		g.lastSYNCookie.Store(int64(now))
 		var half tcp.HalfOpen
-		half.InitCookie(&s.env, t, r.path, syn.options, &in.seg, now)
+		half.InitCookie(&s.env, t, pathOf(r), syn.options, &in.seg, now)
 		half.SynAck(&s.env, &synAck, now)
 	case in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0:
 		s.fastOpenSYNLocked(&syn, &synAck, now)
@@ -79,7 +80,7 @@ func (s *shard) keepSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono.Tim
 	s.layer.ports.halfOpens.of(syn.tuple.Local.Port()).Add(1)
 	s.layer.halfOpens.Add(1)
 	s.states[tcp.SynReceived]++
-	half.tcp.Init(&s.env, syn.tuple, syn.route.path, syn.options, &syn.in.seg, syn.floor, now)
+	half.tcp.Init(&s.env, syn.tuple, pathOf(syn.route), syn.options, &syn.in.seg, syn.floor, now)
 	half.tcp.SynAck(&s.env, synAck, now)
 	s.armHalfOpenLocked(half)
 }
@@ -97,12 +98,12 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
 	var half tcp.HalfOpen
-	if !half.FromCookie(&s.env, t, r.path, listener.options.Load(), &in.seg, now) {
+	if !half.FromCookie(&s.env, t, pathOf(r), listener.options.Load(), &in.seg, now) {
 		s.refuseLocked(in)
 		return
 	}
@@ -162,7 +163,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		listener.cancel()
 		s.armHalfOpenLocked(half)
@@ -181,7 +182,7 @@ func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbou
 	options := listener.options.Load()
 	c.bits |= inTable | connected
 	c.recountLocked(false)
-	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), c.route.path, options, now)
+	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), pathOf(c.route), options, now)
 	s.states[tcp.Established]++
 	c.state = tcp.Established
 	c.tcp.SegmentArrives(&in.seg, now)

@@ -16,7 +16,7 @@ import (
 // frames returns what the host with address addr says from now on, as "PF len=10" and so on.
 func (n *network) frames(from *Host) (got func() []string) {
 	var list []string
-	mac := from.topology.Load().ifaces[1].info.MAC
+	mac := from.Stats().Interfaces[1].MAC
 	stop := n.wire.Tap(func(r sim.Record) {
 		var eth wire.Ethernet
 		var ip wire.IPv4
@@ -159,12 +159,12 @@ func inCrowd(t *testing.T, name string, body func(cr *crowd)) {
 // ask has each client write its number, all in one batch of frames.
 func (cr *crowd) ask() {
 	cr.Helper()
-	q := cr.a.topology.Load().ifaces[1].queues[0]
-	q.beginBurst()
+	q := cr.a.ip.Interfaces()[1].Queues()[0]
+	q.BeginBurst()
 	for i, c := range cr.clients {
 		cr.write(c, fmt.Sprint(i))
 	}
-	q.endBurst()
+	q.EndBurst()
 	cr.a.flush()
 }
 

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -9,7 +8,10 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/clock"
+	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/rate"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -87,43 +89,45 @@ type Config struct {
 	numbers *tcp.Numbers
 }
 
-// Interface says how a device is attached.
-type Interface struct {
-	// Addrs are the host's addresses on the interface. Each prefix is a route to its network as well, and
-	// for IPv4 names the directed broadcast address.
-	Addrs []netip.Prefix
-	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
-	MTU int
-	// Announce says whether the host announces its addresses on the interface. Default AnnounceAuto: on TAP devices.
-	// Of the other modes AnnounceNever alone keeps it from defending an address that another host has too.
-	Announce AnnounceMode
-}
+// Interface says how a device is attached: Addrs are the host's addresses on it, MTU its largest packet and Announce
+// whether the host announces its addresses. See the fields.
+type Interface = ip.InterfaceConfig
+
+// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests for its own
+// address, which correct an older Ethernet address in the caches of its neighbours.
+type AnnounceMode = ip.AnnounceMode
+
+// The modes.
+const (
+	// AnnounceAuto leaves it to the device: a host does so on a TAP device, and on no other unless it is a link.Announcer
+	// that asks for it.
+	AnnounceAuto = ip.AnnounceAuto
+	// AnnounceAlways has the host announce each address when the interface gets it, and all when the carrier returns.
+	AnnounceAlways = ip.AnnounceAlways
+	// AnnounceNever has the host announce nothing, not even in defence of an address that another host has too.
+	AnnounceNever = ip.AnnounceNever
+)
 
 // Host is one userspace host. Its methods may be called from any goroutine.
 type Host struct {
 	config     Config
 	clock      clock.Clock
 	log        hostLog
+	ip         ip.Layer
 	tcp        tcpLayer
 	udp        udpLayer
-	reassembly reassembly
-	routes     routeCache
-	ids        identifier
-	pathMTUs   pathMTUs
-	errorLimit rate.Limit
 	resetLimit rate.Limit
-	counters   counters
+	drops      drop.Counters
 	forgotten  forgottenList
 
-	topology atomic.Pointer[topology]
-	arming   atomic.Int64 // see Host.arm
+	// glancers has, by Interface.Index, what takes the frames that wait at a device; see Host.glance.
+	glancers atomic.Pointer[[][]*receiver]
 
 	changing sync.Mutex // serialises Attach, AddRoute and Close
 	closed   bool
 	lost     ShutdownError // of Close, without Err
 	loops    sync.WaitGroup
 
-	links   sync.Mutex // serialises changes of interfaces' states; after changing, before topology
 	done    chan struct{}
 	ending  sync.Once
 	endedBy error // why done was closed, from then on
@@ -143,24 +147,19 @@ func New(cfg Config) (*Host, error) {
 	h.log.start(h.config.Logger)
 	h.forgotten.init(&h.clock)
 	h.clock.Add(&h.forgotten)
-	h.routes.seed = maphash.MakeSeed()
-	h.ids.init()
-	h.errorLimit.InitErrors(h.config.ICMPRate)
 	h.resetLimit.InitResets(h.config.ResetRate)
-	h.reassembly.init(h)
+	h.ip.Init(ip.Env{
+		Config: ip.Config{TTL: h.config.TTL, MaxNeighbors: h.config.MaxNeighbors, NeighborReachable: h.config.NeighborReachable,
+			ReassemblyBytes: h.config.ReassemblyBytes, ReassemblyTimeout: h.config.ReassemblyTimeout, ICMPRate: h.config.ICMPRate,
+			QueueOctets:    h.config.queueOctets(ip.MaxQueueOctets),
+			LoopbackOctets: h.config.queueOctets(ip.MaxLoopbackOctets)},
+		Clock: &h.clock, Drops: &h.drops, Log: &h.log, Over: h.done,
+	})
 	h.udp.init()
-
-	dev := newLoopback()
-	dev.limit = h.config.queueOctets(loopbackOctets)
-	lo := &iface{host: h, loopback: true, dev: dev, mtu: loopbackMTU}
-	lo.info = lo.dev.Info()
-	lo.queues = []*txQueue{{dev: lo.dev, iface: lo, limit: h.config.queueOctets(maxQueuedOctets)}}
-	h.topology.Store(&topology{ifaces: []*iface{lo}})
-
 	h.tcp.init(h)
-	h.clock.Add(&h.reassembly)
+	h.clock.Add((*ipTimers)(h))
 	go h.clock.Run()
-	h.receive(lo)
+	h.receive(h.ip.Interfaces()[0])
 	return h, nil
 }
 
@@ -172,71 +171,95 @@ func (h *Host) Config() Config { return h.config }
 // EAFNOSUPPORT: an address of IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the
 // host is closed, or all its devices have failed. After an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
-	ifc, err := newIface(h, dev, ic)
+	ifc, err := h.addInterface(dev, ic)
 	if err != nil {
 		return err
 	}
-	if err := h.addIface(ifc); err != nil {
-		return err
-	}
-	ifc.announce()
+	ifc.Announce()
 	h.flush()
 	return nil
 }
 
-// addIface makes ifc one of the host's interfaces, and starts to receive from it.
-func (h *Host) addIface(ifc *iface) error {
+// addInterface attaches a device, and starts to receive from it.
+func (h *Host) addInterface(dev link.Device, ic Interface) (*ip.Interface, error) {
 	h.changing.Lock()
 	defer h.changing.Unlock()
 	if h.over() {
-		return syscall.ENETDOWN
+		return nil, syscall.ENETDOWN
 	}
-	err := h.change(func(t *topology) error {
-		if t.lost {
-			return syscall.ENETDOWN
-		}
-		return t.addIface(ifc)
-	})
+	ifc, err := h.ip.Attach(dev, ic)
 	if err != nil {
-		return err
-	}
-	if ifc.neighbors != nil {
-		h.clock.Add(ifc.neighbors)
-		h.clock.Add(ifc.announcer)
-	}
-	if dev, ok := ifc.dev.(link.Carrier); ok {
-		dev.WatchCarrier(ifc.carrier)
+		return nil, err
 	}
 	h.receive(ifc)
-	return nil
+	return ifc, nil
 }
 
-// change replaces the topology by a changed copy. f may be called several times.
-func (h *Host) change(f func(t *topology) error) error {
-	for {
-		before := h.topology.Load()
-		after := before.clone()
-		if err := f(after); err != nil {
-			return err
+// receive starts the interface's receive loops. The caller holds changing, or is New.
+func (h *Host) receive(ifc *ip.Interface) {
+	var glancers []*receiver
+	for _, q := range ifc.Queues() {
+		if q.CanTry() {
+			glancers = append(glancers, newReceiver(h, q))
 		}
-		if h.topology.CompareAndSwap(before, after) {
-			return nil
-		}
+	}
+	list := make([][]*receiver, ifc.Index()+1)
+	if old := h.glancers.Load(); old != nil {
+		copy(list, *old)
+	}
+	list[ifc.Index()] = glancers
+	h.glancers.Store(&list)
+	for _, q := range ifc.Queues() {
+		newReceiver(h, q).start()
 	}
 }
 
-// receive starts the interface's receive loops.
-func (h *Host) receive(ifc *iface) {
-	for _, q := range ifc.queues {
-		if !ifc.loopback { // which never fails
-			h.clock.Add(q)
-		}
-		if dev, ok := q.dev.(link.Glancer); ok {
-			q.glance = glance{dev: dev, receiver: newReceiver(ifc, q)}
-		}
-		newReceiver(ifc, q).start()
+// flush writes out what was queued for the devices, unless somebody else is about it or will be. No lock is held.
+func (h *Host) flush() { h.ip.Flush() }
+
+// ipTimers is the host as the clock's source of what the IP layer does in time.
+type ipTimers Host
+
+// NextDeadline implements clock.Source.
+func (h *ipTimers) NextDeadline() (mono.Time, bool) { return h.ip.NextDeadline() }
+
+// Advance implements clock.Source. Packets that no neighbour has taken are reported to their transports.
+func (h *ipTimers) Advance(now mono.Time) {
+	for _, r := range h.ip.Advance(now) {
+		(*Host)(h).report(&r)
 	}
+	h.ip.Flush()
 }
+
+// AddRoute adds the route of dst through a gateway or, where via is not valid, on the link of the host's only device.
+// Its errors are those of AddRoutes.
+func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
+	return h.AddRoutes(Route{Dst: dst, Via: via})
+}
+
+// Route is a route of the host, as `ip route` of Linux shows it: Dst is where it leads, Via the gateway and Device the
+// interface. See the fields.
+type Route = ip.RouteEntry
+
+// AddRoutes adds routes, all or none. Errors:
+//
+//   - EINVAL: destination and gateway are of different families, the gateway is not the address of one other host, or no
+//     device is named where there are several;
+//   - ENETUNREACH: a gateway without OnLink is in no directly connected network of the host, or of the named device;
+//   - ENODEV: there is no device of that name;
+//   - EEXIST: there is a route for the destination already;
+//   - EAFNOSUPPORT: an IPv6 address.
+func (h *Host) AddRoutes(routes ...Route) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	return h.ip.AddRoutes(routes...)
+}
+
+// Routes returns the host's routes, most specific first, without loopback's.
+func (h *Host) Routes() []Route { return h.ip.Routes() }
+
+// Addrs returns the host's addresses with the lengths of their networks, without loopback's.
+func (h *Host) Addrs() []netip.Prefix { return h.ip.Addrs() }
 
 // CongestionControl returns the name of the congestion control of connections that choose none themselves.
 func (h *Host) CongestionControl() string { return h.config.TCP.CongestionControl }

@@ -111,8 +111,8 @@ func inputFrames(t *testing.T, data []byte) {
 	if _, err := h.ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"), BindOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	ifc := h.topology.Load().ifaces[1]
-	rc := newReceiver(ifc, ifc.queues[0])
+	ifc := h.ip.Interfaces()[1]
+	rc := newReceiver(h, ifc.Queues()[0])
 	for frames := fuzzFrames(data); len(frames) > 0; {
 		n := min(burstFrames, len(frames))
 		rc.burst(linkFrames(frames[:n]))

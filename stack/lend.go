@@ -23,7 +23,7 @@ const (
 // through the send queue. It gives the lock back for a while, during which the bit writing, which it leaves set, keeps
 // other writers away. more says that more follows behind p.
 func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
-	if c.route.path.MaxSuper == 0 {
+	if c.route.MaxSuper() == 0 {
 		return 0
 	}
 	p = p[:min(len(p), lendMost)]
@@ -38,13 +38,13 @@ func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	c.tcp.Output(now)
 	c.afterLocked(now)
 	c.unlock()
-	for _, q := range c.route.iface.queues {
-		q.drain(true)
+	for _, q := range c.route.Interface().Queues() {
+		q.FlushEarly()
 	}
 	wait := c.shard.layer.bulk.Load() >= lendWaitFrom
 	if !wait {
 		// A near peer's acknowledgments are here already: what they cover needs no copy.
-		c.route.iface.glance()
+		c.shard.layer.host.glance(c.route.Interface())
 	}
 	c.lock()
 	if wait && c.tcp.Prompt() {

@@ -120,16 +120,24 @@ func reply(src netip.Addr, mac link.MAC) []byte {
 		TargetMAC: ourMAC, TargetIP: ourIP.As4()})
 }
 
-// entry returns a copy of what the cache says of a.
-func (b *bed) entry(a netip.Addr) (mac link.MAC, state neighborState, ok bool) {
-	c := b.h.topology.Load().ifaces[1].neighbors
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.entries[a]
-	if n == nil {
-		return mac, 0, false
+// The states of a neighbour.
+const (
+	incomplete = "INCOMPLETE"
+	reachable  = "REACHABLE"
+	stale      = "STALE"
+	delay      = "DELAY"
+	probe      = "PROBE"
+	failed     = "FAILED"
+)
+
+// entry returns what the cache says of a.
+func (b *bed) entry(a netip.Addr) (mac link.MAC, state string, ok bool) {
+	for _, n := range b.h.ip.Interfaces()[1].Neighbors() {
+		if n.Addr == a {
+			return n.MAC, n.State, true
+		}
 	}
-	return n.mac, n.state, true
+	return mac, "", false
 }
 
 func TestARPInput(t *testing.T) {
@@ -162,7 +170,7 @@ func TestARPInput(t *testing.T) {
 			}
 			b.inject(request(peerIP, otherMAC, peerIP))
 			if mac, state, _ := b.entry(peerIP); mac != otherMAC || state != stale {
-				t.Errorf("after a gratuitous update the entry is %v, state %d", mac, state)
+				t.Errorf("after a gratuitous update the entry is %v, state %s", mac, state)
 			}
 		})
 	})
@@ -194,7 +202,7 @@ func TestARPInput(t *testing.T) {
 			if mac, _, _ := b.entry(peerIP); mac != peerMAC {
 				t.Errorf("the peer's entry became %v", mac)
 			}
-			if n, _ := b.h.topology.Load().ifaces[1].neighbors.size(); n != 1 {
+			if n := b.h.Stats().Interfaces[1].Neighbors; n != 1 {
 				t.Errorf("the cache has %d entries, want 1", n)
 			}
 			b.wantDrop(DropARPSender, 6)
@@ -204,7 +212,7 @@ func TestARPInput(t *testing.T) {
 		for _, tt := range []struct {
 			name  string
 			frame []byte
-			want  neighborState
+			want  string
 		}{
 			{"answer", reply(peerIP, peerMAC), reachable},
 			{"request", request(peerIP, peerMAC, ourIP), delay},
@@ -222,7 +230,7 @@ func TestARPInput(t *testing.T) {
 					}
 				}
 				if _, state, _ := b.entry(peerIP); state != tt.want || sent != 1 {
-					t.Errorf("%s: state %d and %d datagrams, want state %d and one", tt.name, state, sent, tt.want)
+					t.Errorf("%s: state %s and %d datagrams, want state %s and one", tt.name, state, sent, tt.want)
 				}
 			})
 		}
@@ -231,7 +239,7 @@ func TestARPInput(t *testing.T) {
 		withPeer(t, Config{MaxNeighbors: 64}, func(b *bed) {
 			time.Sleep(46 * time.Second)
 			if _, state, _ := b.entry(peerIP); state != stale {
-				t.Fatalf("state %d, want STALE", state)
+				t.Fatalf("state %s, want STALE", state)
 			}
 			for i := range 200 {
 				b.inject(request(netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), otherMAC, ourIP))
@@ -252,11 +260,11 @@ func TestARPInput(t *testing.T) {
 				a := netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i%200)})
 				b.inject(reply(a, otherMAC), request(a, otherMAC, ourIP))
 			}
-			if n, _ := b.h.topology.Load().ifaces[1].neighbors.size(); n != 64 {
+			if n := b.h.Stats().Interfaces[1].Neighbors; n != 64 {
 				t.Errorf("the cache has %d entries, want 64", n)
 			}
 			if mac, state, ok := b.entry(peerIP); !ok || mac != peerMAC || state != reachable {
-				t.Errorf("the live entry is %v, state %d, %v", mac, state, ok)
+				t.Errorf("the live entry is %v, state %s, %v", mac, state, ok)
 			}
 		})
 	})
@@ -321,7 +329,7 @@ func TestNeighborResolution(t *testing.T) {
 				t.Errorf("Read = %v after %v, want EHOSTUNREACH after 3s", err, took)
 			}
 			b.want(ask(wire.BroadcastMAC), ask(wire.BroadcastMAC), ask(wire.BroadcastMAC))
-			if _, held := b.h.topology.Load().ifaces[1].neighbors.size(); held != 0 {
+			if held := b.h.Stats().Interfaces[1].Held; held != 0 {
 				t.Errorf("%d packets still held", held)
 			}
 		})
@@ -385,37 +393,37 @@ func TestNeighborResolution(t *testing.T) {
 	})
 	t.Run("reachability: confirmed, polled by unicast, forgotten", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
-			r, err := b.h.routeTo(netip.Addr{}, peerIP)
+			r, err := b.h.ip.HostRoute(netip.Addr{}, peerIP)
 			if err != nil {
 				t.Fatal(err)
 			}
 			send := func() {
-				r.sendUDP(7, 7, nil, 0, udpOptions{})
+				b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{})
 				b.h.flush()
 			}
 			send() // the route learns its neighbour
-			r.confirm(b.h.clock.Now())
-			state := func() neighborState { _, s, _ := b.entry(peerIP); return s }
+			r.Confirm(b.h.clock.Now())
+			state := func() string { _, s, _ := b.entry(peerIP); return s }
 			time.Sleep(14 * time.Second)
 			if got := state(); got != reachable {
-				t.Fatalf("state %d after 14 s, want REACHABLE", got)
+				t.Fatalf("state %s after 14 s, want REACHABLE", got)
 			}
 			for range 40 { // a confirmed neighbour stays reachable
 				time.Sleep(4 * time.Second)
 				send()
-				r.confirm(b.h.clock.Now())
+				r.Confirm(b.h.clock.Now())
 			}
 			if got := state(); got != reachable {
-				t.Fatalf("state %d although confirmed, want REACHABLE", got)
+				t.Fatalf("state %s although confirmed, want REACHABLE", got)
 			}
 			time.Sleep(46 * time.Second)
 			if got := state(); got != stale {
-				t.Fatalf("state %d after 46 s of silence, want STALE", got)
+				t.Fatalf("state %s after 46 s of silence, want STALE", got)
 			}
 			b.take()
 			send()
 			if got := state(); got != delay {
-				t.Fatalf("state %d after a send, want DELAY", got)
+				t.Fatalf("state %s after a send, want DELAY", got)
 			}
 			if n := len(b.take()); n != 1 {
 				t.Fatalf("%d frames, want the datagram alone", n)
@@ -424,7 +432,7 @@ func TestNeighborResolution(t *testing.T) {
 			b.want(ask(peerMAC))
 			b.inject(reply(peerIP, peerMAC))
 			if got := state(); got != reachable {
-				t.Fatalf("state %d after an answer to the poll, want REACHABLE", got)
+				t.Fatalf("state %s after an answer to the poll, want REACHABLE", got)
 			}
 			time.Sleep(46*time.Second + staleLifetime)
 			synctest.Wait()

@@ -45,7 +45,7 @@ func (l *logLine) hand() {
 	}
 }
 
-// logPatience is how long logErrorFirst waits for the Logger.
+// logPatience is how long ErrorFirst waits for the Logger.
 const logPatience = time.Second
 
 // start makes to the Logger. A nil pointer in the interface is as good as nil.
@@ -99,34 +99,34 @@ func (l *hostLog) put(line logLine) (taken bool) {
 	}
 }
 
-// logInfo, logWarn and logError log a line, args being keys and values by turns. The values are looked at later, on
+// Info, Warn and Error log a line, args being keys and values by turns. The values are looked at later, on
 // another goroutine. They may be called under any lock.
-func (h *Host) logInfo(msg string, args ...any) {
-	if h.log.to != nil {
-		h.log.put(logLine{log: h.log.to.Info, msg: msg, args: args})
+func (l *hostLog) Info(msg string, args ...any) {
+	if l.to != nil {
+		l.put(logLine{log: l.to.Info, msg: msg, args: args})
 	}
 }
 
-func (h *Host) logWarn(msg string, args ...any) {
-	if h.log.to != nil {
-		h.log.put(logLine{log: h.log.to.Warn, msg: msg, args: args})
+func (l *hostLog) Warn(msg string, args ...any) {
+	if l.to != nil {
+		l.put(logLine{log: l.to.Warn, msg: msg, args: args})
 	}
 }
 
-func (h *Host) logError(msg string, args ...any) {
-	if h.log.to != nil {
-		h.log.put(logLine{log: h.log.to.Error, msg: msg, args: args})
+func (l *hostLog) Error(msg string, args ...any) {
+	if l.to != nil {
+		l.put(logLine{log: l.to.Error, msg: msg, args: args})
 	}
 }
 
-// logErrorFirst is logError that lets the Logger have the line before it returns, if that takes no longer than
+// ErrorFirst is Error that lets the Logger have the line before it returns, if that takes no longer than
 // logPatience: a program that ends because of what follows should have told why. No lock may be held.
-func (h *Host) logErrorFirst(msg string, args ...any) {
-	if h.log.to == nil {
+func (l *hostLog) ErrorFirst(msg string, args ...any) {
+	if l.to == nil {
 		return
 	}
-	line := logLine{log: h.log.to.Error, msg: msg, args: args, told: make(chan struct{})}
-	if !h.log.put(line) {
+	line := logLine{log: l.to.Error, msg: msg, args: args, told: make(chan struct{})}
+	if !l.put(line) {
 		return
 	}
 	timer := time.NewTimer(logPatience)
@@ -134,7 +134,7 @@ func (h *Host) logErrorFirst(msg string, args ...any) {
 	select {
 	case <-line.told:
 	case <-timer.C:
-	case <-h.log.ended:
+	case <-l.ended:
 	}
 }
 
@@ -154,7 +154,7 @@ func (l *logLimit) allow(now mono.Time, every time.Duration) (held uint64, ok bo
 	return l.held.Swap(0), true
 }
 
-// warnEvery is logWarn for what a stranger can bring about: at most one line of the kind that l stands for in each
+// warnEvery is Warn for what a stranger can bring about: at most one line of the kind that l stands for in each
 // interval, with the number of those that were held back, as "repeated".
 func (h *Host) warnEvery(l *logLimit, every time.Duration, msg string, args ...any) {
 	if h.log.to == nil {
@@ -167,5 +167,5 @@ func (h *Host) warnEvery(l *logLimit, every time.Duration, msg string, args ...a
 	if held > 0 {
 		args = append(args, "repeated", held)
 	}
-	h.logWarn(msg, args...)
+	h.log.Warn(msg, args...)
 }

@@ -55,11 +55,11 @@ func TestLogger(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.logInfo("one", "n", 1)
-			h.logWarn("two")
-			h.logError("three", "err", fmt.Errorf("no"))
+			h.log.Info("one", "n", 1)
+			h.log.Warn("two")
+			h.log.Error("three", "err", fmt.Errorf("no"))
 			h.Close()
-			h.logInfo("late")
+			h.log.Info("late")
 			want := "level=INFO msg=one n=1|level=WARN msg=two|level=ERROR msg=three err=no"
 			if got := strings.Join(l.take(), "|"); got != want {
 				t.Errorf("%s\nwant\n%s", got, want)
@@ -94,7 +94,7 @@ func TestLogger(t *testing.T) {
 			}
 			began := time.Now()
 			for range 10 * logQueue {
-				h.logInfo("line")
+				h.log.Info("line")
 			}
 			if took := time.Since(began); took != 0 {
 				t.Errorf("logging took %v", took)
@@ -111,7 +111,7 @@ func TestLogger(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.logInfo("line")
+			h.log.Info("line")
 			h.warnEvery(&logLimit{}, time.Second, "line")
 			h.Close()
 		}

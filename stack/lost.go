@@ -6,11 +6,11 @@ import (
 )
 
 // When all devices have failed, what is on loopback addresses goes on; everything else fails with ENETDOWN from then
-// on. Who makes something new looks at topology.lost under the lock under which fail looks for it, so that nothing
+// on. Whatever makes something new looks at ip.Layer.Lost under the lock under which fail looks for it, so that nothing
 // slips through.
 
 // severed says whether sockets on a are without a network for good. The wildcard is no loopback address.
-func (h *Host) severed(a netip.Addr) bool { return h.topology.Load().lost && !a.IsLoopback() }
+func (h *Host) severed(a netip.Addr) bool { return h.ip.Lost() && !a.IsLoopback() }
 
 // fail ends what is not on loopback addresses.
 func (l *tcpLayer) fail() {

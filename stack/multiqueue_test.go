@@ -3,12 +3,12 @@ package stack
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
 
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -72,82 +72,11 @@ func TestMultiQueue(t *testing.T) {
 	})
 }
 
-// What a queue is chosen by: the same numbers are in TestSpreadProgram of package tap, for the other direction.
-func TestQueueOfFlow(t *testing.T) {
-	queues := make([]txQueue, 1<<16) // so that the number is seen whole
-	ifc := &iface{}
-	for i := range queues {
-		ifc.queues = append(ifc.queues, &queues[i])
-	}
-	for _, tt := range []struct {
-		proto      uint8
-		to         string
-		ours, peer uint16
-		want       int
-	}{
-		{wire.ProtocolTCP, "10.0.0.1", 80, 40000, 25430},
-		{wire.ProtocolTCP, "10.0.0.1", 80, 40001, 397},
-		{wire.ProtocolTCP, "10.0.0.1", 40000, 80, 47510},
-		{wire.ProtocolTCP, "10.0.0.1", 443, 32768, 21027},
-		{wire.ProtocolTCP, "192.0.2.1", 8080, 60999, 22293},
-		{wire.ProtocolTCP, "10.0.0.1", 1, 65535, 21802},
-		{wire.ProtocolUDP, "10.0.0.1", 7, 5, 55974},
-		{wire.ProtocolUDP, "10.0.0.1", 53, 50000, 55974},
-		{wire.ProtocolUDP, "10.0.0.3", 7, 5, 40503},
-		{wire.ProtocolUDP, "10.0.0.9", 7, 5, 52322},
-		{wire.ProtocolICMP, "192.0.2.77", 0, 0, 60433},
-	} {
-		r := &route{iface: ifc, local: ourIP, remote: netip.MustParseAddr(tt.to)}
-		p := &outPacket{proto: tt.proto, header: []byte{byte(tt.ours >> 8), byte(tt.ours), byte(tt.peer >> 8), byte(tt.peer)}}
-		if q := r.queueFor(p); q != &queues[tt.want] {
-			t.Errorf("protocol %d to %s, ports %d and %d: not the queue %d", tt.proto, tt.to, tt.ours, tt.peer, tt.want)
-		}
-	}
-}
-
-// The flows of a queue that has failed go on over the next one that works; those of the others stay where they are.
-func TestQueueOfFlowAfterFailures(t *testing.T) {
-	const n = 4
-	ifc := &iface{}
-	for range n {
-		ifc.queues = append(ifc.queues, new(txQueue))
-	}
-	r := &route{iface: ifc, local: ourIP, remote: peerIP}
-	fail := func(gone uint) {
-		for i, q := range ifc.queues {
-			q.gone.Store(gone>>i&1 != 0)
-		}
-	}
-	seen := map[int]bool{}
-	for port := range byte(64) {
-		p := &outPacket{proto: wire.ProtocolTCP, header: []byte{0, 80, 0x9c, port}}
-		fail(0)
-		first := slices.Index(ifc.queues, r.queueFor(p))
-		seen[first] = true
-		for gone := range uint(1 << n) {
-			fail(gone)
-			want := 0 // whatever it is: none works
-			for i := range n {
-				if at := (first + i) % n; gone>>at&1 == 0 {
-					want = at
-					break
-				}
-			}
-			if got := slices.Index(ifc.queues, r.queueFor(p)); got != want {
-				t.Errorf("port %d of queue %d, failed %04b: queue %d, want %d", 0x9c00+int(port), first, gone, got, want)
-			}
-		}
-	}
-	if len(seen) != n {
-		t.Errorf("the flows are on queues %v", seen)
-	}
-}
-
 func TestRouteCache(t *testing.T) {
 	onBed(t, Config{}, func(b *bed) {
 		// A few hundred pairs are all remembered, so that connections share their routes.
 		again := 0
-		routes := map[string]*route{}
+		routes := map[string]*ip.Route{}
 		for range 2 {
 			for i := range 400 {
 				a := netip.AddrFrom4([4]byte{10, 0, 0, byte(3 + i%250)})
@@ -155,7 +84,7 @@ func TestRouteCache(t *testing.T) {
 				if i >= 250 {
 					local = netip.Addr{}
 				}
-				r, err := b.h.routeTo(local, a)
+				r, err := b.h.ip.HostRoute(local, a)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -173,10 +102,10 @@ func TestRouteCache(t *testing.T) {
 		if err := b.h.AddRoute(netip.MustParsePrefix("10.0.0.128/25"), peerIP); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := b.h.routeTo(ourIP, netip.MustParseAddr("10.0.0.200")); err != nil || r.nextHop != peerIP {
-			t.Errorf("after AddRoute the next hop is %v, %v; want the gateway", r.nextHop, err)
+		if r, err := b.h.ip.HostRoute(ourIP, netip.MustParseAddr("10.0.0.200")); err != nil || r.NextHop() != peerIP {
+			t.Errorf("after AddRoute the next hop is %v, %v; want the gateway", r.NextHop(), err)
 		}
-		if r, err := b.h.routeTo(ourIP, peerIP.Next().Next()); err != nil || r == old {
+		if r, err := b.h.ip.HostRoute(ourIP, peerIP.Next().Next()); err != nil || r == old {
 			t.Errorf("a route of before is still given out, or %v", err)
 		}
 		want := []Route{{Dst: netip.MustParsePrefix("10.0.0.128/25"), Via: peerIP}, {Dst: ourNet.Masked()}}

@@ -12,18 +12,18 @@ import (
 // A neighbour that answers is asked once in five seconds, however often connections doubt it.
 func TestDoubtfulNeighbor(t *testing.T) {
 	withPeer(t, Config{}, func(b *bed) {
-		r, err := b.h.routeTo(ourIP, peerIP)
+		r, err := b.h.ip.HostRoute(ourIP, peerIP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.sendUDP(7, 7, nil, 0, udpOptions{}) // the route learns its neighbour
+		b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{}) // the route learns its neighbour
 		b.h.flush()
 		b.take()
 		poll := arpFrame(peerMAC, ourMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: ourMAC, SenderIP: ourIP.As4(),
 			TargetIP: peerIP.As4()})
 		for range 3 {
 			for i := range 20 {
-				r.doubt(b.h.clock.Now())
+				r.Doubt(b.h.clock.Now())
 				b.h.flush()
 				if i > 0 {
 					b.want()

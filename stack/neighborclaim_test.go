@@ -163,7 +163,7 @@ func TestClaimedAddress(t *testing.T) {
 				}
 				b.send(otherMAC)
 				if _, state, _ := b.entry(peerIP); state != reachable {
-					t.Errorf("state %d, want REACHABLE", state)
+					t.Errorf("state %s, want REACHABLE", state)
 				}
 			})
 		}
@@ -190,19 +190,19 @@ func TestClaimedAddress(t *testing.T) {
 		b.want(askPeer(wire.BroadcastMAC))
 	})
 	withClaims(t, "B-ARP-2 an owner whose acknowledgments come keeps its address without an answer", func(b *claimed) {
-		r, err := b.h.routeTo(ourIP, b.to.Addr())
+		r, err := b.h.ip.HostRoute(ourIP, b.to.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.send(peerMAC)
 		b.claim(request(peerIP, otherMAC, ourIP))
 		time.Sleep(contestTime / 2)
-		r.confirm(b.h.clock.Now())
+		r.Confirm(b.h.clock.Now())
 		time.Sleep(contestTime)
 		b.want()
 		b.send(peerMAC)
 		if _, state, _ := b.entry(peerIP); state != reachable {
-			t.Errorf("state %d, want REACHABLE", state)
+			t.Errorf("state %s, want REACHABLE", state)
 		}
 	})
 	withClaims(t, "B-ARP-2 a neighbour known by hearsay alone is asked once it is used", func(b *claimed) {

@@ -70,13 +70,13 @@ func TestHandshakeWithoutRoute(t *testing.T) {
 			t.Fatalf("SYN answered by %v", out)
 		}
 		ack := seg{flags: "A", seq: 101, ack: out[0].seq + 1}
-		ifc := b.h.topology.Load().ifaces[1]
-		ifc.carrier(false)
+		ifc := b.h.ip.Interfaces()[1]
+		ifc.CarrierChanged(false)
 		b.expect("an ACK without a route", b.send(ack, ack))
 		if _, err := l.TryAccept(); err != syscall.EAGAIN {
 			t.Errorf("Accept: %v, want EAGAIN", err)
 		}
-		ifc.carrier(true)
+		ifc.CarrierChanged(true)
 		b.take()
 		b.expect("an ACK", b.send(ack))
 		if _, err := l.TryAccept(); err != nil {

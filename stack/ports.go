@@ -125,7 +125,7 @@ func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) 
 	if h.severed(addr) {
 		return nil, syscall.ENETDOWN
 	}
-	if !addr.IsUnspecified() && !h.isLocal(addr) {
+	if !addr.IsUnspecified() && !h.ip.IsLocal(addr) {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	b := &Binding{host: h, local: netip.AddrPortFrom(addr, local.Port()), options: opt}

@@ -1,31 +1,13 @@
 package stack
 
 import (
-	"net/netip"
 	"runtime"
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 )
-
-// packet is an IP packet for this host on its way up to a transport, borrowed for the call. All addresses
-// are plain ones, never IPv4-mapped; src is one host's unicast address.
-type packet struct {
-	src, dst netip.Addr
-	iface    *iface
-	header   []byte // the IP header
-	payload  []byte // transport header and data, cut to the IP length
-	// buf holds payload; who wants to keep payload takes a reference to it. nil: copy to keep.
-	buf      *link.Buffer
-	tos, ttl uint8
-	// sumOK says that the transport checksum need not be verified.
-	sumOK bool
-	// broadcast says that the frame or the packet went to more than one host.
-	broadcast bool
-	// gsoSize is the payload of each segment that a super-segment stands for; 0 for a plain packet.
-	gsoSize uint16
-}
 
 // burstFrames is how many frames the receive loop takes at once.
 const burstFrames = 64
@@ -48,29 +30,25 @@ const (
 // all processors share: the other one took the loop, or half of those who answer, and all they touch with them.
 type receiver struct {
 	host  *Host
-	iface *iface
-	queue *txQueue
+	queue *ip.Queue
 	// turn has a token for the goroutine whose turn it is. It alone uses what follows.
 	turn chan struct{}
 
-	topology *topology // of the burst
-	now      mono.Time // when it began
-	// The destination and the source of the latest packet that passed for our own and for a foreign address
-	// of topology: most packets are between the same two.
-	lastDst, lastSrc netip.Addr
+	now mono.Time // when the burst began
+	in  ip.Input
 
 	frames   [burstFrames]link.Frame
-	segments burst          // TCP's of the burst, and then whom they wake
-	room     int            // frames that the next burst may have
-	owned    []*link.Buffer // reassembled ones among them, to be released after the burst
+	segments burst // TCP's of the burst, and then whom they wake
+	room     int   // frames that the next burst may have
 	// What beginBurst returned, and how many were woken, of the burst that the turn was last given away for.
 	parked uint32
 	woken  int
 }
 
-func newReceiver(ifc *iface, q *txQueue) *receiver {
-	return &receiver{host: ifc.host, iface: ifc, queue: q, segments: newBurst(len(ifc.host.tcp.shards)),
-		room: burstFrames}
+func newReceiver(h *Host, q *ip.Queue) *receiver {
+	rc := &receiver{host: h, queue: q, segments: newBurst(len(h.tcp.shards)), room: burstFrames}
+	rc.in.Init(q.Interface())
+	return rc
 }
 
 // turnFrom is how many goroutines a burst must have woken for the loop to give its turn away. Where a few answer, an
@@ -110,7 +88,7 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 			return
 		}
 		parked := rc.beginBurst(n)
-		rc.queue.readDone()
+		rc.queue.ReadDone()
 		woken := len(wakes.conds)
 		if woken >= turnFrom {
 			rc.parked, rc.woken = parked, woken
@@ -132,7 +110,7 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 
 // beginBurst takes the first n frames, which have just been read, as a burst. It returns what awaitAnswers wants to know.
 func (rc *receiver) beginBurst(n int) (parked uint32) {
-	rc.queue.beginBurst()
+	rc.queue.BeginBurst()
 	rc.now = rc.host.clock.Now()
 	parked = rc.host.tcp.beginBurst(rc.now)
 	rc.burst(rc.frames[:n])
@@ -142,35 +120,33 @@ func (rc *receiver) beginBurst(n int) (parked uint32) {
 // endBurst transmits what the burst has held.
 func (rc *receiver) endBurst() {
 	rc.host.tcp.endBurst()
-	rc.queue.endBurst()
+	rc.queue.EndBurst()
 	rc.host.flush()
 }
 
 // burst takes one burst of frames and releases them. Who is to be woken is then in segments.wakes.
 func (rc *receiver) burst(frames []link.Frame) {
-	if t := rc.host.topology.Load(); t != rc.topology {
-		rc.topology, rc.lastDst, rc.lastSrc = t, netip.Addr{}, netip.Addr{}
-	}
+	rc.in.Begin()
 	var octets int
 	for i := range frames {
 		octets += len(frames[i].Header)
-		rc.frame(&frames[i])
+		switch rc.in.Frame(&frames[i]) {
+		case ip.ForTransport:
+			rc.deliver(&rc.in.Packet)
+		case ip.AboutOurs:
+			rc.host.report(&rc.in.Report)
+		case ip.Taken:
+		}
 	}
 	if len(rc.segments.in) > 0 {
 		rc.host.tcp.input(&rc.segments, rc.now)
 	}
-	for i, b := range rc.owned {
-		b.Release()
-		rc.owned[i] = nil
-	}
-	rc.owned = rc.owned[:0]
+	rc.in.End()
 	for i := range frames {
 		frames[i].Release()
 	}
 	rc.room = roomFor(len(frames), octets, len(rc.segments.wakes.conds))
-	c := &rc.iface.counters
-	c.framesIn.Add(uint64(len(frames)))
-	c.octetsIn.Add(uint64(octets))
+	rc.queue.Interface().Received(len(frames), octets)
 }
 
 // roomFor returns how many frames the burst may have that follows upon one of so many frames and octets, which woke
@@ -182,103 +158,16 @@ func roomFor(frames, octets, woken int) int {
 	return min(max(connOctets*max(woken, 1)*frames/octets, 1), burstFrames)
 }
 
-// frame takes one frame. The network layer gets it without its link header, pad included.
-func (rc *receiver) frame(f *link.Frame) {
-	p := packet{iface: rc.iface, buf: f.Buffer()}
-	// A partial checksum means that the packet never crossed a wire.
-	p.sumOK = f.Meta.ChecksumValid || f.Meta.NeedsChecksum && rc.iface.info.Checksum
-	if f.Meta.GSO != link.NoSegmentation {
-		p.gsoSize = f.Meta.GSOSize
-	}
-	if rc.iface.info.Kind == link.IP {
-		rc.ip(f.Header, &p)
-		return
-	}
-	var eth wire.Ethernet
-	b, err := eth.Parse(f.Header)
-	if err != nil {
-		rc.host.drop(DropRunt)
-		return
-	}
-	if !rc.accepts(&eth) {
-		return
-	}
-	if eth.Type == wire.EtherTypeVLAN || eth.Type == wire.EtherTypeServiceVLAN {
-		var ok bool
-		if eth.Type, b, ok = rc.untag(eth.Type, b); !ok {
-			return
-		}
-	}
-	p.broadcast = eth.Dst[0]&1 != 0
-	switch eth.Type {
-	case wire.EtherTypeIPv4:
-		rc.ipv4(b, &p)
-	case wire.EtherTypeARP:
-		rc.arp(b)
-	case wire.EtherTypeIPv6:
-		rc.host.drop(DropIPv6)
-	default:
-		rc.host.drop(DropEtherType)
-	}
-}
-
-// accepts says whether a frame is for us: our own address, everybody's, or that of a group we are in.
-func (rc *receiver) accepts(eth *wire.Ethernet) bool {
-	own := rc.iface.info.MAC
-	switch {
-	case eth.Src == own:
-		rc.host.drop(DropOwnMAC)
-	case eth.Dst == own, eth.Dst == wire.BroadcastMAC, eth.Dst == allHostsMAC:
-		return true
-	default:
-		rc.host.drop(DropForeignMAC)
-	}
-	return false
-}
-
-// untag takes the tags of VLAN 0 off, which name a priority and no VLAN (IEEE 802.1Q 6.9.1), and returns what they
-// enclose and its EtherType. As Linux does it, it takes all of them, a service provider's too.
-func (rc *receiver) untag(typ uint16, b []byte) (uint16, []byte, bool) {
-	for typ == wire.EtherTypeVLAN || typ == wire.EtherTypeServiceVLAN {
-		var tag wire.VLANTag
-		rest, err := tag.Parse(b)
-		switch {
-		case err != nil:
-			rc.host.drop(DropRunt)
-			return 0, nil, false
-		case tag.ID != 0:
-			rc.host.drop(DropVLAN)
-			return 0, nil, false
-		}
-		typ, b = tag.Type, rest
-	}
-	return typ, b, true
-}
-
-// ip takes a packet from a device that has no link header.
-func (rc *receiver) ip(b []byte, p *packet) {
-	switch {
-	case len(b) == 0:
-		rc.host.drop(DropRunt)
-	case b[0]>>4 == 6:
-		rc.host.drop(DropIPv6)
-	default:
-		rc.ipv4(b, p)
-	}
-}
-
-// deliver gives a packet to its protocol. Whoever delivers a reassembled one adds p.buf to rc.owned.
-func (rc *receiver) deliver(proto uint8, p *packet) {
-	switch proto {
+// deliver gives a packet to its protocol.
+func (rc *receiver) deliver(p *ip.Packet) {
+	switch p.Protocol {
 	case wire.ProtocolTCP:
 		rc.segments.add(&rc.host.tcp, p)
 	case wire.ProtocolUDP:
 		rc.host.udpInput(p)
-	case wire.ProtocolICMP:
-		rc.icmp4(p)
 	default:
 		// Encapsulated packets of protocol 4 or 41 end here too: nobody unpacks them (ledger D-PARSE-4).
 		rc.host.drop(DropProtocol)
-		rc.host.sendICMPError(p, wire.ICMPv4DestinationUnreachable, wire.ICMPv4ProtocolUnreachable, [4]byte{})
+		rc.host.ip.SendError(p, ip.ProtocolUnreachable, 0)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -167,17 +168,16 @@ func TestResetLimit(t *testing.T) {
 		}
 	})
 	limited(t, "Config.ResetRate bounds resets and not ICMP errors, and negative is no bound", Config{ResetRate: -1, ICMPRate: 1}, func(b *bed) {
-		errors := 0
 		for i := range 200_000 {
 			if !b.h.allowReset(peerIP) {
 				b.Fatalf("reset %d was held back", i)
 			}
-			if b.h.errorLimit.Allow(b.h.clock.Now(), peerIP, false) {
-				errors++
-			}
 		}
-		if errors > 2 {
-			b.Errorf("%d ICMP errors at once", errors)
+		for range 100 {
+			b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 9, nil))))
+		}
+		if n := b.h.Stats().ICMPErrors; n < 1 || n > 2 {
+			b.Errorf("%d ICMP errors at once", n)
 		}
 	})
 	limited(t, "nothing is bounded within the host", Config{ResetRate: 1}, func(b *bed) {

@@ -10,6 +10,7 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -82,7 +83,7 @@ type shard struct {
 	told     int64 // of env.Buffered, what layer.buffered has
 
 	// Scratch for what leaves.
-	out    outPacket
+	out    ip.OutPacket
 	header wire.TCP
 	octets [wire.TCPMaxLen]byte
 

@@ -44,7 +44,7 @@ func (n *network) lost(err error, want *ShutdownError) {
 }
 
 // cable returns the port of a host.
-func (n *network) cable(h *Host) *sim.Port { return h.topology.Load().ifaces[1].dev.(*sim.Port) }
+func (n *network) cable(h *Host) *sim.Port { return h.ip.Interfaces()[1].Device().(*sim.Port) }
 
 // over checks that the host has ended as by Close.
 func (n *network) over() {

@@ -1,10 +1,8 @@
 package stack
 
 import (
-	"sync/atomic"
-
 	"github.com/unet-go/unet/internal/drop"
-	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -98,22 +96,8 @@ const (
 	Drops = drop.Reasons
 )
 
-// InterfaceStats are the counters of one interface.
-type InterfaceStats struct {
-	// Name is the device's name.
-	Name string
-	// MAC is the Ethernet address of the host's side; zero where frames have none.
-	MAC link.MAC
-	// FramesIn, OctetsIn, FramesOut and OctetsOut count what crossed the device; a super-segment is one frame.
-	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
-	// WriteErrors counts the batches that the device refused, those that it took at another try among them.
-	WriteErrors uint64
-	// State says whether the interface is of use, Err what its device returned last beside success. nil: nothing yet.
-	State InterfaceState
-	Err   error
-	// Neighbors is the number of entries in the neighbour cache, Held that of packets waiting for one.
-	Neighbors, Held int
-}
+// InterfaceStats are the counters of one interface. See the fields.
+type InterfaceStats = ip.InterfaceStats
 
 // Stats are a host's counters since it began, and its gauges.
 type Stats struct {
@@ -138,31 +122,18 @@ type Stats struct {
 	TCPGauges TCPGauges
 }
 
-// counters are the host's own, beside each interface's.
-type counters struct {
-	dropped                               drop.Counters
-	reassembled, fragmented               atomic.Uint64
-	echoReplies, icmpErrors, icmpErrorsIn atomic.Uint64
-	datagramsIn, datagramsOut             atomic.Uint64
-}
-
 // drop counts a dropped packet.
-func (h *Host) drop(reason Drop) { h.counters.dropped.Add(reason) }
+func (h *Host) drop(reason Drop) { h.drops.Add(reason) }
 
 // Stats returns the host's counters and gauges at about one moment.
 func (h *Host) Stats() Stats {
-	c := &h.counters
+	n := h.ip.Stats()
 	s := Stats{
-		Dropped:     c.dropped.Load(),
-		Reassembled: c.reassembled.Load(), Fragmented: c.fragmented.Load(),
-		ReassemblyBytes: h.reassembly.size(),
-		EchoReplies:     c.echoReplies.Load(), ICMPErrors: c.icmpErrors.Load(), ICMPErrorsIn: c.icmpErrorsIn.Load(),
-		DatagramsIn: c.datagramsIn.Load(), DatagramsOut: c.datagramsOut.Load(),
-		UDPSockets: h.udp.count(),
+		Interfaces: n.Interfaces, Dropped: h.drops.Load(),
+		Reassembled: n.Reassembled, Fragmented: n.Fragmented, ReassemblyBytes: n.ReassemblyBytes,
+		EchoReplies: n.EchoReplies, ICMPErrors: n.ICMPErrors, ICMPErrorsIn: n.ICMPErrorsIn,
 	}
-	for _, ifc := range h.topology.Load().ifaces {
-		s.Interfaces = append(s.Interfaces, ifc.stats())
-	}
+	h.udp.stats(&s)
 	h.tcp.stats(&s)
 	return s
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wheel"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -17,7 +18,7 @@ type TCPConn struct {
 	timer   wheel.Node[flow]
 	tcp     tcp.Conn
 	shard   *shard
-	route   *route
+	route   *ip.Route
 	waiters *waiters
 	extra   *extra
 
@@ -69,7 +70,7 @@ const (
 )
 
 // newConn returns a connection of s in no table.
-func newConn(s *shard, r *route) *TCPConn {
+func newConn(s *shard, r *ip.Route) *TCPConn {
 	c := &TCPConn{shard: s, route: r}
 	c.kind = connFlow
 	c.timer.Owner = &c.flow
@@ -111,10 +112,10 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 		c.bits |= connected
 	}
 	if events&tcp.Progress != 0 {
-		c.route.confirm(now)
+		c.route.Confirm(now)
 	}
 	if events&tcp.Doubtful != 0 {
-		c.route.doubt(now)
+		c.route.Doubt(now)
 		c.shard.sent = true // it may ask the neighbour
 	}
 	if events&tcp.Drained != 0 {
@@ -192,7 +193,7 @@ func (c *TCPConn) Tuple() tcp.Tuple { return tcp.Tuple{Local: c.Local(), Remote:
 
 // Local returns the connection's local address. It is the route's: the number in the flow is another address's once the
 // connection has left the table.
-func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPortFrom(c.route.local, c.localPort()) }
+func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPortFrom(c.route.Local(), c.localPort()) }
 
 // Remote returns the peer's address.
 func (c *TCPConn) Remote() netip.AddrPort { return addrPort(&c.remote, uint16(c.ports)) }

@@ -3,6 +3,7 @@ package stack
 import (
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -52,25 +53,25 @@ func (l *tcpLayer) input(b *burst, now mono.Time) {
 }
 
 // add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
-func (b *burst) add(l *tcpLayer, p *packet) {
-	if p.broadcast { // MUST-57
+func (b *burst) add(l *tcpLayer, p *ip.Packet) {
+	if p.Broadcast { // MUST-57
 		l.dropped.Add(1)
 		return
 	}
 	var header wire.TCP
-	text, err := header.Parse(p.payload)
+	text, err := header.Parse(p.Payload)
 	if err != nil {
 		l.malformed.Add(1)
 		return
 	}
-	if !p.sumOK {
-		pseudo := wire.PseudoHeader(p.src, p.dst, wire.ProtocolTCP, len(p.payload))
-		if wire.Checksum(p.payload, pseudo) != 0 { // MUST-3
+	if !p.ChecksumOK {
+		pseudo := wire.PseudoHeader(p.Src, p.Dst, wire.ProtocolTCP, len(p.Payload))
+		if wire.Checksum(p.Payload, pseudo) != 0 { // MUST-3
 			l.badChecksum.Add(1)
 			return
 		}
 	}
-	if p.src == p.dst && header.SrcPort == header.DstPort && !p.iface.loopback { // ledger D-LAND-1
+	if p.Src == p.Dst && header.SrcPort == header.DstPort && !p.Interface.Loopback() { // ledger D-LAND-1
 		l.dropped.Add(1)
 		return
 	}
@@ -82,7 +83,7 @@ func (b *burst) add(l *tcpLayer, p *packet) {
 	}
 	in := &b.in[n]
 	in.fill(&header, p, text)
-	in.key.set(p.dst, p.src, header.DstPort, header.SrcPort)
+	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort)
 	in.hash = l.shards[0].flows.hash(&in.key)
 	in.next = -1
 	i := int32(in.hash >> l.shift)
@@ -96,7 +97,7 @@ func (b *burst) add(l *tcpLayer, p *packet) {
 }
 
 // fill makes the segment of a parsed header.
-func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
+func (in *inbound) fill(h *wire.TCP, p *ip.Packet, text []byte) {
 	seg := &in.seg
 	seg.Seq, seg.Ack, seg.Flags = tcp.Seq(h.Seq), tcp.Seq(h.Ack), tcp.Flags(h.Flags)
 	seg.Window, seg.Urgent = h.Window, h.Urgent
@@ -109,13 +110,13 @@ func (in *inbound) fill(h *wire.TCP, p *packet, text []byte) {
 		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
 	}
 	seg.Cookie = fastOpenCookieOf(o)
-	seg.CE, seg.ECT = p.tos&ecnMask == ce, p.tos&ecnMask != notECT
+	seg.CE, seg.ECT = p.TOS&ip.ECNMask == ip.CE, p.TOS&ip.ECNMask != ip.NotECT
 	seg.Text = tcp.Span{Data: text}
-	if p.buf != nil {
-		seg.Text.Owner = p.buf
+	if p.Buffer != nil {
+		seg.Text.Owner = p.Buffer
 	}
 	seg.TextLen = uint32(len(text))
-	seg.GSOSize = p.gsoSize
+	seg.GSOSize = p.GSOSize
 }
 
 // clear forgets the burst but keeps its memory, and wakes.

@@ -157,8 +157,8 @@ func TestLocalAddress(t *testing.T) {
 			if err := b.h.Attach(second, Interface{Addrs: []netip.Prefix{near}}); err != nil {
 				b.Fatal(err)
 			}
-			if r, err := b.h.routeTo(netip.Addr{}, peerIP); err != nil || r.local != near.Addr() {
-				b.Fatalf("a new connection would come from %v, %v", r.local, err)
+			if r, err := b.h.ip.HostRoute(netip.Addr{}, peerIP); err != nil || r.Local() != near.Addr() {
+				b.Fatalf("a new connection would come from %v, %v", r.Local(), err)
 			}
 			if n, err := c.TryWrite([]byte("text")); n != 4 || err != nil {
 				b.Fatalf("Write = %d, %v", n, err)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -17,16 +18,11 @@ func (k *connSink) Transmit(seg *tcp.Segment) {
 	c.shard.transmitLocked(c.route, c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
 }
 
-// ecnMask is the part of the traffic class that is TCP's own, with the codepoints Not-ECT, ECT(0) and CE (RFC 3168 5).
-const (
-	ecnMask = 3
-	notECT  = 0
-	ect0    = 2
-	ce      = 3
-)
+// pathOf returns what a TCB must know of a route.
+func pathOf(r *ip.Route) tcp.Path { return tcp.Path{MTU: r.MTU(), MaxSuper: r.MaxSuper(), V6: r.V6()} }
 
 // transmitLocked builds the header of seg and passes it to the route. ports is as in flow, df don't-fragment.
-func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
+func (s *shard) transmitLocked(r *ip.Route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
 	h := &s.header
 	h.SrcPort, h.DstPort = uint16(ports>>16), uint16(ports)
 	h.Seq, h.Ack, h.Flags = uint32(seg.Seq), uint32(seg.Ack), uint16(seg.Flags)
@@ -40,20 +36,20 @@ func (s *shard) transmitLocked(r *route, ports uint32, ttl, tos uint8, df bool, 
 		o.SACK[i] = wire.SACKBlock{Left: uint32(seg.SACK[i].Left), Right: uint32(seg.SACK[i].Right)}
 	}
 	fillFastOpenCookie(o, seg)
-	tos &^= ecnMask
+	tos &^= ip.ECNMask
 	if seg.ECT {
-		tos |= ect0
+		tos |= ip.ECT0
 	}
 	n := h.Marshal(s.octets[:])
-	s.out = outPacket{
-		proto: wire.ProtocolTCP, tos: tos, ttl: ttl,
-		header: s.octets[:n], sumOffset: 16,
-		payload: seg.Gather, payloadLen: int(seg.TextLen), gsoSize: seg.GSOSize,
-		df: df,
+	s.out = ip.OutPacket{
+		Protocol: wire.ProtocolTCP, TOS: tos, TTL: ttl,
+		Header: s.octets[:n], ChecksumOffset: 16,
+		Payload: seg.Gather, PayloadLen: int(seg.TextLen), GSOSize: seg.GSOSize,
+		DontFragment: df,
 	}
-	r.send(&s.out)
+	r.Send(&s.out)
 	s.sent = true
-	s.out.payload = nil
+	s.out.Payload = nil
 }
 
 // replyLocked sends reply, unless it is empty, with a TTL and a traffic class as in Options.
@@ -61,7 +57,7 @@ func (s *shard) replyLocked(reply *tcp.Segment, t tcp.Tuple, ttl, tos uint8) {
 	if reply.Flags == 0 {
 		return
 	}
-	r, err := s.layer.host.routeTo(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
@@ -69,7 +65,7 @@ func (s *shard) replyLocked(reply *tcp.Segment, t tcp.Tuple, ttl, tos uint8) {
 }
 
 // sendReplyLocked sends reply over r.
-func (s *shard) sendReplyLocked(reply *tcp.Segment, r *route, t tcp.Tuple, ttl, tos uint8) {
+func (s *shard) sendReplyLocked(reply *tcp.Segment, r *ip.Route, t tcp.Tuple, ttl, tos uint8) {
 	s.env.Counters.SegmentsOut++
 	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, true, reply)
 }
@@ -91,5 +87,5 @@ func (s *shard) refuseLocked(in *inbound) {
 
 // allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.
 func (h *Host) allowReset(remote netip.Addr) bool {
-	return h.resetLimit.Allow(h.clock.Now(), remote, h.isLocal(remote))
+	return h.resetLimit.Allow(h.clock.Now(), remote, h.ip.IsLocal(remote))
 }

@@ -6,15 +6,19 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
 // udpLayer finds the socket of a datagram. Its lock is a leaf.
 type udpLayer struct {
 	seed maphash.Seed
+
+	datagramsIn, datagramsOut atomic.Uint64
 
 	mu     sync.RWMutex
 	ports  map[uint16][]*UDPSocket // the slices are replaced, not changed
@@ -27,10 +31,12 @@ func (l *udpLayer) init() {
 	l.ports = make(map[uint16][]*UDPSocket)
 }
 
-func (l *udpLayer) count() int {
+// stats adds the UDP side to s.
+func (l *udpLayer) stats(s *Stats) {
+	s.DatagramsIn, s.DatagramsOut = l.datagramsIn.Load(), l.datagramsOut.Load()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.total
+	s.UDPSockets = l.total
 }
 
 // on returns the sockets on a port.
@@ -136,44 +142,44 @@ func (l *udpLayer) lookup(local, remote netip.AddrPort) *UDPSocket {
 }
 
 // udpInput takes a datagram (RFC 768, RFC 1122 4.1).
-func (h *Host) udpInput(p *packet) {
+func (h *Host) udpInput(p *ip.Packet) {
 	var u wire.UDP
-	data, err := u.Parse(p.payload)
+	data, err := u.Parse(p.Payload)
 	if err != nil || u.SrcPort == 0 && u.DstPort == 0 {
 		h.drop(DropUDPMalformed)
 		return
 	}
 	switch {
-	case u.Checksum == 0 && p.dst.Is4(): // the sender made none
+	case u.Checksum == 0 && p.Dst.Is4(): // the sender made none
 	case u.Checksum == 0:
 		h.drop(DropUDPChecksum) // RFC 8200 8.1
 		return
-	case !p.sumOK && wire.Checksum(p.payload[:u.Length], wire.PseudoHeader(p.src, p.dst, wire.ProtocolUDP, u.Length)) != 0:
+	case !p.ChecksumOK && wire.Checksum(p.Payload[:u.Length], wire.PseudoHeader(p.Src, p.Dst, wire.ProtocolUDP, u.Length)) != 0:
 		h.drop(DropUDPChecksum)
 		return
 	}
-	local, remote := netip.AddrPortFrom(p.dst, u.DstPort), netip.AddrPortFrom(p.src, u.SrcPort)
-	if p.broadcast && !h.isLocal(p.dst) {
+	local, remote := netip.AddrPortFrom(p.Dst, u.DstPort), netip.AddrPortFrom(p.Src, u.SrcPort)
+	if p.Broadcast && !h.ip.IsLocal(p.Dst) {
 		h.udpBroadcast(p, local, remote, data)
 		return
 	}
 	s := h.udp.lookup(local, remote)
 	if s == nil {
 		h.drop(DropUDPNoPort)
-		h.sendICMPError(p, wire.ICMPv4DestinationUnreachable, wire.ICMPv4PortUnreachable, [4]byte{})
+		h.ip.SendError(p, ip.PortUnreachable, 0)
 		return
 	}
-	h.counters.datagramsIn.Add(1)
+	h.udp.datagramsIn.Add(1)
 	s.deliver(p, remote, data)
 }
 
 // udpBroadcast gives a datagram for many to every socket that wants it (RFC 1122 3.3.6).
-func (h *Host) udpBroadcast(p *packet, local, remote netip.AddrPort, data []byte) {
+func (h *Host) udpBroadcast(p *ip.Packet, local, remote netip.AddrPort, data []byte) {
 	wanted := false
 	for _, s := range h.udp.on(local.Port()) {
 		if s.score(local, remote) > 0 {
 			wanted = true
-			h.counters.datagramsIn.Add(1)
+			h.udp.datagramsIn.Add(1)
 			s.deliver(p, remote, data)
 		}
 	}
@@ -198,16 +204,17 @@ func (h *Host) udpError(local, remote netip.AddrPort, e tcp.ICMPError) bool {
 }
 
 // sendUDP sends one datagram, in fragments where it is larger than mtu. The caller flushes.
-func (r *route) sendUDP(local, remote uint16, data []byte, mtu int, o udpOptions) {
+func (h *Host) sendUDP(r *ip.Route, local, remote uint16, data []byte, mtu int, o udpOptions) {
 	var b [wire.UDPLen]byte
 	u := wire.UDP{SrcPort: local, DstPort: remote, Length: wire.UDPLen + len(data)}
 	u.Marshal(b[:])
 	spans := [1]tcp.Span{{Data: data}}
-	p := outPacket{proto: wire.ProtocolUDP, header: b[:], sumOffset: 6, payload: spans[:], payloadLen: len(data), ttl: o.ttl, tos: o.tos, mtu: mtu}
-	p.df = !o.discover.Off() && wire.IPv4Len+wire.UDPLen+len(data) <= mtu
-	if r.group && r.remote.IsMulticast() {
-		p.ttl = 1 // RFC 1112 6.1
+	p := ip.OutPacket{Protocol: wire.ProtocolUDP, Header: b[:], ChecksumOffset: 6, Payload: spans[:], PayloadLen: len(data),
+		TTL: o.ttl, TOS: o.tos, MTU: mtu}
+	p.DontFragment = !o.discover.Off() && r.HeaderLen()+wire.UDPLen+len(data) <= mtu
+	if r.Group() && r.Remote().IsMulticast() {
+		p.TTL = 1 // RFC 1112 6.1
 	}
-	r.iface.host.counters.datagramsOut.Add(1)
-	r.send(&p)
+	h.udp.datagramsOut.Add(1)
+	r.Send(&p)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -52,10 +53,10 @@ func TestUDPInput(t *testing.T) {
 			}
 			src, dst := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 			d := udp4(src, dst, 5, 7, []byte("x"))
-			b.h.udpInput(&packet{src: src, dst: dst, payload: d})
+			b.h.udpInput(&ip.Packet{Src: src, Dst: dst, Payload: d})
 			b.wantDatagram(s, []byte("x"))
 			d[6], d[7] = 0, 0
-			b.h.udpInput(&packet{src: src, dst: dst, payload: d})
+			b.h.udpInput(&ip.Packet{Src: src, Dst: dst, Payload: d})
 			b.wantNoDatagram(s)
 			b.wantDrop(DropUDPChecksum, 1)
 		})

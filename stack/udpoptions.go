@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -86,4 +87,12 @@ func (s *UDPSocket) TakeError() error {
 	err := s.errno
 	s.errno = 0
 	return err
+}
+
+// datagramMTU returns the MTU that a socket with this mode goes by on a route.
+func datagramMTU(r *ip.Route, mode tcp.PathMTUDiscovery) int {
+	if mode == tcp.DiscoverProbe || mode.Off() && mode != tcp.DiscoverDont {
+		return r.MTU()
+	}
+	return r.PathMTU()
 }

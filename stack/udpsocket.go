@@ -8,12 +8,10 @@ import (
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
-
-// maxUDP4 is the longest payload in octets of a datagram over IPv4.
-const maxUDP4 = 65535 - wire.IPv4Len - wire.UDPLen
 
 // UDPSocket is a UDP endpoint. Its methods may be called from any goroutine. Errors are syscall.Errno
 // values: EBADF after Close, EAGAIN where a deadline has passed.
@@ -67,8 +65,8 @@ func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, err
 	if h.severed(a) && (!wildcard(a) || local.Port() != 0) {
 		return nil, syscall.ENETDOWN
 	}
-	if a.IsValid() && !a.IsUnspecified() && !h.isLocal(a) &&
-		h.topology.Load().class(a) != broadcast && a != limitedBroadcast && !a.IsMulticast() {
+	if a.IsValid() && !a.IsUnspecified() && !h.ip.IsLocal(a) &&
+		!h.ip.IsBroadcast(a) && !a.IsMulticast() {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	s := &UDPSocket{host: h, opt: opt, bind: a, limit: h.config.UDPBuffer}
@@ -130,10 +128,10 @@ func (s *UDPSocket) score(local, remote netip.AddrPort) int {
 }
 
 // deliver queues a datagram, or drops it when the queue is full. Large ones are kept by reference.
-func (s *UDPSocket) deliver(p *packet, from netip.AddrPort, data []byte) {
+func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 	d := datagramIn{from: from}
-	if p.buf != nil && len(data) > p.buf.Cap()/2 {
-		d.data, d.buf = data, p.buf
+	if p.Buffer != nil && len(data) > p.Buffer.Cap()/2 {
+		d.data, d.buf = data, p.Buffer
 		d.buf.Retain()
 	} else if len(data) > 0 {
 		d.buf = link.NewBuffer(len(data))
@@ -179,7 +177,7 @@ func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
 	if off {
 		return
 	}
-	s.host.pathMTUs.learn(remote.Addr(), mtu, s.host.clock.Now())
+	s.host.ip.LearnPathMTU(remote.Addr(), mtu)
 	s.fail(remote, syscall.EMSGSIZE)
 }
 
@@ -190,11 +188,11 @@ func (s *UDPSocket) PathMTU() (int, error) {
 	if !pair.remote.IsValid() {
 		return 0, syscall.ENOTCONN
 	}
-	r, err := s.host.findRoute(pair.local.Addr(), pair.remote.Addr())
+	r, err := s.host.ip.Route(pair.local.Addr(), pair.remote.Addr())
 	if err != nil {
 		return 0, err
 	}
-	return s.host.pathMTUs.find(r.remote, r.path.MTU, &s.host.clock), nil
+	return r.PathMTU(), nil
 }
 
 // fail makes errno the pending error of a socket that is connected to remote.
@@ -217,7 +215,7 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 		s.setPair(netip.AddrPortFrom(s.bind, local.Port()), netip.AddrPort{})
 		return nil
 	}
-	r, err := s.host.findRoute(s.bind, remote.Addr())
+	r, err := s.host.ip.Route(s.bind, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -226,10 +224,10 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 	if s.closed {
 		return syscall.EBADF
 	}
-	if r.group && !s.broadcast && !r.remote.IsMulticast() {
+	if r.Group() && !s.broadcast && !r.Remote().IsMulticast() {
 		return syscall.EACCES
 	}
-	s.setPair(netip.AddrPortFrom(r.local, local.Port()), netip.AddrPortFrom(r.remote, remote.Port()))
+	s.setPair(netip.AddrPortFrom(r.Local(), local.Port()), netip.AddrPortFrom(r.Remote(), remote.Port()))
 	return nil
 }
 
@@ -244,28 +242,28 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	if !to.IsValid() || to.Port() == 0 {
 		return 0, syscall.EINVAL
 	}
-	if len(p) > maxUDP4 {
+	if len(p) > ip.MaxPayload(to.Addr())-wire.UDPLen {
 		return 0, syscall.EMSGSIZE
 	}
 	local := pair.local.Addr()
-	if s.host.topology.Load().class(local) == broadcast || local == limitedBroadcast || local.IsMulticast() {
+	if s.host.ip.IsBroadcast(local) || local.IsMulticast() {
 		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
 	}
-	r, err := s.host.findRoute(local, to.Addr())
+	r, err := s.host.ip.Route(local, to.Addr())
 	if err != nil {
 		return 0, err
 	}
 	s.mu.Lock()
 	allowed, o := s.broadcast, s.udpOptions
 	s.mu.Unlock()
-	if r.group && !r.remote.IsMulticast() && !allowed {
+	if r.Group() && !r.Remote().IsMulticast() && !allowed {
 		return 0, syscall.EACCES
 	}
-	mtu := s.host.datagramMTU(r, o.discover)
-	if o.discover.Refuses() && wire.IPv4Len+wire.UDPLen+len(p) > mtu {
+	mtu := datagramMTU(r, o.discover)
+	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
 		return 0, syscall.EMSGSIZE
 	}
-	r.sendUDP(pair.local.Port(), to.Port(), p, mtu, o)
+	s.host.sendUDP(r, pair.local.Port(), to.Port(), p, mtu, o)
 	s.host.flush()
 	return len(p), nil
 }

@@ -19,7 +19,7 @@ import (
 // its ports, so that the connections between two hosts are spread, any other packet's by its addresses. A flow then has
 // one queue, the same one in both directions, for whole datagrams and fragments.
 
-// Multiplier and shift of the hash; stack.(*iface).queueFor has the same.
+// Multiplier and shift of the hash; stack/ip.(*Route).queueFor has the same.
 const (
 	spreadFactor = 0x9e3779b1
 	spreadShift  = 16

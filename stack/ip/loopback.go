@@ -1,4 +1,4 @@
-package stack
+package ip
 
 import (
 	"sync"
@@ -9,7 +9,6 @@ import (
 // What the loopback device holds at most; more is dropped, as on a wire.
 const (
 	loopbackFrames = 16384
-	loopbackOctets = 64 << 20
 	loopbackMTU    = 65535
 )
 
@@ -25,8 +24,8 @@ type loopback struct {
 	closed bool
 }
 
-func newLoopback() *loopback {
-	l := &loopback{limit: loopbackOctets}
+func newLoopback(octets int) *loopback {
+	l := &loopback{limit: octets}
 	l.ready.L = &l.mu
 	return l
 }

@@ -1,33 +1,36 @@
-package stack
+package ip
 
 import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
-// maxQueuedFrames and maxQueuedOctets bound a transmit queue, the latter what its frames pin beside the text that TCP
-// counts. TCP's windows keep it far below; UDP can reach it.
+// maxQueuedFrames bounds what waits for a device. TCP's windows keep it far below; UDP can reach it.
+const maxQueuedFrames = 16384
+
+// MaxQueueOctets is what Config.QueueOctets is at most by default, and MaxLoopbackOctets what Config.LoopbackOctets is.
 const (
-	maxQueuedFrames = 16384
-	maxQueuedOctets = 32 << 20
+	MaxQueueOctets    = 32 << 20
+	MaxLoopbackOctets = 64 << 20
 )
 
-// txQueue holds the frames for one device queue until somebody flushes it. One goroutine flushes at a time,
-// so frames leave in the order in which they were put.
-type txQueue struct {
-	dev    link.Device
-	glance glance // zero where the device is no link.Glancer
-	iface  *iface
-	queued atomic.Int32 // len(pending), to look at without the lock
+// Queue is one queue of a device: its receive loop reads from it, and what is to be written stands in it until somebody
+// flushes. One goroutine flushes at a time, so frames leave in the order in which they were put.
+type Queue struct {
+	dev     link.Device
+	glancer link.Glancer // dev, if it is one, else nil
+	iface   *Interface
+	queued  atomic.Int32 // len(pending), to look at without the lock
 
 	mu       sync.Mutex
 	pending  []link.Frame
 	octets   int          // of the buffers that the headers of pending stand in
-	limit    int          // of octets; 0 for none
+	limit    int          // of octets, beside the text that TCP counts; 0 for none
 	spare    []link.Frame // the array that pending had before the last flush
 	flushing bool
 	burst    bool  // a receive burst is in progress: its end flushes
@@ -47,7 +50,7 @@ type txQueue struct {
 
 // put moves f to the end of the queue, with references of its own to the spans of gather behind it, and leaves
 // f empty. A full queue drops f.
-func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
+func (q *Queue) put(f *link.Frame, gather []span.Span) {
 	q.mu.Lock()
 	size := 0
 	if b := f.Buffer(); b != nil {
@@ -55,16 +58,16 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 	}
 	slot := q.extendLocked(size)
 	if slot == nil {
-		reason := DropTxQueueFull
+		reason := drop.TxQueueFull
 		switch {
 		case q.dead:
-			reason = DropInterfaceFailed
+			reason = drop.InterfaceFailed
 		case q.sealed:
-			reason = DropClosing
+			reason = drop.Closing
 		}
 		q.mu.Unlock()
 		f.Release()
-		q.iface.host.drop(reason)
+		q.iface.layer.drop(reason)
 		return
 	}
 	spans := slot.Payload // the array is used again
@@ -81,7 +84,7 @@ func (q *txQueue) put(f *link.Frame, gather []tcp.Span) {
 }
 
 // appendSpans adds spans that are all kept by buffers to f.
-func appendSpans(f *link.Frame, gather []tcp.Span) {
+func appendSpans(f *link.Frame, gather []span.Span) {
 	for _, s := range gather {
 		if len(s.Data) > 0 {
 			f.Append(s.Data, s.Owner.(*link.Buffer))
@@ -91,7 +94,7 @@ func appendSpans(f *link.Frame, gather []tcp.Span) {
 
 // extendLocked returns the queue's new last frame, empty, or nil when the queue is sealed, its device has failed, or there
 // is no room for one whose buffer is so large.
-func (q *txQueue) extendLocked(size int) *link.Frame {
+func (q *Queue) extendLocked(size int) *link.Frame {
 	n := len(q.pending)
 	if n >= maxQueuedFrames || q.limit > 0 && n > 0 && q.octets+size > q.limit || q.sealed || q.dead {
 		return nil
@@ -106,15 +109,40 @@ func (q *txQueue) extendLocked(size int) *link.Frame {
 	return &q.pending[n]
 }
 
-// beginBurst makes flush leave the work to endBurst.
-func (q *txQueue) beginBurst() {
+// Interface returns the interface that the queue is part of.
+func (q *Queue) Interface() *Interface { return q.iface }
+
+// Read reads frames as link.Device says. The caller calls ReadDone when it has taken them.
+func (q *Queue) Read(frames []link.Frame) (int, error) {
+	if q.glancer != nil {
+		return q.glancer.ReadHeld(frames)
+	}
+	return q.dev.Read(frames)
+}
+
+// CanTry says whether TryRead may be called.
+func (q *Queue) CanTry() bool { return q.glancer != nil }
+
+// TryRead reads the frames that wait at the device now, unless its receive loop is about it. The caller calls ReadDone
+// when it has taken any.
+func (q *Queue) TryRead(frames []link.Frame) int { return q.glancer.TryRead(frames) }
+
+// ReadDone says that the frames of the last Read or TryRead have been taken.
+func (q *Queue) ReadDone() {
+	if q.glancer != nil {
+		q.glancer.ReadDone()
+	}
+}
+
+// BeginBurst makes Flush leave the work to the end of the burst.
+func (q *Queue) BeginBurst() {
 	q.mu.Lock()
 	q.burst = true
 	q.mu.Unlock()
 }
 
-// endBurst ends what beginBurst began. The caller flushes.
-func (q *txQueue) endBurst() {
+// EndBurst ends what BeginBurst began. The caller flushes.
+func (q *Queue) EndBurst() {
 	q.mu.Lock()
 	q.burst = false
 	q.mu.Unlock()
@@ -122,10 +150,12 @@ func (q *txQueue) endBurst() {
 
 // flush writes out all frames, those that come while it writes included, unless a receive burst is in progress. Those
 // that the device refuses stay for a later try, or are dropped with the host or the device at its end.
-func (q *txQueue) flush() { q.drain(false) }
+func (q *Queue) flush() { q.drain(false) }
 
-// drain is flush that a burst may be told not to hold up.
-func (q *txQueue) drain(early bool) {
+// FlushEarly is flush that a receive burst does not hold up.
+func (q *Queue) FlushEarly() { q.drain(true) }
+
+func (q *Queue) drain(early bool) {
 	if q.queued.Load() == 0 {
 		return
 	}
@@ -136,13 +166,13 @@ func (q *txQueue) drain(early bool) {
 	}
 	q.mu.Unlock()
 	if retry != 0 {
-		q.iface.host.clock.Armed(retry)
+		q.iface.layer.env.Clock.Armed(retry)
 	}
 }
 
 // drainLocked writes out all frames, and gives the lock back while it writes. No flush is in progress. Where the device
 // fails it returns when the clock's goroutine must look after the queue, else 0.
-func (q *txQueue) drainLocked() (retry mono.Time) {
+func (q *Queue) drainLocked() (retry mono.Time) {
 	q.flushing = true
 	for len(q.pending) > 0 && retry == 0 {
 		frames := q.pending
@@ -172,7 +202,7 @@ func (q *txQueue) drainLocked() (retry mono.Time) {
 
 // send hands frames to the device and releases those that it took. The others it returns, moved to the front of the
 // array, with the device's error.
-func (q *txQueue) send(frames []link.Frame) (rest []link.Frame, err error) {
+func (q *Queue) send(frames []link.Frame) (rest []link.Frame, err error) {
 	var octets int
 	for i := range frames {
 		octets += frames[i].Len()

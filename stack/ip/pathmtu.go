@@ -1,4 +1,4 @@
-package stack
+package ip
 
 import (
 	"net/netip"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/mono"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // pathMTUs remembers what routers have said about the paths of datagrams (RFC 1191). A connection keeps that itself. mu
@@ -74,10 +73,5 @@ func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock.Clock) int {
 	return min(limit, p.mtu)
 }
 
-// datagramMTU returns the MTU that a socket with this mode goes by on a route.
-func (h *Host) datagramMTU(r *route, mode tcp.PathMTUDiscovery) int {
-	if mode == tcp.DiscoverProbe || mode.Off() && mode != tcp.DiscoverDont {
-		return r.path.MTU
-	}
-	return h.pathMTUs.find(r.remote, r.path.MTU, &h.clock)
-}
+// LearnPathMTU notes that a router has asked for packets of at most mtu octets on the way to remote.
+func (l *Layer) LearnPathMTU(remote netip.Addr, mtu int) { l.pathMTUs.learn(remote, mtu, l.now()) }

@@ -1,22 +1,21 @@
-package stack
+package ip
 
 import (
-	"encoding/binary"
 	"errors"
-	"net/netip"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unet-go/unet/internal/clock"
+	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // stuckDevice lets a test decide when a Write returns, and how much of it was taken.
 type stuckDevice struct {
-	memDevice
+	device
 	enter, leave chan struct{}
 	err          error
 }
@@ -29,11 +28,12 @@ func (d *stuckDevice) Write(frames []link.Frame) (int, error) {
 	if d.err != nil {
 		return 0, d.err
 	}
-	return d.memDevice.Write(frames[:1]) // one at a time is allowed
+	return d.device.Write(frames[:1]) // one at a time is allowed
 }
 
-func newQueue(d link.Device) *txQueue {
-	return &txQueue{dev: d, iface: &iface{host: &Host{}}}
+func newQueue(d link.Device) *Queue {
+	l := &Layer{env: Env{Drops: new(drop.Counters), Clock: new(clock.Clock)}}
+	return &Queue{dev: d, iface: &Interface{layer: l}}
 }
 
 func frameOf(b byte) *link.Frame {
@@ -71,15 +71,15 @@ func TestTransmitQueue(t *testing.T) {
 		})
 	})
 	t.Run("a burst holds flushes back", func(t *testing.T) {
-		d := newMemDevice(link.Info{})
+		d := &device{info: link.Info{}}
 		q := newQueue(d)
-		q.beginBurst()
+		q.BeginBurst()
 		q.put(frameOf(1), nil)
 		q.flush()
 		if len(d.out) != 0 {
 			t.Error("written during the burst")
 		}
-		q.endBurst()
+		q.EndBurst()
 		q.flush()
 		if len(d.out) != 1 {
 			t.Errorf("%d frames after the burst, want 1", len(d.out))
@@ -96,7 +96,7 @@ func TestTransmitQueue(t *testing.T) {
 		if len(d.out) != 0 {
 			t.Error("written before its time")
 		}
-		q.Advance(0)
+		q.advance(0)
 		if diff := cmp.Diff([][]byte{{1}, {2}}, d.out); diff != "" {
 			t.Error(diff)
 		}
@@ -105,23 +105,23 @@ func TestTransmitQueue(t *testing.T) {
 		}
 	})
 	t.Run("a full queue drops the newest and counts it", func(t *testing.T) {
-		d := newMemDevice(link.Info{})
+		d := &device{info: link.Info{}}
 		q := newQueue(d)
 		for range maxQueuedFrames + 3 {
 			q.put(frameOf(1), nil)
 		}
 		q.flush()
-		if n := q.iface.host.counters.dropped[DropTxQueueFull].Load(); n != 3 || len(d.out) != maxQueuedFrames {
+		if n := q.iface.layer.env.Drops.Load()[drop.TxQueueFull]; n != 3 || len(d.out) != maxQueuedFrames {
 			t.Errorf("%d dropped and %d sent", n, len(d.out))
 		}
 	})
 	t.Run("payload is gathered with references that the flush gives back", func(t *testing.T) {
-		d := newMemDevice(link.Info{})
+		d := &device{info: link.Info{}}
 		q := newQueue(d)
 		buf := link.NewBuffer(10)
 		copy(buf.Bytes(), "0123456789")
 		for range 3 {
-			q.put(frameOf('a'), []tcp.Span{{Data: buf.Bytes()[:2], Owner: buf}, {Owner: buf}, {Data: buf.Bytes()[5:6], Owner: buf}})
+			q.put(frameOf('a'), []span.Span{{Data: buf.Bytes()[:2], Owner: buf}, {Owner: buf}, {Data: buf.Bytes()[5:6], Owner: buf}})
 			q.flush()
 		}
 		if diff := cmp.Diff([][]byte{[]byte("a015"), []byte("a015"), []byte("a015")}, d.out); diff != "" {
@@ -133,7 +133,7 @@ func TestTransmitQueue(t *testing.T) {
 
 func TestLoopback(t *testing.T) {
 	t.Run("gathered frames arrive in one piece, others are shared", func(t *testing.T) {
-		l := newLoopback()
+		l := newLoopback(MaxLoopbackOctets)
 		buf := link.NewBuffer(4)
 		copy(buf.Bytes(), "tail")
 		gathered := *frameOf('a')
@@ -157,7 +157,7 @@ func TestLoopback(t *testing.T) {
 		got[1].Release()
 	})
 	t.Run("the queue is bounded", func(t *testing.T) {
-		l := newLoopback()
+		l := newLoopback(MaxLoopbackOctets)
 		for range loopbackFrames + 5 {
 			f := []link.Frame{*frameOf(1)}
 			if _, err := l.Write(f); err != nil {
@@ -178,49 +178,67 @@ func TestLoopback(t *testing.T) {
 			t.Errorf("Read = %v, want ErrClosed", err)
 		}
 	})
-	t.Run("datagrams of many senders arrive, each sender's in order", func(t *testing.T) {
-		h, err := New(Config{UDPBuffer: 64 << 20})
-		if err != nil {
-			t.Fatal(err)
+}
+
+// partDevice takes one frame, and then returns an error.
+type partDevice struct{ *device }
+
+func (d partDevice) Write(frames []link.Frame) (int, error) {
+	n, _ := d.device.Write(frames[:1])
+	return n, errors.New("full")
+}
+
+// OctetsOut is about what the device has taken.
+func TestOctetsOutOfPart(t *testing.T) {
+	dev := partDevice{&device{info: link.Info{Name: "mem0", Kind: link.IP, MTU: 1500}}}
+	ifc := &Interface{dev: dev}
+	q := &Queue{dev: dev, iface: ifc}
+	frames := make([]link.Frame, 3)
+	for i := range frames {
+		b := link.NewBuffer(100 * (i + 1))
+		frames[i].Set(b, 0, 100*(i+1))
+	}
+	rest, err := q.send(frames)
+	if len(rest) != 2 || err == nil || rest[0].Len() != 200 || rest[1].Len() != 300 {
+		t.Errorf("send leaves %d frames, %v", len(rest), err)
+	}
+	if c := &ifc.counters; c.framesOut.Load() != 1 || c.octetsOut.Load() != 100 {
+		t.Errorf("%d frames of %d octets are counted, want one of 100", c.framesOut.Load(), c.octetsOut.Load())
+	}
+	for i := range rest {
+		rest[i].Release()
+	}
+}
+
+// The loopback device holds what was not read, and nothing of what was.
+func TestLoopbackHolds(t *testing.T) {
+	l := newLoopback(1000)
+	defer l.Close()
+	frames := make([]link.Frame, 3)
+	write := func() {
+		t.Helper()
+		for i := range frames {
+			b := link.NewBuffer(400)
+			frames[i].Set(b, 0, 400)
 		}
-		defer func() {
-			if err := h.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-		const senders, each = 8, 500
-		s, err := h.ListenUDP(netip.MustParseAddrPort("127.0.0.1:7"), BindOptions{})
-		if err != nil {
-			t.Fatal(err)
+		if n, err := l.Write(frames); n != len(frames) || err != nil {
+			t.Errorf("Write: %d, %v", n, err)
 		}
-		var all sync.WaitGroup
-		for range senders {
-			c, err := h.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"), BindOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			all.Go(func() {
-				for i := range each {
-					var p [4]byte
-					binary.BigEndian.PutUint32(p[:], uint32(i))
-					if _, err := c.WriteTo(p[:], s.Local()); err != nil {
-						t.Error(err)
-					}
-				}
-			})
+		for i := range frames {
+			frames[i].Release()
 		}
-		next := map[netip.AddrPort]uint32{}
-		for range senders * each {
-			var p [4]byte
-			_, from, _, err := s.ReadFrom(p[:])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := binary.BigEndian.Uint32(p[:]); n != next[from] {
-				t.Fatalf("datagram %d of %v, want %d", n, from, next[from])
-			}
-			next[from]++
+	}
+	for range 3 {
+		write()
+		n, err := l.Read(frames)
+		if n != 2 || err != nil {
+			t.Errorf("Read: %d frames, %v; want the 2 that there is room for", n, err)
 		}
-		all.Wait()
-	})
+		for i := range n {
+			frames[i].Release()
+		}
+		if l.octets != 0 {
+			t.Errorf("%d octets are counted after all were read", l.octets)
+		}
+	}
 }

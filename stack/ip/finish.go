@@ -1,7 +1,8 @@
-package stack
+package ip
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -10,7 +11,7 @@ import (
 const lastWrites = time.Second
 
 // holdFlushes keeps what is queued from now on for finish. A flush in progress goes on.
-func (q *txQueue) holdFlushes() {
+func (q *Queue) holdFlushes() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ending = true
@@ -18,7 +19,7 @@ func (q *txQueue) holdFlushes() {
 }
 
 // seal keeps everything further out of the queue; finish ends with what is in it.
-func (q *txQueue) seal() {
+func (q *Queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sealed = true
@@ -26,7 +27,7 @@ func (q *txQueue) seal() {
 }
 
 // finish waits for the flush in progress and writes out what is queued, and what comes until the queue is sealed.
-func (q *txQueue) finish() {
+func (q *Queue) finish() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
@@ -41,25 +42,34 @@ func (q *txQueue) finish() {
 	}
 }
 
-// finishQueues writes out what is queued for all interfaces of t, each queue on a goroutine of its own, which loops
-// counts. What waits for a neighbour's link address has lastWrites to get it. finishQueues returns when all has left, or
-// when for lastWrites no device has taken a frame.
-func (h *Host) finishQueues(t *topology) {
-	var queues []*txQueue
-	for _, ifc := range t.ifaces {
+// HoldFlushes keeps what is queued from now on for Finish, so that no device can hold up what comes until then.
+func (l *Layer) HoldFlushes() {
+	for _, ifc := range l.Interfaces() {
+		for _, q := range ifc.queues {
+			q.holdFlushes()
+		}
+	}
+}
+
+// Finish writes out what is queued for all interfaces, each queue on a goroutine of its own, which loops counts. What
+// waits for a neighbour's link address has a second to get it. Finish returns when all has left, or when for a
+// second no device has taken a frame.
+func (l *Layer) Finish(loops *sync.WaitGroup) {
+	var queues []*Queue
+	for _, ifc := range l.Interfaces() {
 		queues = append(queues, ifc.queues...)
 	}
 	finished := make(chan struct{}, len(queues))
 	for _, q := range queues {
-		h.loops.Go(func() {
+		loops.Go(func() {
 			q.finish()
 			finished <- struct{}{}
 		})
 	}
 	patience := time.NewTicker(lastWrites)
 	defer patience.Stop()
-	before := t.framesOut()
-	if t.awaitNeighbors(context.Background(), lastWrites) {
+	before := l.framesOut()
+	if l.AwaitNeighbors(context.Background(), lastWrites) {
 		patience.Reset(lastWrites) // the devices have just got something
 	}
 	for _, q := range queues {
@@ -70,7 +80,7 @@ func (h *Host) finishQueues(t *topology) {
 		case <-finished:
 			left--
 		case <-patience.C:
-			now := t.framesOut()
+			now := l.framesOut()
 			if now == before {
 				return
 			}
@@ -80,8 +90,8 @@ func (h *Host) finishQueues(t *topology) {
 }
 
 // framesOut returns how many frames the devices have taken.
-func (t *topology) framesOut() (n uint64) {
-	for _, ifc := range t.ifaces {
+func (l *Layer) framesOut() (n uint64) {
+	for _, ifc := range l.Interfaces() {
 		n += ifc.counters.framesOut.Load()
 	}
 	return n

@@ -1,4 +1,4 @@
-package stack
+package ip
 
 import (
 	"net/netip"
@@ -33,7 +33,7 @@ const (
 
 // announcer announces the addresses of one interface and defends them. Its lock comes before a transmit queue's.
 type announcer struct {
-	iface *iface
+	iface *Interface
 	mode  AnnounceMode
 
 	mu       sync.Mutex
@@ -48,26 +48,26 @@ type announcement struct {
 	at   mono.Time
 }
 
-func newAnnouncer(ifc *iface, mode AnnounceMode) *announcer {
+func newAnnouncer(ifc *Interface, mode AnnounceMode) *announcer {
 	if dev, ok := ifc.dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
 		mode = AnnounceAlways
 	}
 	return &announcer{iface: ifc, mode: mode}
 }
 
-// announce announces addresses of the interface, or all of them if none is named, if hosts do that on it: once now, and
+// Announce announces addresses of the interface, or all of them if none is named, if hosts do that on it: once now, and
 // again after announceInterval. The caller flushes once it holds no lock.
-func (ifc *iface) announce(addrs ...netip.Addr) {
+func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	a := ifc.announcer
 	if a == nil || a.mode != AnnounceAlways {
 		return
 	}
 	if len(addrs) == 0 {
-		for _, p := range ifc.addrs {
-			addrs = append(addrs, p.Addr())
+		for _, own := range ifc.layer.topology.Load().addrs[ifc.index] {
+			addrs = append(addrs, own.prefix.Addr())
 		}
 	}
-	now := ifc.host.clock.Now()
+	now := ifc.layer.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, addr := range addrs {
@@ -84,7 +84,7 @@ func (a *announcer) sendLocked(d announcement, now mono.Time) {
 	if d.left--; d.left > 0 {
 		d.at = now.Add(announceInterval)
 		a.due = append(a.due, d)
-		a.iface.host.arm(d.at)
+		a.iface.layer.arm(d.at)
 	}
 }
 
@@ -94,8 +94,7 @@ func (a *announcer) sendOne(addr netip.Addr) {
 	a.iface.sendARP(wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.iface.info.MAC, SenderIP: ip, TargetIP: ip})
 }
 
-// NextDeadline implements clock.Source.
-func (a *announcer) NextDeadline() (mono.Time, bool) {
+func (a *announcer) nextDeadline() (mono.Time, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.due) == 0 {
@@ -104,8 +103,7 @@ func (a *announcer) NextDeadline() (mono.Time, bool) {
 	return a.due[0].at, true
 }
 
-// Advance implements clock.Source.
-func (a *announcer) Advance(now mono.Time) {
+func (a *announcer) advance(now mono.Time) []Report {
 	a.mu.Lock()
 	n := 0
 	for n < len(a.due) && a.due[n].at <= now {
@@ -117,15 +115,15 @@ func (a *announcer) Advance(now mono.Time) {
 		a.sendLocked(d, now)
 	}
 	a.mu.Unlock()
-	a.iface.host.flush()
+	return nil
 }
 
 // conflict defends an address of the interface against a host at mac that sends ARP packets as if the address were its
 // own. The address is configured, and never given up (RFC 5227 2.4 (c)): one announcement in defendInterval, however
 // many such packets there are, since two hosts that answer each other would never end.
 func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
-	h := a.iface.host
-	now := h.clock.Now()
+	l := a.iface.layer
+	now := l.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last, ok := a.defended[addr]; ok && now.Sub(last) < defendInterval {
@@ -138,7 +136,7 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	if a.mode != AnnounceNever {
 		a.sendOne(addr)
 	}
-	h.logWarn("another host uses our address", "interface", a.iface.info.Name, "address", addr.String(),
+	l.env.Log.Warn("another host uses our address", "interface", a.iface.info.Name, "address", addr.String(),
 		"mac", macText(mac), "ours", macText(a.iface.info.MAC))
 }
 

@@ -1,4 +1,4 @@
-package stack
+package ip
 
 import (
 	"bytes"
@@ -7,13 +7,13 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
 const (
-	maxDatagram = 65535
 	// datagramCost and fragmentCost are what the records themselves are charged, in octets.
 	datagramCost = 256
 	fragmentCost = 64
@@ -23,7 +23,14 @@ const (
 type fragmentKey struct {
 	src, dst netip.Addr
 	proto    uint8
-	id       uint16
+	id       uint32
+}
+
+// fragmentIn is what a packet that is a fragment says of its place.
+type fragmentIn struct {
+	id     uint32
+	offset int // of its payload, in octets
+	more   bool
 }
 
 // fragment is one piece of a datagram: a copy, so that a small one does not pin a frame.
@@ -36,7 +43,7 @@ type fragment struct {
 // until its time is over, so that later fragments go with it (RFC 5722 4).
 type datagram struct {
 	key       fragmentKey
-	iface     *iface
+	iface     *Interface
 	deadline  mono.Time
 	fragments []fragment // by offset, none overlapping
 	have      int        // octets in fragments
@@ -64,7 +71,7 @@ type fragmentSource struct {
 // reassembly puts fragmented datagrams together (RFC 791 3.2, RFC 1122 3.3.2). All datagrams have the same
 // time from their first fragment on, so the list by age is the list by deadline.
 type reassembly struct {
-	host *Host
+	layer *Layer
 
 	mu             sync.Mutex
 	datagrams      map[fragmentKey]*datagram
@@ -73,8 +80,8 @@ type reassembly struct {
 	charge         int
 }
 
-func (t *reassembly) init(h *Host) {
-	t.host = h
+func (t *reassembly) init(l *Layer) {
+	t.layer = l
 	t.datagrams = make(map[fragmentKey]*datagram)
 	t.sources = make(map[netip.Addr]*fragmentSource)
 }
@@ -85,15 +92,15 @@ func (t *reassembly) size() int {
 	return t.charge
 }
 
-// add takes a fragment, whose payload it copies. When it was the last one missing, add returns the whole
-// datagram in a buffer of its own, which the caller releases; otherwise nil.
-func (t *reassembly) add(ip *wire.IPv4, p *packet) (whole *packet, proto uint8) {
-	end := ip.FragmentOffset + len(p.payload)
-	if len(p.payload) == 0 || end+ip.HeaderLen > maxDatagram || ip.MF && len(p.payload)%8 != 0 || tiny(ip, p) {
-		t.host.drop(DropFragment)
-		return nil, 0
+// add takes a fragment, whose payload it copies. When it was the last one missing, add makes p the whole
+// datagram in a buffer of its own, which the caller releases, and returns true.
+func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
+	end := f.offset + len(p.Payload)
+	if len(p.Payload) == 0 || end+len(p.header) > maxPacket || f.more && len(p.Payload)%8 != 0 || tiny(f, p) {
+		t.layer.drop(drop.Fragment)
+		return false
 	}
-	key := fragmentKey{src: p.src, dst: p.dst, proto: ip.Protocol, id: ip.ID}
+	key := fragmentKey{src: p.Src, dst: p.Dst, proto: p.Protocol, id: f.id}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d := t.datagrams[key]
@@ -101,44 +108,53 @@ func (t *reassembly) add(ip *wire.IPv4, p *packet) (whole *packet, proto uint8) 
 		d = t.openLocked(key, p)
 	}
 	if d.refused {
-		t.host.drop(DropFragmentOverlap)
-		return nil, 0
+		t.layer.drop(drop.FragmentOverlap)
+		return false
 	}
-	if !ip.MF {
+	if !f.more {
 		if d.length >= 0 && d.length != end {
 			t.refuseLocked(d)
-			return nil, 0
+			return false
 		}
 		d.length = end
 	}
-	if d.length >= 0 && (end > d.length || d.last() > d.length) || !t.insertLocked(d, ip.FragmentOffset, p.payload) {
+	if d.length >= 0 && (end > d.length || d.last() > d.length) || !t.insertLocked(d, f.offset, p.Payload) {
 		t.refuseLocked(d)
-		return nil, 0
+		return false
 	}
-	d.broadcast = d.broadcast || p.broadcast
-	if ip.FragmentOffset == 0 && d.header == nil {
+	d.broadcast = d.broadcast || p.Broadcast
+	if f.offset == 0 && d.header == nil {
 		d.header = bytes.Clone(p.header)
-		d.tos |= p.tos
+		d.tos |= p.TOS
 	}
-	const marked, unmarkable = 1 << ce, 1 << notECT
-	if d.ecn |= 1 << (p.tos & ecnMask); d.ecn&marked != 0 {
+	const marked, unmarkable = 1 << CE, 1 << NotECT
+	if d.ecn |= 1 << (p.TOS & ECNMask); d.ecn&marked != 0 {
 		if d.ecn&unmarkable != 0 { // no marking of the whole says both (RFC 3168 5.3)
 			t.refuseLocked(d)
-			return nil, 0
+			return false
 		}
-		d.tos |= ce
+		d.tos |= CE
 	}
 	if d.have == d.length {
-		return t.completeLocked(d, p.ttl), key.proto
+		t.completeLocked(d, p)
+		return true
 	}
 	t.makeRoomLocked(d)
-	return nil, 0
+	return false
 }
 
+// The part of the traffic class that says what a queue on the way may do and has done, with the codepoints Not-ECT,
+// ECT(0) and CE (RFC 3168 5).
+const (
+	ECNMask = 3
+	NotECT  = 0
+	ECT0    = 2
+	CE      = 3
+)
+
 // tiny says whether a TCP fragment is cut such that a filter would not see the flags (RFC 3128).
-func tiny(ip *wire.IPv4, p *packet) bool {
-	return ip.Protocol == wire.ProtocolTCP &&
-		(ip.FragmentOffset == 8 || ip.FragmentOffset == 0 && len(p.payload) < wire.TCPLen)
+func tiny(f fragmentIn, p *Packet) bool {
+	return p.Protocol == wire.ProtocolTCP && (f.offset == 8 || f.offset == 0 && len(p.Payload) < wire.TCPLen)
 }
 
 // last returns where the fragments end.
@@ -183,19 +199,19 @@ func (t *reassembly) chargeLocked(d *datagram, n int) {
 }
 
 // openLocked begins a datagram and its time.
-func (t *reassembly) openLocked(key fragmentKey, p *packet) *datagram {
+func (t *reassembly) openLocked(key fragmentKey, p *Packet) *datagram {
 	s := t.sources[key.src]
 	if s == nil {
 		s = &fragmentSource{addr: key.src}
 		t.sources[key.src] = s
 	}
-	d := &datagram{key: key, iface: p.iface, length: -1, source: s,
-		deadline: t.host.clock.Now().Add(t.host.config.ReassemblyTimeout)}
+	d := &datagram{key: key, iface: p.Interface, length: -1, source: s,
+		deadline: t.layer.now().Add(t.layer.env.ReassemblyTimeout)}
 	if d.older = t.newest; d.older != nil {
 		d.older.newer = d
 	} else {
 		t.oldest = d
-		t.host.arm(d.deadline)
+		t.layer.arm(d.deadline)
 	}
 	t.newest = d
 	if d.sourceOlder = s.newest; d.sourceOlder != nil {
@@ -250,7 +266,7 @@ func (t *reassembly) freeLocked(d *datagram) {
 }
 
 func (t *reassembly) refuseLocked(d *datagram) {
-	t.host.drop(DropFragmentOverlap)
+	t.layer.drop(drop.FragmentOverlap)
 	t.freeLocked(d)
 	d.refused = true
 }
@@ -258,7 +274,7 @@ func (t *reassembly) refuseLocked(d *datagram) {
 // makeRoomLocked gives up the oldest datagrams of whoever has more than a quarter of the memory, then the
 // oldest of all (CVE-2018-5391).
 func (t *reassembly) makeRoomLocked(d *datagram) {
-	limit := t.host.config.ReassemblyBytes
+	limit := t.layer.env.ReassemblyBytes
 	for s := d.source; s.charge > limit/4 && s.oldest != nil; {
 		t.evictLocked(s.oldest)
 	}
@@ -268,12 +284,12 @@ func (t *reassembly) makeRoomLocked(d *datagram) {
 }
 
 func (t *reassembly) evictLocked(d *datagram) {
-	t.host.drop(DropReassemblyMemory)
+	t.layer.drop(drop.ReassemblyMemory)
 	t.closeLocked(d)
 }
 
-// completeLocked returns the datagram as one packet.
-func (t *reassembly) completeLocked(d *datagram, ttl uint8) *packet {
+// completeLocked makes p, the fragment that came last, the whole datagram.
+func (t *reassembly) completeLocked(d *datagram, p *Packet) {
 	n := len(d.header)
 	buf := link.NewBuffer(n + d.length)
 	b := buf.Bytes()[: n+d.length : n+d.length]
@@ -281,15 +297,13 @@ func (t *reassembly) completeLocked(d *datagram, ttl uint8) *packet {
 	for _, f := range d.fragments {
 		copy(b[n+f.offset:], f.buf.Bytes()[:f.length])
 	}
-	p := &packet{src: d.key.src, dst: d.key.dst, iface: d.iface, header: b[:n:n], payload: b[n:], buf: buf,
-		tos: d.tos, ttl: ttl, broadcast: d.broadcast}
+	*p = Packet{family: p.family, Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto, Interface: d.iface, header: b[:n:n],
+		Payload: b[n:], Buffer: buf, TOS: d.tos, TTL: p.TTL, Broadcast: d.broadcast}
 	t.closeLocked(d)
-	t.host.counters.reassembled.Add(1)
-	return p
+	t.layer.counters.reassembled.Add(1)
 }
 
-// NextDeadline implements clock.Source.
-func (t *reassembly) NextDeadline() (mono.Time, bool) {
+func (t *reassembly) nextDeadline() (mono.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.oldest == nil {
@@ -298,25 +312,26 @@ func (t *reassembly) NextDeadline() (mono.Time, bool) {
 	return t.oldest.deadline, true
 }
 
-// Advance gives up what is not complete in time, and tells the source when the first fragment is there to
+// advance gives up what is not complete in time, and tells the source when the first fragment is there to
 // be quoted (RFC 1122 3.3.2).
-func (t *reassembly) Advance(now mono.Time) {
-	var late []packet
+func (t *reassembly) advance(now mono.Time) []Report {
+	var late []Packet
 	t.mu.Lock()
 	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {
 		if d.header != nil && !d.refused {
 			first := d.fragments[0]
-			late = append(late, packet{src: d.key.src, dst: d.key.dst, iface: d.iface, header: d.header,
-				payload: bytes.Clone(first.buf.Bytes()[:first.length]), broadcast: d.broadcast})
+			late = append(late, Packet{family: familyOf(d.key.src), Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto,
+				Interface: d.iface, header: d.header, Payload: bytes.Clone(first.buf.Bytes()[:first.length]),
+				Broadcast: d.broadcast})
 		}
-		t.host.drop(DropReassemblyTimeout)
+		t.layer.drop(drop.ReassemblyTimeout)
 		t.closeLocked(d)
 	}
 	t.mu.Unlock()
 	for i := range late {
-		t.host.sendICMPError(&late[i], wire.ICMPv4TimeExceeded, wire.ICMPv4ReassemblyExceeded, [4]byte{})
+		t.layer.SendError(&late[i], ReassemblyTimeout, 0)
 	}
-	t.host.flush()
+	return nil
 }
 
 // clear frees everything.

@@ -1,13 +1,14 @@
-package stack
+package ip
 
 import (
 	"context"
 	"slices"
 	"time"
 
+	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // How many packets wait for neighbours. A SYN that is dropped costs a dial a second, so that TCP's have no bound but
@@ -19,52 +20,51 @@ const (
 
 // heldFrame waits for its link header.
 type heldFrame struct {
-	queue *txQueue
-	frame link.Frame
+	queue  *Queue
+	frame  link.Frame
+	family *family
+	proto  uint8 // what the packet carries
 }
 
+func (h *heldFrame) isTCP() bool { return h.proto == wire.ProtocolTCP }
+
 // holdLocked keeps f until the neighbour answers, at the cost of the oldest that waits (RFC 1122 2.3.2.2).
-func (c *neighborCache) holdLocked(n *neighbor, q *txQueue, f *link.Frame, gather []tcp.Span) {
-	other := !c.isTCP(f)
+func (c *neighborCache) holdLocked(n *neighbor, held heldFrame, f *link.Frame, gather []span.Span) {
+	other := !held.isTCP()
 	switch {
 	case len(n.held) > 0 && c.heldAll >= heldTotal:
 		c.dropHeldLocked(n, 0)
 	case other && n.heldOther >= heldPerNeighbor:
-		c.dropHeldLocked(n, slices.IndexFunc(n.held, func(h heldFrame) bool { return !c.isTCP(&h.frame) }))
+		c.dropHeldLocked(n, slices.IndexFunc(n.held, func(h heldFrame) bool { return !h.isTCP() }))
 	}
 	if other {
 		n.heldOther++
 	}
 	appendSpans(f, gather)
 	f.Own() // it may be for long
-	n.held = append(n.held, heldFrame{queue: q, frame: *f})
+	held.frame = *f
+	n.held = append(n.held, held)
 	*f = link.Frame{}
 	c.heldAll++
-}
-
-// isTCP says whether f is a TCP segment.
-func (c *neighborCache) isTCP(f *link.Frame) bool {
-	at := c.iface.linkLen + 9 // IPv4's protocol
-	return len(f.Header) > at && f.Header[at] == wire.ProtocolTCP
 }
 
 // dropHeldLocked drops the i-th packet that waits for n.
 func (c *neighborCache) dropHeldLocked(n *neighbor, i int) {
 	h := &n.held[i]
-	if !c.isTCP(&h.frame) {
+	if !h.isTCP() {
 		n.heldOther--
 	}
 	h.frame.Release()
 	n.held = slices.Delete(n.held, i, i+1)
 	c.heldAll--
-	c.host.drop(DropNeighborQueue)
+	c.layer.drop(drop.NeighborQueue)
 }
 
 // sendHeldLocked sends what waited for n, whose address is known.
 func (c *neighborCache) sendHeldLocked(n *neighbor) {
 	for i := range n.held {
 		h := &n.held[i]
-		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC)
+		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC, h.family.etherType)
 		h.queue.put(&h.frame, nil)
 	}
 	c.takenLocked(n)
@@ -94,12 +94,14 @@ func (c *neighborCache) whenSettled() <-chan struct{} {
 	return c.settled
 }
 
-// awaitNeighbors waits until no packet of t's interfaces waits for a neighbour, or d has passed, or ctx is
-// done. It says whether none waits.
-func (t *topology) awaitNeighbors(ctx context.Context, d time.Duration) (settled bool) {
+// NeighborTime is how long it takes at most until a neighbour has answered or counts as failed.
+const NeighborTime = resolveTries * retransInterval
+
+// AwaitNeighbors waits until no packet waits for a neighbour, or d has passed, or ctx is done. It says whether none waits.
+func (l *Layer) AwaitNeighbors(ctx context.Context, d time.Duration) (settled bool) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	for _, ifc := range t.ifaces {
+	for _, ifc := range l.Interfaces() {
 		if ifc.neighbors == nil || ifc.currentState() == InterfaceFailed {
 			continue
 		}

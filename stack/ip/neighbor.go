@@ -1,16 +1,18 @@
-package stack
+package ip
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/stack/link"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // The constants of neighbour unreachability detection (RFC 4861 10), which serves ARP as well (RFC 1122
@@ -35,6 +37,9 @@ const (
 	probe
 	failed
 )
+
+var neighborStates = [...]string{incomplete: "INCOMPLETE", reachable: "REACHABLE", stale: "STALE", delay: "DELAY",
+	probe: "PROBE", failed: "FAILED"}
 
 // neighbor is one entry of a cache. All but the atomics is behind the cache's lock.
 type neighbor struct {
@@ -70,11 +75,16 @@ func (n *neighbor) address() (mac link.MAC, ok bool) {
 	return mac, v != 0
 }
 
+// solicitor asks for the link address of target: all hosts on the link, or the one that had it last, at unicast. That is
+// ARP's request or neighbour discovery's solicitation. It is called under the cache's lock.
+type solicitor func(target netip.Addr, unicast *link.MAC)
+
 // neighborCache holds what is known of the neighbours of one interface. Its lock comes before a transmit
 // queue's: what waited for a neighbour must leave before anything newer.
 type neighborCache struct {
-	host  *Host
-	iface *iface
+	layer   *Layer
+	iface   *Interface
+	solicit solicitor
 
 	mu       sync.Mutex
 	entries  map[netip.Addr]*neighbor
@@ -88,12 +98,34 @@ type neighborCache struct {
 	settled  chan struct{} // closed when heldAll comes to 0; nil where nobody waits for that
 }
 
-func newNeighborCache(ifc *iface) *neighborCache {
-	c := &neighborCache{host: ifc.host, iface: ifc, entries: make(map[netip.Addr]*neighbor),
-		maxCount: ifc.host.config.MaxNeighbors}
+func newNeighborCache(ifc *Interface, solicit solicitor) *neighborCache {
+	c := &neighborCache{layer: ifc.layer, iface: ifc, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
+		maxCount: ifc.layer.env.MaxNeighbors}
 	c.expired = c.expireLocked
 	c.idle.idleNext, c.idle.idlePrev = &c.idle, &c.idle
 	return c
+}
+
+// Neighbor is what is known of a host on the link.
+type Neighbor struct {
+	Addr netip.Addr
+	MAC  link.MAC
+	// State is that of RFC 4861 7.3.2, "REACHABLE" for instance, or "FAILED" where nobody answered lately.
+	State string
+}
+
+// Neighbors returns the interface's neighbour cache, in no order.
+func (ifc *Interface) Neighbors() (list []Neighbor) {
+	c := ifc.neighbors
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.entries {
+		list = append(list, Neighbor{Addr: n.addr, MAC: n.mac, State: neighborStates[n.state]})
+	}
+	return list
 }
 
 func (c *neighborCache) size() (entries, held int) {
@@ -104,7 +136,7 @@ func (c *neighborCache) size() (entries, held int) {
 
 // resolve returns the MAC of the route's next hop. While it is not known, f is taken, with references of
 // its own to gather, and leaves once it is.
-func (r *route) resolve(q *txQueue, f *link.Frame, gather []tcp.Span) (mac link.MAC, ok bool) {
+func (r *Route) resolve(q *Queue, f *link.Frame, gather []span.Span, proto uint8) (mac link.MAC, ok bool) {
 	n := r.neighbor.Load()
 	if n != nil {
 		if mac, ok = n.address(); ok {
@@ -112,12 +144,12 @@ func (r *route) resolve(q *txQueue, f *link.Frame, gather []tcp.Span) (mac link.
 		}
 	}
 	c := r.iface.neighbors
-	now := c.host.clock.Now()
+	now := c.layer.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n == nil || n.gone {
 		if n = c.needLocked(r.nextHop); n == nil {
-			c.host.drop(DropNeighborTable)
+			c.layer.drop(drop.NeighborTable)
 			f.Release()
 			return mac, false
 		}
@@ -128,13 +160,13 @@ func (r *route) resolve(q *txQueue, f *link.Frame, gather []tcp.Span) (mac link.
 	case failed:
 		c.idleRemove(n)
 		c.startLocked(n, now)
-		c.holdLocked(n, q, f, gather)
+		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
 		return mac, false
 	case incomplete:
 		if n.tries == 0 { // new
 			c.startLocked(n, now)
 		}
-		c.holdLocked(n, q, f, gather)
+		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
 		return mac, false
 	case stale:
 		c.idleRemove(n)
@@ -178,7 +210,7 @@ func (c *neighborCache) forgetLocked(n *neighbor) {
 func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, incomplete, now, retransInterval)
 	n.tries = 1
-	c.iface.sendARPRequest(n.addr, nil)
+	c.solicit(n.addr, nil)
 }
 
 // enterLocked changes the state and arms its timer. Entries that become idle are listed.
@@ -212,12 +244,12 @@ func (c *neighborCache) idleRemove(n *neighbor) {
 
 func (c *neighborCache) armLocked(n *neighbor, at mono.Time) {
 	c.timers.Arm(&n.timer, int64(at))
-	c.host.arm(at)
+	c.layer.arm(at)
 }
 
 // reachableTime returns a randomised REACHABLE period (RFC 4861 6.3.2).
 func (c *neighborCache) reachableTime() time.Duration {
-	base := int64(c.host.config.NeighborReachable)
+	base := int64(c.layer.env.NeighborReachable)
 	return time.Duration(base/2 + rand.Int64N(base))
 }
 
@@ -261,19 +293,18 @@ func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 func (c *neighborCache) probeLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, probe, now, retransInterval)
 	n.tries, n.asked, n.claimed = 1, now, false
-	c.iface.sendARPRequest(n.addr, &n.mac)
+	c.solicit(n.addr, &n.mac)
 }
 
-// NextDeadline implements clock.Source.
-func (c *neighborCache) NextDeadline() (mono.Time, bool) {
+func (c *neighborCache) nextDeadline() (mono.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, ok := c.timers.Next()
 	return mono.Time(at), ok
 }
 
-// Advance lets time pass: requests are sent again, and what waited in vain is reported to its transport.
-func (c *neighborCache) Advance(now mono.Time) {
+// advance lets time pass: requests are sent again, and of what waited in vain it returns what its transport should know.
+func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	c.mu.Lock()
 	c.now = now
 	c.timers.Advance(int64(now), c.expired)
@@ -281,11 +312,15 @@ func (c *neighborCache) Advance(now mono.Time) {
 	c.lost = nil
 	c.mu.Unlock()
 	for i := range lost {
-		c.host.drop(DropNeighborFailed)
-		c.host.neighborFailed(lost[i].frame.Header[c.iface.linkLen:])
+		c.layer.drop(drop.NeighborFailed)
+		r := Report{Reason: HostUnreachable, Neighbor: true, Interface: c.iface}
+		if r.quote4(lost[i].frame.Header[c.iface.linkLen:]) {
+			r.Transport = bytes.Clone(r.Transport)
+			reports = append(reports, r)
+		}
 		lost[i].frame.Release()
 	}
-	c.host.flush()
+	return reports
 }
 
 func (c *neighborCache) expireLocked(n *neighbor) {
@@ -299,7 +334,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 	case incomplete:
 		if n.tries < resolveTries {
 			n.tries++
-			c.iface.sendARPRequest(n.addr, nil)
+			c.solicit(n.addr, nil)
 			c.armLocked(n, now.Add(retransInterval))
 			return
 		}
@@ -307,7 +342,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		c.takenLocked(n)
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:
-		if period := c.host.config.NeighborReachable; confirmed.Add(period) > now {
+		if period := c.layer.env.NeighborReachable; confirmed.Add(period) > now {
 			c.armLocked(n, confirmed.Add(period))
 			return
 		}
@@ -325,7 +360,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		}
 		if n.tries < resolveTries {
 			n.tries++
-			c.iface.sendARPRequest(n.addr, &n.mac)
+			c.solicit(n.addr, &n.mac)
 			c.armLocked(n, now.Add(retransInterval))
 			return
 		}
@@ -342,7 +377,7 @@ func (c *neighborCache) clear() {
 	defer c.mu.Unlock()
 	for _, n := range c.entries {
 		for i := range n.held {
-			c.host.drop(DropClosing)
+			c.layer.drop(drop.Closing)
 			n.held[i].frame.Release()
 		}
 		c.takenLocked(n)

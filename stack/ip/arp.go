@@ -1,36 +1,37 @@
-package stack
+package ip
 
 import (
 	"net/netip"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
 // arp takes an ARP packet (RFC 826, in the order of its "packet reception").
-func (rc *receiver) arp(b []byte) {
-	h, ifc := rc.host, rc.iface
+func (in *Input) arp(b []byte) {
+	ifc, t := in.iface, in.topology
 	var p wire.ARP
 	if p.Parse(b) != nil || ifc.neighbors == nil {
-		h.drop(DropARPMalformed)
+		in.drop(drop.ARPMalformed)
 		return
 	}
 	sender, target := netip.AddrFrom4(p.SenderIP), netip.AddrFrom4(p.TargetIP)
-	forUs := ifc.hasAddr(target)
+	forUs := t.hasAddr(ifc, target)
 	probing := sender.IsUnspecified() // RFC 5227 1.1: somebody asks whether target is free
-	impossible := p.SenderMAC[0]&1 != 0 || p.SenderMAC == (link.MAC{}) || rc.topology.hasMAC(p.SenderMAC)
-	if !impossible && !probing && ifc.hasAddr(sender) {
-		h.drop(DropARPConflict)
+	impossible := p.SenderMAC[0]&1 != 0 || p.SenderMAC == (link.MAC{}) || t.hasMAC(p.SenderMAC)
+	if !impossible && !probing && t.hasAddr(ifc, sender) {
+		in.drop(drop.ARPConflict)
 		ifc.announcer.conflict(sender, p.SenderMAC)
 		return // nothing of it is believed
 	}
-	if impossible || !probing && (!isUnicast(sender) || sender.IsLoopback() || rc.topology.class(sender) != foreign) {
-		h.drop(DropARPSender)
+	if impossible || !probing && (!isUnicast(sender) || sender.IsLoopback() || t.class(sender) != foreign) {
+		in.drop(drop.ARPSender)
 		return
 	}
 	if !probing {
 		answer := p.Op == wire.ARPReply && forUs
-		create := p.Op == wire.ARPRequest && forUs && rc.topology.onLink(ifc, sender)
+		create := p.Op == wire.ARPRequest && forUs && t.onLink(ifc, sender)
 		ifc.neighbors.heard(sender, p.SenderMAC, answer, create)
 	}
 	if p.Op == wire.ARPRequest && forUs {
@@ -39,10 +40,10 @@ func (rc *receiver) arp(b []byte) {
 	}
 }
 
-// sendARPRequest asks for target: everybody, or the one who had the address last (RFC 1122 2.3.2.1's
-// unicast poll).
-func (ifc *iface) sendARPRequest(target netip.Addr, unicast *link.MAC) {
-	src := ifc.source(target)
+// solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
+// (RFC 1122 2.3.2.1's unicast poll).
+func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
+	src := ifc.layer.topology.Load().source(ifc, target)
 	if !src.Is4() || !target.Is4() {
 		return
 	}
@@ -54,7 +55,7 @@ func (ifc *iface) sendARPRequest(target netip.Addr, unicast *link.MAC) {
 		TargetIP: target.As4()})
 }
 
-func (ifc *iface) sendARP(dst link.MAC, p wire.ARP) {
+func (ifc *Interface) sendARP(dst link.MAC, p wire.ARP) {
 	const n = wire.EthernetLen + wire.ARPLen
 	buf := link.NewBuffer(link.Headroom + n)
 	b := buf.Bytes()[link.Headroom:]

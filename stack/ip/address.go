@@ -1,0 +1,164 @@
+package ip
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/unet-go/unet/internal/mono"
+)
+
+// addressState says what an address of an interface may be used for (RFC 4862 5.5.4).
+type addressState uint8
+
+const (
+	preferred  addressState = iota // without bounds
+	deprecated                     // for what has it already, and where there is no other
+)
+
+// address is one of the host's addresses on an interface. Times of 0 are never.
+type address struct {
+	prefix                     netip.Prefix // with the address, not masked
+	state                      addressState
+	preferredUntil, validUntil mono.Time // RFC 4862 5.5.4: then it is deprecated, and then gone
+}
+
+// newAddresses returns records of addresses that stay as they are for ever. EINVAL: an address that no host can have;
+// EAFNOSUPPORT: one of IPv6, whose packets are dropped.
+func newAddresses(prefixes []netip.Prefix) (addrs []address, err error) {
+	for _, p := range prefixes {
+		a := p.Addr().Unmap().WithZone("")
+		if !p.IsValid() || a.Is4() != p.Addr().Is4() || !isUnicast(a) || a.IsLoopback() {
+			return nil, syscall.EINVAL
+		}
+		if a.Is6() {
+			return nil, syscall.EAFNOSUPPORT
+		}
+		addrs = append(addrs, address{prefix: netip.PrefixFrom(a, p.Bits())})
+	}
+	return addrs, nil
+}
+
+// isUnicast says whether a can be one host's address, by its own looks.
+func isUnicast(a netip.Addr) bool {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
+		return false
+	}
+	return !a.Is4() || a.As4()[0] < 240 && a.As4()[0] != 0
+}
+
+// directedBroadcast returns the address of all hosts of an IPv4 network, where it has one (RFC 3021: a
+// network of two addresses has none).
+func directedBroadcast(p netip.Prefix) (netip.Addr, bool) {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}, false
+	}
+	a := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a), true
+}
+
+// source returns the address to send from to an address on or behind the interface's network: one in the same network,
+// else any of the family; one that is preferred, else a deprecated one. The first of several is chosen.
+func (t *topology) source(ifc *Interface, nextHop netip.Addr) (found netip.Addr) {
+	best := 0
+	for _, a := range t.addrs[ifc.index] {
+		if a.prefix.Addr().Is4() != nextHop.Is4() {
+			continue
+		}
+		score := 1
+		if a.prefix.Contains(nextHop) {
+			score++
+		}
+		if a.state == preferred {
+			score += 2
+		}
+		if score > best {
+			best, found = score, a.prefix.Addr()
+		}
+	}
+	return found
+}
+
+// hasAddr says whether a is an address of the interface.
+func (t *topology) hasAddr(ifc *Interface, a netip.Addr) bool {
+	return slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return own.prefix.Addr() == a })
+}
+
+// Addrs returns the addresses with the lengths of their networks, without loopback's.
+func (l *Layer) Addrs() (addrs []netip.Prefix) {
+	for _, list := range l.topology.Load().addrs {
+		for _, a := range list {
+			addrs = append(addrs, a.prefix)
+		}
+	}
+	return addrs
+}
+
+// IsLocal says whether a is an address of this host.
+func (l *Layer) IsLocal(a netip.Addr) bool {
+	return a.IsLoopback() || l.topology.Load().class(a) == own
+}
+
+// IsBroadcast says whether a is a broadcast address, of a network of the host's or of any.
+func (l *Layer) IsBroadcast(a netip.Addr) bool {
+	return a == limitedBroadcast || l.topology.Load().class(a) == broadcast
+}
+
+// lifetimes is the layer as the keeper of its addresses' lifetimes.
+type lifetimes Layer
+
+func (l *lifetimes) nextDeadline() (at mono.Time, ok bool) {
+	for _, addrs := range l.topology.Load().addrs {
+		for _, a := range addrs {
+			for _, end := range [...]mono.Time{a.preferredUntil, a.validUntil} {
+				if end != 0 && (!ok || end < at) {
+					at, ok = end, true
+				}
+			}
+		}
+	}
+	return at, ok
+}
+
+func (l *lifetimes) advance(now mono.Time) []Report {
+	_ = (*Layer)(l).change(func(t *topology) error {
+		t.age(now)
+		return nil
+	})
+	return nil
+}
+
+// age deprecates addresses, and removes them with the routes to their networks.
+func (t *topology) age(now mono.Time) {
+	passed := func(at mono.Time) bool { return at != 0 && at <= now }
+	for i, addrs := range t.addrs {
+		kept := make([]address, 0, len(addrs))
+		for _, a := range addrs {
+			if passed(a.validUntil) {
+				t.removeNetwork(t.ifaces[i], a.prefix)
+				continue
+			}
+			if passed(a.preferredUntil) {
+				a.state, a.preferredUntil = deprecated, 0
+			}
+			kept = append(kept, a)
+		}
+		if len(addrs) > 0 {
+			t.addrs[i] = kept
+		}
+	}
+	t.reclassify()
+}
+
+// removeNetwork removes one route to the network of an address that goes.
+func (t *topology) removeNetwork(ifc *Interface, p netip.Prefix) {
+	at := slices.IndexFunc(t.routes, func(e hop) bool {
+		return e.iface == ifc && e.dst == p.Masked() && !e.via.IsValid() && !e.onLink
+	})
+	if at >= 0 {
+		t.routes = slices.Delete(t.routes, at, at+1)
+	}
+}

@@ -1,0 +1,57 @@
+package ip
+
+import (
+	"net/netip"
+
+	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
+)
+
+// family is what differs between the versions of IP in what the layer sends, and is no more than a number or a small
+// step. Code that is more than that asks for the version, once for each packet.
+type family struct {
+	version   uint8
+	headerLen int // octets of a header without options
+	etherType uint16
+	tcpSuper  link.Segmentation // of a TCP super-segment
+	icmp      uint8             // the protocol number of its ICMP
+}
+
+var (
+	family4 = &family{version: 4, headerLen: wire.IPv4Len, etherType: wire.EtherTypeIPv4, tcpSuper: link.TCP4,
+		icmp: wire.ProtocolICMP}
+	family6 = &family{version: 6, headerLen: wire.IPv6Len, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
+		icmp: wire.ProtocolICMPv6}
+)
+
+// familyOf returns the family of an address that is not an IPv4-mapped one.
+func familyOf(a netip.Addr) *family {
+	if a.Is4() {
+		return family4
+	}
+	return family6
+}
+
+// super returns the largest packet in octets that a device cuts into TCP segments by itself, 0 where it cuts none.
+func (f *family) super(info *link.Info) int {
+	takes := info.TSO4
+	if f.version == 6 {
+		takes = info.TSO6
+	}
+	if !takes {
+		return 0
+	}
+	return min(info.MaxPacket, maxPacket)
+}
+
+// maxPacket is the length in octets of the longest packet of either family, payload of an IPv6 packet without its header
+// (RFC 791 3.1, RFC 8200 3).
+const maxPacket = 65535
+
+// MaxPayload returns the longest payload in octets of a packet to an address.
+func MaxPayload(to netip.Addr) int {
+	if familyOf(to.Unmap()).version == 6 {
+		return maxPacket
+	}
+	return maxPacket - family4.headerLen
+}

@@ -1,0 +1,152 @@
+package ip
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
+)
+
+// InterfaceConfig says how a device is attached.
+type InterfaceConfig struct {
+	// Addrs are the host's addresses on the interface. Each prefix is a route to its network as well, and
+	// for IPv4 names the directed broadcast address.
+	Addrs []netip.Prefix
+	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
+	MTU int
+	// Announce says whether the host announces its addresses on the interface. Default AnnounceAuto: on TAP devices.
+	// Of the other modes AnnounceNever alone keeps it from defending an address that another host has too.
+	Announce AnnounceMode
+}
+
+// Interface is one attached device. It does not change after it is made; its caches, its counters and its state do. Its
+// addresses are the topology's, since they may change.
+type Interface struct {
+	layer     *Layer
+	index     int // in topology.ifaces
+	dev       link.Device
+	info      link.Info
+	loopback  bool
+	mtu       int
+	linkLen   int            // of the link header, 14 or 0
+	queues    []*Queue       // a power of two of them
+	neighbors *neighborCache // nil where frames have no link address
+	announcer *announcer     // likewise
+	counters  interfaceCounters
+	state     atomic.Uint32 // an InterfaceState; changes under Layer.links
+	live      int           // queues that have not failed, guarded by Layer.links
+	lastError atomic.Pointer[error]
+}
+
+type interfaceCounters struct {
+	framesIn, octetsIn, framesOut, octetsOut, writeErrors atomic.Uint64
+}
+
+// InterfaceStats are the counters of one interface.
+type InterfaceStats struct {
+	// Name is the device's name.
+	Name string
+	// MAC is the Ethernet address of the host's side; zero where frames have none.
+	MAC link.MAC
+	// FramesIn, OctetsIn, FramesOut and OctetsOut count what crossed the device; a super-segment is one frame.
+	FramesIn, OctetsIn, FramesOut, OctetsOut uint64
+	// WriteErrors counts the batches that the device refused, those that it took at another try among them.
+	WriteErrors uint64
+	// State says whether the interface is of use, Err what its device returned last beside success. nil: nothing yet.
+	State InterfaceState
+	Err   error
+	// Neighbors is the number of entries in the neighbour cache, Held that of packets waiting for one.
+	Neighbors, Held int
+}
+
+// newInterface returns an interface that is no part of the topology yet, and its addresses.
+func newInterface(l *Layer, dev link.Device, config InterfaceConfig) (*Interface, []address, error) {
+	info := dev.Info()
+	ifc := &Interface{layer: l, dev: dev, info: info, mtu: info.MTU}
+	if config.MTU != 0 {
+		ifc.mtu = min(config.MTU, info.MTU)
+	}
+	if config.Announce > AnnounceNever {
+		return nil, nil, syscall.EINVAL
+	}
+	if ifc.mtu < leastMTU || ifc.mtu > maxPacket {
+		return nil, nil, syscall.EINVAL
+	}
+	addrs, err := newAddresses(config.Addrs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Kind == link.Ethernet {
+		if info.MAC == (link.MAC{}) || info.MAC[0]&1 != 0 {
+			return nil, nil, syscall.EINVAL
+		}
+		ifc.linkLen = wire.EthernetLen
+		ifc.neighbors = newNeighborCache(ifc, ifc.solicitARP)
+		ifc.announcer = newAnnouncer(ifc, config.Announce)
+	}
+	devs := []link.Device{dev}
+	if m, ok := dev.(link.MultiQueue); ok {
+		devs = m.Queues()
+	}
+	for _, d := range devs {
+		ifc.addQueue(d)
+	}
+	return ifc, addrs, nil
+}
+
+// leastMTU is what every link carries (RFC 791 3.2).
+const leastMTU = 68
+
+// newLoopbackInterface returns the interface that leads back to the host itself.
+func newLoopbackInterface(l *Layer) *Interface {
+	dev := newLoopback(l.env.LoopbackOctets)
+	ifc := &Interface{layer: l, loopback: true, dev: dev, info: dev.Info(), mtu: loopbackMTU}
+	ifc.addQueue(dev)
+	return ifc
+}
+
+func (ifc *Interface) addQueue(dev link.Device) {
+	q := &Queue{dev: dev, iface: ifc, limit: ifc.layer.env.QueueOctets}
+	q.glancer, _ = dev.(link.Glancer)
+	ifc.queues = append(ifc.queues, q)
+	ifc.live++
+}
+
+// Index is the interface's place in Layer.Interfaces, which it keeps.
+func (ifc *Interface) Index() int { return ifc.index }
+
+// Name returns the device's name.
+func (ifc *Interface) Name() string { return ifc.info.Name }
+
+// Loopback says whether the interface leads back to the host itself.
+func (ifc *Interface) Loopback() bool { return ifc.loopback }
+
+// Queues returns the queues of the device. The caller does not change the slice.
+func (ifc *Interface) Queues() []*Queue { return ifc.queues }
+
+// Received counts frames that came from the device, and their octets.
+func (ifc *Interface) Received(frames, octets int) {
+	ifc.counters.framesIn.Add(uint64(frames))
+	ifc.counters.octetsIn.Add(uint64(octets))
+}
+
+// Device returns the device, which is the interface's own: only its owner closes it.
+func (ifc *Interface) Device() link.Device { return ifc.dev }
+
+func (ifc *Interface) stats() InterfaceStats {
+	c := &ifc.counters
+	s := InterfaceStats{Name: ifc.info.Name, MAC: ifc.info.MAC,
+		FramesIn: c.framesIn.Load(), OctetsIn: c.octetsIn.Load(),
+		FramesOut: c.framesOut.Load(), OctetsOut: c.octetsOut.Load(),
+		WriteErrors: c.writeErrors.Load()}
+	s.State = ifc.currentState()
+	if err := ifc.lastError.Load(); err != nil {
+		s.Err = *err
+	}
+	if ifc.neighbors != nil {
+		s.Neighbors, s.Held = ifc.neighbors.size()
+	}
+	return s
+}

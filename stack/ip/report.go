@@ -1,0 +1,62 @@
+package ip
+
+import (
+	"net/netip"
+
+	"github.com/unet-go/unet/internal/drop"
+)
+
+// Reason is what an ICMP error says of a packet, whatever the version of IP.
+type Reason uint8
+
+// The reasons. All are said of packets of ours; the layer itself says ProtocolUnreachable, PortUnreachable,
+// ReassemblyTimeout and HeaderProblem of others' packets.
+const (
+	// NetUnreachable: there is no way to the network, or it is forbidden.
+	NetUnreachable Reason = iota
+	// HostUnreachable: the host does not answer, or it is forbidden.
+	HostUnreachable
+	// ProtocolUnreachable: nothing there speaks the transport protocol.
+	ProtocolUnreachable
+	// PortUnreachable: nothing is at the port.
+	PortUnreachable
+	// PacketTooBig: a link on the way takes packets of at most Report.MTU octets.
+	PacketTooBig
+	// SourceRouteFailed: a source route leads nowhere.
+	SourceRouteFailed
+	// TimeExceeded: the TTL or hop limit has come to nothing.
+	TimeExceeded
+	// ReassemblyTimeout: fragments are missing.
+	ReassemblyTimeout
+	// HeaderProblem: a field of the header is wrong.
+	HeaderProblem
+
+	reasons
+)
+
+// Report is what an ICMP error, or a neighbour that does not answer, says about a packet of ours.
+type Report struct {
+	Reason Reason
+	// Neighbor says that a neighbour of ours was silent, and nobody has sent anything.
+	Neighbor bool
+	// MTU is what the link takes in octets where Reason is PacketTooBig, else 0.
+	MTU int
+	// Local and Remote are our packet's source and destination, Protocol its transport's number.
+	Local, Remote netip.Addr
+	Protocol      uint8
+	// Transport is the beginning of our packet's transport header, borrowed as a Packet is. It may be cut short.
+	Transport []byte
+	// Interface is the interface that the message came from, or that of the neighbour.
+	Interface *Interface
+}
+
+// Reported counts a Report that a transport has taken, and one that nobody could be told of.
+func (l *Layer) Reported(r *Report, taken bool) {
+	switch {
+	case r.Neighbor: // counted when the packet was dropped
+	case taken:
+		l.counters.icmpErrorsIn.Add(1)
+	default:
+		l.drop(drop.ICMPQuote)
+	}
+}

@@ -1,0 +1,243 @@
+package ip
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/link"
+)
+
+// Route is the way from an address of ours to a remote one. It is immutable but for the neighbour it
+// remembers, and shared: everybody who asks for the same pair gets the same route as long as the cache
+// remembers it.
+type Route struct {
+	iface                  *Interface
+	family                 *family
+	local, remote, nextHop netip.Addr
+	mtu                    int // of the interface
+	super                  int // the longest packet that the device cuts into TCP segments; 0 for none
+
+	topology *topology // that the route was made from
+	group    bool      // remote is a broadcast or multicast address
+	groupMAC link.MAC
+	neighbor atomic.Pointer[neighbor]
+}
+
+// Interface returns the interface that the route leads over.
+func (r *Route) Interface() *Interface { return r.iface }
+
+// Local returns the address that packets are sent from.
+func (r *Route) Local() netip.Addr { return r.local }
+
+// Remote returns the address that packets are sent to.
+func (r *Route) Remote() netip.Addr { return r.remote }
+
+// NextHop returns the address of the gateway, or the remote address where that is a neighbour.
+func (r *Route) NextHop() netip.Addr { return r.nextHop }
+
+// V6 says whether the packets are IPv6's.
+func (r *Route) V6() bool { return r.family.version == 6 }
+
+// HeaderLen returns the octets that the layer puts before a transport header.
+func (r *Route) HeaderLen() int { return r.family.headerLen }
+
+// MTU returns the largest packet in octets that the route's interface takes.
+func (r *Route) MTU() int { return r.mtu }
+
+// MaxSuper returns the largest packet in octets that the device cuts into TCP segments by itself; 0 where it does not.
+func (r *Route) MaxSuper() int { return r.super }
+
+// Group says whether the remote address is a broadcast or multicast address.
+func (r *Route) Group() bool { return r.group }
+
+// PathMTU returns the largest packet in octets that the path to the remote address is known to take, at most MTU.
+// What routers say of a path outlives what is sent over it: see Layer.LearnPathMTU.
+func (r *Route) PathMTU() int {
+	l := r.iface.layer
+	return l.pathMTUs.find(r.remote, r.mtu, l.env.Clock)
+}
+
+// The route cache has sets of a few slots each; a slot remembers one route, and the cache is bounded by that.
+// Connections hold on to their routes, so a cache that forgets too easily costs memory, not only time.
+const (
+	routeSets = 512
+	routeWays = 4
+)
+
+// routeCache finds the shared route of a pair of addresses without a lock.
+type routeCache struct {
+	seed  maphash.Seed
+	slots [routeSets][routeWays]atomic.Pointer[Route]
+}
+
+func (c *routeCache) init() { c.seed = maphash.MakeSeed() }
+
+// set returns the slots for a pair, and the one that a new route replaces when none is free.
+func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Pointer[Route], victim int) {
+	type pair struct{ local, remote netip.Addr }
+	hash := maphash.Comparable(c.seed, pair{local, remote})
+	return &c.slots[hash%routeSets], int(hash >> 32 % routeWays)
+}
+
+// HostRoute finds the way to remote, which must be one host's address. Where local is not valid or
+// unspecified it chooses the source address; an unspecified remote means local if both are of IPv4, and otherwise
+// loopback, and Route.Remote says so (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46).
+// EADDRNOTAVAIL: local is not ours. ENETDOWN: all devices have failed, and remote is no loopback address.
+func (l *Layer) HostRoute(local, remote netip.Addr) (*Route, error) {
+	r, err := l.Route(local, remote)
+	if err == nil && r.group {
+		return nil, syscall.ENETUNREACH
+	}
+	return r, err
+}
+
+// Route is HostRoute for broadcast and multicast addresses too.
+func (l *Layer) Route(local, remote netip.Addr) (*Route, error) {
+	t := l.topology.Load()
+	if local, remote = local.Unmap(), remote.Unmap(); local.IsValid() && local.IsUnspecified() {
+		local = netip.Addr{}
+	}
+	switch {
+	case remote == netip.IPv4Unspecified() && local.Is4(): // as Linux has it
+		remote = local
+	case remote.IsUnspecified(): // of either family: IPv6 has no loopback yet
+		remote = Loopback4
+	}
+	slots, victim := l.routes.set(local, remote)
+	for i := range slots {
+		r := slots[i].Load()
+		if r == nil || r.topology != t {
+			victim = i
+			continue
+		}
+		if r.remote == remote && (r.local == local || !local.IsValid() && r.chosen()) {
+			return r, nil
+		}
+	}
+	r, err := l.makeRoute(t, local, remote)
+	if err == nil {
+		slots[victim].Store(r)
+	}
+	return r, err
+}
+
+// chosen says whether the route's local address is the one that is chosen when nobody names one.
+func (r *Route) chosen() bool {
+	if r.iface.loopback {
+		return r.local == loopbackSource(r.remote)
+	}
+	return r.local == r.topology.source(r.iface, r.nextHop)
+}
+
+// loopbackSource returns the source address for packets to an address of our own: the same address, but one
+// address for all of 127/8.
+func loopbackSource(remote netip.Addr) netip.Addr {
+	if remote.IsLoopback() && remote.Is4() {
+		return Loopback4
+	}
+	return remote
+}
+
+// Loopback4 is the address of every host to itself (RFC 1122 3.2.1.3).
+var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error) {
+	if t.lost && !remote.IsLoopback() {
+		return nil, syscall.ENETDOWN
+	}
+	if !remote.Is4() { // IPv6 has no interface yet
+		return nil, syscall.ENETUNREACH
+	}
+	if local.IsValid() && !l.IsLocal(local) {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	if local.IsValid() && local.Is4() != remote.Is4() {
+		return nil, syscall.ENETUNREACH
+	}
+	r := &Route{topology: t, family: familyOf(remote), local: local, remote: remote, nextHop: remote}
+	switch {
+	case remote.IsLoopback() || t.class(remote) == own:
+		r.iface = t.ifaces[0]
+		if !local.IsValid() {
+			r.local = loopbackSource(remote)
+		}
+	default:
+		if err := r.chooseHop(t); err != nil {
+			return nil, err
+		}
+		if local.IsLoopback() {
+			return nil, syscall.EINVAL // such a packet would be dropped by whoever gets it
+		}
+	}
+	r.mtu = r.iface.mtu
+	if super := r.family.super(&r.iface.info); super > r.mtu {
+		r.super = super
+	}
+	return r, nil
+}
+
+// chooseHop sets interface, next hop and source address for a remote host or group.
+func (r *Route) chooseHop(t *topology) error {
+	limited := r.remote == limitedBroadcast
+	r.group = limited || r.remote.IsMulticast() || t.class(r.remote) == broadcast
+	if limited || r.remote.IsMulticast() {
+		r.iface = r.groupInterface(t)
+	} else if !isUnicast(r.remote) {
+		return syscall.ENETUNREACH
+	} else if e, ok := t.lookup(r.remote); ok {
+		r.iface = e.iface
+		if e.via.IsValid() {
+			r.nextHop = e.via
+		}
+	}
+	if r.iface == nil {
+		return syscall.ENETUNREACH
+	}
+	if !r.local.IsValid() {
+		r.local = t.source(r.iface, r.nextHop)
+	}
+	if !r.local.IsValid() {
+		return syscall.EADDRNOTAVAIL
+	}
+	if r.group {
+		r.groupMAC = groupMAC(r.remote)
+	}
+	return nil
+}
+
+// groupInterface returns the interface of the source address, or the first that there is for a packet to a group that
+// is not one network's; nil for none.
+func (r *Route) groupInterface(t *topology) *Interface {
+	for _, ifc := range t.ifaces[1:] {
+		if ifc.currentState() != InterfaceUp {
+			continue
+		}
+		if src := t.source(ifc, r.remote); src.IsValid() && (!r.local.IsValid() || t.hasAddr(ifc, r.local)) {
+			return ifc
+		}
+	}
+	return nil
+}
+
+// Confirm tells that something we sent over this route has arrived, as an acknowledgment of new data shows,
+// so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear
+// nothing of us. Cheap; callable under a shard's lock.
+func (r *Route) Confirm(now mono.Time) {
+	n := r.neighbor.Load()
+	if n == nil || now.Sub(mono.Time(n.confirmed.Load())) < time.Millisecond {
+		return // so that not all connections write it all the time
+	}
+	n.confirmed.Store(int64(now))
+}
+
+// Doubt tells that what we send over this route has not been acknowledged for a while: its neighbour may be gone,
+// or have another link address now (RFC 9293 3.8.3, RFC 1122 2.3.2.1). Callable under a shard's lock.
+func (r *Route) Doubt(now mono.Time) {
+	if n := r.neighbor.Load(); n != nil {
+		r.iface.neighbors.doubt(n, now)
+	}
+}

@@ -1,0 +1,50 @@
+package ip
+
+import "github.com/unet-go/unet/internal/mono"
+
+// source is a part of the layer that has deadlines, as clock.Source is. What it finds out about packets of ours it
+// returns.
+type source interface {
+	nextDeadline() (mono.Time, bool)
+	advance(now mono.Time) []Report
+}
+
+// sources calls f for each part of the layer that has deadlines.
+func (l *Layer) sources(f func(s source)) {
+	f(&l.reassembly)
+	f((*lifetimes)(l))
+	for _, ifc := range l.Interfaces() {
+		if ifc.loopback { // its device never fails
+			continue
+		}
+		if ifc.neighbors != nil {
+			f(ifc.neighbors)
+			f(ifc.announcer)
+		}
+		for _, q := range ifc.queues {
+			f(q)
+		}
+	}
+}
+
+// NextDeadline returns the layer's earliest deadline, or a lower bound of it.
+func (l *Layer) NextDeadline() (earliest mono.Time, ok bool) {
+	l.sources(func(s source) {
+		if at, armed := s.nextDeadline(); armed && (!ok || at < earliest) {
+			earliest, ok = at, true
+		}
+	})
+	return earliest, ok
+}
+
+// Advance acts on all deadlines up to now, and flushes. It returns what it has found out about packets of ours: those
+// that have waited in vain for a neighbour.
+func (l *Layer) Advance(now mono.Time) (reports []Report) {
+	l.sources(func(s source) {
+		if at, ok := s.nextDeadline(); ok && at <= now {
+			reports = append(reports, s.advance(now)...)
+		}
+	})
+	l.Flush()
+	return reports
+}

@@ -1,0 +1,156 @@
+package ip
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/unet-go/unet/stack/link"
+)
+
+// topology is an immutable snapshot of interfaces, addresses and routes.
+type topology struct {
+	ifaces  []*Interface // loopback's first
+	addrs   [][]address  // by Interface.index
+	classes map[netip.Addr]addrClass
+	routes  []hop // most specific first, then in the order in which they came
+	lost    bool  // there was a device beside loopback's, and all have failed
+}
+
+// addrClass says what a destination address is to this host.
+type addrClass uint8
+
+const (
+	foreign   addrClass = iota
+	own                 // one of our unicast addresses
+	broadcast           // the directed broadcast address of a connected network
+)
+
+// hop is one entry of the routing table.
+type hop struct {
+	dst   netip.Prefix // masked
+	via   netip.Addr   // not valid: dst is directly connected
+	iface *Interface
+	// onLink says that the route alone, and no address, puts via or else dst on the link.
+	onLink bool
+}
+
+// hasMAC says whether an interface of the host has the Ethernet address.
+func (t *topology) hasMAC(mac link.MAC) bool {
+	return slices.ContainsFunc(t.ifaces, func(ifc *Interface) bool { return ifc.neighbors != nil && ifc.info.MAC == mac })
+}
+
+func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
+
+// clone returns a copy that may be changed until it is stored.
+func (t *topology) clone() *topology {
+	n := &topology{ifaces: slices.Clone(t.ifaces), addrs: slices.Clone(t.addrs), routes: slices.Clone(t.routes),
+		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), lost: t.lost}
+	for a, c := range t.classes {
+		n.classes[a] = c
+	}
+	return n
+}
+
+// addInterface adds an interface with its addresses and connected networks. EADDRINUSE when an address is
+// already ours.
+func (t *topology) addInterface(ifc *Interface, addrs []address) error {
+	ifc.index = len(t.ifaces)
+	t.ifaces = append(t.ifaces, ifc)
+	t.addrs = append(t.addrs, nil)
+	for _, a := range addrs {
+		if err := t.addAddress(ifc, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addAddress gives an interface an address, and a route to its network. EADDRINUSE when it is already ours.
+func (t *topology) addAddress(ifc *Interface, a address) error {
+	if t.classes[a.prefix.Addr()] == own {
+		return syscall.EADDRINUSE
+	}
+	t.addrs[ifc.index] = append(slices.Clip(t.addrs[ifc.index]), a)
+	t.classify(a.prefix)
+	t.insert(hop{dst: a.prefix.Masked(), iface: ifc})
+	return nil
+}
+
+// classify makes an address ours, and its network's broadcast address one.
+func (t *topology) classify(p netip.Prefix) {
+	t.classes[p.Addr()] = own
+	if b, ok := directedBroadcast(p); ok && t.classes[b] == foreign {
+		t.classes[b] = broadcast
+	}
+}
+
+// reclassify works classes out anew from the addresses that there are.
+func (t *topology) reclassify() {
+	t.classes = make(map[netip.Addr]addrClass)
+	for _, addrs := range t.addrs {
+		for _, a := range addrs {
+			t.classify(a.prefix)
+		}
+	}
+}
+
+// removeInterface takes away the addresses and routes of an interface that has failed. It stays on the list.
+func (t *topology) removeInterface(ifc *Interface) {
+	t.routes = slices.DeleteFunc(t.routes, func(e hop) bool { return e.iface == ifc })
+	t.addrs[ifc.index] = nil
+	t.reclassify()
+	t.lost = len(t.remaining()) == 0
+}
+
+// remaining returns the interfaces that have not failed, loopback's left out.
+func (t *topology) remaining() (list []*Interface) {
+	for _, ifc := range t.ifaces[1:] {
+		if ifc.currentState() != InterfaceFailed {
+			list = append(list, ifc)
+		}
+	}
+	return list
+}
+
+func (t *topology) insert(e hop) {
+	i := 0
+	for i < len(t.routes) && t.routes[i].dst.Bits() >= e.dst.Bits() {
+		i++
+	}
+	t.routes = slices.Insert(t.routes, i, e)
+}
+
+// lookup returns the entry for a destination. Routes over an interface that is not up are none, as on Linux.
+func (t *topology) lookup(a netip.Addr) (hop, bool) {
+	for _, e := range t.routes {
+		if e.dst.Contains(a) && e.iface.currentState() == InterfaceUp {
+			return e, true
+		}
+	}
+	return hop{}, false
+}
+
+// onLink says whether a is a neighbour on the interface: in the network of one of its addresses, or by a route.
+func (t *topology) onLink(ifc *Interface, a netip.Addr) bool {
+	if slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return own.prefix.Contains(a) }) {
+		return true
+	}
+	return slices.ContainsFunc(t.routes, func(e hop) bool {
+		return e.iface == ifc && e.onLink && (e.via == a || !e.via.IsValid() && e.dst.Contains(a))
+	})
+}
+
+// device returns the interface of a name, or the only one besides loopback's where the name is empty.
+func (t *topology) device(name string) (*Interface, error) {
+	ifaces := t.remaining()
+	if name == "" && len(ifaces) > 1 {
+		return nil, syscall.EINVAL
+	}
+	for _, ifc := range ifaces {
+		if name == "" || ifc.info.Name == name {
+			return ifc, nil
+		}
+	}
+	return nil, syscall.ENODEV
+}

@@ -1,0 +1,68 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/ip"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// transportError is an ICMP error, or a neighbour that does not answer, about a TCP segment of ours.
+type transportError struct {
+	// local and remote are the quoted segment's source and destination.
+	local, remote netip.AddrPort
+	// err is what the message says; err.Seq is the quoted sequence number.
+	err tcp.ICMPError
+}
+
+// report tells the transport of a packet of ours what a router, a host or a neighbour's silence says about it.
+func (h *Host) report(r *ip.Report) { h.ip.Reported(r, h.reportTransport(r)) }
+
+// reportTransport is false when nobody can be told.
+func (h *Host) reportTransport(r *ip.Report) bool {
+	e := meaning(r)
+	switch r.Protocol {
+	case wire.ProtocolTCP:
+		var t wire.TCP
+		if t.ParseQuote(r.Transport) != nil {
+			return false
+		}
+		e.Seq = tcp.Seq(t.Seq)
+		h.tcpError(transportError{local: netip.AddrPortFrom(r.Local, t.SrcPort),
+			remote: netip.AddrPortFrom(r.Remote, t.DstPort), err: e})
+		return true
+	case wire.ProtocolUDP:
+		var u wire.UDP
+		if u.ParseQuote(r.Transport) != nil {
+			return false
+		}
+		return h.udpError(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
+	}
+	return false
+}
+
+// meaning translates an ICMP error as Linux does, but for the hard ones RFC 1122 4.2.3.9 and ledger Z-2. All
+// unreachables end a connection that is not yet there (ledger E-CON-6), source route failed excepted:
+// we send none.
+func meaning(r *ip.Report) tcp.ICMPError {
+	switch r.Reason {
+	case ip.NetUnreachable:
+		return tcp.ICMPError{Errno: syscall.ENETUNREACH, Hard: true}
+	case ip.HostUnreachable:
+		return tcp.ICMPError{Errno: syscall.EHOSTUNREACH, Hard: true}
+	case ip.ProtocolUnreachable:
+		return tcp.ICMPError{Errno: syscall.ENOPROTOOPT, Hard: true}
+	case ip.PortUnreachable:
+		return tcp.ICMPError{Errno: syscall.ECONNREFUSED, Hard: true}
+	case ip.PacketTooBig:
+		return tcp.ICMPError{Errno: syscall.EMSGSIZE, MTU: r.MTU}
+	case ip.SourceRouteFailed:
+		return tcp.ICMPError{Errno: syscall.EOPNOTSUPP}
+	case ip.HeaderProblem:
+		return tcp.ICMPError{Errno: syscall.EPROTO}
+	case ip.TimeExceeded, ip.ReassemblyTimeout:
+	}
+	return tcp.ICMPError{Errno: syscall.EHOSTUNREACH}
+}
