@@ -8,13 +8,13 @@ import (
 )
 
 // Connect connects the socket to a and waits until the handshake is over. On a non-blocking descriptor it
-// returns EINPROGRESS at once, and EALREADY while the handshake goes on; after that the next Connect returns
-// the result, 0 or an error, once, unless SO_ERROR has told the error before: then ECONNABORTED. SO_SNDTIMEO
-// limits the wait (EINPROGRESS). After an error the socket may try again. The unspecified address means
-// loopback. With TCP_FASTOPEN_CONNECT, and a cookie of the peer's, it returns at once and leaves the SYN to the
-// first Write. A datagram socket only notes its peer, and forgets it for the zero AddrPort.
+// returns EINPROGRESS at once, and EALREADY while the handshake is in progress. After that the next Connect returns
+// the result, 0 or an error, once. If SO_ERROR was read before, and returned the error, it returns ECONNABORTED.
+// SO_SNDTIMEO limits the wait (EINPROGRESS). After an error the socket may try again. The unspecified address means
+// loopback. With TCP_FASTOPEN_CONNECT, and if the host has a cookie of the peer's, it returns at once and the first Write
+// sends the SYN. A datagram socket only notes its peer, and forgets it if a is the zero AddrPort.
 //
-// Errors: EISCONN (connected, or a listener, which goes on listening), ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
+// Errors: EISCONN (connected, or a listener, which continues to listen), ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
 // ENETUNREACH, ECONNRESET, EADDRNOTAVAIL (no local port is left, or the four-tuple is taken), EADDRINUSE,
 // EAFNOSUPPORT, EBADF.
 func (t *Table) Connect(fd int, a netip.AddrPort) error {
@@ -30,14 +30,14 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	if c == nil {
 		return err
 	}
-	if c.Waits() { // the SYN leaves with the first Write, and as far as connect goes that is all
+	if c.Waits() { // the SYN leaves with the first Write: connect succeeds without it
 		if inProgress == syscall.EALREADY {
 			return syscall.EISCONN
 		}
 		return nil
 	}
 	if inProgress == syscall.EINPROGRESS && s.neverWaits() {
-		return inProgress // however quick the answer: the next call tells it
+		return inProgress // even if the answer has come already: the next call returns the result
 	}
 	err = s.awaitConnect(c)
 	if pending(err) {
@@ -46,8 +46,8 @@ func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	return s.finishConnect(c, err)
 }
 
-// beginConnect sends the SYN, or finds that it is sent; with Fast Open the SYN may wait for text. It returns the
-// connection to wait for, and what to tell a caller who does not wait.
+// beginConnect sends the SYN unless an earlier call has sent it; with Fast Open the SYN may wait for text. It returns the
+// connection to wait for, and the error for a caller that does not wait.
 func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +65,8 @@ func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	o := s.origin
-	if err := s.anewLocked(); err != nil {
+	o := s.setup
+	if err := s.prepareLocked(); err != nil {
 		return nil, nil, err
 	}
 	c, err := o.open(s.host, remote, fast)
@@ -74,7 +74,7 @@ func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, erro
 		return nil, nil, err
 	}
 	o.binding = nil
-	s.kept.Store(0)
+	s.deferred.Store(0)
 	s.conn.Store(c)
 	s.phase = connecting
 	if s.watched {
@@ -83,18 +83,18 @@ func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, erro
 	return c, syscall.EINPROGRESS, nil
 }
 
-// pending says that err, a result of Connected or WaitConnect, means that the handshake goes on.
+// pending reports whether err, a result of Connected or WaitConnect, means that the handshake is still in progress.
 func pending(err error) bool {
 	return err == syscall.EINPROGRESS || err == syscall.EALREADY || err == syscall.EAGAIN
 }
 
-// neverWaits says that a call on the socket that sends, or connects, does not wait.
+// neverWaits reports whether a call on the socket that sends or connects returns without waiting.
 func (s *socket) neverWaits() bool {
 	limits := s.timeouts.Load()
 	return s.nonblock.Load() || limits != nil && limits.send.never()
 }
 
-// awaitConnect waits for the handshake as long as the socket says.
+// awaitConnect waits for the handshake, at most for SO_SNDTIMEO.
 func (s *socket) awaitConnect(c *stack.TCPConn) error {
 	if s.neverWaits() {
 		return c.Connected()
@@ -111,15 +111,15 @@ func (s *socket) awaitConnect(c *stack.TCPConn) error {
 	return err
 }
 
-// finishConnect tells the result of a handshake that is over. After a failure the socket is unconnected
-// again, and the address that bind gave it stays its own.
+// finishConnect returns the result of a handshake that is over. After a failure the socket is unconnected
+// again, and keeps the address that bind gave it.
 func (s *socket) finishConnect(c *stack.TCPConn, result error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.dying():
 		return syscall.EBADF
-	case s.conn.Load() != c: // another call has been told why it failed
+	case s.conn.Load() != c: // another call has returned the reason of the failure
 		return syscall.ECONNABORTED
 	case s.phase != connecting: // another call has seen it succeed, or shutdown has given it up
 		return result
@@ -136,7 +136,7 @@ func (s *socket) abandonLocked(c *stack.TCPConn) {
 	s.phase = unconnected
 	s.conn.Store(nil)
 	c.Abort()
-	// The connection had taken the binding over. When somebody is quicker to get the port, the next connect
-	// says so.
+	// The connection had taken the binding over. If another socket takes the port before this one has it again, the next
+	// connect returns the error.
 	_ = s.rebindLocked()
 }

@@ -7,8 +7,7 @@ const (
 	AF_INET6  = 10
 )
 
-// Types of Socket, and the flags that may be or-ed to them. SOCK_CLOEXEC sets FD_CLOEXEC, which means nothing
-// here.
+// Types of Socket, and the flags that may be or-ed to them. SOCK_CLOEXEC sets FD_CLOEXEC, which has no effect here.
 const (
 	SOCK_STREAM   = 1
 	SOCK_DGRAM    = 2
@@ -16,7 +15,7 @@ const (
 	SOCK_CLOEXEC  = 0x80000
 )
 
-// SOMAXCONN is the longest accept queue that Listen grants; a longer or negative backlog means this one.
+// SOMAXCONN is the longest backlog of Listen; a longer or negative backlog means this one.
 const SOMAXCONN = 65535
 
 // Protocols of Socket, and levels of the socket options.
@@ -28,7 +27,7 @@ const (
 	SOL_SOCKET   = 1
 )
 
-// What Shutdown ends.
+// The directions that Shutdown ends.
 const (
 	SHUT_RD   = 0
 	SHUT_WR   = 1

@@ -15,8 +15,8 @@ const (
 	EPOLL_CLOEXEC = 0x80000
 )
 
-// Events of EpollCtl and EpollWait. EPOLLERR and EPOLLHUP are told unasked. EPOLLWAKEUP is accepted and means
-// nothing here.
+// Events of EpollCtl and EpollWait. EPOLLERR and EPOLLHUP are reported without being asked for. EPOLLWAKEUP is accepted
+// and has no effect here.
 const (
 	EPOLLIN        = 0x1
 	EPOLLPRI       = 0x2
@@ -39,36 +39,37 @@ const (
 	epollExclusive = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET
 )
 
-// EpollEvent says what is asked for, or what there is. Fd and Pad are the caller's own, 64 bits that come back
-// as they were given.
+// EpollEvent holds the events that EpollCtl asks for, or that EpollWait reports. Fd and Pad are 64 bits of the caller's
+// choice, which EpollWait returns as EpollCtl got them.
 type EpollEvent struct {
 	Events uint32
 	Fd     int32
 	Pad    int32
 }
 
-// epoll is an epoll instance: who wants to know what of many files. A file that is idle costs an item here,
-// which the file's watches point to; nothing runs for it.
+// epoll is an epoll instance. It has an item for each file that is watched, and the file's watches point to the item. An
+// idle file costs that item; no goroutine runs for it.
 type epoll struct {
 	file
 
-	// items is what has been added, guarded by ctl, which is held over calls of package stack that do not
-	// wait. The locks of instances that watch instances are taken from the outside in.
+	// items are those that were added. They are guarded by ctl, which is held during calls of package stack that do not
+	// wait. If an instance watches another one, the lock of the one that watches is taken first.
 	ctl   sync.Mutex
 	items map[epollKey]*epollItem
 
-	// What follows is guarded by mu, a leaf.
+	// The fields below are guarded by mu. No other lock is taken while it is held.
 	mu sync.Mutex
-	// first to last are the items that may be ready, count of them: an EpollWait looks at these alone.
+	// first to last is the list of the count items that may be ready. EpollWait looks at no others.
 	first, last *epollItem
 	count       int
-	// sleeping are the calls that wait, the longest first; spare is for the next.
+	// sleeping is the list of the calls that wait, beginning with the one that has waited longest. The records in spare
+	// are free.
 	sleeping, spare *sleeper
 	closed          bool
 }
 
-// epollKey tells the items of an instance apart: as in Linux, one descriptor can come to stand for another
-// file while the old one is kept open by Dup, and both are items then.
+// epollKey identifies an item of an instance. A descriptor alone would not: as in Linux, it may be closed and stand for
+// another file later, while Dup keeps the first file open, and both are items then.
 type epollKey struct {
 	fd   int32
 	file *file
@@ -79,16 +80,16 @@ type epollItem struct {
 	watch
 	epoll *epoll
 	key   epollKey
-	// events is what is asked for; written under ctl, and read by wake without it.
+	// events are the events that are asked for. They are written under ctl, and wake reads them without it.
 	events atomic.Uint32
 	data   [2]int32
-	// queued says that the item is among those that may be ready, between previous and following; guarded
+	// queued says that the item is in the list of those that may be ready, between previous and following; guarded
 	// by mu.
 	queued              bool
 	previous, following *epollItem
 }
 
-// sleeper is an EpollWait that waits.
+// sleeper is the record of an EpollWait that waits.
 type sleeper struct {
 	woken chan struct{}
 	timer *time.Timer
@@ -129,9 +130,9 @@ func (t *Table) epollAt(epfd, fd int) (*epoll, *file, error) {
 	return e, target, nil
 }
 
-// EpollCtl adds a descriptor to an instance (EPOLL_CTL_ADD), changes what is asked for (EPOLL_CTL_MOD) or
-// takes it out (EPOLL_CTL_DEL, for which ev may be nil). Closing the last descriptor of a socket takes it out
-// as well. An instance may be added to another one.
+// EpollCtl adds a descriptor to an instance (EPOLL_CTL_ADD), changes the events that are asked for (EPOLL_CTL_MOD) or
+// removes the descriptor (EPOLL_CTL_DEL, for which ev may be nil). Closing the last descriptor of a socket removes it as
+// well. An instance may be added to another one.
 //
 // Errors: EBADF, EEXIST (added already), ENOENT (not added), EFAULT (no ev), EINVAL (no instance, the instance
 // itself, an unknown op, EPOLLEXCLUSIVE where Linux refuses it), ELOOP (instances in a circle, or more than
@@ -181,24 +182,23 @@ func (t *Table) EpollCtl(epfd, op, fd int, ev *EpollEvent) error {
 		case item.exclusive:
 			return syscall.EINVAL
 		}
-		item.askCtl(ev)
+		item.setEventsCtl(ev)
 		return nil
 	}
 	return syscall.EINVAL
 }
 
-// maxNesting is how many instances may stand in a row that watch each other.
+// maxNesting is the greatest length of a chain of instances in which each watches the next.
 const maxNesting = 5
 
-// nests says whether e may watch inner: inner must not watch e, itself or through others, and the row must
-// not become too long.
+// nests reports whether e may watch inner: inner must not watch e, directly or through others, and the chain must
+// not become longer than maxNesting.
 func (e *epoll) nests(inner *epoll) bool {
 	below, ok := inner.below(e)
 	return ok && e.above()+below <= maxNesting
 }
 
-// below returns how many instances stand in the longest row that begins with e, and false when it comes to
-// target.
+// below returns the length of the longest chain that begins with e, and false if target is in one.
 func (e *epoll) below(target *epoll) (int, bool) {
 	if e == target {
 		return 0, false
@@ -222,7 +222,7 @@ func (e *epoll) below(target *epoll) (int, bool) {
 	return most + 1, true
 }
 
-// above returns how many instances stand in the longest row that ends with e.
+// above returns the length of the longest chain that ends with e.
 func (e *epoll) above() int {
 	var outer []*epoll
 	e.watching.Lock()
@@ -251,25 +251,27 @@ func (e *epoll) addCtl(key epollKey, ev *EpollEvent) error {
 		return syscall.EBADF
 	}
 	e.items[key] = item
-	item.lookCtl()
+	item.queueIfReadyCtl()
 	return nil
 }
 
-// askCtl changes what an item asks for, which also arms one anew that EPOLLONESHOT has disarmed.
-func (item *epollItem) askCtl(ev *EpollEvent) {
+// setEventsCtl changes the events that an item asks for, and its data. An item that EPOLLONESHOT has disarmed is armed
+// again.
+func (item *epollItem) setEventsCtl(ev *EpollEvent) {
 	item.data = [2]int32{ev.Fd, ev.Pad}
 	item.events.Store(ev.Events | EPOLLERR | EPOLLHUP)
-	item.lookCtl()
+	item.queueIfReadyCtl()
 }
 
-// lookCtl queues an item that is ready now: what happened before does not wake anybody again.
-func (item *epollItem) lookCtl() {
+// queueIfReadyCtl queues an item that is ready already: an event that happened before has been reported and is not
+// reported again.
+func (item *epollItem) queueIfReadyCtl() {
 	if item.present() != 0 {
 		item.epoll.enqueue(item)
 	}
 }
 
-// present returns what there is of what the item asks for.
+// present returns the events that the item asks for and that its file is ready for.
 func (item *epollItem) present() uint32 {
 	asked := item.events.Load()
 	if asked&^epollPrivate == 0 {
@@ -278,7 +280,7 @@ func (item *epollItem) present() uint32 {
 	return eventBits(item.key.file.body.ready()) & asked
 }
 
-// remove takes an item out whose file is being closed, unless somebody else has.
+// remove removes an item whose file is being closed, unless another call has removed it.
 func (e *epoll) remove(item *epollItem) {
 	e.ctl.Lock()
 	defer e.ctl.Unlock()
@@ -289,7 +291,7 @@ func (e *epoll) remove(item *epollItem) {
 
 func (e *epoll) dropCtl(item *epollItem) {
 	delete(e.items, item.key)
-	item.key.file.detach(&item.watch) // from now on nobody queues it
+	item.key.file.detach(&item.watch) // from now on no call of wake queues it
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if item.queued {
@@ -297,7 +299,7 @@ func (e *epoll) dropCtl(item *epollItem) {
 	}
 }
 
-// evict ends the instance.
+// evict implements body: it ends the instance.
 func (e *epoll) evict() {
 	e.mu.Lock()
 	e.closed = true

@@ -7,15 +7,15 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// EpollWait waits until items of the instance are ready, at most msec milliseconds, for ever when that is
-// negative, and stores them in events, whose length bounds how many. It returns their number, 0 when the time
-// is up. Of several calls on one instance an event wakes one. Errors: EINVAL (events is empty, or epfd is no
-// instance), EBADF, also when the instance is closed meanwhile. There is no EINTR.
+// EpollWait waits until items of the instance are ready, at most msec milliseconds, for ever if msec is negative. It
+// stores the ready items in events, at most len(events), and returns their number, 0 when the time is up. If several
+// calls wait on one instance, an event wakes one of them. Errors: EINVAL (events is empty, or epfd is no instance),
+// EBADF, also when the instance is closed meanwhile. There is no EINTR.
 func (t *Table) EpollWait(epfd int, events []EpollEvent, msec int) (int, error) {
 	return t.epollWait(epfd, events, milliseconds(msec))
 }
 
-// EpollPwait2 is EpollWait with a finer timeout; nil is for ever. There are no signals to mask. EINVAL for a
+// EpollPwait2 is EpollWait with a timeout in nanoseconds; nil is for ever. There are no signals to mask. EINVAL for a
 // timeout that is negative or whose Nsec is out of range.
 func (t *Table) EpollPwait2(epfd int, events []EpollEvent, timeout *Timespec) (int, error) {
 	d, ok := timeout.duration()
@@ -41,7 +41,7 @@ func (t *Table) epollWait(epfd int, events []EpollEvent, timeout time.Duration) 
 	return e.wait(events, timeout)
 }
 
-// wait is EpollWait.
+// wait does the work of EpollWait.
 func (e *epoll) wait(events []EpollEvent, timeout time.Duration) (int, error) {
 	n := e.collect(events)
 	if n > 0 || timeout == 0 {
@@ -60,13 +60,13 @@ func (e *epoll) wait(events []EpollEvent, timeout time.Duration) (int, error) {
 		expired = s.timer.C
 	}
 	for {
-		if err := e.lieDown(s); err != nil {
+		if err := e.addSleeper(s); err != nil {
 			return 0, err
 		}
 		select {
 		case <-s.woken:
 		case <-expired:
-			e.getUp(s)
+			e.removeSleeper(s)
 			return e.collect(events), nil
 		}
 		if n := e.collect(events); n > 0 {
@@ -75,8 +75,8 @@ func (e *epoll) wait(events []EpollEvent, timeout time.Duration) (int, error) {
 	}
 }
 
-// collect stores the items that are ready in events and returns their number. It looks once at each that may
-// be ready. One that still is goes to the end, unless it asked for edges alone.
+// collect stores the items that are ready in events and returns their number. It looks once at each item that may
+// be ready. An item that is ready is queued again at the end, unless it asked for edges alone (EPOLLET).
 func (e *epoll) collect(events []EpollEvent) (n int) {
 	e.ctl.Lock()
 	defer e.ctl.Unlock()
@@ -103,13 +103,14 @@ func (e *epoll) collect(events []EpollEvent) (n int) {
 	}
 	e.mu.Lock()
 	if e.count > 0 {
-		e.wakeOneLocked() // for what is left
+		e.wakeOneLocked() // for the items that are left
 	}
 	e.mu.Unlock()
 	return n
 }
 
-// ready is ReadyIn when an item is ready. Those that are not leave the queue.
+// ready implements body: an instance is ready for reading when one of its items is ready. It removes items that are not
+// ready from the queue.
 func (e *epoll) ready() stack.Readiness {
 	e.ctl.Lock()
 	defer e.ctl.Unlock()
@@ -129,10 +130,10 @@ func (e *epoll) ready() stack.Readiness {
 	return 0
 }
 
-// follow has nothing to do: an instance always tells its watches.
+// follow implements body. It has nothing to do: an instance always calls the wake of its watches.
 func (e *epoll) follow() {}
 
-// wake queues an item whose file has news. What nobody asked for passes by.
+// wake implements sink: it queues the item whose file may have become ready, unless the item does not ask for these edges.
 func (item *epollItem) wake(edges stack.Readiness) bool {
 	asked := item.events.Load()
 	if asked&^epollPrivate == 0 || edges != stack.ReadyAll && eventBits(edges)&asked == 0 {
@@ -141,7 +142,8 @@ func (item *epollItem) wake(edges stack.Readiness) bool {
 	return item.epoll.enqueue(item)
 }
 
-// enqueue puts an item among those that may be ready and wakes one who waits; it returns whether there is one.
+// enqueue puts an item into the list of those that may be ready and wakes a call that waits. It reports whether there is
+// one.
 func (e *epoll) enqueue(item *epollItem) bool {
 	e.mu.Lock()
 	e.linkLocked(item)
@@ -197,7 +199,7 @@ func (e *epoll) unlinkLocked(item *epollItem) {
 	item.previous, item.following = nil, nil
 }
 
-// takeSleeper returns a sleeper for a call that is going to wait.
+// takeSleeper returns a free sleeper, for a call that is going to wait.
 func (e *epoll) takeSleeper() *sleeper {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -214,8 +216,8 @@ func (e *epoll) putSleeper(s *sleeper) {
 	s.next, e.spare = e.spare, s
 }
 
-// lieDown puts s at the end of those who wait, or wakes it at once when there is something to look at.
-func (e *epoll) lieDown(s *sleeper) error {
+// addSleeper puts s at the end of the list of calls that wait. If an item may be ready already it wakes s at once.
+func (e *epoll) addSleeper(s *sleeper) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -233,9 +235,9 @@ func (e *epoll) lieDown(s *sleeper) error {
 	return nil
 }
 
-// getUp takes s from those who wait. Where it has been woken meanwhile, it swallows that: its caller looks
-// anyway.
-func (e *epoll) getUp(s *sleeper) {
+// removeSleeper removes s from the list of calls that wait. If s has been woken meanwhile it drops that wake-up: the caller
+// looks at the items in any case.
+func (e *epoll) removeSleeper(s *sleeper) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for at := &e.sleeping; *at != nil; at = &(*at).next {

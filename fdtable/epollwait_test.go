@@ -119,7 +119,7 @@ func TestEpollLateWakeup(t *testing.T) {
 	e := &epoll{}
 	for _, late := range []bool{true, false} {
 		s := e.takeSleeper()
-		if err := e.lieDown(s); err != nil {
+		if err := e.addSleeper(s); err != nil {
 			t.Fatal(err)
 		}
 		if late {
@@ -127,7 +127,7 @@ func TestEpollLateWakeup(t *testing.T) {
 			e.wakeOneLocked()
 			e.mu.Unlock()
 		}
-		e.getUp(s)
+		e.removeSleeper(s)
 		if len(s.woken) != 0 || e.sleeping != nil {
 			t.Errorf("woken late %v: %d wake-ups are left, sleeping is %v", late, len(s.woken), e.sleeping)
 		}

@@ -8,26 +8,26 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// fastOpen is what a socket was told of TCP Fast Open (RFC 7413).
+// fastOpen holds a socket's options of TCP Fast Open (RFC 7413).
 type fastOpen struct {
 	pending int  // TCP_FASTOPEN
 	connect bool // TCP_FASTOPEN_CONNECT
 }
 
 // setFastOpenLocked sets TCP_FASTOPEN or TCP_FASTOPEN_CONNECT. The first is for listeners, and for sockets that
-// may become one, the second for sockets that are nothing yet.
+// may become one, the second for sockets that neither listen nor are connected.
 func (s *socket) setFastOpenLocked(opt, value int) error {
-	if s.origin == nil || value < 0 {
+	if s.setup == nil || value < 0 {
 		return syscall.EINVAL
 	}
 	fresh := s.phase == unconnected && s.conn.Load() == nil
 	switch {
 	case opt == TCP_FASTOPEN_CONNECT && fresh && value <= 1:
-		s.origin.fast.connect = value != 0
+		s.setup.fast.connect = value != 0
 	case opt == TCP_FASTOPEN && (fresh || s.phase == listening):
-		s.origin.fast.pending = min(value, SOMAXCONN)
+		s.setup.fast.pending = min(value, SOMAXCONN)
 		if s.phase == listening {
-			s.origin.listener.SetFastOpen(s.origin.fast.pending)
+			s.setup.listener.SetFastOpen(s.setup.fast.pending)
 		}
 	default:
 		return syscall.EINVAL
@@ -37,27 +37,27 @@ func (s *socket) setFastOpenLocked(opt, value int) error {
 
 func (s *socket) fastOpenLocked(opt int) int {
 	switch {
-	case s.origin == nil:
+	case s.setup == nil:
 		return 0
 	case opt == TCP_FASTOPEN:
-		return s.origin.fast.pending
+		return s.setup.fast.pending
 	}
-	return number(s.origin.fast.connect)
+	return number(s.setup.fast.connect)
 }
 
 // open begins an active open with or without Fast Open.
-func (o *origin) open(h *stack.Host, remote netip.AddrPort, fast bool) (*stack.TCPConn, error) {
+func (o *setup) open(h *stack.Host, remote netip.AddrPort, fast bool) (*stack.TCPConn, error) {
 	if fast || o.fast.connect {
 		return h.ConnectTCPFastOpen(o.binding, remote, o.options)
 	}
 	return h.ConnectTCP(o.binding, remote, o.options)
 }
 
-// sendFastOpen is sendto with MSG_FASTOPEN: it connects to an address and sends p, on the SYN as far as it may.
-// A blocking socket waits until the handshake is over. Another one has sent what the SYN carries; when that
-// is nothing, because there was no cookie yet, it gets EINPROGRESS and writes when the connection is there. Where an
-// earlier call has begun to connect, this one sends once that is done, and else has its error or EALREADY; after that
-// the socket is connected: EISCONN.
+// sendFastOpen is sendto with MSG_FASTOPEN: it connects to an address and sends p, as much of it as possible on the SYN.
+// On a blocking socket it waits until the handshake is over. On a non-blocking one it returns the number of octets that
+// the SYN carries. If that is none, because there was no cookie yet, it returns EINPROGRESS, and the caller writes when
+// the connection is established. If an earlier call has begun to connect, it sends once that has succeeded, and otherwise
+// returns the error or EALREADY. On a connected socket it returns EISCONN.
 func (s *socket) sendFastOpen(p []byte, flags int, to netip.AddrPort) (int, error) {
 	c, inProgress, err := s.beginConnect(to, true)
 	switch {
@@ -106,14 +106,14 @@ func (s *socket) sendConnected(c *stack.TCPConn, p []byte, flags int) (int, erro
 	return s.send(p, flags)
 }
 
-// endFastOpen makes a socket unconnected again whose connect TCP_FASTOPEN_CONNECT left to the first Write, and
-// that Write has failed with err.
+// endFastOpen makes a socket unconnected again after the first Write has failed with err: with TCP_FASTOPEN_CONNECT that
+// Write was to connect.
 func (s *socket) endFastOpen(c *stack.TCPConn, err error) {
-	if s.origin == nil || c.State() != tcp.Closed {
+	if s.setup == nil || c.State() != tcp.Closed {
 		return
 	}
 	s.mu.Lock()
-	ours := s.origin.fast.connect && s.phase == connecting
+	ours := s.setup.fast.connect && s.phase == connecting
 	s.mu.Unlock()
 	if ours {
 		_ = s.finishConnect(c, err) // the caller has the error already

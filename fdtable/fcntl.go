@@ -12,8 +12,8 @@ const (
 	F_DUPFD_CLOEXEC = 1030
 )
 
-// Flags of descriptors (F_SETFD) and of what they stand for (F_SETFL), and of Dup3. FD_CLOEXEC is kept and
-// means nothing here. O_RDWR is always in force.
+// Flags of descriptors (F_SETFD) and of their files (F_SETFL), and of Dup3. FD_CLOEXEC is stored and
+// has no effect here. O_RDWR is always set.
 const (
 	FD_CLOEXEC = 1
 	O_RDWR     = 2
@@ -21,8 +21,8 @@ const (
 	O_CLOEXEC  = 0x80000
 )
 
-// Dup returns another descriptor, the lowest that is free, for what fd stands for: both share everything but
-// FD_CLOEXEC, and only when both are closed it ends. Errors: EBADF, EMFILE.
+// Dup returns another descriptor, the lowest that is free, for the file of fd. Both share everything but
+// FD_CLOEXEC, and the file is closed when both descriptors are closed. Errors: EBADF, EMFILE.
 func (t *Table) Dup(fd int) (int, error) { return t.duplicate(fd, 0, false) }
 
 // duplicate gives the file of fd the lowest free number from least on.
@@ -47,8 +47,8 @@ func (t *Table) duplicate(fd, least int, cloexec bool) (int, error) {
 	return number, nil
 }
 
-// Dup2 is Dup that makes newfd the other descriptor, and closes what it was before; where both are the same it
-// does nothing. Errors: EBADF (oldfd is not open, newfd out of range), EBUSY (newfd is being closed).
+// Dup2 makes newfd a descriptor for the file of oldfd, as Dup does, and closes newfd first if it is open. If both are the
+// same it does nothing. Errors: EBADF (oldfd is not open, newfd out of range), EBUSY (newfd is being closed).
 func (t *Table) Dup2(oldfd, newfd int) (int, error) {
 	if oldfd != newfd {
 		return t.Dup3(oldfd, newfd, 0)
@@ -77,7 +77,7 @@ func (t *Table) Dup3(oldfd, newfd, flags int) (int, error) {
 	return newfd, nil
 }
 
-// replace makes newfd stand for the file of oldfd. It returns what newfd stood for where that was its last
+// replace makes newfd stand for the file of oldfd. It returns the file that newfd stood for before, if newfd was its last
 // descriptor.
 func (t *Table) replace(oldfd, newfd int, cloexec bool) (displaced *file, err error) {
 	t.mu.Lock()
@@ -93,7 +93,7 @@ func (t *Table) replace(oldfd, newfd int, cloexec bool) (displaced *file, err er
 		}
 	case t.numbers.has(newfd):
 		return nil, syscall.EBUSY
-	case t.used >= t.limit: // calls in progress have been promised the rest
+	case t.used >= t.limit: // calls in progress have reserved the rest
 		return nil, syscall.EMFILE
 	default:
 		t.used++
@@ -145,8 +145,8 @@ func (t *Table) cloexec(fd, cmd, arg int) (int, error) {
 	return 0, nil
 }
 
-// SetNonblock says whether calls on the descriptor return EAGAIN (Connect: EINPROGRESS) instead of waiting.
-// Calls that already wait go on. It is F_SETFL by another name.
+// SetNonblock sets whether calls on the descriptor return EAGAIN (Connect: EINPROGRESS) instead of waiting.
+// Calls that already wait continue to wait. It does the same as F_SETFL.
 func (t *Table) SetNonblock(fd int, nonblocking bool) error {
 	f, err := t.file(fd)
 	if err != nil {

@@ -16,16 +16,16 @@ type file struct {
 	nonblock atomic.Bool
 	// descriptors counts the numbers that stand for the file; guarded by the table's lock.
 	descriptors int32
-	// gone is made by the last Close, and closed with the last reference.
+	// gone is made by the last Close, and closed when the last reference is released.
 	gone chan struct{}
 	body body
 
-	// watching guards watches. No other lock is taken under it but those of epoll instances.
+	// watching guards watches. Only locks of epoll instances are taken while it is held.
 	watching sync.Mutex
 	watches  *watch
 }
 
-// body is what a file is.
+// body is the kind of a file: a socket or an epoll instance.
 type body interface {
 	// ready returns what the file is ready for.
 	ready() stack.Readiness
@@ -56,13 +56,13 @@ func (f *file) release() {
 	}
 }
 
-// dying says whether the last Close has begun. A call that is about to give the file something new asks under
-// the lock under which Close gathers what there is to end.
+// dying reports whether the last Close has begun. A call that gives the file a new connection, for instance, asks while it
+// holds the lock under which evict collects what it has to close; so evict misses nothing.
 func (f *file) dying() bool { return f.refs.Load()&closing != 0 }
 
-// close ends the file and returns when all calls on it have left. It is called once.
+// close ends the file and returns when all calls on it have returned. It is called once.
 func (f *file) close() {
-	f.gone = make(chan struct{}) // before our reference goes, and so before anybody's is the last
+	f.gone = make(chan struct{}) // before our reference is released, so that the release of the last one finds it
 	f.refs.Add(closing + 1)
 	f.body.evict()
 	f.Wake(stack.ReadyAll)
@@ -71,22 +71,22 @@ func (f *file) close() {
 	<-f.gone
 }
 
-// watch is a place where a file's readiness is wanted: an entry of an epoll instance or of a Poll.
+// watch is an entry of an epoll instance or of a Poll that watches a file.
 type watch struct {
 	next, prev *watch
 	sink       sink
-	// exclusive: of all such watches one that has somebody waiting is enough (EPOLLEXCLUSIVE).
+	// exclusive: of all such watches of a file it is enough to wake one for which a call waits (EPOLLEXCLUSIVE).
 	exclusive bool
 }
 
-// sink is whom a watch belongs to.
+// sink is the owner of a watch.
 type sink interface {
-	// wake says that the file may have become ready for more, and returns whether that wakes somebody. It
+	// wake is called when the file may have become ready for edges. It reports whether that wakes a call that waits. It
 	// must not wait.
 	wake(edges stack.Readiness) bool
 }
 
-// Wake passes on what may have become ready: see stack.Watcher.
+// Wake implements stack.Watcher: it calls the wake of all watches.
 func (f *file) Wake(edges stack.Readiness) {
 	f.watching.Lock()
 	defer f.watching.Unlock()
@@ -127,7 +127,7 @@ func (f *file) attach(w *watch) bool {
 	return true
 }
 
-// detach takes a watch away; after it no wake of the watch begins.
+// detach removes a watch. After it has returned, no call of the watch's wake begins.
 func (f *file) detach(w *watch) {
 	f.watching.Lock()
 	defer f.watching.Unlock()
@@ -143,7 +143,7 @@ func (f *file) detach(w *watch) {
 	w.next, w.prev = nil, nil
 }
 
-// forget takes the file out of all epoll instances.
+// forget removes the file from all epoll instances.
 func (f *file) forget() {
 	for {
 		f.watching.Lock()

@@ -9,9 +9,9 @@ import (
 
 // GetsockoptInt returns an option whose value is an int: all that SetsockoptInt sets, and of level SOL_SOCKET
 // SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN, and of level
-// IPPROTO_IP IP_MTU (octets, of the path to the peer; ENOTCONN where there is none). Buffer
-// sizes read as twice what was set, as in Linux; TCP_MAXSEG reads as the segment size in use. ENOPROTOOPT
-// for any other option, EOPNOTSUPP where the socket does not know the level, EBADF.
+// IPPROTO_IP IP_MTU (octets, of the path to the peer; ENOTCONN where there is none). As in Linux, buffer
+// sizes are twice the values that were set; TCP_MAXSEG is the segment size in use. ENOPROTOOPT
+// for any other option, EOPNOTSUPP where the socket has no options of the level, EBADF.
 func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -54,8 +54,8 @@ func number(b bool) int {
 	return 0
 }
 
-// or returns n, or what n's zero means.
-func or[T int32 | uint8 | uint16](n T, zero int) int {
+// orDefault returns n, or the value that zero stands for if n is zero.
+func orDefault[T int32 | uint8 | uint16](n T, zero int) int {
 	if n == 0 {
 		return zero
 	}
@@ -89,11 +89,11 @@ func (s *socket) getSocketLocked(opt int) (int, error) {
 		return number(!s.optionsLocked().OutOfBand), nil
 	case SO_RCVBUF:
 		if s.typ == SOCK_DGRAM {
-			return or(int32(s.origin.readBuffer), s.host.Config().UDPBuffer), nil
+			return orDefault(int32(s.setup.readBuffer), s.host.Config().UDPBuffer), nil
 		}
 		return s.receiveBufferLocked(), nil
 	case SO_SNDBUF:
-		return or(s.optionsLocked().SendBuffer, s.host.Config().TCP.SendBuffer), nil
+		return orDefault(s.optionsLocked().SendBuffer, s.host.Config().TCP.SendBuffer), nil
 	case SO_RCVLOWAT:
 		return max(int(s.optionsLocked().RecvLowat), 1), nil
 	case SO_SNDLOWAT:
@@ -106,12 +106,12 @@ func (s *socket) getSocketLocked(opt int) (int, error) {
 
 // receiveBufferLocked returns SO_RCVBUF of a stream socket.
 func (s *socket) receiveBufferLocked() int {
-	return or(s.optionsLocked().RecvBuffer, s.host.Config().TCP.RecvBuffer)
+	return orDefault(s.optionsLocked().RecvBuffer, s.host.Config().TCP.RecvBuffer)
 }
 
-// pendingErrorLocked returns and clears the error that SO_ERROR tells.
+// pendingErrorLocked returns and clears the error for SO_ERROR.
 func (s *socket) pendingErrorLocked() int {
-	err := s.takeKept()
+	err := s.takeDeferred()
 	if c := s.conn.Load(); err == nil && c != nil {
 		err = c.TakeError()
 	}
@@ -125,7 +125,7 @@ func (s *socket) pendingErrorLocked() int {
 }
 
 func (s *socket) getTCPLocked(opt int) (int, error) {
-	const defaultMaxSeg = 536 // what Linux shows before there is a connection
+	const defaultMaxSeg = 536 // the value in Linux before there is a connection
 	o := s.optionsLocked()
 	switch opt {
 	case TCP_FASTOPEN, TCP_FASTOPEN_CONNECT:
@@ -142,17 +142,17 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 				return mss, nil
 			}
 		}
-		return or(o.MaxSeg, defaultMaxSeg), nil
+		return orDefault(o.MaxSeg, defaultMaxSeg), nil
 	case TCP_KEEPIDLE:
-		return or(o.KeepIdle, 7200), nil
+		return orDefault(o.KeepIdle, 7200), nil
 	case TCP_KEEPINTVL:
-		return or(o.KeepInterval, 75), nil
+		return orDefault(o.KeepInterval, 75), nil
 	case TCP_KEEPCNT:
-		return or(o.KeepCount, 9), nil
+		return orDefault(o.KeepCount, 9), nil
 	case TCP_SYNCNT:
-		return or(o.SYNRetries, tcp.SYNRetries(s.host.Config().TCP)), nil
+		return orDefault(o.SYNRetries, tcp.SYNRetries(s.host.Config().TCP)), nil
 	case TCP_LINGER2:
-		return or(o.FINWait2, int(s.host.Config().TCP.FINWait2/time.Second)), nil
+		return orDefault(o.FINWait2, int(s.host.Config().TCP.FINWait2/time.Second)), nil
 	case TCP_DEFER_ACCEPT:
 		return int(o.DeferAccept), nil
 	case TCP_WINDOW_CLAMP:
@@ -168,7 +168,7 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 func (s *socket) getIPLocked(opt, ttl, tos int) (int, error) {
 	switch opt {
 	case ttl:
-		return or(s.optionsLocked().TTL, int(s.host.Config().TTL)), nil
+		return orDefault(s.optionsLocked().TTL, int(s.host.Config().TTL)), nil
 	case tos:
 		return int(s.optionsLocked().TOS), nil
 	}

@@ -10,8 +10,8 @@ import (
 
 // Read reads into p and returns the number of octets, 0 at the end of the stream. It waits for the first
 // octet unless the descriptor is non-blocking. Errors: EAGAIN (nothing there, or SO_RCVTIMEO passed),
-// ENOTCONN, EBADF, and once what ended the connection: ECONNRESET, ETIMEDOUT and so on. What had arrived
-// before is read first. With an empty p it returns 0 at once. From a datagram socket it takes one datagram.
+// ENOTCONN, EBADF, and once the error that ended the connection: ECONNRESET, ETIMEDOUT and so on. Octets that had
+// arrived before are read first. With an empty p it returns 0 at once. From a datagram socket it takes one datagram.
 func (t *Table) Read(fd int, p []byte) (int, error) {
 	s, err := t.transfer(fd)
 	if err != nil {
@@ -28,10 +28,10 @@ func (t *Table) Read(fd int, p []byte) (int, error) {
 	return s.receive(p, 0)
 }
 
-// Write writes p to the connection and returns how many octets were taken: all, unless the descriptor is
-// non-blocking, SO_SNDTIMEO passed or the connection ended. An error comes only when none was; the next call
-// then returns it. Errors: EAGAIN, EPIPE (also on a socket that was never connected), EBADF, and once
-// what ended the connection: ECONNRESET, ETIMEDOUT and so on. To a datagram socket it writes one datagram.
+// Write writes p to the connection and returns the number of octets that were taken: all, unless the descriptor is
+// non-blocking, SO_SNDTIMEO passed or the connection ended. It returns an error only if none were taken; otherwise the
+// next call returns the error. Errors: EAGAIN, EPIPE (also on a socket that was never connected), EBADF, and once the
+// error that ended the connection: ECONNRESET, ETIMEDOUT and so on. To a datagram socket it writes one datagram.
 func (t *Table) Write(fd int, p []byte) (int, error) {
 	s, err := t.transfer(fd)
 	if err != nil {
@@ -70,8 +70,8 @@ func (t *Table) Writev(fd int, iov [][]byte) (int, error) {
 	return s.sendMessage(&Msghdr{Iov: iov}, 0)
 }
 
-// transfer is acquire for read and write, to which an epoll instance is a file like any other, but one that
-// cannot be read or written: EINVAL.
+// transfer is acquire for read and write. For them an epoll instance is a file that cannot be read or written: EINVAL, and
+// not ENOTSOCK.
 func (t *Table) transfer(fd int) (*socket, error) {
 	s, err := t.acquire(fd)
 	if err == syscall.ENOTSOCK {
@@ -81,7 +81,7 @@ func (t *Table) transfer(fd int) (*socket, error) {
 }
 
 // Shutdown ends reading (SHUT_RD), writing (SHUT_WR) or both. A listener that is shut down for reading stops
-// listening: its queue is reset, blocked Accepts get EINVAL, and its port stays its own until Close. A
+// listening: the connections in its queue are reset, blocked Accepts return EINVAL, and it keeps its port until Close. A
 // connection that is not yet established is given up. Errors: EINVAL (how), ENOTCONN, EBADF.
 func (t *Table) Shutdown(fd, how int) error {
 	s, err := t.acquire(fd)
@@ -108,7 +108,7 @@ func (t *Table) Shutdown(fd, how int) error {
 	case connecting:
 		if c := s.conn.Load(); c.State() == tcp.SynSent || c.State() == tcp.SynReceived {
 			s.phase = unconnected
-			return c.CloseWrite() // gives it up, with ECONNRESET for those who wait and SO_ERROR
+			return c.CloseWrite() // gives it up: calls that wait, and SO_ERROR, get ECONNRESET
 		}
 	case connected:
 	}
@@ -128,12 +128,12 @@ func shutdown(c *stack.TCPConn, how int) error {
 	return err
 }
 
-// takeKept returns the error that a Write left behind, once.
-func (s *socket) takeKept() error {
-	if s.kept.Load() == 0 {
+// takeDeferred returns the error of an earlier Write that returned a count instead, once.
+func (s *socket) takeDeferred() error {
+	if s.deferred.Load() == 0 {
 		return nil
 	}
-	if errno := syscall.Errno(s.kept.Swap(0)); errno != 0 {
+	if errno := syscall.Errno(s.deferred.Swap(0)); errno != 0 {
 		return errno
 	}
 	return nil

@@ -16,9 +16,9 @@ const (
 	SIOCOUTQNSD = 0x894b
 )
 
-// IoctlInt is ioctl(2) with an int. SIOCINQ returns the octets that can be read, of a datagram socket those of
-// the next datagram; SIOCOUTQ those that were written and not acknowledged; SIOCOUTQNSD those of them that were
-// never sent; SIOCATMARK 1 where Sockatmark is true. FIONBIO sets O_NONBLOCK where arg is not zero, and clears
+// IoctlInt is ioctl(2) with an int. SIOCINQ returns the number of octets that can be read, for a datagram socket those of
+// the next datagram; SIOCOUTQ the number that were written and not acknowledged; SIOCOUTQNSD the number of them that were
+// never sent; SIOCATMARK 1 where Sockatmark is true. FIONBIO sets O_NONBLOCK if arg is not zero, and clears
 // it otherwise. Errors: EINVAL (a listener, an epoll instance), ENOTTY (another request), EBADF.
 func (t *Table) IoctlInt(fd, request, arg int) (int, error) {
 	f, err := t.file(fd)
@@ -73,7 +73,7 @@ func (s *socket) ioctlDatagram(request int) (int, error) {
 			return u.Unread(), nil
 		}
 		return 0, nil
-	case SIOCOUTQ: // what is sent waits in no queue of the socket's
+	case SIOCOUTQ: // datagrams that are sent wait in no queue of the socket
 		return 0, nil
 	}
 	return 0, syscall.ENOTTY

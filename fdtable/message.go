@@ -6,17 +6,17 @@ import (
 	"syscall"
 )
 
-// maxIovecs is IOV_MAX: how many buffers a call takes.
+// maxIovecs is IOV_MAX: the most buffers of a call.
 const maxIovecs = 1024
 
-// Msghdr is what Sendmsg sends and Recvmsg receives. There are no control messages.
+// Msghdr is a message that Sendmsg sends or Recvmsg receives. There are no control messages.
 type Msghdr struct {
-	// Name is the other side's address: Sendmsg sends a datagram there, or to the connected peer when it is
-	// not valid; Recvmsg stores where a datagram came from. It means nothing for a connection.
+	// Name is the other side's address: Sendmsg sends a datagram there, or to the connected peer if it is
+	// not valid; Recvmsg stores the address that a datagram came from. A connection ignores it.
 	Name netip.AddrPort
 	// Iov are the buffers, used one after the other.
 	Iov [][]byte
-	// Flags are what Recvmsg tells: MSG_TRUNC, the datagram was longer than the buffers; MSG_OOB, the urgent
+	// Flags are set by Recvmsg: MSG_TRUNC if the datagram was longer than the buffers; MSG_OOB if the urgent
 	// octet was taken.
 	Flags int
 }
@@ -28,12 +28,12 @@ const (
 )
 
 // Sendto is Write with flags and, for a datagram socket, an address; without a valid one the datagram goes to
-// the connected peer. The flags are MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR, which means nothing, and of a connection
-// MSG_OOB, which makes p urgent, MSG_MORE, more follows, for which a partial segment waits 200 ms at most, and
-// MSG_FASTOPEN. A connection ignores the address, but with MSG_FASTOPEN it is what Connect would connect to: p
-// leaves with the SYN, if the host has a cookie of the peer's, and Connect's errors are to be expected (on a
-// non-blocking descriptor EINPROGRESS, when the SYN carries nothing). Errors besides Write's: EOPNOTSUPP for
-// other flags; of a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES, ENETUNREACH, and once
+// the connected peer. The flags are MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR, which has no effect, and for a connection
+// MSG_OOB, which makes the last octet of p urgent, MSG_MORE, which says that more text follows, so that a partial segment
+// waits for it, 200 ms at most, and MSG_FASTOPEN. A connection ignores the address unless MSG_FASTOPEN is set. Then it
+// connects to the address as Connect does: p leaves with the SYN, if the host has a cookie of the peer's, and the errors
+// are Connect's too (on a non-blocking descriptor EINPROGRESS, if the SYN carries nothing). Errors besides Write's:
+// EOPNOTSUPP for other flags; for a datagram socket EDESTADDRREQ, EAFNOSUPPORT, EMSGSIZE, EACCES, ENETUNREACH, and once
 // ECONNREFUSED for an earlier datagram.
 func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error) {
 	s, err := t.acquire(fd)
@@ -81,11 +81,11 @@ func (s *socket) sendMessage(m *Msghdr, flags int) (int, error) {
 }
 
 // Recvfrom is Read with flags and the datagram's source address, which is not valid for a connection. The
-// flags: MSG_DONTWAIT; MSG_PEEK, which leaves what is read where it is; MSG_WAITALL, which waits until p is
+// flags: MSG_DONTWAIT; MSG_PEEK, with which the next call reads the same again; MSG_WAITALL, which waits until p is
 // full, the stream ends, or SO_RCVTIMEO has passed; MSG_TRUNC, which drops the text of a connection instead of
-// storing it, and returns a datagram's whole length; MSG_NOSIGNAL and MSG_CMSG_CLOEXEC, which mean nothing. With
-// MSG_OOB it takes the urgent octet of a connection, or with MSG_PEEK too looks at it, and never waits: EAGAIN
-// while it is on its way, EINVAL when there is none, it was taken before, or it is part of the stream
+// storing it, and returns a datagram's whole length; MSG_NOSIGNAL and MSG_CMSG_CLOEXEC, which have no effect. With
+// MSG_OOB it takes the urgent octet of a connection, or only reads it if MSG_PEEK is set too, and never waits: EAGAIN
+// while the octet is on its way, EINVAL if there is none, if it was taken before, or if it is part of the stream
 // (SO_OOBINLINE). EOPNOTSUPP for other flags.
 func (t *Table) Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, error) {
 	s, err := t.acquire(fd)

@@ -22,8 +22,8 @@ func (t *Table) Getsockname(fd int) (netip.AddrPort, error) {
 	if u := s.udp.Load(); u != nil {
 		return s.outer(u.Local()), nil
 	}
-	if s.origin.bound.IsValid() {
-		return s.outer(s.origin.bound), nil
+	if s.setup.bound.IsValid() {
+		return s.outer(s.setup.bound), nil
 	}
 	return s.wildcard(), nil
 }

@@ -9,14 +9,14 @@ const levels = 5
 const maxLimit = 1 << (6 * levels)
 
 // numbers is the set of descriptor numbers in use. A bit of level 0 stands for a number, a bit above it for
-// a word of 64 bits below that is full; so the lowest free number is found in one step a level. Words
-// that nobody has touched are not stored, and are empty.
+// a word of 64 bits below that is full; so the lowest free number is found in one step for each level. Words
+// beyond those stored count as empty.
 type numbers [levels][]uint64
 
 // lowest returns the lowest number from least on that is not in the set; maxLimit or more where there is none
 // below it.
 func (n *numbers) lowest(least int) int {
-	// Up to the first word that has room at or behind least, then down to the lowest in it.
+	// Go up to the first word with a free number not below least, then down to the lowest free number in it.
 	level, at := 0, least
 	for ; level < levels; level++ {
 		if room := ^n.word(level, at>>6) >> (at & 63) << (at & 63); room != 0 {

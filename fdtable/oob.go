@@ -2,8 +2,8 @@ package fdtable
 
 import "syscall"
 
-// receiveUrgent is receiveAll with MSG_OOB, which never waits. Without room the octet is taken and lost, and
-// the flags say MSG_TRUNC.
+// receiveUrgent is receiveAll with MSG_OOB, which never waits. If the buffers have no room the octet is taken and lost,
+// and MSG_TRUNC is set in the flags.
 func (s *socket) receiveUrgent(m *Msghdr, flags int) (int, error) {
 	c := s.conn.Load()
 	if c == nil {
@@ -29,8 +29,8 @@ func (s *socket) receiveUrgent(m *Msghdr, flags int) (int, error) {
 	return 0, nil
 }
 
-// Sockatmark says whether the reader of a connection stands at the mark of urgent data: the next octet of the
-// stream is the urgent one, or, without SO_OOBINLINE, the one behind it. Reads stop at the mark. ENOTTY for a
+// Sockatmark reports whether the reader of a connection is at the mark of urgent data: the next octet of the
+// stream is the urgent one, or, without SO_OOBINLINE, the one after it. Reads stop at the mark. ENOTTY for a
 // datagram socket, EBADF.
 func (t *Table) Sockatmark(fd int) (bool, error) {
 	s, err := t.acquire(fd)

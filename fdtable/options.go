@@ -6,7 +6,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// ranges of the TCP options, as Linux has them.
+// Ranges of the TCP options, the same as in Linux.
 const (
 	minMaxSeg       = 88
 	maxMaxSeg       = 32767
@@ -25,9 +25,10 @@ const (
 // TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
-// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. What is set on a socket before listen or connect holds for the listener, and
-// for what it accepts, or the connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that
-// Linux refuses, ENOPROTOOPT for any other option, EBADF.
+// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. An
+// option that is set before listen or connect applies to the listener and the connections that it accepts, or to the
+// connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, ENOPROTOOPT for any other
+// option, EBADF.
 func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -60,15 +61,16 @@ func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	return syscall.ENOPROTOOPT
 }
 
-// updateLocked changes the TCP options where they live at the moment, and for what the socket becomes next.
+// updateLocked changes the TCP options of the connection or listener that the socket has now, and of the one that it gets
+// next.
 func (s *socket) updateLocked(change func(*tcp.Options)) error {
 	if s.dying() {
 		return syscall.EBADF
 	}
-	if s.origin != nil {
-		change(&s.origin.options)
+	if s.setup != nil {
+		change(&s.setup.options)
 		if s.phase == listening {
-			s.origin.listener.SetOptions(s.origin.options)
+			s.setup.listener.SetOptions(s.setup.options)
 		}
 	}
 	if c := s.conn.Load(); c != nil {
@@ -77,8 +79,8 @@ func (s *socket) updateLocked(change func(*tcp.Options)) error {
 	return nil
 }
 
-// releaseLocked is updateLocked that, with flush, lets go what a connection holds back, whatever the option was before:
-// what MSG_MORE holds, and for TCP_NODELAY what TCP_CORK does.
+// releaseLocked is updateLocked. If flush is set it also sends the text that a connection holds back because of MSG_MORE
+// or, for TCP_NODELAY, because of TCP_CORK, even if the option does not change.
 func (s *socket) releaseLocked(flush bool, change func(*tcp.Options)) error {
 	err := s.updateLocked(change)
 	if c := s.conn.Load(); err == nil && flush && c != nil {
@@ -91,7 +93,7 @@ func (s *socket) optionsLocked() tcp.Options {
 	if c := s.conn.Load(); c != nil {
 		return c.Options()
 	}
-	return s.origin.options
+	return s.setup.options
 }
 
 func (s *socket) setReuseLocked(bit reuse, on bool) {
@@ -102,7 +104,7 @@ func (s *socket) setReuseLocked(bit reuse, on bool) {
 }
 
 func (s *socket) setV6OnlyLocked(on bool) error {
-	if s.phase != unconnected || s.udp.Load() != nil || s.origin.bound.IsValid() {
+	if s.phase != unconnected || s.udp.Load() != nil || s.setup.bound.IsValid() {
 		return syscall.EINVAL
 	}
 	s.setReuseLocked(v6Only, on)
@@ -130,7 +132,7 @@ func (s *socket) setSocketLocked(opt, value int) error {
 	case SO_RCVBUF:
 		n := bufferSize(value, minReceiveQueue, s.host.Config().TCP.MaxRecvBuffer)
 		if s.typ == SOCK_DGRAM {
-			s.origin.readBuffer = n
+			s.setup.readBuffer = n
 			if u := s.udp.Load(); u != nil {
 				return u.SetReadBuffer(n)
 			}
@@ -141,7 +143,7 @@ func (s *socket) setSocketLocked(opt, value int) error {
 		n := bufferSize(value, minSendQueue, s.host.Config().TCP.MaxSendBuffer)
 		return s.updateLocked(func(o *tcp.Options) { o.SendBuffer = int32(n) })
 	case SO_RCVLOWAT:
-		limit := or(s.optionsLocked().RecvBuffer, s.host.Config().TCP.MaxRecvBuffer) / 2 // or a read might wait for ever
+		limit := orDefault(s.optionsLocked().RecvBuffer, s.host.Config().TCP.MaxRecvBuffer) / 2 // with a greater one a read might wait for ever
 		if value < 0 || value > limit {
 			value = limit
 		}
@@ -152,8 +154,8 @@ func (s *socket) setSocketLocked(opt, value int) error {
 	return syscall.ENOPROTOOPT
 }
 
-// bufferSize is how Linux reads SO_RCVBUF and SO_SNDBUF: a size that is too great, or negative, means the
-// greatest; the rest is doubled.
+// bufferSize returns the size for a value of SO_RCVBUF or SO_SNDBUF, as in Linux: a value that is too great, or negative,
+// means the greatest size; any other value is doubled.
 func bufferSize(value, low, high int) int {
 	if value < 0 || value > high/2 {
 		return high
@@ -209,8 +211,8 @@ func (s *socket) setTCPLocked(opt, value int) error {
 	return syscall.ENOPROTOOPT
 }
 
-// setIPLocked sets the TTL or the traffic class, by the names of one level. The ECN bits of a connection's class
-// are TCP's own.
+// setIPLocked sets the TTL or the traffic class. The arguments ttl and tos are the options' numbers in one level. TCP sets
+// the ECN bits of a connection's traffic class itself.
 func (s *socket) setIPLocked(opt, value, ttl, tos int) error {
 	switch opt {
 	case ttl:

@@ -13,7 +13,7 @@ var discoveries = []tcp.PathMTUDiscovery{
 	IP_PMTUDISC_PROBE: tcp.DiscoverProbe, IP_PMTUDISC_INTERFACE: tcp.DiscoverInterface, IP_PMTUDISC_OMIT: tcp.DiscoverOmit,
 }
 
-// setDiscoverLocked sets IP_MTU_DISCOVER: EINVAL for a value that is none.
+// setDiscoverLocked sets IP_MTU_DISCOVER: EINVAL for an unknown value.
 func (s *socket) setDiscoverLocked(value int) error {
 	if value < 0 || value >= len(discoveries) {
 		return syscall.EINVAL
@@ -25,7 +25,7 @@ func (s *socket) setDiscoverLocked(value int) error {
 	return s.updateLocked(func(o *tcp.Options) { o.Discover = mode })
 }
 
-// pathMTULocked returns IP_MTU: ENOTCONN of what has no peer.
+// pathMTULocked returns IP_MTU: ENOTCONN if the socket has no peer.
 func (s *socket) pathMTULocked() (int, error) {
 	if u := s.udp.Load(); u != nil {
 		return u.PathMTU()

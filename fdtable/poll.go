@@ -8,7 +8,7 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// Events of Poll. POLLERR, POLLHUP and POLLNVAL are told unasked.
+// Events of Poll. POLLERR, POLLHUP and POLLNVAL are reported without being asked for.
 const (
 	POLLIN     = 0x1
 	POLLPRI    = 0x2
@@ -21,8 +21,8 @@ const (
 	POLLRDHUP  = 0x2000
 )
 
-// PollFd is an entry of Poll: Events are what the caller asks for, Revents what there is. An entry with a
-// negative Fd is passed over.
+// PollFd is an entry of Poll: Events are those that the caller asks for, Revents those that Poll reports. An entry with a
+// negative Fd is skipped.
 type PollFd struct {
 	Fd      int32
 	Events  int16
@@ -32,7 +32,7 @@ type PollFd struct {
 // Timespec is a length of time: seconds, and nanoseconds below a thousand million.
 type Timespec struct{ Sec, Nsec int64 }
 
-// eventBits says in poll's and epoll's numbers, which are the same, what r says.
+// eventBits returns r in the bits of poll and epoll, which are the same.
 func eventBits(r stack.Readiness) uint32 {
 	var bits uint32
 	if r&stack.ReadyIn != 0 {
@@ -56,14 +56,15 @@ func eventBits(r stack.Readiness) uint32 {
 	return bits
 }
 
-// Poll waits until a descriptor of fds is ready for something it asks for, at most timeout milliseconds, for
-// ever when that is negative, and returns how many are; it sets Revents of all. A descriptor that is not open,
-// or is closed while Poll waits, is POLLNVAL and counts. EINVAL for more entries than descriptors can be open.
+// Poll waits until a descriptor of fds is ready for an event that its entry asks for, at most timeout milliseconds, for
+// ever if timeout is negative. It sets Revents of all entries and returns the number of those that are not zero. A
+// descriptor that is not open, or is closed while Poll waits, has POLLNVAL and counts. EINVAL for more entries than
+// descriptors can be open.
 func (t *Table) Poll(fds []PollFd, timeout int) (int, error) {
 	return t.poll(fds, milliseconds(timeout))
 }
 
-// Ppoll is Poll with a finer timeout; nil is for ever. There are no signals to mask. EINVAL for a timeout that
+// Ppoll is Poll with a timeout in nanoseconds; nil is for ever. There are no signals to mask. EINVAL for a timeout that
 // is negative or whose Nsec is out of range.
 func (t *Table) Ppoll(fds []PollFd, timeout *Timespec) (int, error) {
 	d, ok := timeout.duration()
@@ -78,7 +79,7 @@ const (
 	longest = time.Duration(math.MaxInt64)
 )
 
-// milliseconds returns the timeout of Poll and EpollWait as a Duration, the longest one where it is longer.
+// milliseconds returns the timeout of Poll and EpollWait as a Duration, or the longest Duration if that is too short.
 func milliseconds(n int) time.Duration {
 	switch {
 	case n < 0:
@@ -89,7 +90,8 @@ func milliseconds(n int) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-// duration is milliseconds of Ppoll and EpollPwait2, where nil is for ever. It is false for what is no time.
+// duration returns the timeout of Ppoll and EpollPwait2 as a Duration, forEver if it is nil. It returns false
+// for an invalid timeout.
 func (ts *Timespec) duration() (time.Duration, bool) {
 	if ts == nil {
 		return forEver, true
@@ -175,7 +177,7 @@ func sleepOn(fds []PollFd, entries []pollEntry, timeout time.Duration) int {
 	for i := range entries {
 		if e := &entries[i]; e.file != nil {
 			e.poller, e.sink = p, e
-			e.file.attach(&e.watch) // scan sees when the file is being closed
+			e.file.attach(&e.watch) // if it fails the file is being closed, and scan finds that
 			defer e.file.detach(&e.watch)
 		}
 	}

@@ -2,7 +2,7 @@ package fdtable
 
 import "github.com/unet-go/unet/stack"
 
-// ready says what poll would: see body.
+// ready implements body.
 func (s *socket) ready() stack.Readiness {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -13,15 +13,15 @@ func (s *socket) ready() stack.Readiness {
 	var r stack.Readiness
 	switch {
 	case s.phase == listening:
-		return s.origin.listener.Ready()
+		return s.setup.listener.Ready()
 	case conn == nil:
 		r = stack.ReadyOut | stack.ReadyHup
-	case s.phase == unconnected: // shutdown has given the handshake up
+	case s.phase == unconnected: // shutdown has given up the handshake
 		r = conn.Ready() &^ (stack.ReadyIn | stack.ReadyRdHup)
 	default:
 		r = conn.Ready()
 	}
-	if s.kept.Load() != 0 {
+	if s.deferred.Load() != 0 {
 		r |= stack.ReadyErr
 	}
 	return r
@@ -32,7 +32,7 @@ func (s *socket) readyDatagramLocked() stack.Readiness {
 	if u := s.udp.Load(); u != nil {
 		r = u.Ready()
 	}
-	ended := s.origin.ended.Load()
+	ended := s.setup.ended.Load()
 	if ended&endedRead != 0 {
 		r |= stack.ReadyIn | stack.ReadyRdHup
 		if ended&endedWrite != 0 {
@@ -42,8 +42,8 @@ func (s *socket) readyDatagramLocked() stack.Readiness {
 	return r
 }
 
-// follow makes the stack tell the socket when it may have become ready, now and for what it becomes next. It
-// stays so: who has asked once asks again.
+// follow implements body. The stack then calls Wake for the connection or listener that the socket has, and for the one
+// that it gets later. This is never switched off: a socket that is watched once is usually watched again.
 func (s *socket) follow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,6 +58,6 @@ func (s *socket) follow() {
 		u.Watch(s)
 	}
 	if s.phase == listening {
-		s.origin.listener.Watch(s)
+		s.setup.listener.Watch(s)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// phase is how far a socket's association has come; Linux's SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED.
-// Whether a socket is bound is another matter: see origin.
+// phase is the state of a socket, as Linux's SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED. A socket may be bound in any of
+// them: see setup.
 type phase uint8
 
 const (
@@ -23,33 +23,33 @@ const (
 
 // socket is a file that is a socket.
 //
-// Reading and writing look at conn alone and take no lock. mu orders the calls that change what the socket
-// is. It is held during calls of package stack that do not wait, and never during one that does.
+// Reading and writing use conn alone and take no lock. The lock mu serialises the calls that change the socket's phase.
+// It is held during calls of package stack that do not wait, and never during one that does.
 type socket struct {
 	file
 	host *stack.Host
-	// kept is an errno that the last Write owes to the next call, because it returned a count instead.
-	kept   atomic.Uint32
-	domain uint8
-	typ    uint8
-	reuse  reuse // guarded by mu
+	// deferred is the errno of a Write that returned a count instead: the next call returns it.
+	deferred atomic.Uint32
+	domain   uint8
+	typ      uint8
+	reuse    reuse // guarded by mu
 
 	mu    sync.Mutex
 	phase phase
-	// watched says that somebody has asked for the socket's readiness; guarded by mu.
+	// watched says that follow was called; guarded by mu.
 	watched bool
-	// conn is the connection, from connect or accept on. It stays after a connect without wait has failed,
-	// until the next one, since its error is still to be fetched.
+	// conn is the connection, from connect or accept on. After a non-blocking connect has failed it stays until the next
+	// connect, because its error has still to be returned.
 	conn atomic.Pointer[stack.TCPConn]
-	// udp is the datagram socket, from the first call on that needs one.
+	// udp is the stack's datagram socket. The first call that needs one makes it.
 	udp atomic.Pointer[stack.UDPSocket]
-	// origin is nil for an accepted connection, which needs none of it.
-	origin *origin
+	// setup is nil for an accepted connection, which needs none of its fields.
+	setup *setup
 	// timeouts is nil until SO_RCVTIMEO or SO_SNDTIMEO is set.
 	timeouts atomic.Pointer[timeouts]
 }
 
-// reuse is the set of options that say who may share an address.
+// reuse is the set of options that decide which sockets may share an address, and broadcast.
 type reuse uint8
 
 const (
@@ -59,40 +59,43 @@ const (
 	broadcast
 )
 
-// origin is what a socket from Socket has beside an accepted one. It is guarded by the socket's mu.
-type origin struct {
-	// options are what was set before there was a connection or listener to set it on.
+// setup holds the fields that only a socket made by Socket needs, and an accepted one does not. It is guarded by the
+// socket's mu.
+type setup struct {
+	// options are set on the connection, listener or datagram socket that the socket gets next.
 	options tcp.Options
 	// readBuffer is SO_RCVBUF of a datagram socket; zero for the host's default.
 	readBuffer int
 	// binding reserves the local port, from bind until listen or connect take it over.
 	binding *stack.Binding
-	// bound is the address that bind chose, which stays the socket's; not valid when bind was not called.
+	// bound is the address of bind. The socket keeps it after a connection has ended. It is not valid if bind was not
+	// called.
 	bound    netip.AddrPort
 	listener *stack.Listener
 	fast     fastOpen
 	backlog  int // of listener
-	// ended is what shutdown has ended of a datagram socket; not guarded.
+	// ended has the directions of a datagram socket that shutdown has ended; mu does not guard it.
 	ended atomic.Uint32
 }
 
 func newSocket(h *stack.Host, domain, typ uint8) *socket {
-	s := &socket{host: h, domain: domain, typ: typ, origin: &origin{options: tcp.DefaultOptions()}}
+	s := &socket{host: h, domain: domain, typ: typ, setup: &setup{options: tcp.DefaultOptions()}}
 	s.body = s
 	return s
 }
 
-// evict closes what the socket stands for, which wakes the calls that wait on it. With SO_LINGER it waits.
+// evict implements body: it closes the socket's connection, listener, datagram socket and binding, which wakes the calls
+// that wait on it. With SO_LINGER it waits.
 func (s *socket) evict() {
 	s.mu.Lock()
 	conn, udp := s.conn.Load(), s.udp.Load()
 	var binding *stack.Binding
 	var listener *stack.Listener
-	if s.origin != nil {
-		binding, listener = s.origin.binding, s.origin.listener
+	if s.setup != nil {
+		binding, listener = s.setup.binding, s.setup.listener
 	}
 	s.mu.Unlock()
-	// Nobody is left to hear of an error: close(2) reports none of a socket's.
+	// Errors are dropped, since close(2) of a socket reports none.
 	if binding != nil {
 		_ = binding.Close()
 	}
@@ -115,15 +118,15 @@ func (s *socket) stream() error {
 	return nil
 }
 
-// inner translates an address of the caller into the stack's form.
+// inner converts an address of the caller into the stack's form.
 func (s *socket) inner(a netip.AddrPort) (netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.innerLocked(a)
 }
 
-// innerLocked makes an IPv4-mapped address IPv4. It returns EAFNOSUPPORT for an address of the wrong family,
-// ENETUNREACH for a mapped one of a socket that is IPV6_V6ONLY.
+// innerLocked converts an IPv4-mapped address to IPv4. It returns EAFNOSUPPORT for an address of the wrong family,
+// ENETUNREACH for a mapped one if the socket is IPV6_V6ONLY.
 func (s *socket) innerLocked(a netip.AddrPort) (netip.AddrPort, error) {
 	if !a.IsValid() || a.Addr().Is4() != (s.domain == AF_INET) {
 		return netip.AddrPort{}, syscall.EAFNOSUPPORT
@@ -137,7 +140,7 @@ func (s *socket) innerLocked(a netip.AddrPort) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
 }
 
-// outer translates an address of the stack into the socket's family.
+// outer converts an address of the stack into the socket's family.
 func (s *socket) outer(a netip.AddrPort) netip.AddrPort {
 	if s.domain == AF_INET6 && a.Addr().Is4() {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
@@ -145,7 +148,7 @@ func (s *socket) outer(a netip.AddrPort) netip.AddrPort {
 	return a
 }
 
-// wildcard is the unspecified address of the socket's family, with port 0.
+// wildcard returns the unspecified address of the socket's family, with port 0.
 func (s *socket) wildcard() netip.AddrPort {
 	if s.domain == AF_INET6 {
 		return netip.AddrPortFrom(netip.IPv6Unspecified(), 0)

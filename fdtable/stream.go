@@ -6,8 +6,8 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// incoming says what to read from a connection: p alone, which is the usual case and costs no allocation, or
-// bufs as mode says.
+// incoming describes a read from a connection: into p alone, which is the usual case and costs no allocation, or
+// into bufs with a mode.
 type incoming struct {
 	p    []byte
 	bufs [][]byte
@@ -31,7 +31,7 @@ func (s *socket) receive(p []byte, flags int) (int, error) {
 	return s.receiveIn(incoming{p: p}, len(p), flags)
 }
 
-// receiveAll reads from a connection into several buffers, as all flags but MSG_OOB say.
+// receiveAll reads from a connection into several buffers. It takes all flags but MSG_OOB.
 func (s *socket) receiveAll(bufs [][]byte, flags int) (int, error) {
 	total := 0
 	for _, p := range bufs {
@@ -44,14 +44,14 @@ func (s *socket) receiveAll(bufs [][]byte, flags int) (int, error) {
 func (s *socket) receiveIn(in incoming, total, flags int) (int, error) {
 	c := s.conn.Load()
 	if c == nil {
-		if kept := s.takeKept(); kept != nil {
+		if kept := s.takeDeferred(); kept != nil {
 			return 0, kept
 		}
 		return 0, syscall.ENOTCONN
 	}
 	n, err := s.waitToReceive(c, in, flags)
 	if n == 0 && err == nil && total > 0 {
-		if kept := s.takeKept(); kept != nil {
+		if kept := s.takeDeferred(); kept != nil {
 			return 0, kept
 		}
 	}
@@ -69,20 +69,20 @@ func (s *socket) waitToReceive(c *stack.TCPConn, in incoming, flags int) (int, e
 		if err != syscall.EAGAIN || l == nil {
 			return n, err
 		}
-		// SO_RCVTIMEO was set meanwhile, and the deadline that ended this read is another call's.
+		// SO_RCVTIMEO was set meanwhile, and the deadline of another call has ended this read.
 	}
 	return l.receive.wait(c.SetReadDeadline, func() (int, error) { return in.read(c, false) })
 }
 
-// outgoing says what to write to a connection: p alone, which is the usual case and costs no allocation, or bufs
-// as mode says.
+// outgoing describes a write to a connection: of p alone, which is the usual case and costs no allocation, or of bufs
+// with a mode.
 type outgoing struct {
 	p    []byte
 	bufs [][]byte
 	mode stack.WriteMode
 }
 
-// write writes once what comes behind the first sent octets, and waits unless try is set.
+// write writes once, beginning after the first sent octets, and waits unless try is set.
 func (out outgoing) write(c *stack.TCPConn, try bool, sent int) (int, error) {
 	switch {
 	case out.bufs != nil:
@@ -122,10 +122,10 @@ func (s *socket) sendAll(bufs [][]byte, flags int) (int, error) {
 	return s.sendOut(outgoing{bufs: bufs, mode: stack.WriteMode{Urgent: flags&MSG_OOB != 0, More: flags&MSG_MORE != 0}}, flags)
 }
 
-// sendOut writes to a connection. Where some octets were taken the count is the result, and an error waits for
-// the next call, as in Linux.
+// sendOut writes to a connection. If some octets were taken it returns their number, and the next call returns an error
+// that has occurred, as in Linux.
 func (s *socket) sendOut(out outgoing, flags int) (int, error) {
-	if kept := s.takeKept(); kept != nil {
+	if kept := s.takeDeferred(); kept != nil {
 		return 0, kept
 	}
 	c := s.conn.Load()
@@ -140,9 +140,9 @@ func (s *socket) sendOut(out outgoing, flags int) (int, error) {
 		return n, err
 	}
 	switch errno := err.(syscall.Errno); errno {
-	case syscall.EAGAIN, syscall.EPIPE, syscall.EBADF: // the next call finds these by itself
+	case syscall.EAGAIN, syscall.EPIPE, syscall.EBADF: // the next call gets these again in any case
 	default:
-		s.kept.Store(uint32(errno))
+		s.deferred.Store(uint32(errno))
 	}
 	return n, nil
 }
@@ -158,7 +158,7 @@ func (s *socket) waitToSend(c *stack.TCPConn, out outgoing, flags int) (int, err
 		if err != syscall.EAGAIN || l == nil {
 			return n, err
 		}
-		// As in waitToReceive; the rest follows in its turn.
+		// As in receiveAll the deadline was another call's. This call writes the rest with its own.
 		rest, err := l.send.wait(c.SetWriteDeadline, func() (int, error) { return out.write(c, false, n) })
 		return n + rest, err
 	}

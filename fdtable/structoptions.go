@@ -15,7 +15,7 @@ type Linger struct {
 	Linger int32
 }
 
-// SetsockoptLinger sets SO_LINGER, the one option of its kind. A negative time is, as in Linux, a very long
+// SetsockoptLinger sets SO_LINGER, the only option with such a value. A negative time is, as in Linux, a very long
 // one. ENOPROTOOPT for any other option, EBADF.
 func (t *Table) SetsockoptLinger(fd, level, opt int, l *Linger) error {
 	s, err := t.acquire(fd)
@@ -78,7 +78,7 @@ func (t *Table) SetsockoptTimeval(fd, level, opt int, tv *Timeval) error {
 		return syscall.EDOM
 	case tv.Sec < 0:
 		limit = -1
-	case tv.Sec < most: // a longer time is none, as in Linux
+	case tv.Sec < most: // a longer time means no limit, as in Linux
 		limit = tv.Sec*int64(time.Second) + tv.Usec*int64(time.Microsecond)
 	}
 	if opt == SO_RCVTIMEO {
@@ -110,7 +110,7 @@ func (t *Table) GetsockoptTimeval(fd, level, opt int) (*Timeval, error) {
 	return &Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}, nil
 }
 
-// SetsockoptString sets TCP_CONGESTION, the one option of its kind: the name of the controller, "cubic" or "reno".
+// SetsockoptString sets TCP_CONGESTION, the only option with such a value: the name of the controller, "cubic" or "reno".
 // A connection keeps its window. ENOENT for any other name, EINVAL for none, ENOPROTOOPT for any other option,
 // EBADF.
 func (t *Table) SetsockoptString(fd, level, opt int, value string) error {

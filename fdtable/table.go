@@ -8,12 +8,12 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// DefaultLimit is the number of descriptors that a new Table grants.
+// DefaultLimit is the number of descriptors that may be open in a new Table.
 const DefaultLimit = 1 << 20
 
-// Table is a table of descriptors over one host, as a process has one over the kernel. Its methods may be
-// called from any goroutine. The numbers begin at 0: there is no standard input here. A descriptor is a number, which
-// nobody can tell is forgotten: as with the kernel's, what it stands for lives until it is closed, or until the host is.
+// Table is a table of descriptors for one host, like the one that the kernel has for a process. Its methods may be
+// called from any goroutine. The numbers begin at 0: there is no standard input here. As with the kernel's descriptors, a
+// socket stays open until its descriptors or the host are closed, even if the program has forgotten the number.
 //
 // Finding a descriptor takes no lock. The table's own lock is held only to hand out and take back numbers,
 // never during a call of package stack.
@@ -21,12 +21,12 @@ type Table struct {
 	host  *stack.Host
 	slots atomic.Pointer[[]atomic.Pointer[page]]
 
-	mu      sync.Mutex // guards what follows, and the stores to slots
+	mu      sync.Mutex // guards the fields below, and the stores to slots
 	numbers numbers
 	used    int // numbers in use, and those reserved by calls that will need one
 	limit   int
 
-	// nesting serialises what puts epoll instances into each other. It goes before the instances' locks.
+	// nesting serialises the calls that add an epoll instance to another one. It is taken before the instances' locks.
 	nesting sync.Mutex
 }
 
@@ -38,15 +38,15 @@ type page struct {
 
 const pageSize = 256
 
-// New returns an empty table of descriptors over h. The caller goes on owning h; closing h ends whatever the
-// descriptors stand for, but not the descriptors.
+// New returns an empty table of descriptors for h. The caller still owns h. Closing h ends the sockets, but does not
+// close the descriptors.
 func New(h *stack.Host) *Table {
 	t := &Table{host: h, limit: DefaultLimit}
 	t.slots.Store(new([]atomic.Pointer[page]))
 	return t
 }
 
-// SetLimit sets how many descriptors may be open at once, like RLIMIT_NOFILE; no number reaches limit.
+// SetLimit sets how many descriptors may be open at once, like RLIMIT_NOFILE; all numbers are below limit.
 // Default DefaultLimit, at most 2^30. Descriptors beyond a lower limit stay open.
 func (t *Table) SetLimit(limit int) {
 	t.mu.Lock()
@@ -54,8 +54,8 @@ func (t *Table) SetLimit(limit int) {
 	t.limit = min(max(limit, 0), maxLimit)
 }
 
-// reserve promises its caller a number, which install hands out or cancel gives back. A call that waits
-// reserves first: EMFILE then costs nobody a connection.
+// reserve reserves a number, which the caller uses with install or gives back with cancel. A call that waits for a
+// connection reserves first, so that no connection is lost because of EMFILE.
 func (t *Table) reserve() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +112,7 @@ func (t *Table) page(fd int) *page {
 	return slots[fd/pageSize].Load()
 }
 
-// at returns what fd stands for, nil for nothing.
+// at returns the file of fd, nil for none.
 func (t *Table) at(fd int) *file {
 	if p := t.page(fd); p != nil {
 		return p.files[fd%pageSize].Load()
@@ -142,7 +142,7 @@ func (t *Table) acquire(fd int) (*socket, error) {
 }
 
 // Socket makes a socket and returns its descriptor, the lowest that is free. domain is AF_INET or AF_INET6,
-// typ SOCK_STREAM or SOCK_DGRAM with SOCK_NONBLOCK or-ed to it where calls shall not wait, proto 0 or the
+// typ SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK or-ed to it if calls should not wait, proto 0 or the
 // type's own protocol. Errors: EAFNOSUPPORT, EINVAL (unknown flags of typ), ESOCKTNOSUPPORT,
 // EPROTONOSUPPORT, EMFILE.
 func (t *Table) Socket(domain, typ, proto int) (int, error) {
@@ -172,10 +172,10 @@ func (t *Table) Socket(domain, typ, proto int) (int, error) {
 	return t.install(&s.file, typ&SOCK_CLOEXEC != 0), nil
 }
 
-// Close ends the descriptor, and when it was the last one of a socket, the socket: calls that are blocked on it
+// Close closes the descriptor and, if it was the last one of a socket, the socket: calls that are blocked on it
 // return EBADF, a listener's queued connections are reset, and a connection is closed as close(2) does it: in
-// the background, unless SO_LINGER is set. Then no call on the descriptor is left and its number is free when
-// Close returns. A second Close, also one at the same time, gets EBADF.
+// the background, unless SO_LINGER is set. When Close returns no call on the descriptor is in progress and its number is
+// free. A second Close, also one at the same time, returns EBADF.
 func (t *Table) Close(fd int) error {
 	f, last := t.vacate(fd)
 	if f == nil {
@@ -191,8 +191,8 @@ func (t *Table) Close(fd int) error {
 	return nil
 }
 
-// vacate makes fd stand for nothing, but keeps its number in use. It returns what fd stood for, and whether no
-// other descriptor does.
+// vacate separates fd from its file, but keeps its number in use. It returns the file, and whether fd was its last
+// descriptor.
 func (t *Table) vacate(fd int) (f *file, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

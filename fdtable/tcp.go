@@ -29,7 +29,7 @@ func (t *Table) Bind(fd int, a netip.AddrPort) error {
 		return err
 	case s.typ == SOCK_DGRAM:
 		return s.bindDatagramLocked(local)
-	case s.phase != unconnected || s.origin == nil || s.origin.bound.IsValid():
+	case s.phase != unconnected || s.setup == nil || s.setup.bound.IsValid():
 		return syscall.EINVAL
 	}
 	return s.bindLocked(local)
@@ -41,7 +41,7 @@ func (s *socket) bindLocked(local netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	s.origin.binding, s.origin.bound = b, b.Local()
+	s.setup.binding, s.setup.bound = b, b.Local()
 	return nil
 }
 
@@ -53,11 +53,11 @@ func (s *socket) bindOptionsLocked() stack.BindOptions {
 	}
 }
 
-// anewLocked prepares an unconnected socket for listen or connect: it drops the listener or connection that
-// shutdown has left, which had the port.
-func (s *socket) anewLocked() error {
-	if l := s.origin.listener; l != nil {
-		s.origin.listener = nil
+// prepareLocked prepares an unconnected socket for another listen or connect: after shutdown the old listener or
+// connection still has the port, and is dropped.
+func (s *socket) prepareLocked() error {
+	if l := s.setup.listener; l != nil {
+		s.setup.listener = nil
 		_ = l.Close() // fails only when the host has closed it
 	}
 	if c := s.conn.Swap(nil); c != nil {
@@ -66,19 +66,19 @@ func (s *socket) anewLocked() error {
 	return s.rebindLocked()
 }
 
-// rebindLocked reserves the bound address again when an earlier listen or connect has used up its binding.
-// The address was never anybody else's, so what is left of its connections is no obstacle.
+// rebindLocked reserves the bound address again after an earlier listen or connect has used its binding. Only this socket
+// had the address, so remains of its connections, such as TIME-WAIT, do not prevent that.
 func (s *socket) rebindLocked() error {
-	if s.origin.binding != nil || !s.origin.bound.IsValid() {
+	if s.setup.binding != nil || !s.setup.bound.IsValid() {
 		return nil
 	}
 	opt := s.bindOptionsLocked()
 	opt.ReuseAddr = true
-	b, err := s.host.BindTCP(s.origin.bound, opt)
+	b, err := s.host.BindTCP(s.setup.bound, opt)
 	if err != nil {
 		return err
 	}
-	s.origin.binding = b
+	s.setup.binding = b
 	return nil
 }
 
@@ -104,8 +104,8 @@ func (t *Table) Listen(fd, backlog int) error {
 	case connecting, connected:
 		return syscall.EINVAL
 	case listening:
-		s.origin.backlog = backlog
-		s.origin.listener.SetBacklog(backlog)
+		s.setup.backlog = backlog
+		s.setup.listener.SetBacklog(backlog)
 		return nil
 	case unconnected:
 	}
@@ -116,8 +116,8 @@ func (t *Table) Listen(fd, backlog int) error {
 }
 
 func (s *socket) listenLocked(backlog int) error {
-	o := s.origin
-	if err := s.anewLocked(); err != nil {
+	o := s.setup
+	if err := s.prepareLocked(); err != nil {
 		return err
 	}
 	if o.binding == nil {
@@ -137,10 +137,10 @@ func (s *socket) listenLocked(backlog int) error {
 	return nil
 }
 
-// stopListeningLocked is shutdown(2) of a listener. The shut listener keeps the port.
+// stopListeningLocked is shutdown(2) of a listener. The listener keeps the port.
 func (s *socket) stopListeningLocked() error {
 	s.phase = unconnected
-	return s.origin.listener.Shutdown()
+	return s.setup.listener.Shutdown()
 }
 
 // Accept takes the oldest connection out of the listener's queue and returns a descriptor for it, the lowest
@@ -167,7 +167,7 @@ func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
 		s.mu.Unlock()
 		return -1, netip.AddrPort{}, syscall.EINVAL
 	}
-	l, inherit := s.origin.listener, s.reuse&(reuseAddr|reusePort)
+	l, inherit := s.setup.listener, s.reuse&(reuseAddr|reusePort)
 	s.mu.Unlock()
 	if err := t.reserve(); err != nil {
 		return -1, netip.AddrPort{}, err
@@ -188,7 +188,7 @@ func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
 	return t.install(&child.file, flags&SOCK_CLOEXEC != 0), s.outer(conn.Remote()), nil
 }
 
-// accept takes a connection from l's queue, and waits for it as the socket says.
+// accept takes a connection from l's queue. Unless the socket is non-blocking it waits for one, at most for SO_RCVTIMEO.
 func (s *socket) accept(l *stack.Listener) (*stack.TCPConn, error) {
 	limits := s.timeouts.Load()
 	if s.nonblock.Load() || limits != nil && limits.receive.never() {

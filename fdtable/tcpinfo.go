@@ -8,7 +8,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// TCPInfo is what TCP_INFO tells: Linux's struct tcp_info, as far as this stack knows what its fields are about.
+// TCPInfo is the value of TCP_INFO: Linux's struct tcp_info, with those fields for which this stack has a value.
 // Times are microseconds; Unacked, Sacked, Lost, Snd_ssthresh and Snd_cwnd count segments of Snd_mss octets,
 // Total_retrans segments, the rest octets.
 type TCPInfo struct {
@@ -17,7 +17,7 @@ type TCPInfo struct {
 	Retransmits uint8 // timeouts in a row
 	Probes      uint8 // keepalive probes in a row without an answer
 	Backoff     uint8 // how often the retransmission timeout was doubled
-	Options     uint8 // TCPI_OPT_TIMESTAMPS and its kin
+	Options     uint8 // TCPI_OPT_TIMESTAMPS and the bits below
 	Snd_wscale  uint8 // the peer's window scale
 	Rcv_wscale  uint8 // ours
 
@@ -40,8 +40,8 @@ type TCPInfo struct {
 	Rcv_wnd       uint32
 }
 
-// The bits of TCPInfo.Options: what both sides have agreed on, and TCPI_OPT_SYN_DATA, whether text on the SYN was
-// taken (Fast Open).
+// The bits of TCPInfo.Options: the options that both sides have agreed on, and TCPI_OPT_SYN_DATA, which says that the
+// text on the SYN was accepted (Fast Open).
 const (
 	TCPI_OPT_TIMESTAMPS = 1
 	TCPI_OPT_SACK       = 2
@@ -76,7 +76,7 @@ func (t *Table) GetsockoptTCPInfo(fd, level, opt int) (*TCPInfo, error) {
 	info := &TCPInfo{State: linuxStates[tcp.Closed]}
 	if s.phase == listening {
 		info.State = linuxStates[tcp.Listen]
-		info.Unacked, info.Sacked = uint32(s.origin.listener.Pending()), uint32(s.origin.backlog)
+		info.Unacked, info.Sacked = uint32(s.setup.listener.Pending()), uint32(s.setup.backlog)
 	}
 	return info, nil
 }
@@ -111,7 +111,7 @@ func linuxInfo(c *stack.TCPConn) *TCPInfo {
 	return info
 }
 
-// congestionState returns Linux's number of what congestion control is about.
+// congestionState returns Linux's number of the state of congestion control.
 func congestionState(i *tcp.Info) uint8 {
 	switch {
 	case i.TimedOut:

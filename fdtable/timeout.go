@@ -9,9 +9,9 @@ import (
 // timeouts are SO_RCVTIMEO and SO_SNDTIMEO of one socket.
 type timeouts struct{ receive, send timeout }
 
-// timeout limits how long each call on one side of a socket waits. The stack knows one deadline a side, but
-// each call has one of its own; so calls take turns at the stack's, and wait for their turn no longer than
-// their own allows.
+// timeout limits how long each call in one direction of a socket waits. The stack has one deadline for a direction, but
+// each call needs its own; so calls take turns in using the stack's deadline. A call waits for its turn no longer than
+// its own deadline allows.
 type timeout struct {
 	// limit is in nanoseconds; 0 is none, negative no waiting at all.
 	limit atomic.Int64
@@ -30,11 +30,11 @@ func (s *socket) limits() *timeouts {
 	return s.timeouts.Load()
 }
 
-// never says that calls do not wait at all, as Linux has it for a negative timeout.
+// never reports whether calls do not wait at all, as in Linux with a negative timeout.
 func (t *timeout) never() bool { return t.limit.Load() < 0 }
 
-// wait runs call with the deadline that limit asks for. It returns EAGAIN when time runs out, and what
-// setDeadline returns when that fails.
+// wait runs call with a deadline after limit. It returns EAGAIN when the time has run out, and the error of setDeadline if
+// that fails.
 func (t *timeout) wait(setDeadline func(time.Time) error, call func() (int, error)) (int, error) {
 	var at time.Time
 	var expired <-chan time.Time

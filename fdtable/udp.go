@@ -26,10 +26,10 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if err != nil {
 		return nil, err
 	}
-	if n := s.origin.readBuffer; n > 0 {
+	if n := s.setup.readBuffer; n > 0 {
 		err = u.SetReadBuffer(n)
 	}
-	if o := s.origin.options; err == nil && (o.TTL != 0 || o.TOS != 0) {
+	if o := s.setup.options; err == nil && (o.TTL != 0 || o.TOS != 0) {
 		if err = u.SetTTL(o.TTL); err == nil {
 			err = u.SetTOS(o.TOS)
 		}
@@ -37,7 +37,7 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if err == nil && s.reuse&broadcast != 0 {
 		err = u.SetBroadcast(true)
 	}
-	if mode := s.origin.options.Discover; err == nil && mode != tcp.DiscoverWant {
+	if mode := s.setup.options.Discover; err == nil && mode != tcp.DiscoverWant {
 		err = u.SetPathMTUDiscovery(mode)
 	}
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *socket) datagram() (*stack.UDPSocket, error) {
 	return s.openDatagramLocked(s.wildcard())
 }
 
-// connectDatagram sets the peer. The zero AddrPort, AF_UNSPEC of connect(2), takes it away.
+// connectDatagram sets the peer. The zero AddrPort, AF_UNSPEC of connect(2), removes it.
 func (s *socket) connectDatagram(a netip.AddrPort) error {
 	if a.IsValid() {
 		var err error
@@ -91,7 +91,7 @@ func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case s.origin.ended.Load()&endedWrite != 0:
+	case s.setup.ended.Load()&endedWrite != 0:
 		return 0, syscall.EPIPE
 	case to.IsValid():
 		return u.WriteTo(p, to)
@@ -101,7 +101,7 @@ func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
 	return u.Write(p)
 }
 
-// receiveDatagram takes one datagram. After SHUT_RD it takes what is queued, then returns 0 for ever.
+// receiveDatagram takes one datagram. After SHUT_RD it takes the datagrams that are queued, and then returns 0.
 func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 	u, err := s.datagram()
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 	}
 	mode := stack.ReadMode{Peek: flags&MSG_PEEK != 0}
 	read := func(try bool) (int, error) {
-		mode.Try = try || s.origin.ended.Load()&endedRead != 0
+		mode.Try = try || s.setup.ended.Load()&endedRead != 0
 		n, size, from, err := u.ReadMsg(m.Iov, mode)
 		if err != nil {
 			return 0, err
@@ -136,32 +136,32 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 	default:
 		n, err = l.receive.wait(u.SetReadDeadline, func() (int, error) { return read(false) })
 	}
-	if err == syscall.EAGAIN && s.origin.ended.Load()&endedRead != 0 {
+	if err == syscall.EAGAIN && s.setup.ended.Load()&endedRead != 0 {
 		err = nil
 	}
 	return n, err
 }
 
-// What shutdown has ended of a datagram socket.
+// The directions of a datagram socket that shutdown has ended.
 const (
 	endedRead = 1 << iota
 	endedWrite
 )
 
-// shutdownDatagram is shutdown(2) of a connected datagram socket: nothing is told to the peer, but readers
-// find the end, or writers EPIPE.
+// shutdownDatagram is shutdown(2) of a connected datagram socket: the peer is not told, but reads return 0, or writes
+// EPIPE.
 func (s *socket) shutdownDatagram(how int) error {
 	u := s.udp.Load()
 	if u == nil || !u.Remote().IsValid() {
 		return syscall.ENOTCONN
 	}
 	if how != SHUT_RD {
-		s.origin.ended.Or(endedWrite)
+		s.setup.ended.Or(endedWrite)
 	}
 	defer s.Wake(stack.ReadyAll)
 	if how != SHUT_WR {
-		s.origin.ended.Or(endedRead)
-		return u.SetReadDeadline(time.Unix(1, 0)) // wakes those who wait
+		s.setup.ended.Or(endedRead)
+		return u.SetReadDeadline(time.Unix(1, 0)) // wakes the calls that wait
 	}
 	return nil
 }
