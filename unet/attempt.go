@@ -10,7 +10,7 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// attempt is one dial on its way.
+// attempt is a dial in progress.
 type attempt struct {
 	*Dialer
 	host *Host
@@ -77,8 +77,9 @@ func (a *attempt) dial(ctx context.Context, raddr net.Addr) (net.Conn, error) {
 	return c, nil
 }
 
-// tcp dials until it has a connection to somebody else: an ephemeral port may be the very port that is
-// dialled, so that the connection meets itself, or just be taken. As package net, it tries three times.
+// tcp dials until it has a connection to another socket: an ephemeral port may be equal to the port that is
+// dialled, so that the connection is one with itself, or another socket may have taken it at that moment. Like package
+// net it tries three times.
 func (a *attempt) tcp(ctx context.Context, laddr, raddr net.Addr) (*TCPConn, error) {
 	if a.Control != nil || a.ControlContext != nil {
 		return nil, errors.ErrUnsupported
@@ -128,7 +129,7 @@ func waitConnect(ctx context.Context, c *stack.TCPConn) (err error) {
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(longAgo) })
 		defer func() {
-			if !stop() && err == nil { // the deadline is set, or is about to be: the connection is spoilt
+			if !stop() && err == nil { // the deadline is set, or is about to be: the connection cannot be used
 				err = contextError(ctx.Err())
 			}
 		}()
@@ -160,7 +161,7 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 	if err != nil {
 		return nil, syscallError("bind", err)
 	}
-	_ = s.SetBroadcast(true) // package net's default, which connect asks for
+	_ = s.SetBroadcast(true) // package net's default; connect to a broadcast address needs it
 	if err := s.Connect(remote); err != nil {
 		_ = s.Close()
 		return nil, syscallError("connect", err)

@@ -5,12 +5,12 @@ import (
 	"syscall"
 )
 
-// Buffered returns how many octets Read finds without waiting, and how the stream ends behind them: nil where it goes
-// on as far as is known, io.EOF where the peer has closed its side (or CloseRead was called), and otherwise the error
-// that Read will return, ECONNRESET for instance. Both can be there at once: text, and then the end.
+// Buffered returns the number of octets that Read can return without waiting, and the way the stream ends after them: nil
+// if no end is known yet, io.EOF if the peer has closed its side (or CloseRead was called), and otherwise the error
+// that Read will return, ECONNRESET for instance. There may be octets and an end at the same time.
 //
-// Buffered waits for nothing and takes nothing, neither the text nor the error, and ignores deadlines. A client that
-// keeps connections for later asks it before the next request: such a connection is good while Buffered returns 0 and
+// Buffered does not wait, consumes neither the octets nor the error, and ignores deadlines. A client that
+// keeps connections for later calls it before the next request: such a connection can be used if Buffered returns 0 and
 // nil. Programs over package net use SyscallConn and recv with MSG_PEEK for that. docs/pools.md has a recipe for drivers
 // of database/sql.
 func (c *TCPConn) Buffered() (int, error) {

@@ -18,7 +18,7 @@ import (
 
 const (
 	defaultAddr = "10.0.0.2/24"
-	none        = "none" // of a variable, where what is not set has a default
+	none        = "none" // value of a variable that has a default, for no address at all
 )
 
 // defaultHost is the host of the package's functions, made on first use.
@@ -29,7 +29,7 @@ var defaultHost struct {
 
 // Default returns the default host, which the functions of this package use, and makes it on the first call.
 // When that fails the next call tries again; when the host was closed, or its device has failed (Host.Done), the next
-// call makes a new one. The environment says how, each variable with its default:
+// call makes a new one. Environment variables configure it. Each has a default:
 //
 //	UNET_DEVICE    name of the TAP device                                  unet0
 //	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
@@ -60,7 +60,7 @@ func Default() (*Host, error) {
 	return h, nil
 }
 
-// forget makes h no longer be the default host, if it is.
+// forget makes Default make a new host at the next call, if h is the default host.
 func forget(h *Host) {
 	defaultHost.Lock()
 	defer defaultHost.Unlock()
@@ -69,8 +69,8 @@ func forget(h *Host) {
 	}
 }
 
-// Shutdown is Host.Shutdown of the default host: the last thing that a program does which uses the functions of this
-// package. Where there is no default host it does nothing, and makes none.
+// Shutdown is Host.Shutdown of the default host. A program that uses the functions of this package calls it at its end.
+// If there is no default host it does nothing, and makes none.
 func Shutdown(ctx context.Context) error {
 	defaultHost.Lock()
 	h := defaultHost.host
@@ -78,7 +78,7 @@ func Shutdown(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
-	if err := h.Shutdown(ctx); err != net.ErrClosed { // else somebody was faster
+	if err := h.Shutdown(ctx); err != net.ErrClosed { // otherwise another call has closed it
 		return err
 	}
 	return nil
@@ -126,8 +126,8 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	return cfg, nil
 }
 
-// variablesSet lists the variables of the default host that are set, for errors of a device or a stack, which do not
-// know where their configuration is from.
+// variablesSet lists the variables of the default host that are set. Errors of the device or the stack get the list, since
+// they cannot name the variables themselves.
 func variablesSet(getenv func(string) string) string {
 	var set []string
 	_, _ = configFromEnv(func(name string) string {
@@ -140,8 +140,8 @@ func variablesSet(getenv func(string) string) string {
 	return strings.Join(set, " ")
 }
 
-// peersFromEnv returns the addresses of the kernel's side. By default it has one in the default network alone: in any
-// other one the address might be somebody else's, a router's for instance.
+// peersFromEnv returns the addresses of the kernel's side. By default it has an address in the default network only: in
+// another network the address might belong to another machine, a router for instance.
 func peersFromEnv(value string, addrs []netip.Prefix) ([]netip.Prefix, error) {
 	switch {
 	case value == none:
@@ -154,8 +154,8 @@ func peersFromEnv(value string, addrs []netip.Prefix) ([]netip.Prefix, error) {
 	return defaultPeer(addrs), nil
 }
 
-// gatewayFromEnv returns the gateway. By default it is the kernel's side, so that whoever the kernel forwards packets
-// for, a container or a machine of the LAN, gets answers.
+// gatewayFromEnv returns the gateway. By default it is the kernel's side, so that containers and machines of the LAN, for
+// which the kernel forwards packets, get answers.
 func gatewayFromEnv(value string, addrs, peers []netip.Prefix) (netip.Addr, error) {
 	if value == none {
 		return netip.Addr{}, nil

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// saneDialTime is the least time that one of several addresses gets.
+// saneDialTime is the least time in which one of several addresses is tried.
 const saneDialTime = 2 * time.Second
 
 // longAgo is a deadline in the past.
@@ -27,8 +27,8 @@ type Dialer struct {
 	// Deadline is the time at which dials fail. Zero means none.
 	Deadline time.Time
 
-	// LocalAddr is the address to dial from, *net.TCPAddr or *net.UDPAddr to match the network. With nil,
-	// or a wildcard, the stack chooses; port zero is chosen too.
+	// LocalAddr is the address to dial from, *net.TCPAddr or *net.UDPAddr to match the network. If it is nil or a
+	// wildcard the stack chooses the address; if its port is zero the stack chooses the port.
 	LocalAddr net.Addr
 
 	// DualStack is ignored, as package net ignores it.
@@ -36,8 +36,8 @@ type Dialer struct {
 	// Deprecated: see FallbackDelay.
 	DualStack bool
 
-	// FallbackDelay is the head start that one address family has over the other one in package net (RFC 8305).
-	// It has no effect here, as there is no IPv6.
+	// FallbackDelay is the time for which package net tries addresses of one family before it tries those of the other one
+	// as well (RFC 8305). It has no effect here, as there is no IPv6.
 	FallbackDelay time.Duration
 
 	// KeepAlive is how long a connection must be idle before the first keepalive probe. Zero means 15 s, a
@@ -75,11 +75,11 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 }
 
 // DialContext connects to address, "host:port", of network "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6", as
-// (*net.Dialer).DialContext does. The connection is a *TCPConn or a *UDPConn. When ctx ends first, so does
-// the dial, and nothing of it is left; afterwards ctx has no effect on the connection. Where host has
+// (*net.Dialer).DialContext does. The connection is a *TCPConn or a *UDPConn. If ctx is done before the connection is
+// established, the dial ends and leaves nothing behind; later ctx has no effect on the connection. If the host name has
 // several addresses they are tried one after the other, and share the time.
 //
-// Errors are *net.OpError: ECONNREFUSED where nobody listens, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT,
+// Errors are *net.OpError: ECONNREFUSED where no socket listens, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT,
 // EADDRINUSE or EADDRNOTAVAIL for the local address, and an error that wraps context.Canceled or
 // context.DeadlineExceeded.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -101,14 +101,14 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return a.serial(ctx, addrs)
 }
 
-// DialTCP is DialContext for a TCP network and addresses. A zero laddr is chosen by the stack.
+// DialTCP is DialContext for a TCP network and addresses. If laddr is zero the stack chooses it.
 func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*TCPConn, error) {
 	ctx, cancel := d.context(ctx)
 	defer cancel()
 	return d.dialTCP(ctx, network, net.TCPAddrFromAddrPort(laddr), net.TCPAddrFromAddrPort(raddr))
 }
 
-// DialUDP is DialContext for a UDP network and addresses. A zero laddr is chosen by the stack.
+// DialUDP is DialContext for a UDP network and addresses. If laddr is zero the stack chooses it.
 func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
 	ctx, cancel := d.context(ctx)
 	defer cancel()

@@ -1,7 +1,7 @@
 /*
-Package unet is package net over a TCP/IP stack of the program's own. The names, signatures, defaults and
-errors are package net's; the packets come and go through a TAP device, or any other link.Device, and no TCP
-of the kernel is in the path.
+Package unet has the functions and types of package net, over a TCP/IP stack within the program. The names, signatures,
+defaults and errors are package net's. Packets come and go through a TAP device, or any other link.Device, and the
+kernel's TCP is not involved.
 
 	ln, err := unet.Listen("tcp", ":8080")
 	if err != nil {
@@ -23,28 +23,28 @@ wants several hosts, or another device, opens its own:
 	ln, err := h.Listen("tcp", "10.0.0.2:8080")
 	c, err := h.DialContext(ctx, "tcp", "10.0.0.1:5432")
 
-The connections of a host live in the process. Shutdown waits until the peers have all that was written to them; Close
-resets at once; a process that just ends is silent, and its peers find out by their own timeouts.
+The connections of a host exist in the process only. Shutdown waits until the peers have acknowledged all that was
+written to them. Close resets the connections at once. If the process ends without either, its peers are not told, and
+notice it by their own timeouts.
 
 A host inside a testing/synctest bubble, on a port of package stack/sim, runs in fake time: an hour of
 keepalive takes a millisecond. Close ends every goroutine of a host and waits for it.
 
 # What differs from package net
 
-There is no descriptor. File returns errors.ErrUnsupported, and a Control function of a Dialer or ListenConfig
-makes it fail with that. No type is a syscall.Conn: drivers that find one look at the descriptor before they
-use a connection again, and take an error for a dead connection; TCPConn.Buffered answers what they ask. Networks
-are "tcp" and "udp" and these with 4 or 6 behind, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as there is
-no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since the faster way is open to
-package net's own types only; TCPConn.Writev is that way. docs/differences.md lists everything, and a test holds
-the rest to be the same.
+There is no descriptor. File returns errors.ErrUnsupported, and a Dialer or ListenConfig with a Control function fails
+with the same error. No type implements syscall.Conn: drivers that find one look at the descriptor before they
+use a connection again, and take an error for a dead connection. TCPConn.Buffered tells them what they need to know.
+Networks are "tcp" and "udp", also with 4 or 6 at the end, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as
+there is no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since only package net's own
+types can do better; use TCPConn.Writev. docs/differences.md lists all differences, and a test checks that the rest is
+the same.
 
-# What is not closed
+# Connections that the program forgets
 
 A connection, a listener or a UDP socket that the program can no longer reach is closed after a garbage
-collection has found it, as package net's are; its peer reads the end of the stream. A call that waits keeps
-what it waits for. A Host has goroutines of its own and lives until its Close, the default host as long as the
-process.
+collection has found it, as package net's are; its peer reads the end of the stream. One on which a call waits stays
+open. A Host has goroutines of its own and stays open until its Close, the default host until the process ends.
 
 Names are resolved by the servers of Config.DNS over the host's own network, or without any by
 net.DefaultResolver over the kernel's, except "localhost", which is the host's own loopback.

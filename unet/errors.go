@@ -16,13 +16,13 @@ var (
 	errTimeout        = &timeoutError{}
 )
 
-// canceledError is what a dial returns whose context was cancelled, with package net's text.
+// canceledError is the error of a dial whose context was cancelled, with package net's text.
 type canceledError struct{}
 
 func (canceledError) Error() string        { return "operation was canceled" }
 func (canceledError) Is(target error) bool { return target == context.Canceled }
 
-// timeoutError is what a dial returns whose time is up, with package net's text.
+// timeoutError is the error of a dial whose time has run out, with package net's text.
 type timeoutError struct{}
 
 func (*timeoutError) Error() string   { return "i/o timeout" }
@@ -32,7 +32,7 @@ func (*timeoutError) Is(target error) bool {
 	return target == context.DeadlineExceeded || target == os.ErrDeadlineExceeded
 }
 
-// contextError turns a context's error into package net's.
+// contextError returns package net's error for the error of a context.
 func contextError(err error) error {
 	switch err {
 	case context.Canceled:
@@ -43,8 +43,8 @@ func contextError(err error) error {
 	return err
 }
 
-// syscallError turns an error of package stack into what package net has inside its *net.OpError. call is
-// the system call whose place the stack's function takes.
+// syscallError converts an error of package stack to the one that package net has inside its *net.OpError. Call is
+// the name of the system call that package net would make.
 func syscallError(call string, err error) error {
 	switch err {
 	case nil:
@@ -62,7 +62,7 @@ func syscallError(call string, err error) error {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// opAddr keeps a nil pointer from becoming an address that is not nil.
+// opAddr returns a as a net.Addr. For a nil pointer that is nil, and not an interface value that holds a nil pointer.
 func opAddr[T any, P interface {
 	*T
 	net.Addr

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// noIPv6 is the error of a configuration with an address of IPv6, whose packets the stack drops. errors.Is finds
-// EAFNOSUPPORT in it.
+// noIPv6 returns the error for a configuration with an IPv6 address: the stack drops packets of IPv6. It wraps
+// EAFNOSUPPORT.
 func noIPv6(where string, a any) error {
 	return fmt.Errorf("unet: %s has %v, and there is no IPv6 yet: %w", where, a, syscall.EAFNOSUPPORT)
 }
 
-// onlyIPv4 refuses addresses of IPv6 and makes IPv4 ones of those that are mapped (RFC 4291 2.5.5.2).
+// onlyIPv4 refuses IPv6 addresses and converts IPv4-mapped ones to IPv4 (RFC 4291 2.5.5.2).
 func (cfg *Config) onlyIPv4() (err error) {
 	if cfg.Addrs, err = unmapPrefixes("Config.Addrs", cfg.Addrs); err != nil {
 		return err
@@ -41,7 +41,8 @@ func (cfg *Config) onlyIPv4() (err error) {
 	return nil
 }
 
-// unmapPrefixes returns a copy of list, of which all are of IPv4. Those that are not valid stay as they are.
+// unmapPrefixes returns a copy of list in which IPv4-mapped prefixes are IPv4. It refuses those of IPv6. Prefixes that are
+// not valid stay as they are.
 func unmapPrefixes(where string, list []netip.Prefix) ([]netip.Prefix, error) {
 	list = slices.Clone(list)
 	for i, p := range list {
@@ -52,7 +53,7 @@ func unmapPrefixes(where string, list []netip.Prefix) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// unmapPrefix returns the IPv4 prefix that a mapped one stands for, and any other as it is.
+// unmapPrefix returns an IPv4-mapped prefix as one of IPv4, and any other as it is.
 func unmapPrefix(p netip.Prefix) netip.Prefix {
 	const mapped = 96 // bits in front of the IPv4 address
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= mapped {

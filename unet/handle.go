@@ -9,16 +9,16 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// A handle is what the garbage collector watches of a connection, a listener or a UDP socket: when the program can
-// no longer reach it, its finalizer has the host close what it stands for, as package net closes the descriptor. It
-// is an object of its own so that the program can give its TCPConn a finalizer, of which an object has but one. A
-// finalizer takes 56 octets of the runtime's and 0.4 us to set and clear; a cleanup with its closure, its argument and
-// the Cleanup that stops it takes 98, and 0.7 us.
+// A connection, a listener or a UDP socket has a handle with a finalizer. When the program can no longer reach the handle,
+// the finalizer makes the host close the connection, listener or socket, as package net closes the descriptor. The handle
+// is an object of its own because an object can have only one finalizer, and the program may want to set one on its
+// TCPConn. A finalizer takes 56 octets of the runtime's memory and 0.4 us to set and clear; a cleanup with its closure, its
+// argument and the Cleanup that stops it takes 98, and 0.7 us.
 //
-// A call that waits must hold the TCPConn until it returns, by using it afterwards or by runtime.KeepAlive: the
-// connection would be closed under it.
+// A call that waits must refer to the TCPConn until it returns, by using it afterwards or by runtime.KeepAlive. Otherwise
+// the connection could be closed during the call.
 
-// tcpHandle is a TCPConn's. It has what few calls use.
+// tcpHandle is the handle of a TCPConn. It also has the fields that few calls use.
 type tcpHandle struct {
 	conn          *stack.TCPConn
 	local, remote madeOnce[tcpAddress]
@@ -45,7 +45,7 @@ func tcpAddressOf(p *madeOnce[tcpAddress], of func() netip.AddrPort) *net.TCPAdd
 	return &p.get(func(v *tcpAddress) { v.set(of()) }).TCPAddr
 }
 
-// listenerHandle is a TCPListener's.
+// listenerHandle is the handle of a TCPListener.
 type listenerHandle struct{ listener *stack.Listener }
 
 func newTCPListener(l *stack.Listener, n network) *TCPListener {
@@ -56,7 +56,7 @@ func newTCPListener(l *stack.Listener, n network) *TCPListener {
 
 func (h *listenerHandle) forget() { h.listener.Forget() }
 
-// udpHandle is a UDPConn's.
+// udpHandle is the handle of a UDPConn.
 type udpHandle struct {
 	socket        *stack.UDPSocket
 	local, remote madeOnce[udpAddress]
@@ -73,7 +73,8 @@ func (h *udpHandle) forget() { h.socket.Forget() }
 // madeOnce is a value that the first call of get makes.
 type madeOnce[T any] struct{ p atomic.Pointer[T] }
 
-// get returns the value, the same one to all callers. fill makes it; of two at the same time one may be for nothing.
+// get returns the value, the same one to all callers. The function fill makes it. If two calls make one at the same time,
+// one of the two values is dropped.
 func (m *madeOnce[T]) get(fill func(*T)) *T {
 	if v := m.p.Load(); v != nil {
 		return v

@@ -16,17 +16,17 @@ import (
 	"github.com/unet-go/unet/tap"
 )
 
-// Config says what Open makes. With neither Device nor Link the host has its loopback addresses alone.
+// Config is the configuration of a host for Open. With neither Device nor Link the host has only its loopback addresses.
 type Config struct {
 	// Device is the name of the TAP device to open, "tap0" for instance; "tap%d" lets the kernel choose the
 	// number. That needs CAP_NET_ADMIN, or a device that was made for the user.
 	Device string
-	// PeerAddrs are given to the kernel's side of Device, so that the kernel reaches the host.
+	// PeerAddrs are the addresses that the kernel's side of Device gets, so that the kernel can reach the host.
 	PeerAddrs []netip.Prefix
-	// Portable opens Device in the way that works on every system, one frame at a time, and NoOffload
+	// Portable makes Device move one frame at a time, in the way that works on every system. NoOffload makes it do
 	// without checksum and segmentation offload. Both are for comparison.
 	Portable, NoOffload bool
-	// NoIOUring keeps io_uring out of the device: each frame is a system call of its own.
+	// NoIOUring makes each frame of the device a system call of its own, without io_uring.
 	NoIOUring bool
 	// NoSteering leaves the kernel's work on what we send on the processor that sends it: see tap.Config.
 	NoSteering bool
@@ -39,29 +39,29 @@ type Config struct {
 	MAC link.MAC
 
 	// Link is a device to use instead of Device: a port of a simulated segment, a TUN device, one of your
-	// own. Open takes ownership and closes it, also when it fails.
+	// own. Open takes ownership of it, and closes it if Open fails.
 	Link link.Device
 
 	// Addrs are the host's addresses, each with the length of its network's prefix. As long as the stack has no
-	// IPv6, an address of it here or in one of the fields below is EAFNOSUPPORT.
+	// IPv6, an IPv6 address here or in one of the fields below is EAFNOSUPPORT.
 	Addrs []netip.Prefix
-	// Gateway is the next hop of packets that match no other route. Zero for none. It may be in no network of Addrs,
-	// as with the addresses of 32 bits that clouds and VPNs give out: then it is taken to be a neighbour on the device.
+	// Gateway is the next hop of packets that match no other route. Zero for none. If it is in no network of Addrs,
+	// as with the addresses with a prefix of 32 bits in clouds and VPNs, it is taken for a neighbour on the device.
 	Gateway netip.Addr
-	// Routes are further routes; each of Addrs is a route to its network already. Without Via the destinations are
-	// neighbours on the device. A Via in no network of Addrs needs stack.Route.OnLink.
+	// Routes are further routes; each of Addrs is a route to its network already. The destinations of a route without Via
+	// are neighbours on the device. A Via that is in no network of Addrs needs stack.Route.OnLink.
 	Routes []stack.Route
 	// DNS are the servers that resolve the names of dials and listens, asked in this order over the host's own
 	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network.
 	DNS []netip.AddrPort
-	// MTU is the largest IP packet in octets. Default 1500 for Device, Link's own otherwise.
+	// MTU is the largest IP packet in octets. The default is 1500 for Device, and for Link the MTU that it has.
 	MTU int
-	// Announce says whether the host announces its addresses when it begins (gratuitous ARP), which corrects an older
+	// Announce says whether the host announces its addresses when it starts (gratuitous ARP). That corrects an older
 	// Ethernet address in the caches of its neighbours. Default stack.AnnounceAuto: on TAP devices only.
 	Announce stack.AnnounceMode
 
 	// Logger, a *slog.Logger for instance, gets a line about each event that an operator should know of, such as a
-	// device that fails: see stack.Config. Default Stack.Logger, and without that no lines.
+	// device that fails: see stack.Config. The default is Stack.Logger. If both are nil there are no lines.
 	Logger stack.Logger
 
 	// Stack is the configuration of the stack below: buffers, timers, limits. Its zero fields are defaults.
@@ -69,20 +69,20 @@ type Config struct {
 }
 
 // Host is one userspace host: addresses on a device, and all sockets on them. Its methods may be called by
-// several goroutines at once. Those named after a function of package net behave as that does. A host lives until its
-// Close: one that the program forgets keeps its goroutines and its device.
+// several goroutines at once. Those with the name of a function of package net behave as that function. A host exists
+// until its Close: if the program forgets it, its goroutines and its device stay.
 type Host struct {
 	stack *stack.Host
 	dns   []netip.AddrPort
 
-	longAnswer atomic.Pointer[netip.AddrPort] // the one of dns that had the last answer too long for a datagram
+	longAnswer atomic.Pointer[netip.AddrPort] // the server of the last answer that was too long for a datagram
 
 	closed atomic.Bool
 }
 
-// Open makes a host. Its errors name the field of Config that is wrong, or what is missing for a TAP device, a right
-// or the device itself, and how to get it. errors.Is finds the errno: EPERM or EACCES for a missing right, EBUSY for a
-// device that another program holds, EADDRINUSE for an address given twice, EAFNOSUPPORT for an IPv6 address, EINVAL.
+// Open makes a host. Its errors name the field of Config that is wrong. If a right or the driver for a TAP device is
+// missing, they say which and how to get it. They wrap an errno: EPERM or EACCES for a missing right, EBUSY for a
+// device that another program uses, EADDRINUSE for an address given twice, EAFNOSUPPORT for an IPv6 address, EINVAL.
 func Open(cfg Config) (*Host, error) {
 	dev := cfg.Link
 	if err := cfg.check(); err != nil {
@@ -116,7 +116,7 @@ func firstAddr(addrs []netip.Prefix) netip.Addr {
 	return addrs[0].Addr()
 }
 
-// logMAC says why the device's Ethernet address is not the same for ever, if it is not.
+// logMAC logs a line if the device will not have the same Ethernet address next time, with the reason.
 func (cfg *Config) logMAC(info link.Info, source tap.MACSource) {
 	var why string
 	switch source {
@@ -137,7 +137,7 @@ func (cfg *Config) logMAC(info link.Info, source tap.MACSource) {
 	logger.Warn(why, "interface", info.Name, "mac", net.HardwareAddr(info.MAC[:]).String())
 }
 
-// dnsServers returns the servers with the port that is usual where they name none.
+// dnsServers returns the servers, with port 53 where the port is zero.
 func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 	for _, s := range list {
 		if s.Port() == 0 {
@@ -148,7 +148,7 @@ func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 	return servers
 }
 
-// check refuses what contradicts itself or cannot be, and writes IPv4-mapped addresses as those of IPv4.
+// check refuses a configuration that contradicts itself or is not possible, and converts IPv4-mapped addresses to IPv4.
 func (cfg *Config) check() error {
 	if err := cfg.onlyIPv4(); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (cfg *Config) check() error {
 	return cfg.checkAddrs()
 }
 
-// checkAddrs refuses addresses that no host can have, that are there twice, and a gateway that is none.
+// checkAddrs refuses addresses that no host can have or that are given twice, and a gateway that cannot be one.
 func (cfg *Config) checkAddrs() error {
 	own := make(map[netip.Addr]bool)
 	for _, p := range cfg.Addrs {
@@ -201,7 +201,7 @@ func (cfg *Config) checkAddrs() error {
 	return nil
 }
 
-// isStation says whether a can be the address of one host on a network.
+// isStation reports whether a can be the address of one host on a network.
 func isStation(a netip.Addr) bool { return !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() }
 
 // attach makes the stack and takes ownership of dev, which may be nil.
@@ -250,24 +250,26 @@ func routeText(r stack.Route) string {
 	return what
 }
 
-// ShutdownError says how many connections, and how many octets that were written to them, Shutdown has lost. It wraps
-// the context's error, or net.ErrClosed where Close has ended the wait.
+// ShutdownError has the number of connections that Shutdown has reset, and of the octets that were written to them and
+// lost. It wraps the context's error, or net.ErrClosed if Close has ended the wait.
 type ShutdownError = stack.ShutdownError
 
-// Shutdown ends the host as a program should at its end: nothing that was written is lost. It closes the listeners,
-// which resets the connections that nobody has accepted, and waits for the connections: until their owners have closed
-// them and the peers have acknowledged all that was written to them, and its end. TIME-WAIT is not waited for. When
-// ctx is done it resets those that are left, and returns a *ShutdownError. Then the host is closed as by Close.
+// Shutdown closes the host at the end of a program without losing anything that was written. It closes the listeners,
+// which resets the connections that were not accepted. Then it waits for each connection until the program has closed it
+// and the peer has acknowledged all that was written to it, and the FIN. It does not wait for TIME-WAIT. When
+// ctx is done it resets the connections that are left, and returns a *ShutdownError. At the end it closes the host as
+// Close does.
 //
-// While it waits everything but listening works: who answers a last request may still ask others, and such connections
-// are waited for too. UDP sockets are closed at the end; datagrams have left by then, but for those to a neighbour that
-// does not say its link address within 3 s. It does not close connections that are open, for it cannot know which of
-// them are done with: that is a server's business, so that of a net/http.Server comes before it:
+// While it waits everything but listening works: a server that answers a last request may still dial other hosts, and
+// Shutdown waits for such connections too. UDP sockets are closed at the end; their datagrams have left by then, except
+// for those to a neighbour that does not answer with its link address within 3 s. Shutdown does not close connections
+// that are open, because it cannot know which of them are still needed. The server has to do that, so the Shutdown of a
+// net/http.Server comes first:
 //
 //	err := errors.Join(server.Shutdown(ctx), host.Shutdown(ctx))
 //
-// Several may call it at the same time; the first one whose context is done ends it for all. After Close it returns
-// net.ErrClosed.
+// Several goroutines may call it at the same time; the first one whose context is done ends it for all. After Close it
+// returns net.ErrClosed.
 func (h *Host) Shutdown(ctx context.Context) error {
 	if h.closed.Load() {
 		return net.ErrClosed
@@ -283,9 +285,9 @@ func (h *Host) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the host: connections are reset and have ECONNABORTED as their error, listeners and UDP sockets
-// are closed, the device too. What was queued before leaves first; what has to wait, for a peer's window or a lost
-// segment, is lost: Shutdown waits for that. What waits for a neighbour's link address has a second. Close returns when the last goroutine of the host has ended; the second
-// Close returns net.ErrClosed.
+// are closed, and the device too. Packets that were queued before leave first. Text that has to wait, for a peer's window
+// or a lost segment, is lost; Shutdown waits for it. Packets that wait for a neighbour's link address have a second.
+// Close returns when the last goroutine of the host has ended; the second Close returns net.ErrClosed.
 func (h *Host) Close() error {
 	if h.closed.Swap(true) {
 		return net.ErrClosed
@@ -295,11 +297,11 @@ func (h *Host) Close() error {
 }
 
 // Done returns a channel that is closed when the host can no longer be used: Close was called, or its device has
-// failed. In the second case every call fails with ENETDOWN; sockets on loopback addresses go on until Close.
+// failed. In the second case every call fails with ENETDOWN, except on loopback addresses, which work until Close.
 func (h *Host) Done() <-chan struct{} { return h.stack.Done() }
 
-// Err returns nil as long as Done's channel is open, then why it was closed, and always the same from then on, as with
-// a context: net.ErrClosed after Close, else an error that wraps ENETDOWN and the device's own.
+// Err returns nil as long as Done's channel is open, and then the reason why it was closed, always the same one, as with
+// a context: net.ErrClosed after Close, otherwise an error that wraps ENETDOWN and the device's error.
 func (h *Host) Err() error {
 	err := h.stack.Err()
 	if err == stack.ErrClosed {
@@ -308,14 +310,14 @@ func (h *Host) Err() error {
 	return err
 }
 
-// Stats returns the host's counters and gauges at about one moment.
+// Stats returns the host's counters and gauges. They are read one after the other, within a short time.
 func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 
 // Addrs returns the host's addresses.
 func (h *Host) Addrs() []netip.Prefix { return h.stack.Addrs() }
 
-// Stack returns the stack below, for what has no counterpart in package net. It belongs to the host and ends
-// with it.
+// Stack returns the stack below, which has functions without a counterpart in package net. It belongs to the host and is
+// closed with it.
 func (h *Host) Stack() *stack.Host { return h.stack }
 
 // hostOrDefault returns h, or the default host where it is nil.
@@ -332,7 +334,7 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 	return lc.Listen(context.Background(), network, address)
 }
 
-// ListenTCP is net.ListenTCP on this host. A nil laddr is the wildcard with a port that is chosen.
+// ListenTCP is net.ListenTCP on this host. A nil laddr is the wildcard, with a port that the stack chooses.
 func (h *Host) ListenTCP(network string, laddr *net.TCPAddr) (*TCPListener, error) {
 	lc := ListenConfig{Host: h}
 	return lc.listenTCP(network, laddr)
@@ -344,7 +346,7 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	return lc.ListenPacket(context.Background(), network, address)
 }
 
-// ListenUDP is net.ListenUDP on this host. A nil laddr is the wildcard with a port that is chosen.
+// ListenUDP is net.ListenUDP on this host. A nil laddr is the wildcard, with a port that the stack chooses.
 func (h *Host) ListenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
 	lc := ListenConfig{Host: h}
 	return lc.listenUDP(network, laddr)
@@ -369,13 +371,13 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	return d.DialContext(ctx, network, address)
 }
 
-// DialTCP is net.DialTCP from this host. A nil laddr is chosen.
+// DialTCP is net.DialTCP from this host. If laddr is nil the stack chooses it.
 func (h *Host) DialTCP(network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
 	d := Dialer{Host: h}
 	return d.dialTCP(context.Background(), network, laddr, raddr)
 }
 
-// DialUDP is net.DialUDP from this host. A nil laddr is chosen.
+// DialUDP is net.DialUDP from this host. If laddr is nil the stack chooses it.
 func (h *Host) DialUDP(network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
 	d := Dialer{Host: h}
 	return d.dialUDP(context.Background(), network, laddr, raddr)

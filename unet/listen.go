@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// defaultBacklog is Linux's somaxconn, which package net listens with.
+// defaultBacklog is Linux's somaxconn, the backlog of package net.
 const defaultBacklog = 4096
 
 // ListenConfig holds the options of listening, with the fields of net.ListenConfig. The zero value is what
@@ -29,15 +29,15 @@ type ListenConfig struct {
 	// KeepAlive is negative, keepalive is off.
 	KeepAliveConfig net.KeepAliveConfig
 
-	// Backlog is listen(2)'s: how many connections may wait for Accept, of which Linux and this stack take one more.
-	// What comes when they are that many is not refused but let wait, as its SYN is answered later. Zero or less means
-	// 4096, Linux's limit, with which package net listens; more than 65,535 counts as that.
+	// Backlog is that of listen(2): the number of connections that may wait for Accept; like Linux this stack lets one more
+	// wait. Further connections are not refused: they wait until there is room, and their handshakes end then. Zero or less
+	// means 4096, Linux's limit and package net's backlog; more than 65,535 means 65,535.
 	Backlog int
 
 	// ReusePort is SO_REUSEPORT (socket(7)): several listeners, or UDP sockets, that all have it share one address and
 	// port. Each new connection, and each peer's datagrams, go to one of them, by a hash of the addresses and ports.
 	// When a listener is closed the connections that wait for its Accept are reset; those whose handshake is not
-	// complete go to the others. Without it a port that somebody listens on is EADDRINUSE.
+	// complete go to the others. Without ReusePort a port that another socket listens on is EADDRINUSE.
 	ReusePort bool
 }
 
@@ -48,8 +48,8 @@ func (lc *ListenConfig) MultipathTCP() bool { return false }
 func (lc *ListenConfig) SetMultipathTCP(use bool) {}
 
 // Listen announces on the local address of a TCP network, "tcp", "tcp4" or "tcp6", as net.Listen does; ctx
-// is for the resolution of host and service names and does not affect the listener. Errors are *net.OpError:
-// EADDRINUSE for a busy port, EADDRNOTAVAIL for an address that is not the host's.
+// is used to resolve host and service names and does not affect the listener. Errors are *net.OpError:
+// EADDRINUSE for a port in use, EADDRNOTAVAIL for an address that is not the host's.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	l, err := lc.listen(ctx, network, address)
 	if err != nil {

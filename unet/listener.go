@@ -30,8 +30,8 @@ func (l *TCPListener) opError(op, call string, err error) error {
 	return &net.OpError{Op: op, Net: l.net.String(), Addr: l.addr, Err: syscallError(call, err)}
 }
 
-// Accept takes the next connection from the accept queue, waiting until there is one. The connection is
-// ESTABLISHED; what the peer has sent since may be there already. After Close the error wraps
+// Accept takes the next connection from the accept queue. It waits until there is one. The connection's handshake is
+// complete, and text of the peer may have arrived already. After Close the error wraps
 // net.ErrClosed, after a deadline os.ErrDeadlineExceeded.
 func (l *TCPListener) Accept() (net.Conn, error) {
 	c, err := l.AcceptTCP()
@@ -47,7 +47,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 		return nil, syscall.EINVAL
 	}
 	c, err := l.listener.Accept()
-	if err == syscall.EINVAL { // it was shut down under us
+	if err == syscall.EINVAL { // the listener was shut down meanwhile
 		err = net.ErrClosed
 	}
 	if err != nil {
@@ -56,7 +56,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	return newTCPConn(c, l.net), nil
 }
 
-// Close stops listening. Blocked Accepts return, connections that nobody accepted are reset, accepted ones
+// Close stops listening. Blocked Accepts return, connections that were not accepted are reset, accepted ones
 // stay as they are.
 func (l *TCPListener) Close() error {
 	if !l.ok() {
@@ -79,12 +79,12 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
-	err := syscallError("", l.listener.SetDeadline(t)) // which package net does not wrap
+	err := syscallError("", l.listener.SetDeadline(t)) // package net does not wrap this one in an os.SyscallError
 	runtime.KeepAlive(l)
 	return err
 }
 
-// File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the listener, so it
+// File returns an error that wraps errors.ErrUnsupported: the listener has no descriptor, so it
 // cannot be handed to another process.
 func (l *TCPListener) File() (*os.File, error) {
 	if !l.ok() {

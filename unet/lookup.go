@@ -49,7 +49,7 @@ func (h *Host) LookupNS(name string) ([]*net.NS, error) {
 	return ask(context.Background(), h, func(ctx context.Context, r *net.Resolver) ([]*net.NS, error) { return r.LookupNS(ctx, name) })
 }
 
-// LookupPort is net.LookupPort: it asks nobody, as services have their numbers in the machine's /etc/services.
+// LookupPort is net.LookupPort. It asks no server: the numbers of services are in the machine's /etc/services.
 func (h *Host) LookupPort(network, service string) (port int, err error) {
 	return net.LookupPort(network, service)
 }

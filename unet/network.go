@@ -25,8 +25,8 @@ var networkNames = [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}
 
 func (n network) String() string { return networkNames[n] }
 
-// parseNetwork returns the network of that name. Names that package net knows and a TCP/IP stack has no use
-// for, "unix" and "ip:1" for instance, are unknown here.
+// parseNetwork returns the network with the given name. Package net's names of other networks, "unix" and "ip:1" for
+// instance, are unknown here.
 func parseNetwork(name string) (network, error) {
 	for i, s := range networkNames {
 		if s == name {
@@ -64,14 +64,14 @@ func (n network) address(ip net.IP, port int, zone string) net.Addr {
 	return &net.TCPAddr{IP: ip, Port: port, Zone: zone}
 }
 
-// endpoint is what *net.TCPAddr and *net.UDPAddr have in common.
+// endpoint has the fields that *net.TCPAddr and *net.UDPAddr have in common.
 type endpoint struct {
 	ip   net.IP
 	port int
 	zone string
 }
 
-// endpointOf takes an address apart. A nil pointer is the wildcard with port zero, as in package net.
+// endpointOf returns the fields of an address. A nil pointer is the wildcard with port zero, as in package net.
 func endpointOf(a net.Addr) (endpoint, bool) {
 	switch a := a.(type) {
 	case *net.TCPAddr:
@@ -90,11 +90,11 @@ func endpointOf(a net.Addr) (endpoint, bool) {
 
 func (e endpoint) wildcard() bool { return len(e.ip) == 0 || e.ip.IsUnspecified() }
 
-// family6 says whether package net takes a socket of IPv6 for e: an address of more than four octets that is no
-// IPv4-mapped one.
+// family6 reports whether package net makes an IPv6 socket for e: an address of more than four octets that is not
+// IPv4-mapped.
 func (e endpoint) family6() bool { return len(e.ip) > net.IPv4len && e.ip.To4() == nil }
 
-// sameFamily says whether both are addresses of one family, which what is no address is of neither.
+// sameFamily reports whether both are addresses of the same family. An invalid address has no family.
 func (e endpoint) sameFamily(other endpoint) bool {
 	if e.ip.To4() != nil || other.ip.To4() != nil {
 		return e.ip.To4() != nil && other.ip.To4() != nil
@@ -102,12 +102,12 @@ func (e endpoint) sameFamily(other endpoint) bool {
 	return len(e.ip) == net.IPv6len && len(other.ip) == net.IPv6len
 }
 
-// errNoIPv6 is package net's error where the kernel has no IPv6, as this stack has none.
+// errNoIPv6 is the error that package net returns on a kernel without IPv6: this stack has none.
 var errNoIPv6 = syscallError("socket", syscall.EAFNOSUPPORT)
 
-// supports returns the error of a socket of network n with these addresses, of which any may be empty. An
-// IPv6 wildcard is no reason for one: it stands for 0.0.0.0, except that package net wants an IPv4 address for
-// "tcp4" and "udp4", which resolve says.
+// supports returns the error for a socket of network n with these addresses, or nil. An address may be empty. An
+// IPv6 wildcard is no error: it stands for 0.0.0.0. Only for "tcp4" and "udp4" package net refuses it, and that is the
+// business of resolve.
 func (n network) supports(addrs ...endpoint) error {
 	if n.v6() {
 		return errNoIPv6
@@ -120,9 +120,9 @@ func (n network) supports(addrs ...endpoint) error {
 	return nil
 }
 
-// addrPort returns e as the stack takes it. Without an IP it is 0.0.0.0, which is all addresses to a listener
-// and to a dial the loopback address. Package net has 16-bit ports only where it parses them; a larger number in
-// a TCPAddr wraps in the kernel, and is refused here.
+// addrPort returns e as an address of the stack. Without an IP it is 0.0.0.0, which means all addresses for a listener
+// and the loopback address for a dial. Package net checks that a port has 16 bits only where it parses one; a larger
+// number in a TCPAddr is cut to 16 bits by the kernel, and is refused here.
 func (n network) addrPort(e endpoint) (netip.AddrPort, error) {
 	a := netip.IPv4Unspecified()
 	if ip := e.ip.To4(); ip != nil {
@@ -136,7 +136,7 @@ func (n network) addrPort(e endpoint) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a, uint16(e.port)), nil
 }
 
-// listen returns where a listener of network n on e is bound.
+// listen returns the address and the options with which a listener of network n on e is bound.
 func (n network) listen(e endpoint) (netip.AddrPort, stack.BindOptions, error) {
 	opt := stack.BindOptions{ReuseAddr: !n.udp()}
 	if err := n.supports(e); err != nil {
@@ -146,8 +146,8 @@ func (n network) listen(e endpoint) (netip.AddrPort, stack.BindOptions, error) {
 	return at, opt, err
 }
 
-// ends returns the addresses of a dial of network n. An error about the local one comes first, as it does where
-// the kernel binds before it connects.
+// ends returns the addresses of a dial of network n. It reports an error of the local address first, as the kernel does,
+// which binds before it connects.
 func (n network) ends(from, to endpoint) (local, remote netip.AddrPort, err error) {
 	if err = n.supports(from, to); err == nil {
 		local, err = n.addrPort(from)
@@ -158,7 +158,7 @@ func (n network) ends(from, to endpoint) (local, remote netip.AddrPort, err erro
 	return local, remote, err
 }
 
-// tcpAddr returns ap as package net has it, in one allocation: an address of IPv4 has four octets.
+// tcpAddr returns ap in package net's form, where an IPv4 address has four octets. It makes one allocation.
 func tcpAddr(ap netip.AddrPort) *net.TCPAddr {
 	v := new(tcpAddress)
 	return v.set(ap)
@@ -201,7 +201,7 @@ func octets(p *[4]byte, a netip.Addr) net.IP {
 	return p[:]
 }
 
-// isLocalhost says whether host is the name that RFC 6761 6.3 keeps for the loopback addresses.
+// isLocalhost reports whether host is the name that RFC 6761 6.3 reserves for the loopback addresses.
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }

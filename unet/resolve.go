@@ -47,12 +47,12 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	return addrs, nil
 }
 
-// addressesOf returns the addresses of host: those of IPv4 alone, as no other can be reached, unless n wants
-// those of IPv6. A literal address is what it is.
+// addressesOf returns the IPv4 addresses of host, as no others can be reached, or those of IPv6 if n asks for these. It
+// returns a literal address as it is.
 func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host string) ([]net.IPAddr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		ips := []net.IPAddr{{IP: a.AsSlice(), Zone: a.Zone()}}
-		if a == netip.IPv6Unspecified() { // as package net has it for hosts with half an IPv6
+		if a == netip.IPv6Unspecified() { // as in package net, for hosts that support IPv6 in part
 			ips = append(ips, net.IPAddr{IP: net.IPv4zero})
 		}
 		return ips, nil
@@ -79,7 +79,7 @@ func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host
 	return ips, err
 }
 
-// resolveDial is resolve for a dial from local, which may be nil: addresses of the other family are left out.
+// resolveDial is resolve for a dial from local, which may be nil. It leaves out addresses of another family than local's.
 func (h *Host) resolveDial(ctx context.Context, r *net.Resolver, n network, address string, local net.Addr) ([]net.Addr, error) {
 	if address == "" {
 		return nil, errMissingAddress
@@ -110,7 +110,7 @@ func isIPv4(a net.Addr) bool {
 	return e.ip.To4() != nil
 }
 
-// firstIPv4 returns the address to listen on: the first IPv4 one, or else the first.
+// firstIPv4 returns the address to listen on: the first IPv4 one, or the first one if there is none of IPv4.
 func firstIPv4(addrs []net.Addr) net.Addr {
 	for _, a := range addrs {
 		if isIPv4(a) {

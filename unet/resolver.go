@@ -14,11 +14,11 @@ import (
 // *net.Resolver, or use net.DefaultResolver, to which a program may assign it, as gRPC's "dns" does. Without Config.DNS
 // it is net.DefaultResolver itself, which asks over the kernel's network.
 //
-// Its questions are those of Go's own resolver, which also minds the machine's hosts file and search list. Each goes to
-// the servers in their order until one knows whether there is such a name; one that is silent has its share of the
-// question's time, which is 5 s or what resolv.conf says. Where an answer is too long for a datagram, the server that
-// has it is asked first over TCP. Its errors name a server of resolv.conf; those of the Lookup methods name the one that
-// was asked.
+// It is Go's own resolver, which also uses the machine's hosts file and search list. Each question goes to
+// the servers in their order until one knows whether the name exists. A server that does not answer is given up after its
+// share of the question's time, which is 5 s or the value in resolv.conf. If an answer is too long for a datagram, the
+// server that sent it is asked first over TCP. The errors name a server of resolv.conf; those of the Lookup methods name
+// the server that was asked.
 func (h *Host) Resolver() *net.Resolver {
 	if len(h.dns) == 0 {
 		return net.DefaultResolver
@@ -45,7 +45,7 @@ func ask[T any](ctx context.Context, h *Host, lookup func(context.Context, *net.
 	return found, err
 }
 
-// dialServer connects to the host's servers in the place of the one that the machine's resolv.conf names.
+// dialServer connects to the host's servers instead of the server in the machine's resolv.conf.
 func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, error) {
 	n, err := parseNetwork(network)
 	if err != nil {
@@ -78,7 +78,7 @@ func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, err
 	return nil, err
 }
 
-// toServer connects to a server, for which no trace is told, and notes that it is asked.
+// toServer connects to a server, without calls of a trace's functions, and notes that the server is asked.
 func (a *attempt) toServer(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
 	if asked, ok := ctx.Value(askedKey{}).(*atomic.Pointer[netip.AddrPort]); ok {
 		asked.Store(&server)
@@ -91,19 +91,19 @@ func (a *attempt) toServer(ctx context.Context, server netip.AddrPort) (net.Conn
 	return c, nil
 }
 
-// question is a socket on which Go's resolver asks one question. It goes to the next server when one is not there,
+// question is a socket on which Go's resolver asks one question. It asks the next server if one cannot be reached,
 // does not answer in its share of the time, or does not know.
 type question struct {
 	*UDPConn // to the server that is asked now
 	attempt
 	ctx      context.Context
-	server   netip.AddrPort   // that one
+	server   netip.AddrPort   // the address of that server
 	left     []netip.AddrPort // to be asked if it fails
 	text     []byte
 	deadline time.Time
 }
 
-// next goes to the next server that a socket can be connected to, and asks it what has been asked before.
+// next connects to the next server for which that succeeds, and sends it the question.
 func (q *question) next() (err error) {
 	for len(q.left) > 0 {
 		server := q.left[0]
@@ -127,7 +127,7 @@ func (q *question) next() (err error) {
 	return err
 }
 
-// limit gives the server that is asked its share of the time.
+// limit sets a deadline that gives the present server its share of the remaining time.
 func (q *question) limit() error {
 	until := q.deadline
 	if !until.IsZero() && len(q.left) > 0 {
@@ -142,7 +142,7 @@ func (q *question) SetDeadline(t time.Time) error {
 	return q.limit()
 }
 
-// Write asks b.
+// Write sends the question b.
 func (q *question) Write(b []byte) (int, error) {
 	q.text = append(q.text[:0], b...)
 	n, err := q.UDPConn.Write(b)
@@ -154,8 +154,8 @@ func (q *question) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Read returns the first answer that tells something, or the last one. Where that is cut off, the resolver asks again
-// over TCP, of the server that has the rest.
+// Read returns the first answer of a server that knows, or the last answer. If that is cut off, the resolver asks again
+// over TCP, the same server first.
 func (q *question) Read(b []byte) (int, error) {
 	for {
 		n, err := q.UDPConn.Read(b)
@@ -175,8 +175,8 @@ func (q *question) Read(b []byte) (int, error) {
 // truncated is the bit TC in the third octet of an answer (RFC 1035 4.1.1).
 const truncated = 2
 
-// uninformed says whether an answer is one of a server that cannot tell (RFC 1035 4.1.1): it failed, or refused, or
-// refers to others. What is no answer to this question is the resolver's to drop.
+// uninformed reports whether an answer is from a server that does not know (RFC 1035 4.1.1): it failed, or refused, or
+// refers to other servers. The resolver itself drops datagrams that do not answer the question.
 func (q *question) uninformed(answer []byte) bool {
 	const header, id = 12, 2
 	if len(answer) < header || string(answer[:id]) != string(q.text[:id]) {

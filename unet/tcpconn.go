@@ -16,8 +16,8 @@ import (
 // TCPConn is a TCP connection with the methods of *net.TCPConn. All methods may be called by several
 // goroutines at once. Except for io.EOF, errors are *net.OpError.
 //
-// There is no descriptor of the kernel's: File returns errors.ErrUnsupported, and SyscallConn is left out, so
-// that what asks for a syscall.Conn does without. Buffered, Info, SetUserTimeout and Writev are additions.
+// It has no descriptor of the kernel: File returns errors.ErrUnsupported, and there is no SyscallConn, so
+// that code which looks for a syscall.Conn does not find one. Buffered, Info, SetUserTimeout and Writev are additions.
 type TCPConn struct {
 	conn   *stack.TCPConn
 	handle *tcpHandle
@@ -31,13 +31,13 @@ var (
 
 func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
 
-// opError makes the error of operation op out of one that the stack returned in the place of a system call.
+// opError returns the error of operation op for an error of the stack. Call is the system call that package net would name.
 func (c *TCPConn) opError(op, call string, err error) error {
 	h := c.handle
 	return &net.OpError{Op: op, Net: h.net.String(), Source: h.localAddr(), Addr: h.remoteAddr(), Err: syscallError(call, err)}
 }
 
-// Read reads at least one octet into b, waiting for it if there is none, and returns how many. The end of
+// Read reads at least one octet into b, waiting for it if there is none, and returns the number of octets. The end of
 // the stream is io.EOF itself. With an empty b it returns at once.
 func (c *TCPConn) Read(b []byte) (int, error) {
 	if !c.ok() {
@@ -46,7 +46,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	n, err := c.conn.Read(b)
 	if err != nil {
 		if len(b) == 0 && err == syscall.EAGAIN {
-			return 0, nil // package net does not look at the deadline for nothing
+			return 0, nil // package net does not check the deadline for an empty b
 		}
 		return n, c.opError("read", "read", err)
 	}
@@ -56,8 +56,8 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write copies b into the send queue, waiting for room as long as it takes, and returns how much it took:
-// less than len(b) only with an error. The octets of one Write stay together.
+// Write copies b into the send queue, waiting for room as long as necessary, and returns the number of octets that it
+// copied: less than len(b) only with an error. The octets of one Write stay together.
 func (c *TCPConn) Write(b []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -69,9 +69,9 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the connection. What was written is still delivered, in the background, unless SetLinger says
-// otherwise; when the peer has sent what nobody read, it gets a reset instead (RFC 9293 3.6.1). Calls that
-// are blocked on the connection return net.ErrClosed, and so do all later ones, Close included.
+// Close ends the connection. Octets that were written are still delivered, in the background, unless SetLinger says
+// otherwise. If the program has not read all that the peer has sent, the peer gets a reset instead (RFC 9293 3.6.1).
+// Calls that are blocked on the connection return net.ErrClosed, and so do all later ones, Close included.
 func (c *TCPConn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -94,8 +94,8 @@ func (c *TCPConn) CloseRead() error {
 	return nil
 }
 
-// CloseWrite shuts down the writing side: the peer reads what was written and then the end of the stream,
-// and may go on sending. Most callers should just use Close.
+// CloseWrite shuts down the writing side: the peer reads all that was written and then the end of the stream,
+// and may continue to send. Most callers should just use Close.
 func (c *TCPConn) CloseWrite() error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -140,8 +140,8 @@ func (c *TCPConn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the time from which Read and WriteTo fail with an error that wraps
 // os.ErrDeadlineExceeded, instead of waiting; a blocked call returns then. A time in the past ends a blocked
-// call at once. The zero time means never, and the connection can be used again after a deadline has
-// passed and was moved.
+// call at once. The zero time means never. After a deadline has passed, the connection can be used again with a
+// later one.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -152,8 +152,8 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline is SetReadDeadline for Write, Writev and ReadFrom. A Write whose time is up returns how
-// many octets it took, and those are sent.
+// SetWriteDeadline is SetReadDeadline for Write, Writev and ReadFrom. A Write whose time has run out returns the number of
+// octets that it took, and those are sent.
 func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -164,12 +164,12 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// setError is opError for deadlines and buffers, where package net names the local address alone.
+// setError is opError for deadlines and buffers. Package net's errors of these have the local address only.
 func (c *TCPConn) setError(err error) error {
 	return &net.OpError{Op: "set", Net: c.handle.net.String(), Addr: c.handle.localAddr(), Err: syscallError("setsockopt", err)}
 }
 
-// Info returns the connection's state, timers, windows and counters at this moment, as TCP_INFO does on
+// Info returns the present state, timers, windows and counters of the connection, as TCP_INFO does on
 // Linux. It works after Close too.
 func (c *TCPConn) Info() tcp.Info {
 	if !c.ok() {
@@ -178,7 +178,7 @@ func (c *TCPConn) Info() tcp.Info {
 	return c.conn.Info()
 }
 
-// File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the connection.
+// File returns an error that wraps errors.ErrUnsupported: the connection has no descriptor.
 func (c *TCPConn) File() (*os.File, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL

@@ -15,8 +15,8 @@ const (
 	largeCopy = link.MaxBuffer // octets: the buffer of a ReadFrom that fills the first one
 )
 
-// ReadFrom copies from r to the connection until r ends or an error, and returns how many octets the
-// connection took. It reads into a pooled buffer; from another *TCPConn it takes what was received without
+// ReadFrom copies from r to the connection until the end of r or an error, and returns the number of octets that the
+// connection took. It reads into a pooled buffer; from another *TCPConn it takes the received octets without
 // a buffer between.
 func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	if !c.ok() {
@@ -35,8 +35,8 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// copyFrom copies from r, and returns nil where r ended. A source that fills the small buffer gets a large
-// one, of the size of the largest segment, and what it fills is given to the send queue without a copy.
+// copyFrom copies from r, and returns nil at the end of r. For a source that fills the small buffer it uses large
+// ones, of the size of the largest segment, and gives them to the send queue without a copy.
 func (c *TCPConn) copyFrom(r io.Reader) (total int64, err error) {
 	size := smallCopy
 	b := link.NewBuffer(size)
@@ -64,8 +64,8 @@ func (c *TCPConn) copyFrom(r io.Reader) (total int64, err error) {
 	}
 }
 
-// give writes the first n octets of *b, and replaces *b where the send queue keeps it: when it is full enough
-// to be worth its memory.
+// give writes the first n octets of *b. If the buffer is full enough to be worth its memory the send queue keeps it, and
+// *b becomes a new one.
 func (c *TCPConn) give(b **link.Buffer, n int) (int, error) {
 	if 2*n < (*b).Cap() {
 		return c.Write((*b).Bytes()[:n])
@@ -77,9 +77,9 @@ func (c *TCPConn) give(b **link.Buffer, n int) (int, error) {
 	return n, nil
 }
 
-// WriteTo copies from the connection to w until the end of the stream or an error, and returns how many
-// octets w took. It hands w the receive queue's own buffers, without a copy; w must not keep or change them
-// beyond its Write, as io.Writer says. Another *TCPConn takes large ones over as they are.
+// WriteTo copies from the connection to w until the end of the stream or an error, and returns the number of
+// octets that w took. It gives w the receive queue's own buffers, without a copy; w must not keep or change them
+// after its Write, as io.Writer says. Another *TCPConn takes ownership of large ones.
 func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -113,8 +113,8 @@ func (c *TCPConn) spansTo(w io.Writer) (total int64, err error) {
 	}
 }
 
-// passSpan writes a span and gives its reference away: to the send queue of another connection, where the span
-// is a large one and fills its storage.
+// passSpan writes a span and releases its reference. If w is another connection, and the span is large and fills its
+// buffer, the send queue takes the reference instead of a copy.
 func passSpan(w io.Writer, span tcp.Span) (int, error) {
 	if dst, ok := w.(*TCPConn); ok && dst.ok() && span.Owner != nil && len(span.Data) > smallCopy && 2*len(span.Data) >= span.Owner.Cap() {
 		err := dst.conn.WriteSpan(span)
@@ -131,9 +131,9 @@ func passSpan(w io.Writer, span tcp.Span) (int, error) {
 	return n, err
 }
 
-// Writev writes the buffers in order, as one Write of all of them would, and returns how many octets it
-// took: small ones share segments, and no other Write comes between. It is what net.Buffers does for package
-// net's own connections; through net.Buffers.WriteTo this connection gets one Write for each buffer. bufs is
+// Writev writes the buffers in order, as one Write of all of them would, and returns the number of octets that it
+// took: small buffers share segments, and no other Write comes between. For package net's own connections
+// net.Buffers.WriteTo does the same; for this one it would make one Write for each buffer. The slice bufs is
 // not changed.
 func (c *TCPConn) Writev(bufs [][]byte) (int64, error) {
 	if !c.ok() {
@@ -146,4 +146,4 @@ func (c *TCPConn) Writev(bufs [][]byte) (int64, error) {
 	return int64(n), err
 }
 
-var _ io.WriterTo = (*net.Buffers)(nil) // which Writev stands in for
+var _ io.WriterTo = (*net.Buffers)(nil) // Writev replaces it here

@@ -9,7 +9,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Package net's defaults, and the largest values that Linux takes.
+// Package net's defaults, and the largest values that Linux accepts.
 const (
 	defaultKeepAlive      = 15 * time.Second // idle and interval
 	defaultKeepAliveCount = 9
@@ -22,12 +22,12 @@ const (
 func tcpOptions(period time.Duration, cfg net.KeepAliveConfig) tcp.Options {
 	o := tcp.DefaultOptions()
 	o.NoDelay = true
-	o.OutOfBand = false // there is no call to have it by, and an octet less in the stream helps nobody
+	o.OutOfBand = false // there is no call that reads urgent data, so the urgent octet stays in the stream
 	if !cfg.Enable && period >= 0 {
 		cfg = net.KeepAliveConfig{Enable: true, Idle: period}
 	}
 	if cfg.Enable {
-		_ = setKeepAlive(&o, cfg) // as package net, which ignores what the kernel refuses here
+		_ = setKeepAlive(&o, cfg) // package net too ignores values that the kernel refuses here
 	}
 	return o
 }
@@ -69,7 +69,7 @@ func setKeepTime(p *uint16, d time.Duration) error {
 	return nil
 }
 
-// update changes the connection's options. change may refuse with an errno, and has then its effect so far.
+// update changes the connection's options. If change returns an errno, the changes that it has made until then stay.
 func (c *TCPConn) update(change func(*tcp.Options) error) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -96,12 +96,12 @@ func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.update(func(o *tcp.Options) error { return setKeepTime(&o.KeepIdle, d) })
 }
 
-// SetKeepAliveConfig sets all of keepalive. Zero fields mean 15 s, 15 s and 9, negative ones leave what is set.
+// SetKeepAliveConfig sets all values of keepalive. Zero fields mean 15 s, 15 s and 9, negative ones change nothing.
 func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.update(func(o *tcp.Options) error { return setKeepAlive(o, config) })
 }
 
-// SetLinger says what Close does with data that is not yet acknowledged. A negative sec, the default, sends
+// SetLinger sets what Close does with data that is not yet acknowledged. A negative sec, the default, sends
 // it in the background; zero discards it and resets the connection; a positive sec makes Close wait that
 // many seconds at most until all is acknowledged, as Linux does.
 func (c *TCPConn) SetLinger(sec int) error {
@@ -111,20 +111,20 @@ func (c *TCPConn) SetLinger(sec int) error {
 	})
 }
 
-// SetNoDelay says whether data is sent as soon as possible after a Write. The default is true; false turns
+// SetNoDelay sets whether data is sent as soon as possible after a Write. The default is true; false turns
 // Nagle's algorithm on.
 func (c *TCPConn) SetNoDelay(noDelay bool) error {
 	return c.update(func(o *tcp.Options) error { o.NoDelay = noDelay; return nil })
 }
 
-// SetReadBuffer fixes the size of the receive buffer in octets, to 2304 at least as in Linux and to Config.Stack.TCP.MaxRecvBuffer
-// at most. Without it the buffer tunes itself to the path.
+// SetReadBuffer fixes the size of the receive buffer in octets, to 2304 at least, as in Linux, and to
+// Config.Stack.TCP.MaxRecvBuffer at most. Without it the buffer tunes itself to the path.
 func (c *TCPConn) SetReadBuffer(bytes int) error {
 	return c.resize(func(o *tcp.Options) { o.RecvBuffer = bufferSize(bytes) })
 }
 
-// SetWriteBuffer fixes the size of the send buffer in octets, to 4608 at least as in Linux and to Config.Stack.TCP.MaxSendBuffer
-// at most. Without it the buffer tunes itself to the path.
+// SetWriteBuffer fixes the size of the send buffer in octets, to 4608 at least, as in Linux, and to
+// Config.Stack.TCP.MaxSendBuffer at most. Without it the buffer tunes itself to the path.
 func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	return c.resize(func(o *tcp.Options) { o.SendBuffer = bufferSize(bytes) })
 }
@@ -140,7 +140,7 @@ func (c *TCPConn) resize(change func(*tcp.Options)) error {
 	return nil
 }
 
-// bufferSize keeps clear of zero, which would give the size back to autotuning; the stack raises small
+// bufferSize returns n, but never zero, with which the buffer would tune itself again. The stack raises small
 // values to its minimum.
 func bufferSize(n int) int32 { return int32(min(max(n, 1), math.MaxInt32)) }
 

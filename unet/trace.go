@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// connectTrace is what net/http/httptrace wants to know of a dial. The zero value is told nothing.
+// connectTrace has the functions of net/http/httptrace that are called during a dial. The zero value has none.
 type connectTrace struct {
 	connectStart func(network, addr string)
 	connectDone  func(network, addr string, err error)
 }
 
-// traceOf returns the functions that httptrace.WithClientTrace has put into ctx. They stand there in a type of
-// package net's under a key of package net's, both internal. Package httptrace, which can get at them, brings
-// 700 KB of TLS into a program that has no HTTP, so the key is learned from package net, and the two functions are
-// read by reflection. Should a later Go keep them elsewhere, dials are not traced; TestHTTPTrace says so then.
+// traceOf returns the functions that httptrace.WithClientTrace has put into ctx. The value there has an internal type of
+// package net, and the key is internal too. Package httptrace could read them, but it adds 700 KB of TLS to a program
+// without HTTP. So the key is found with the help of package net, and the two functions are read by reflection. If a
+// later version of Go keeps them in another place, dials are not traced, and TestHTTPTrace fails.
 func traceOf(ctx context.Context) (t connectTrace) {
 	key := traceKey()
 	if key == nil {
@@ -40,8 +40,8 @@ func field[T any](of reflect.Value, name string, to *T) {
 	}
 }
 
-// traceKey returns the key under which package net looks for a trace: the one that its Dialer asks a context for.
-// The dial lacks an address, so it does nothing else.
+// traceKey returns the key under which package net looks for a trace: its Dialer asks a context for the key's value. The
+// dial has no address, so it does nothing else.
 var traceKey = sync.OnceValue(func() any {
 	var asked keyListener
 	asked.Context = context.Background()
@@ -49,7 +49,7 @@ var traceKey = sync.OnceValue(func() any {
 	return asked.key
 })
 
-// keyListener is a context that remembers having been asked for a trace.
+// keyListener is a context that stores the key of a trace when its Value is called with it.
 type keyListener struct {
 	context.Context
 	key any
@@ -62,14 +62,14 @@ func (c *keyListener) Value(key any) any {
 	return nil
 }
 
-// start says that a dial of an address begins, as package net does for each address that it tries.
+// start calls ConnectStart: a dial of an address begins. Package net calls it for each address that it tries.
 func (t connectTrace) start(n network, raddr net.Addr) {
 	if t.connectStart != nil {
 		t.connectStart(n.String(), raddr.String())
 	}
 }
 
-// done says how it ended: err is nil or a *net.OpError.
+// done calls ConnectDone: the dial has ended with err, which is nil or a *net.OpError.
 func (t connectTrace) done(n network, raddr net.Addr, err error) {
 	if t.connectDone != nil {
 		t.connectDone(n.String(), raddr.String(), err)

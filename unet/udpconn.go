@@ -15,11 +15,11 @@ import (
 // msgTrunc is the flag that ReadMsgUDP returns when the datagram did not fit: Linux's MSG_TRUNC, on every system.
 const msgTrunc = 0x20
 
-// UDPConn is a UDP socket with the methods of *net.UDPConn. It is a net.PacketConn, and when it was dialled
+// UDPConn is a UDP socket with the methods of *net.UDPConn. It is a net.PacketConn and, if it was dialled,
 // a net.Conn too. All methods may be called by several goroutines at once; errors are *net.OpError.
 //
-// There are no control messages, so oob must be empty where it is written, and no descriptor: File returns
-// errors.ErrUnsupported, and SyscallConn is left out, so that what asks for a syscall.Conn does without.
+// There are no control messages, so oob must be empty in writes. There is no descriptor: File returns
+// errors.ErrUnsupported, and there is no SyscallConn, so that code which looks for a syscall.Conn does not find one.
 type UDPConn struct {
 	socket    *stack.UDPSocket
 	handle    *udpHandle
@@ -40,7 +40,7 @@ func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, er
 		return nil, err
 	}
 	opt.ReusePort = lc.ReusePort
-	if a := local.Addr(); a.IsMulticast() { // package net's listeners on a group take the port of all addresses, and share it
+	if a := local.Addr(); a.IsMulticast() { // package net binds a listener on a group to the port of all addresses, and lets others share it
 		local, opt.ReuseAddr = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port()), true
 	}
 	s, err := h.stack.ListenUDP(local, opt)
@@ -57,14 +57,14 @@ func (c *UDPConn) opError(op, call string, remote net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: remote, Err: syscallError(call, err)}
 }
 
-// Read waits for a datagram and copies it to b; what does not fit is lost. A datagram may be empty. With an
-// empty b it returns at once. On a dialled connection a port that the peer does not have is ECONNREFUSED, once.
+// Read waits for a datagram and copies it to b; octets that do not fit are lost. A datagram may be empty. With an
+// empty b it returns at once. On a dialled connection it returns ECONNREFUSED, once, if no socket has the peer's port.
 func (c *UDPConn) Read(b []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
 	if len(b) == 0 && !c.socket.Closed() {
-		return 0, nil // package net leaves the datagram where it is, and does not look at the deadline
+		return 0, nil // package net leaves the datagram in the queue, and does not check the deadline
 	}
 	n, err := c.socket.Read(b)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *UDPConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write sends b as one datagram to the peer that was dialled. On a socket that is only bound it fails with
+// Write sends b as one datagram to the peer that was dialled. On a socket that was not dialled it fails with
 // EDESTADDRREQ.
 func (c *UDPConn) Write(b []byte) (int, error) {
 	if !c.ok() {
@@ -116,8 +116,8 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	return n, addr, err
 }
 
-// ReadMsgUDP is ReadFrom that tells in flags, as MSG_TRUNC (0x20), whether the datagram was longer than b. It
-// puts nothing in oob.
+// ReadMsgUDP is ReadFrom, and sets MSG_TRUNC (0x20) in flags if the datagram was longer than b. It
+// writes nothing to oob.
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
@@ -234,7 +234,7 @@ type addrPortUDPAddr struct{ netip.AddrPort }
 
 func (addrPortUDPAddr) Network() string { return "udp" }
 
-// mayWriteTo says whether a datagram with or without an address of its own may be sent.
+// mayWriteTo returns the error, or nil, for sending a datagram with or without an address of its own.
 func (c *UDPConn) mayWriteTo(addressed bool) error {
 	switch {
 	case c.connected:
@@ -245,7 +245,7 @@ func (c *UDPConn) mayWriteTo(addressed bool) error {
 	return nil
 }
 
-// mayWriteToAddrPort is mayWriteTo for an address that may be of IPv6, and for a message that may have none.
+// mayWriteToAddrPort is mayWriteTo for a netip.AddrPort. The address may be of IPv6, and a message may have none.
 func (c *UDPConn) mayWriteToAddrPort(addr netip.AddrPort) error {
 	if addr.IsValid() == c.connected {
 		return c.mayWriteTo(addr.IsValid())
@@ -289,7 +289,7 @@ func (c *UDPConn) LocalAddr() net.Addr {
 	return &c.handle.local.get(func(v *udpAddress) { v.set(c.socket.Local()) }).UDPAddr
 }
 
-// RemoteAddr returns the address that was dialled, a *net.UDPAddr that all calls share; nil where none was.
+// RemoteAddr returns the address that was dialled, a *net.UDPAddr that all calls share; nil if none was dialled.
 func (c *UDPConn) RemoteAddr() net.Addr {
 	if !c.ok() || !c.connected {
 		return nil
@@ -348,7 +348,7 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 	return nil
 }
 
-// File returns an error that wraps errors.ErrUnsupported: there is no descriptor behind the socket.
+// File returns an error that wraps errors.ErrUnsupported: the socket has no descriptor.
 func (c *UDPConn) File() (*os.File, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
