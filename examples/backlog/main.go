@@ -1,4 +1,4 @@
-// The two queues of a listener: half-open connections, whose third segment is still to come, and those that
+// The two queues of a listener: half-open connections, whose third segment has not come yet, and connections that
 // wait for accept. Both fill, and each segment finds its record by the five-tuple.
 //
 //	go run ./examples/backlog
@@ -49,7 +49,7 @@ func run(out io.Writer) error {
 	l.ClientPort.Update(func(c *sim.Config) { c.Filter = loseACKs })
 	dialled := make(chan error, 1)
 	for port := uint16(7001); port <= 7004; port++ {
-		if err := dial(l, port); err != nil { // which knows nothing of that
+		if err := dial(l, port); err != nil { // the client does not notice that its ACKs are lost
 			return err
 		}
 	}
@@ -75,8 +75,8 @@ func run(out io.Writer) error {
 	return <-dialled
 }
 
-// loseACKs is a network that loses acknowledgments without SYN. Flags are octet 13 of the header behind those of
-// Ethernet and IP, ACK is 0x10 of them and SYN 0x02.
+// loseACKs drops segments with ACK and without SYN. The flags are octet 13 of the TCP header, which follows those of
+// Ethernet and IP; ACK is 0x10 and SYN 0x02.
 func loseACKs(_ *sim.Port, frame []byte) sim.Verdict {
 	if len(frame) > 14+20+13 && frame[14+20+13]&0x12 == 0x10 {
 		return sim.Drop

@@ -1,5 +1,5 @@
-// A server that forgets to close: its client is gone, and the connection stays in CLOSE-WAIT for as long as the
-// server lives, because only the server can end it. How to see it, and what ends it.
+// A server that forgets to close: its client is gone, and the connection stays in CLOSE-WAIT until the server process
+// ends, because only the server can close it. The example shows how to notice that, and how to end it.
 //
 //	go run ./examples/close-wait
 package main
@@ -73,8 +73,8 @@ func run(out io.Writer) error {
 
 func state(c net.Conn) fmt.Stringer { return c.(*unet.TCPConn).Info().State }
 
-// look prints what a server can see of itself at any time: connections in CLOSE-WAIT that only grow in number
-// are a Close that is missing.
+// look prints a counter that a server can read at any time: if the number of connections in CLOSE-WAIT only grows, a Close
+// is missing.
 func look(l *lan.LAN) {
 	server, client := l.Server.Stats().TCPGauges, l.Client.Stats().TCPGauges
 	l.Printf("gauges: %d in CLOSE-WAIT at the server, %d in FIN-WAIT-2 at the client",

@@ -12,7 +12,7 @@ import (
 	"github.com/unet-go/unet/examples/internal/hello"
 )
 
-// page is what is fetched, and what must come back.
+// page is a request, and the answer that must come back.
 type page struct {
 	method, path string
 	body, want   func() io.Reader
@@ -31,7 +31,7 @@ var pages = []page{
 		want: func() io.Reader { return hello.Octets(upload) }, length: upload},
 }
 
-// fetch fetches the page over a connection of its own and compares it with what it must be. It returns the
+// fetch fetches the page over a connection of its own and compares it with the expected answer. It returns the
 // number of octets.
 func (p *page) fetch(ctx context.Context, dial dialer, at netip.AddrPort) (int64, error) {
 	transport := &http.Transport{DialContext: dial}

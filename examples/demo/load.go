@@ -17,13 +17,13 @@ import (
 	"github.com/unet-go/unet/examples/internal/hello"
 )
 
-// load is a number of clients that each ask for / again and again, over one connection, for some time.
+// load is a number of clients that each request / again and again, over one connection, for some time.
 type load struct {
 	clients int
 	length  time.Duration
 }
 
-// result is what came of a load.
+// result is the result of a load.
 type result struct {
 	clients  int
 	took     time.Duration
@@ -32,7 +32,7 @@ type result struct {
 	errs     []error // of each client that had one
 }
 
-// run is the load. It compares every answer.
+// run runs the load. It compares every answer.
 func (l load) run(ctx context.Context, dial dialer, at netip.AddrPort) result {
 	r := result{clients: l.clients}
 	var mu sync.Mutex
@@ -56,7 +56,7 @@ func (l load) run(ctx context.Context, dial dialer, at netip.AddrPort) result {
 	return r
 }
 
-// client is one client. It asks once at least.
+// client runs one client. It sends at least one request.
 func client(ctx context.Context, dial dialer, at netip.AddrPort, until time.Time) (requests int, octets int64, err error) {
 	conn, err := dial(ctx, "tcp", at.String())
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *result) String() string {
 		thousands(int64(r.requests)), thousands(rate), thousands(r.octets), len(r.errs))
 }
 
-// err returns the first error, and how many more there are.
+// err returns the first error, with the number of the others.
 func (r *result) err() error {
 	if len(r.errs) == 0 {
 		return nil

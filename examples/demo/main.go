@@ -4,8 +4,8 @@
 //
 // It runs as root or as an ordinary user, in a network namespace that it makes and that ends with it: there it
 // opens a TAP device, serves on one side of it, and is the kernel's client on the other. Each page that comes
-// back is compared octet for octet. Where no namespace or TAP can be had it says so, and the client is a second
-// host of unet on a segment in memory. The exit code is 0 if every answer was right.
+// back is compared octet for octet. Where the system allows no namespace or TAP device it says so, and the client is a
+// second host of unet on a segment in memory. The exit code is 0 if every answer was right.
 package main
 
 import (
@@ -63,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return fine
 }
 
-// choose runs the demo over a TAP device, and over a segment where there can be none.
+// choose runs the demo over a TAP device, or over a segment where the system allows no TAP device.
 func choose(ctx context.Context, segment bool, l load, out io.Writer) error {
 	if !segment {
 		err := taptest.Reexec()

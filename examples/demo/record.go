@@ -12,8 +12,8 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// recorder is a device that writes down what passes while it is on, as capture.NewText does all the time.
-// Under load it is off, because a line of text takes longer than the frame.
+// recorder is a device that writes down the frames that pass while it is on; capture.NewText would do so all the time.
+// During a load it is off, because writing a line takes longer than sending the frame.
 type recorder struct {
 	link.Device
 	on atomic.Bool
@@ -53,7 +53,7 @@ func (r *recorder) record(frames []link.Frame) {
 	}
 }
 
-// take returns the lines so far about an address and port, and of ARP, and forgets all.
+// take returns the lines about an address and port, and those of ARP, and removes all lines.
 func (r *recorder) take(at netip.AddrPort) (lines []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

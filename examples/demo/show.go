@@ -13,7 +13,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// sites says who serves, and on which port.
+// sites are the servers and their ports.
 var sites = []struct {
 	server string
 	port   uint16
@@ -22,8 +22,8 @@ var sites = []struct {
 	{"fasthttp", 8081},
 }
 
-// show serves with each server in turn, is its client, prints what happens, and ends the world. The error says
-// what was not as it should be.
+// show serves with each server in turn, fetches pages from it, prints what happens, and ends the world. It returns an
+// error if anything went wrong.
 func (w *world) show(ctx context.Context, l load, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	fmt.Fprintln(out, w.about)
@@ -35,7 +35,7 @@ func (w *world) show(ctx context.Context, l load, out io.Writer) (err error) {
 	return w.showRest(ctx, out)
 }
 
-// showSite serves with one server as long as it has clients.
+// showSite serves with one server until its clients have ended.
 func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l load, out io.Writer) (err error) {
 	ln, err := w.host.Listen("tcp", at.String())
 	if err != nil {
@@ -66,7 +66,7 @@ func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l 
 	return r.err()
 }
 
-// showConnection fetches a page over a connection of its own and prints all that passed between the SYN and the
+// showConnection fetches a page over a connection of its own and prints its segments, from the SYN to the
 // acknowledgment of the last FIN.
 func (w *world) showConnection(ctx context.Context, at netip.AddrPort, out io.Writer) error {
 	w.record.on.Store(true)
@@ -81,7 +81,7 @@ func (w *world) showConnection(ctx context.Context, at netip.AddrPort, out io.Wr
 	return err
 }
 
-// showRest says what the servers and their clients have left behind, which must be nothing.
+// showRest checks that the servers and their clients have left no connection behind, and prints that.
 func (w *world) showRest(ctx context.Context, out io.Writer) error {
 	err := w.quiet(ctx)
 	s := w.host.Stats()

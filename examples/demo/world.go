@@ -19,7 +19,7 @@ var (
 	theirs = netip.MustParsePrefix("10.0.0.1/24")
 )
 
-// grace is how long answers may be on their way at the end.
+// grace is the time that answers have at the end to arrive.
 const grace = 5 * time.Second
 
 // world is a host to serve on, and a way to be its client.
@@ -28,7 +28,7 @@ type world struct {
 	host   *unet.Host
 	record *recorder
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	end    []func() error // what is to be closed, the last first
+	end    []func() error // called at the end, the last one first
 }
 
 // overTAP returns a world whose client is the kernel.
@@ -71,7 +71,7 @@ func (w *world) open(dev link.Device) error {
 	return nil
 }
 
-// shutdown ends a host, which has grace to send what it has left to say.
+// shutdown ends a host, which has the time grace to send the rest.
 func shutdown(h *unet.Host) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()

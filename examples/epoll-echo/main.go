@@ -1,4 +1,4 @@
-// One goroutine serves all connections of a port with epoll, and echoes what comes, as one would write it in C.
+// One goroutine serves all connections of a port with epoll, and echoes the text that arrives, as one would write it in C.
 //
 //	go run ./examples/epoll-echo
 package main
@@ -56,7 +56,7 @@ type server struct {
 	*fd.Table
 	*lan.LAN
 	listener, epoll int
-	handled         chan error // what came of each event
+	handled         chan error // the result of each event
 }
 
 func (s *server) listen(at netip.AddrPort) (err error) {
@@ -75,13 +75,13 @@ func (s *server) serve() {
 	events := make([]fd.EpollEvent, 64)
 	for n, err := s.EpollWait(s.epoll, events, -1); err == nil; n, err = s.EpollWait(s.epoll, events, -1) {
 		for _, e := range events[:n] {
-			s.Quiet() // so that the lines stand in order
+			s.Quiet() // so that the lines are in order
 			s.handled <- s.ready(int(e.Fd))
 		}
 	}
 }
 
-// ready does what a descriptor is ready for. The end of a stream is readable, too.
+// ready accepts on or reads from a descriptor that is ready. The end of a stream is readable, too.
 func (s *server) ready(d int) error {
 	if d == s.listener {
 		c, peer, err := s.Accept4(d, fd.SOCK_NONBLOCK)

@@ -116,7 +116,8 @@ func (o *options) via(gateway string) (netip.Addr, error) {
 	return a, nil
 }
 
-// kernelSide returns the kernel's address in a network of ours: what it forwards to us is answered that way.
+// kernelSide returns the kernel's address in a network of ours. As our gateway it gets the answers to the packets that it
+// forwards to us.
 func (o *options) kernelSide() netip.Addr {
 	for _, p := range o.peers {
 		for _, a := range o.addrs {
@@ -168,7 +169,7 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 			text, _ := json.MarshalIndent(host.Stats(), "", "  ") // counters cannot fail to be written
 			fmt.Fprintf(stdout, "%s\n", text)
 		}
-		if end := host.Close(); !errors.Is(end, net.ErrClosed) { // as it is after Shutdown
+		if end := host.Close(); !errors.Is(end, net.ErrClosed) { // after Shutdown the host is closed already
 			err = errors.Join(err, end)
 		}
 	}()

@@ -1,5 +1,5 @@
-// A listener that calls connect gets EISCONN, and goes on listening. One program listens on port 8888; the
-// other one binds port 8889, listens, and then tries to connect that very descriptor to port 8888.
+// A listener that calls connect gets EISCONN, and continues to listen. One program listens on port 8888; the
+// other one binds port 8889, listens, and then tries to connect the same descriptor to port 8888.
 //
 //	go run ./examples/listen-connect
 package main

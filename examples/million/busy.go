@@ -13,8 +13,7 @@ import (
 // requestLen is the length of a request and of its answer.
 const requestLen = 100
 
-// keepBusy has a request and its answer go back and forth on the connections in e for a while, and returns
-// how many did.
+// keepBusy sends requests and answers on the connections conns for the given time, and returns the number of requests.
 func (e *ends) keepBusy(conns []int, length time.Duration) (requests int, err error) {
 	var mu sync.Mutex
 	var both sync.WaitGroup
@@ -33,7 +32,7 @@ func (e *ends) keepBusy(conns []int, length time.Duration) (requests int, err er
 	return requests, err
 }
 
-// ask sends requests until the time has come, the last one marked, and reads their answers.
+// ask sends requests and reads their answers, until the given time. It marks the last request.
 func ask(c *unet.TCPConn, until time.Time) (requests int, err error) {
 	var request, reply [requestLen]byte
 	for last := false; !last; requests++ {

@@ -2,11 +2,11 @@
 //
 //	go run ./examples/million
 //
-// Two hosts of unet: the client has as many addresses as it takes for their ephemeral ports to suffice, the
-// server one address and one listening port. The program dials all connections, sends a message on each and
-// compares the answer, keeps 64 more busy while the others idle, and closes all. For each step it prints how
-// long it took and what it left in memory, for each end of a connection. No connection has a goroutine: a few
-// workers take turns. The exit code is 0 if every answer was right and nothing was left behind.
+// There are two hosts of unet. The server has one address and one listening port, the client so many addresses that it
+// has an ephemeral port for each connection. The program dials all connections, sends a message on each and
+// compares the answer, keeps 64 more busy while the others are idle, and closes all. For each step it prints the
+// time, and the memory in use afterwards for each end of a connection. No connection has a goroutine: a few
+// workers serve all of them. The exit code is 0 if every answer was right and no connection or memory was left.
 //
 // GOMEMLIMIT bounds the memory as in any Go program, GOMEMLIMIT=8GiB for instance.
 package main

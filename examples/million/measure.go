@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// reading is what the process has at one moment. Octets.
+// reading is the memory of the process at one moment, in octets.
 type reading struct {
 	live     int64 // of the objects on the heap that are reachable
-	inUse    int64 // of the heap's spans that hold objects, with what is unused in them
+	inUse    int64 // of the heap's spans that hold objects, with their unused parts
 	runtime  int64 // of the runtime's own records, one for the finalizer of each connection among them
-	resident int64 // of the process in memory; 0 where the system does not say
+	resident int64 // of the process in memory; 0 if the system gives no value
 }
 
-// read collects garbage, gives unused memory back to the system and looks.
+// read collects garbage, gives unused memory back to the system and reads the memory's figures.
 func read() reading {
 	runtime.GC() // the second collection sweeps what the first one found
 	debug.FreeOSMemory()
@@ -31,7 +31,7 @@ func read() reading {
 	return reading{int64(m.HeapAlloc), int64(m.HeapInuse), int64(m.OtherSys), status("VmRSS:")}
 }
 
-// per returns how much more r is than before for each of n.
+// per returns the differences between r and before, divided by n.
 func (r reading) per(before reading, n int) string {
 	s := fmt.Sprintf("%d octets of heap, %d in use, %d of the runtime's own", (r.live-before.live)/int64(n),
 		(r.inUse-before.inUse)/int64(n), (r.runtime-before.runtime)/int64(n))
@@ -56,7 +56,7 @@ func status(line string) int64 {
 	return n << 10
 }
 
-// collector is what the garbage collector has done so far.
+// collector is the work of the garbage collector so far.
 type collector struct {
 	cpu    float64 // seconds, on any number of cores
 	cycles uint64
@@ -73,12 +73,12 @@ func (c collector) since(before collector, length time.Duration) string {
 	return fmt.Sprintf("%.1f %% of a core for %d garbage collections", 100*(c.cpu-before.cpu)/length.Seconds(), c.cycles-before.cycles)
 }
 
-// sampleEvery is how many octets are allocated for each one that the heap profile knows: few enough to tell
-// the ends of a million connections apart.
+// sampleEvery is the mean number of octets allocated between two samples of the heap profile. It is small enough to
+// distinguish the two ends of a million connections.
 const sampleEvery = 64 << 10
 
-// apart estimates from the heap profile the live octets that dialling has allocated, those that accepting
-// has, and the rest.
+// apart estimates from the heap profile the live octets that were allocated by dialling, by accepting, and by the rest of
+// the program.
 func apart() (dialled, accepted, rest int64) {
 	var records []runtime.MemProfileRecord
 	for n, ok := runtime.MemProfile(nil, false); !ok; {
@@ -91,7 +91,7 @@ func apart() (dialled, accepted, rest int64) {
 		if r.InUseObjects() == 0 {
 			continue
 		}
-		// A profile holds a sample of the objects, by their size, as package pprof undoes it.
+		// A profile holds a sample of the objects that depends on their size. This scales it up as package pprof does.
 		average := float64(r.InUseBytes()) / float64(r.InUseObjects())
 		octets := int64(float64(r.InUseBytes()) / (1 - math.Exp(-average/sampleEvery)))
 		switch side(r.Stack()) {
@@ -106,7 +106,7 @@ func apart() (dialled, accepted, rest int64) {
 	return dialled, accepted, rest
 }
 
-// side says which end of a connection a call stack works for.
+// side returns the end of a connection for which a call stack allocated.
 func side(stack []uintptr) string {
 	for frames := runtime.CallersFrames(stack); ; {
 		f, more := frames.Next()

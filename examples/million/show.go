@@ -12,10 +12,10 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// patience is how long what must end by itself may take beyond its time.
+// patience is the time after which the program gives up waiting for a state that must come by itself.
 const patience = 2 * time.Minute
 
-// run does what the package's comment says.
+// run runs the program with a world of its own: see the package's comment.
 func (p *plan) run(ctx context.Context, out io.Writer) error {
 	runtime.MemProfileRate = sampleEvery
 	goroutines := runtime.NumGoroutine()
@@ -161,7 +161,7 @@ func (p *plan) showBusy(e *ends, busy []int, length time.Duration, beside string
 	return nil
 }
 
-// await waits until done, which it asks again and again.
+// await calls done again and again until it returns true.
 func await(ctx context.Context, length time.Duration, done func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
@@ -177,7 +177,7 @@ func await(ctx context.Context, length time.Duration, done func() bool) error {
 	return nil
 }
 
-// limit says what GOMEMLIMIT is.
+// limit returns GOMEMLIMIT as text.
 func limit() string {
 	n := debug.SetMemoryLimit(-1)
 	if n == 1<<63-1 {

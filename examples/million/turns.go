@@ -15,11 +15,11 @@ import (
 	"github.com/unet-go/unet/unet"
 )
 
-// turn is how many connections a worker takes at once.
+// turn is the number of connections that a worker serves at once.
 const turn = 8
 
-// ends holds both ends of all connections. The client's address and port are the index, which is how the two
-// find each other.
+// ends holds both ends of all connections. The index is made from the client's address and port, so that the two ends of
+// a connection have the same.
 type ends struct {
 	dialled, accepted []*unet.TCPConn
 	first             netip.Addr
@@ -57,7 +57,7 @@ func (p *plan) establish(ctx context.Context, w *world, e *ends, low, high int) 
 	})
 	err := p.turns(ctx, low, high, func(low, high int) error {
 		for i := low; i < high; i++ {
-			// The addresses in turn, so that the ports of all are used up alike.
+			// Use the addresses in turn, so that all have the same number of ports in use.
 			from := netip.AddrPortFrom(w.addrs[i%len(w.addrs)], 0)
 			c, err := w.dialer.DialTCP(context.Background(), "tcp", from, server)
 			if err != nil {
@@ -99,7 +99,7 @@ func (p *plan) turns(ctx context.Context, low, high int, do func(low, high int) 
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// message is what the client says on the connection of a slot, and what the server answers.
+// message is the client's message on the connection of a slot, and the server's answer.
 type message [8]byte
 
 func question(slot int) (m message) {

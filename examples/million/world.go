@@ -12,7 +12,7 @@ import (
 	"github.com/unet-go/unet/unet"
 )
 
-// plan is what the flags say.
+// plan has the values of the flags.
 type plan struct {
 	conns, workers, busy int
 	load, msl            time.Duration
@@ -20,7 +20,7 @@ type plan struct {
 	profile              string
 }
 
-// The ephemeral ports of one address, of which a connection to one server has each but once.
+// The ephemeral ports of one address: no two connections to one server can have the same.
 const (
 	firstPort = 32768
 	ports     = 60999 - firstPort + 1
@@ -28,7 +28,7 @@ const (
 	perAddress = ports - 232
 )
 
-// maxConns is what addresses there are for. Memory ends sooner.
+// maxConns is the number of connections for which there are addresses. Memory is the limit before that.
 const maxConns = 2000 * perAddress
 
 var server = netip.MustParseAddrPort("10.255.0.1:80")
@@ -59,9 +59,9 @@ func (p *plan) open() (w *world, err error) {
 		prefixes = append(prefixes, netip.PrefixFrom(a, 8))
 		a = a.Next()
 	}
-	// The limits leave room for all connections at once, so that nothing is cut short which the program counts.
+	// The limits leave room for all connections at once, so that the counts of the program are not bounded by them.
 	cfg := stack.Config{MaxTimeWait: 2 * total, MaxOrphans: total, TCP: tcp.Config{MSL: p.msl}}
-	// And the ports for all that the workers can have under way.
+	// The ports have room for all frames that the workers can have in flight.
 	port := sim.PortConfig{Queue: 64 * p.workers * turn}
 	if w.client, err = unet.Open(unet.Config{Link: w.segment.NewPort(port), Addrs: prefixes, Stack: cfg}); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (w *world) close() {
 	_ = w.segment.Close()
 }
 
-// left says what is left in the two hosts, nothing if all is as it should be.
+// left lists what is left in the two hosts: nothing, if the program is right.
 func (w *world) left() (found []string) {
 	for _, h := range []struct {
 		name string

@@ -59,8 +59,8 @@ func run(out io.Writer) error {
 	return nil
 }
 
-// serve takes its time and answers one request. TCP_CORK keeps the answer back until there is a full segment of
-// it, or the end.
+// serve waits a while and answers one request. TCP_CORK holds the answer back until it fills a segment, or the connection
+// is closed.
 func serve(l *lan.LAN, t *fd.Table, listener int) error {
 	s, _, err := t.Accept(listener)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Two hosts dial one another at the same time, and there is no listener: their SYNs cross, and one connection
-// comes of it (RFC 9293 3.5, figure 7).
+// Two hosts dial one another at the same time, and there is no listener: their SYNs cross, and the result is one
+// connection (RFC 9293 3.5, figure 7).
 //
 //	go run ./examples/simultaneous-open
 package main

@@ -1,5 +1,5 @@
-// Whoever closes first keeps a record of the connection for twice the maximum segment lifetime. What it is good
-// for, what it does not prevent, and when it goes.
+// The side that closes first keeps a record of the connection for twice the maximum segment lifetime. The example shows
+// what the record is for, what it does not prevent, and when it is removed.
 //
 //	go run ./examples/time-wait
 package main
@@ -47,7 +47,7 @@ func run(out io.Writer) error {
 			return err
 		}
 		look("closed by both")
-		time.Sleep(time.Second) // RFC 6191: a SYN is new if its timestamp is
+		time.Sleep(time.Second) // RFC 6191: a SYN is a new one if its timestamp is newer
 	}
 	time.Sleep(msl)
 	look("an MSL and a second after that")
@@ -56,8 +56,8 @@ func run(out io.Writer) error {
 	return nil
 }
 
-// connection opens and closes one. The server listens anew each time: a TIME-WAIT record on its port is no
-// hindrance, since package net's listeners set SO_REUSEADDR.
+// connection opens and closes a connection. The server listens again each time: a TIME-WAIT record on its port does not
+// prevent that, since package net's listeners set SO_REUSEADDR.
 func connection(l *lan.LAN) error {
 	ln, err := l.Server.Listen("tcp", server.String())
 	if err != nil {

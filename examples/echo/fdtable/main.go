@@ -1,4 +1,4 @@
-// Listens on port 8888, accepts one connection, prints what arrives first, and closes: with descriptors, as
+// Listens on port 8888, accepts one connection, prints the first text that arrives, and closes: with descriptors, as
 // one would in C. SIGINT and SIGTERM end it earlier.
 //
 // Run it as root, and talk to it from another terminal:
@@ -30,7 +30,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := receive(ctx, fd.New(host))
-	stop() // another signal does not wait
+	stop() // another signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	check(errors.Join(err, host.Shutdown(grace)))

@@ -1,4 +1,5 @@
-// Listens on port 8888, accepts one connection, prints what arrives first, and closes. SIGINT and SIGTERM end it earlier.
+// Listens on port 8888, accepts one connection, prints the first text that arrives, and closes. SIGINT and SIGTERM end it
+// earlier.
 //
 // Run it as root, and talk to it from another terminal:
 //
@@ -24,7 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := receive(ctx)
-	stop() // another signal does not wait
+	stop() // another signal ends the program at once
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := errors.Join(err, unet.Shutdown(grace)); err != nil {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// An answer is what a request gets, from either server.
+// An answer is the answer to a request, from either server.
 type answer struct {
 	status int
 	kind   string // Content-Type
@@ -26,7 +26,7 @@ const Text = "Hello, World!"
 
 var hello = []byte(Text)
 
-// maxBytes is the most that /bytes gives: 1 TiB.
+// maxBytes is the greatest length of /bytes: 1 TiB.
 const maxBytes = 1 << 40
 
 // answerTo is the one handler of both servers. n returns the parameter n of the query; body is the request's,

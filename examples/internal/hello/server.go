@@ -19,7 +19,7 @@ const idleTimeout = 2 * time.Minute
 type Server interface {
 	// Serve serves on ln, and returns nil after Shutdown.
 	Serve(ln net.Listener) error
-	// Shutdown stops accepting, and waits for the requests in progress as long as ctx lasts.
+	// Shutdown stops accepting, and waits for the requests in progress until ctx is done.
 	Shutdown(ctx context.Context) error
 }
 
@@ -46,7 +46,7 @@ func (s *netHTTP) Serve(ln net.Listener) error {
 func (s *netHTTP) Shutdown(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
 	if err != nil {
-		_ = s.server.Close() // the requests that would not end
+		_ = s.server.Close() // ends the requests that are still in progress
 	}
 	return err
 }
@@ -62,7 +62,7 @@ func serveNetHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", a.kind)
 	if a.allow != "" {
 		h.Set("Allow", a.allow)
-		h.Set("Connection", "close") // rather than read a body that nobody wants
+		h.Set("Connection", "close") // so that the rest of an unwanted body need not be read
 	}
 	switch {
 	case a.body == nil:
@@ -83,7 +83,7 @@ func serveNetHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := io.Copy(w, a.body); err != nil {
-		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
+		panic(http.ErrAbortHandler) // the client must not take a part of the body for the whole
 	}
 }
 

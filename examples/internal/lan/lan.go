@@ -1,5 +1,5 @@
 // Package lan is the network of the small examples: a segment in memory with a client, 10.0.0.1, and a server,
-// 10.0.0.2, and every IP packet that passes printed as the client's side sees it.
+// 10.0.0.2. It prints every IP packet that passes the client's port.
 package lan
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/unet-go/unet/unet"
 )
 
-// Delay is what a packet takes from one host to the other.
+// Delay is the time that a packet takes from one host to the other.
 const Delay = 10 * time.Millisecond
 
 // LAN is a network that Open has made.
 type LAN struct {
 	Client, Server *unet.Host
-	// ClientPort is the client's end of the segment, for examples in which something is lost behind it.
+	// ClientPort is the client's end of the segment, for examples in which frames of the client are lost.
 	ClientPort *sim.Port
 
 	segment *sim.Segment
@@ -49,7 +49,7 @@ func Open(out io.Writer, cfg stack.Config) (*LAN, error) {
 
 func addresses(prefix string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(prefix)} }
 
-// Close ends both hosts, and resets what they have not closed. Nothing of that is printed.
+// Close ends both hosts, and resets connections that are open. It prints no packets of that.
 func (l *LAN) Close() {
 	l.mu.Lock()
 	l.out = io.Discard
@@ -69,8 +69,8 @@ func (l *LAN) Printf(format string, args ...any) {
 	fmt.Fprintf(l.out, format+"\n", args...)
 }
 
-// Quiet waits until no packet has passed for 200 ms, which is longer than an acknowledgment may be delayed and
-// shorter than anything is sent again.
+// Quiet waits until no packet has passed for 200 ms: an acknowledgment is not delayed for so long, and no retransmission
+// timeout is so short.
 func (l *LAN) Quiet() {
 	const pause = 200 * time.Millisecond
 	for left := pause; left > 0; {
@@ -81,7 +81,7 @@ func (l *LAN) Quiet() {
 	}
 }
 
-// packets takes the capture's lines, and prints those of IP without the time of day.
+// packets is the capture's writer. It prints the lines of IP packets without the time of day.
 type packets struct{ *LAN }
 
 // Write implements io.Writer for one line.

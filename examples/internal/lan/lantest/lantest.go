@@ -1,4 +1,4 @@
-// Package lantest compares what an example prints with what its README says that it prints.
+// Package lantest compares the output of an example with the output in its README.
 package lantest
 
 import (
@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the examples print into their README.md")
 
-// Check runs an example in fake time and compares its lines with the block of text in README.md, but for the
-// numbers that are chosen by chance: initial sequence numbers, timestamps and ephemeral ports.
+// Check runs an example in fake time and compares its lines with the block of text in README.md, except for
+// random numbers: initial sequence numbers, timestamps and ephemeral ports.
 func Check(t *testing.T, run func(io.Writer) error) {
 	t.Helper()
 	var out strings.Builder
@@ -55,7 +55,7 @@ var chances = []struct {
 	{regexp.MustCompile(`(\d+\.\d+\.\d+\.\d+)([.:])\d{5}\b`), "$1${2}P"},
 }
 
-// chanceless returns text without its numbers that are chosen by chance.
+// chanceless returns text without its random numbers.
 func chanceless(text string) string {
 	for _, c := range chances {
 		text = c.pattern.ReplaceAllString(text, c.replacement)
