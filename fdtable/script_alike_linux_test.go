@@ -76,7 +76,7 @@ func (l *live) compareFrame(st *statement, f *flow, got frame, came bool) (expec
 		return st.text, l.describe(got), nil
 	}
 	var s *segment
-	if came && !got.arp && got.packet[9] == 6 {
+	if came && got.neighbor == nil && isTCP(got.packet) {
 		s, _ = readSegment(got.packet)
 	}
 	args := st.args
@@ -152,7 +152,7 @@ func (l *live) actualStamps(st *statement) []string {
 // check compares what TCP_INFO says of a descriptor, or the counters of the namespace, with a line.
 func (l *live) check(st *statement) error {
 	if st.verb == "stats" {
-		return l.compareValues(st, 1, kernelStat)
+		return l.compareValues(st, 1, l.script.family.kernelStat)
 	}
 	fd, err := number(st.args[0])
 	if err != nil {

@@ -2,6 +2,7 @@ package fdtable_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -115,9 +116,10 @@ func (r *runner) address(a arguments, i int) netip.AddrPort {
 	if f := r.flows[text]; f != nil {
 		return f.peer
 	}
-	for name, addr := range map[string]netip.Addr{"host": hostAddr, "peer": peerAddr, "any": netip.IPv4Unspecified()} {
+	ends := r.script.family
+	for name, addr := range map[string]netip.Addr{"host": ends.host, "peer": ends.peer, "any": ends.any} {
 		if port, ok := strings.CutPrefix(text, name+":"); ok {
-			text = addr.String() + ":" + port
+			text = net.JoinHostPort(addr.String(), port)
 		}
 	}
 	to, err := netip.ParseAddrPort(text)
@@ -149,7 +151,7 @@ func callSocket(r *runner, a arguments, _ string) string {
 	if slices.Contains(a, "nonblock") {
 		typ |= fdtable.SOCK_NONBLOCK
 	}
-	return resultOf(r.sockets.Socket(fdtable.AF_INET, typ, 0))
+	return resultOf(r.sockets.Socket(r.script.family.domain, typ, 0))
 }
 
 func callAccept(r *runner, a arguments, _ string) string {

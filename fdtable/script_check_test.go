@@ -1,10 +1,8 @@
 package fdtable_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"strings"
 	"testing/synctest"
@@ -71,7 +69,7 @@ func (r *runner) expect(st *statement) error {
 func (r *runner) expectSegment(st *statement, f *flow, due time.Duration) error {
 	got, came := r.await()
 	var s *segment
-	if came && !got.arp && got.packet[9] == 6 {
+	if came && got.neighbor == nil && isTCP(got.packet) {
 		s, _ = readSegment(got.packet) // what cannot be read is described by describe
 	}
 	args := st.args
@@ -146,18 +144,11 @@ func (r *runner) silent(st *statement) error {
 // describe is a packet that no line expects.
 func (r *runner) describe(got frame) string {
 	b := got.packet
-	if got.arp {
-		kind := "who-has"
-		switch {
-		case b[7] == 2:
-			kind = "reply"
-		case got.one:
-			kind = "probe"
-		}
-		return fmt.Sprintf("> arp %s %v", kind, netip.AddrFrom4([4]byte(b[24:28])))
+	if got.neighbor != nil {
+		return "> " + got.neighbor.String()
 	}
-	if b[9] != 6 {
-		return fmt.Sprintf("> IP protocol %d to %v, %d octets", b[9], netip.AddrFrom4([4]byte(b[16:20])), len(b))
+	if h, _, err := readIP(b); err == nil && h.proto != wire.ProtocolTCP {
+		return fmt.Sprintf("> IP protocol %d to %v, %d octets", h.proto, h.dst, len(b))
 	}
 	s, err := readSegment(b)
 	if err != nil {
@@ -168,21 +159,6 @@ func (r *runner) describe(got frame) string {
 	}
 	none := &flow{name: fmt.Sprintf("%v %v", s.src, s.dst), host: s.src, peer: s.dst}
 	return "> " + none.see(s, nil).String()
-}
-
-// ipPacket puts a payload behind an IPv4 header.
-func ipPacket(from, to netip.Addr, proto byte, payload []byte) []byte {
-	if proto == 1 {
-		binary.BigEndian.PutUint16(payload[2:], wire.Checksum(payload, 0))
-	}
-	b := make([]byte, 20, 20+len(payload))
-	b[0], b[8], b[9] = 0x45, 64, proto
-	binary.BigEndian.PutUint16(b[2:], uint16(cap(b)))
-	src, dst := from.As4(), to.As4()
-	copy(b[12:], src[:])
-	copy(b[16:], dst[:])
-	binary.BigEndian.PutUint16(b[10:], wire.Checksum(b, 0))
-	return append(b, payload...)
 }
 
 // info compares what TCP_INFO says of a descriptor with a line: info FD NAME=VALUE...

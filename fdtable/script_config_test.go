@@ -42,14 +42,14 @@ func (r *runner) open() error {
 	go r.listen()
 	if err := host.Attach(dev, stack.Interface{Addrs: addrs}); err != nil {
 		r.close()
-		return err
+		return r.script.family.refusal(err)
 	}
 	return nil
 }
 
 // settings reads the config lines: the link's MTU, the host's addresses, and what set makes of the others.
 func (r *runner) settings(set func(name, value string) error) (mtu int, addrs []netip.Prefix, err error) {
-	mtu, addrs = 1500, []netip.Prefix{netip.PrefixFrom(hostAddr, 24)}
+	mtu, addrs = 1500, []netip.Prefix{netip.PrefixFrom(r.script.family.host, r.script.family.bits)}
 	for _, word := range r.script.config {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
@@ -160,7 +160,7 @@ func errnoName(e syscall.Errno) string {
 	return fmt.Sprintf("errno %d", int(e))
 }
 
-// declare is a flow line: flow NAME [again] [host=[IP]:PORT] [peer=[IP]:PORT] [irs=N].
+// declare is a flow line: flow NAME [again] [host=ENDPOINT] [peer=ENDPOINT] [irs=N].
 func (r *runner) declare(args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("flow takes a name")
@@ -194,19 +194,21 @@ func (r *runner) declare(args []string) error {
 	return nil
 }
 
-// endpoint reads IP:PORT, or :PORT of an address.
+// endpoint reads IP:PORT, with brackets around an IP of version 6, or :PORT of an address.
 func endpoint(text string, addr netip.Addr) (netip.AddrPort, error) {
-	ip, port, ok := strings.Cut(text, ":")
-	n, err := strconv.ParseUint(port, 10, 16)
-	if !ok || err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q is no IP:PORT", text)
-	}
-	if ip != "" {
-		if addr, err = netip.ParseAddr(ip); err != nil {
-			return netip.AddrPort{}, err
+	if port, ok := strings.CutPrefix(text, ":"); ok {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			return netip.AddrPortFrom(addr, uint16(n)), nil
 		}
 	}
-	return netip.AddrPortFrom(addr, uint16(n)), nil
+	a, err := netip.ParseAddrPort(text)
+	switch {
+	case err != nil:
+		return a, fmt.Errorf("%q is no IP:PORT", text)
+	case a.Addr().Is4() != addr.Is4():
+		return a, fmt.Errorf("%s is of the other family", text)
+	}
+	return a, nil
 }
 
 func (r *runner) flow(name string) (*flow, error) {

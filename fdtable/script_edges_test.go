@@ -1,6 +1,7 @@
 package fdtable_test
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -105,7 +106,9 @@ func everyScript(t *testing.T) (all []measured) {
 	for _, s := range parseScripts(t) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRunner(s, nil)
-			_, _ = r.run() // TestScripts says whether it is as it should be
+			if _, err := r.run(); errors.Is(err, errNoIPv6) { // TestScripts says whether it is as it should be else
+				return
+			}
 			a := r.flows["a"]
 			all = append(all, measured{script: s, host: max(a.hostNext, 1) - 1, peer: max(a.peerNext, 1) - 1})
 		})

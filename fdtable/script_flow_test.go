@@ -30,7 +30,8 @@ type flow struct {
 
 // newFlow returns a flow between the usual ends.
 func (r *runner) newFlow(name string) *flow {
-	f := &flow{name: name, host: netip.AddrPortFrom(hostAddr, hostPort), peer: netip.AddrPortFrom(peerAddr, peerPort),
+	ends := r.script.family
+	f := &flow{name: name, host: netip.AddrPortFrom(ends.host, hostPort), peer: netip.AddrPortFrom(ends.peer, peerPort),
 		irs: r.irs(usualIRS), peerWindow: 65535, cookie: &r.cookie}
 	if r.edges != nil {
 		f.peerStamps = r.edges.peerStamps
@@ -301,6 +302,9 @@ func (f *flow) makeOptions(s *segment, o *optionSet, values map[string]string) (
 	address := func(name string, a *netip.AddrPort) {
 		if text, said := values[name]; said {
 			ip, e := netip.ParseAddr(text)
+			if e == nil && ip.Is4() != a.Addr().Is4() {
+				e = fmt.Errorf("%s=%s is of the other family", name, text)
+			}
 			if e != nil {
 				err = e
 			}
@@ -338,7 +342,9 @@ func (f *flow) makeOptions(s *segment, o *optionSet, values map[string]string) (
 	if _, said := values["raw"]; said {
 		s.options = octets("raw")
 	}
-	s.ip = octets("ipopt")
+	if s.ip = octets("ipopt"); len(s.ip) > 0 && s.src.Addr().Is6() {
+		err = fmt.Errorf("ipopt is for IPv4 alone")
+	}
 	address("from", &s.src)
 	address("to", &s.dst)
 	return err

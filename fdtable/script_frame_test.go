@@ -70,23 +70,13 @@ func parseFlags(s string) (flags uint16, err error) {
 	return flags, nil
 }
 
-// packet returns the segment as an IPv4 packet.
+// packet returns the segment as an IP packet.
 func (s *segment) packet() []byte {
 	options := append([]byte(nil), s.options...)
 	for len(options)%4 != 0 {
 		options = append(options, 0)
 	}
-	front := 20 + len(s.ip)
-	b := make([]byte, front+20+len(options)+len(s.text))
-	b[0], b[1] = 0x40|byte(front/4), s.tos
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	b[8], b[9] = s.ttl, 6
-	src, dst := s.src.Addr().As4(), s.dst.Addr().As4()
-	copy(b[12:], src[:])
-	copy(b[16:], dst[:])
-	copy(b[20:], s.ip)
-	binary.BigEndian.PutUint16(b[10:], wire.Checksum(b[:front], 0))
-	t := b[front:]
+	t := make([]byte, 20+len(options)+len(s.text))
 	binary.BigEndian.PutUint16(t[0:], s.src.Port())
 	binary.BigEndian.PutUint16(t[2:], s.dst.Port())
 	binary.BigEndian.PutUint32(t[4:], s.seq)
@@ -96,37 +86,33 @@ func (s *segment) packet() []byte {
 	binary.BigEndian.PutUint16(t[18:], s.urgent)
 	copy(t[20:], options)
 	copy(t[20+len(options):], s.text)
-	sum := wire.Checksum(t, wire.PseudoHeader4(src, dst, 6, len(t)))
+	ip := ipHeader{src: s.src.Addr(), dst: s.dst.Addr(), proto: wire.ProtocolTCP, ttl: s.ttl, tos: s.tos, options: s.ip}
+	sum := wire.Checksum(t, wire.PseudoHeader(ip.src, ip.dst, ip.proto, len(t)))
 	if s.badSum {
 		sum ^= 0x5555
 	}
 	binary.BigEndian.PutUint16(t[16:], sum)
-	return b
+	return ip.packet(t)
 }
 
-// readSegment reads an IPv4 packet of TCP. An error says what is wrong with a packet that is one.
+// readSegment reads an IP packet of TCP. An error says what is wrong with a packet that is one.
 func readSegment(b []byte) (*segment, error) {
-	front := int(b[0]&15) * 4
-	total := int(binary.BigEndian.Uint16(b[2:]))
-	if total > len(b) || front+20 > total {
-		return nil, fmt.Errorf("IP packet of %d octets says %d", len(b), total)
-	}
-	b = b[:total]
-	if wire.Checksum(b[:front], 0) != 0 {
-		return nil, fmt.Errorf("wrong IP checksum")
-	}
-	s := &segment{tos: b[1], id: binary.BigEndian.Uint16(b[4:]), df: b[6]&0x40 != 0, ttl: b[8], ip: b[20:front]}
-	src, dst := [4]byte(b[12:16]), [4]byte(b[16:20])
-	t := b[front:]
-	if wire.Checksum(t, wire.PseudoHeader4(src, dst, 6, len(t))) != 0 {
+	ip, t, err := readIP(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(t) < 20:
+		return nil, fmt.Errorf("IP packet with %d octets of TCP", len(t))
+	case wire.Checksum(t, wire.PseudoHeader(ip.src, ip.dst, wire.ProtocolTCP, len(t))) != 0:
 		return nil, fmt.Errorf("wrong TCP checksum")
 	}
 	header := int(t[12]>>4) * 4
 	if header < 20 || header > len(t) {
 		return nil, fmt.Errorf("TCP header of %d octets", header)
 	}
-	s.src = netip.AddrPortFrom(netip.AddrFrom4(src), binary.BigEndian.Uint16(t[0:]))
-	s.dst = netip.AddrPortFrom(netip.AddrFrom4(dst), binary.BigEndian.Uint16(t[2:]))
+	s := &segment{tos: ip.tos, id: ip.id, df: ip.df, ttl: ip.ttl, ip: ip.options}
+	s.src = netip.AddrPortFrom(ip.src, binary.BigEndian.Uint16(t[0:]))
+	s.dst = netip.AddrPortFrom(ip.dst, binary.BigEndian.Uint16(t[2:]))
 	s.seq, s.ack = binary.BigEndian.Uint32(t[4:]), binary.BigEndian.Uint32(t[8:])
 	s.flags = binary.BigEndian.Uint16(t[12:]) & 0xfff
 	s.window, s.urgent = binary.BigEndian.Uint16(t[14:]), binary.BigEndian.Uint16(t[18:])

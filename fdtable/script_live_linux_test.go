@@ -1,7 +1,7 @@
 package fdtable_test
 
 import (
-	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -92,10 +93,8 @@ func (l *live) open() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
-	for name, value := range sysctls {
-		if err := setSysctl(name, value); err != nil {
-			return fmt.Errorf("%s: %v", name, err)
-		}
+	if err := setSysctls(l.script.family); err != nil {
+		return err
 	}
 	mtu, addrs, err := l.settings(func(name, value string) error {
 		if name == "TCP.CongestionControl" {
@@ -162,19 +161,17 @@ func (l *live) pump(until time.Time) {
 	}
 }
 
-// heard notes a packet of the host's, or answers its ARP request.
+// heard notes a packet of the host's, or answers its question about neighbours.
 func (l *live) heard(b []byte) {
-	if b[12] != 8 || b[13] != 0 && b[13] != 6 {
+	switch typ := binary.BigEndian.Uint16(b[12:]); {
+	case typ == wire.EtherTypeARP, typ == wire.EtherTypeIPv4:
+	case typ == wire.EtherTypeIPv6 && l.script.family.version == 6:
+	default:
 		return
 	}
-	isARP := b[13] == 6
-	if isARP && l.arp {
-		if b[21] == 1 && !bytes.Equal(b[28:32], b[38:42]) {
-			_, _ = unix.Write(l.tap, arpReply(b, l.mac))
-		}
-		return
+	if answer := l.note(b); answer != nil {
+		_, _ = unix.Write(l.tap, answer)
 	}
-	l.seen = append(l.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:]), arp: isARP, one: b[0]&1 == 0})
 }
 
 // step runs one statement at its time.

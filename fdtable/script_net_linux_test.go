@@ -3,6 +3,7 @@ package fdtable_test
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -38,8 +39,27 @@ var sysctls = map[string]string{
 	"ipv4/tcp_comp_sack_nr":                   "0",
 	"ipv4/conf/all/rp_filter":                 "2",
 	"ipv4/conf/default/rp_filter":             "2",
-	"ipv6/conf/all/disable_ipv6":              "1",
-	"ipv6/conf/default/disable_ipv6":          "1",
+	"ipv6/icmp/ratelimit":                     "0",
+}
+
+// silence6 are the sysctls with which an interface has the IPv6 address that it is given, at once, and no other.
+var silence6 = map[string]string{"addr_gen_mode": "1", "accept_dad": "0", "accept_ra": "0", "router_solicitations": "0"}
+
+// setSysctls sets the sysctls of the thread's namespace for a script of a family.
+func setSysctls(f *family) error {
+	all := maps.Clone(sysctls)
+	for _, of := range []string{"all", "default"} {
+		all["ipv6/conf/"+of+"/disable_ipv6"] = map[int]string{4: "1", 6: "0"}[f.version]
+		for name, value := range silence6 {
+			all["ipv6/conf/"+of+"/"+name] = value
+		}
+	}
+	for name, value := range all {
+		if err := setSysctl(name, value); err != nil {
+			return fmt.Errorf("%s: %v", name, err)
+		}
+	}
+	return nil
 }
 
 func setSysctl(name, value string) error {
@@ -123,21 +143,54 @@ func openTAP(mtu int, addrs []netip.Prefix) (fd int, err error) {
 	for _, i := range []string{"host", "lo"} {
 		set(i, unix.SIOCSIFFLAGS, func(r *unix.Ifreq) { r.SetUint16(unix.IFF_UP) })
 	}
-	for i, p := range addrs {
-		name := "host"
-		if i > 0 {
-			name += fmt.Sprintf(":%d", i)
+	for _, p := range addrs {
+		if err == nil {
+			err = addAddress("host", p)
 		}
-		addr, mask := p.Addr().As4(), ^uint32(0)<<(32-p.Bits())
-		set(name, unix.SIOCSIFADDR, func(r *unix.Ifreq) { err = first(err, r.SetInet4Addr(addr[:])) })
-		set(name, unix.SIOCSIFNETMASK, func(r *unix.Ifreq) {
-			err = first(err, r.SetInet4Addr(binary.BigEndian.AppendUint32(nil, mask)))
-		})
 	}
 	if err == nil {
 		err = cutEarly("host")
 	}
 	return fd, err
+}
+
+// addAddress gives an interface an address, and waits until the host takes packets to it: over IPv6 that is some time
+// after the address is there.
+func addAddress(name string, p netip.Prefix) error {
+	index, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	domain := byte(unix.AF_INET)
+	if p.Addr().Is6() {
+		domain = unix.AF_INET6
+	}
+	// struct ifaddrmsg
+	message := binary.NativeEndian.AppendUint32([]byte{domain, byte(p.Bits()), unix.IFA_F_NODAD, 0}, uint32(index.Index))
+	message = append(message, attribute(unix.IFA_LOCAL, p.Addr().AsSlice())...)
+	if err := netlink(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, message); err != nil {
+		return fmt.Errorf("address %v: %w", p, err)
+	}
+	return awaitAddress(p.Addr())
+}
+
+// awaitAddress waits until packets to an address of the host's are its own.
+func awaitAddress(a netip.Addr) error {
+	if a.Is4() {
+		return nil
+	}
+	own := fmt.Sprintf("%x 80 ", a.AsSlice()) // a route to the address alone
+	for range 5000 {
+		routes, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(routes), own) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("the kernel has no route to its own address %v", a)
 }
 
 // cutEarly makes TCP cut its text into segments itself: the link takes no larger packets (IFLA_GSO_MAX_SEGS).
@@ -146,18 +199,30 @@ func cutEarly(name string) error {
 	if err != nil {
 		return err
 	}
+	// struct ifinfomsg
+	message := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(message[4:], uint32(index.Index))
+	one := binary.NativeEndian.AppendUint32(nil, 1)
+	return netlink(unix.RTM_NEWLINK, 0, append(message, attribute(unix.IFLA_GSO_MAX_SEGS, one)...))
+}
+
+// attribute is an attribute of a netlink message, whose value has a length that is a multiple of 4.
+func attribute(typ uint16, value []byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofRtAttr+len(value)))
+	return append(binary.NativeEndian.AppendUint16(b, typ), value...)
+}
+
+// netlink sends a message to the kernel's routing, and returns what that answers.
+func netlink(typ, flags uint16, message []byte) error {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(s)
-	const length = unix.SizeofNlMsghdr + unix.SizeofIfInfomsg + unix.SizeofRtAttr + 4
-	b := make([]byte, 0, length)
 	u16, u32 := binary.NativeEndian.AppendUint16, binary.NativeEndian.AppendUint32
-	b = u32(u16(u16(u32(b, length), unix.RTM_NEWLINK), unix.NLM_F_REQUEST|unix.NLM_F_ACK), 1)
-	b = u32(u32(u32(u32(b, 0), unix.AF_UNSPEC), uint32(index.Index)), 0)
-	b = u32(b, 0)
-	b = u32(u16(u16(b, unix.SizeofRtAttr+4), unix.IFLA_GSO_MAX_SEGS), 1)
+	b := u32(nil, uint32(unix.SizeofNlMsghdr+len(message)))
+	b = u32(u16(u16(b, typ), unix.NLM_F_REQUEST|unix.NLM_F_ACK|flags), 1)
+	b = append(u32(b, 0), message...)
 	if err := unix.Sendto(s, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -172,23 +237,14 @@ func cutEarly(name string) error {
 	return nil
 }
 
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// kernelStat returns a counter of the thread's namespace by its name in stack.Stats.
-func kernelStat(name string) (value string, known bool) {
+// kernelStat returns a counter of the thread's namespace by its name in stack.Stats. It counts connections of a family.
+func (f *family) kernelStat(name string) (value string, known bool) {
 	state, ok := strings.CutPrefix(name, "TCPGauges.States.")
 	if name == "TCPGauges.HalfOpen" {
 		state, ok = "SYN-RECEIVED", true
 	}
 	if ok {
-		text, err := os.ReadFile("/proc/thread-self/net/tcp")
+		text, err := os.ReadFile("/proc/thread-self/net/" + map[int]string{4: "tcp", 6: "tcp6"}[f.version])
 		if err != nil {
 			return "", false
 		}

@@ -13,6 +13,7 @@ type script struct {
 	name   string
 	rows   []string // IDs of the ledger
 	config []string // NAME=VALUE
+	family *family  // what a family line says
 	lines  []statement
 }
 
@@ -44,7 +45,7 @@ var (
 
 // parseScript reads the text of a script. Its errors name the line.
 func parseScript(name, text string) (*script, error) {
-	s := &script{name: name}
+	s := &script{name: name, family: families["4"]}
 	commented := false
 	for i, line := range strings.Split(text, "\n") {
 		code, comment := cutComment(line)
@@ -86,6 +87,16 @@ func (s *script) add(number int, code string) error {
 			s.rows = append(s.rows, id)
 		}
 		return nil
+	case "family":
+		switch f := families[rest]; {
+		case f == nil:
+			return fmt.Errorf("family is 4 or 6")
+		case len(s.lines) > 0:
+			return fmt.Errorf("family must come first")
+		default:
+			s.family = f
+		}
+		return nil
 	case "config":
 		if len(s.lines) > 0 {
 			return fmt.Errorf("config must come first")
@@ -93,7 +104,7 @@ func (s *script) add(number int, code string) error {
 		s.config = append(s.config, strings.Fields(rest)...)
 		return nil
 	}
-	if lines, known := opening(word, strings.Fields(rest)); known {
+	if lines, known := opening(word, strings.Fields(rest), s.family.mss); known {
 		for _, line := range lines {
 			if err := s.add(number, line); err != nil {
 				return err
@@ -120,9 +131,10 @@ func (s *script) add(number int, code string) error {
 
 // opening returns the lines that established and connected stand for: a handshake that takes 100 ms, with the
 // peer's options, to which the host agrees. A window is that of the peer's last segment.
-func opening(word string, options []string) (lines []string, known bool) {
+func opening(word string, options []string, mss int) (lines []string, known bool) {
 	var offer, agreed, window, stamp, echo string
-	mss := " mss=1460"
+	own := fmt.Sprintf(" mss=%d", mss)
+	peers := own
 	for _, o := range options {
 		name, value, _ := strings.Cut(o, "=")
 		switch name {
@@ -130,7 +142,7 @@ func opening(word string, options []string) (lines []string, known bool) {
 			window = " " + o
 			continue
 		case "mss":
-			mss = ""
+			peers = ""
 		case "ts":
 			stamp, echo = " "+o, " ts=100/"+value
 			agreed += " ts=0/" + value
@@ -143,11 +155,11 @@ func opening(word string, options []string) (lines []string, known bool) {
 	}
 	switch word {
 	case "established":
-		return []string{"socket() = 0", "bind(0, host:80) = 0", "listen(0, 8) = 0", "< S" + mss + offer,
-			"> SA seq=0 ack=1 win=65535 mss=1460" + agreed, "+0.1 < A" + window + stamp, "accept(0) = 1"}, true
+		return []string{"socket() = 0", "bind(0, host:80) = 0", "listen(0, 8) = 0", "< S" + peers + offer,
+			"> SA seq=0 ack=1 win=65535" + own + agreed, "+0.1 < A" + window + stamp, "accept(0) = 1"}, true
 	case "connected":
-		return []string{"socket() = 0", "connect(0, a) ...", "> S seq=0 win=65535 mss=1460 sackok ts=0/0 ws=7",
-			"+0.1 < SA" + mss + offer + window, "> A seq=1 ack=1 win=*" + echo, "... connect(0) = 0"}, true
+		return []string{"socket() = 0", "connect(0, a) ...", "> S seq=0 win=65535" + own + " sackok ts=0/0 ws=7",
+			"+0.1 < SA" + peers + offer + window, "> A seq=1 ack=1 win=*" + echo, "... connect(0) = 0"}, true
 	}
 	return nil, false
 }

@@ -2,10 +2,8 @@ package fdtable_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -13,25 +11,19 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/fdtable"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
-)
-
-// The two ends of the link.
-var (
-	hostAddr = netip.MustParseAddr("192.0.2.1")
-	peerAddr = netip.MustParseAddr("192.0.2.2")
 )
 
 const peerPort, hostPort = 40000, 80
 
 // frame is a packet of the host's that no line has been compared with yet.
 type frame struct {
-	at     time.Time
-	packet []byte // from the IP header on, or an ARP message
-	arp    bool
-	one    bool // it went to one station
+	at       time.Time
+	packet   []byte           // from the IP header on
+	neighbor *neighborMessage // in place of a packet
 }
 
 // runner plays a script's peer on a link with one host.
@@ -59,7 +51,7 @@ type runner struct {
 
 	mu   sync.Mutex // guards what the reader fills
 	seen []frame
-	arp  bool // answer ARP requests
+	arp  bool // answer questions about neighbours
 }
 
 // pendingCall is a call that blocks.
@@ -81,7 +73,7 @@ func newRunner(s *script, e *edges) *runner {
 func (r *runner) run() (pcap []byte, err error) {
 	s := r.script
 	if err := r.open(); err != nil {
-		return nil, fmt.Errorf("%s: %v", s.name, err)
+		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	defer func() { pcap = r.pcap.Bytes() }()
 	defer r.close()
@@ -107,7 +99,7 @@ func (r *runner) close() {
 	}
 }
 
-// listen collects the host's packets, and answers its ARP requests.
+// listen collects the host's packets, and answers its questions about neighbours.
 func (r *runner) listen() {
 	defer close(r.reading)
 	frames := make([]link.Frame, 64)
@@ -126,27 +118,27 @@ func (r *runner) listen() {
 func (r *runner) heard(b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	isARP := b[12] == 8 && b[13] == 6
-	if isARP && r.arp {
-		if b[21] == 1 && !bytes.Equal(b[28:32], b[38:42]) {
-			r.transmit([][]byte{arpReply(b, r.mac)})
-		}
-		return
+	if answer := r.note(b); answer != nil {
+		r.transmit([][]byte{answer})
 	}
-	r.seen = append(r.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:]), arp: isARP, one: b[0]&1 == 0})
 }
 
-// arpReply answers a request that stands behind an Ethernet header.
-func arpReply(request []byte, mac link.MAC) []byte {
-	b := make([]byte, 42)
-	copy(b, request[6:12])
-	copy(b[6:], mac[:])
-	copy(b[12:], request[12:20])
-	b[21] = 2
-	copy(b[22:], mac[:])
-	copy(b[28:], request[38:42])
-	copy(b[32:], request[22:32])
-	return b
+// note keeps a frame of the host's for a line to expect, or returns the peer's answer to it if it is a question about
+// neighbours.
+func (r *runner) note(b []byte) (answer []byte) {
+	m, is := readNeighbor(b)
+	switch {
+	case isChatter(b[14:]):
+	case is && r.arp:
+		if m.isQuestion() {
+			return m.answer(b, r.mac)
+		}
+	case is:
+		r.seen = append(r.seen, frame{at: time.Now(), neighbor: &m})
+	default:
+		r.seen = append(r.seen, frame{at: time.Now(), packet: bytes.Clone(b[14:])})
+	}
+	return nil
 }
 
 // transmit puts frames on the simulated wire as one burst.
@@ -170,8 +162,7 @@ func newFrame(b []byte) (f link.Frame) {
 
 // ethernet puts a packet into a frame for the host.
 func (r *runner) ethernet(packet []byte) []byte {
-	to, from := r.hostMAC, r.mac
-	return append(append(append(to[:], from[:]...), 8, 0), packet...)
+	return etherFrame(r.hostMAC, r.mac, packet)
 }
 
 var hostMAC = link.MAC{2, 0, 0, 0, 1, 1}
@@ -274,11 +265,10 @@ func (r *runner) send(st *statement) error {
 			return fmt.Errorf("a packet of %d octets on a link of %d", len(p), r.mtu)
 		}
 		b := r.ethernet(p)
-		if a := s.dst.Addr(); a.IsMulticast() {
-			ip := a.As4()
-			copy(b, []byte{1, 0, 0x5e, ip[1] & 0x7f, ip[2], ip[3]})
-		} else if a.As4()[3] == 255 || slices.Contains(args, "bmac") {
-			copy(b, []byte{255, 255, 255, 255, 255, 255})
+		if mac, group := groupMAC(s.dst.Addr()); group {
+			copy(b, mac[:])
+		} else if slices.Contains(args, "bmac") {
+			copy(b, wire.BroadcastMAC[:])
 		}
 		r.batch = append(r.batch, b)
 		if st.verb == "<" {
@@ -328,13 +318,8 @@ func (r *runner) sendICMP(st *statement) error {
 			}
 		}
 	}
-	from := netip.MustParseAddr("192.0.2.254")
 	quoted := (&segment{src: f.host, dst: f.peer, seq: f.iss + seq, flags: ack, ttl: 60}).packet()
-	message := make([]byte, 8, 64)
-	message[0], message[1] = byte(typ), byte(code)
-	binary.BigEndian.PutUint16(message[6:], uint16(mtu))
-	message = append(message, quoted[:28]...)
-	r.batch = append(r.batch, r.ethernet(ipPacket(from, hostAddr, 1, message)))
+	r.batch = append(r.batch, r.ethernet(r.script.family.icmpError(byte(typ), byte(code), mtu, quoted)))
 	r.flush()
 	return nil
 }

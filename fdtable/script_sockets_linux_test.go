@@ -68,16 +68,23 @@ func again[T any](call func() (T, error)) (T, error) {
 // count is n without the -1 that the kernel returns with an error.
 func count(n int, err error) (int, error) { return max(n, 0), err }
 
-func inet4(a netip.AddrPort) unix.Sockaddr {
-	if !a.IsValid() {
+// sockaddr is an address as the kernel takes it.
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	switch {
+	case !a.IsValid():
 		return nil
+	case a.Addr().Is6():
+		return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
 	}
 	return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
 }
 
 func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	if a, ok := sa.(*unix.SockaddrInet4); ok {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}
 }
@@ -92,7 +99,7 @@ func (k *kernelSockets) Socket(domain, typ, protocol int) (int, error) {
 	return k.add(fd, err)
 }
 
-func (k *kernelSockets) Bind(fd int, a netip.AddrPort) error { return unix.Bind(k.fd(fd), inet4(a)) }
+func (k *kernelSockets) Bind(fd int, a netip.AddrPort) error { return unix.Bind(k.fd(fd), sockaddr(a)) }
 
 func (k *kernelSockets) Listen(fd, backlog int) error { return unix.Listen(k.fd(fd), backlog) }
 
@@ -108,7 +115,7 @@ func (k *kernelSockets) Accept(fd int) (int, netip.AddrPort, error) {
 
 func (k *kernelSockets) Connect(fd int, a netip.AddrPort) error {
 	if a.IsValid() {
-		return unix.Connect(k.fd(fd), inet4(a))
+		return unix.Connect(k.fd(fd), sockaddr(a))
 	}
 	var sa unix.RawSockaddrInet4 // AF_UNSPEC
 	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(k.fd(fd)), uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
@@ -127,7 +134,7 @@ func (k *kernelSockets) Write(fd int, p []byte) (int, error) {
 }
 
 func (k *kernelSockets) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, error) {
-	return count(again(func() (int, error) { return unix.SendmsgN(k.fd(fd), p, nil, inet4(to), flags|unix.MSG_NOSIGNAL) }))
+	return count(again(func() (int, error) { return unix.SendmsgN(k.fd(fd), p, nil, sockaddr(to), flags|unix.MSG_NOSIGNAL) }))
 }
 
 func (k *kernelSockets) Recvfrom(fd int, p []byte, flags int) (n int, from netip.AddrPort, err error) {
