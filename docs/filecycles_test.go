@@ -29,6 +29,10 @@ func TestFileGraph(t *testing.T) {
 			t.Errorf("%s: %d files form one cycle, and no more than %d may: %s", name, len(largest), most, bases(largest))
 		}
 	}
+	between := g.between()
+	for _, packages := range slices.Sorted(maps.Keys(between)) {
+		t.Logf("%s: %d edges", packages, between[packages])
+	}
 	for _, floor := range slices.Sorted(maps.Keys(floors)) {
 		t.Logf("floor %d: %s", floor, strings.Join(floors[floor], " "))
 	}
@@ -84,6 +88,19 @@ func (g *fileGraph) count(files []string) (edges, mutual int) {
 		}
 	}
 	return edges, mutual
+}
+
+// between returns how many edges there are from the files of one package to those of another, by "from -> to".
+func (g *fileGraph) between() map[string]int {
+	edges := make(map[string]int)
+	for from, uses := range g.uses {
+		for to := range uses {
+			if path.Dir(from) != path.Dir(to) {
+				edges[path.Dir(from)+" -> "+path.Dir(to)]++
+			}
+		}
+	}
+	return edges
 }
 
 // cycles splits files into the strongly connected components of their graph (Tarjan's algorithm), each sorted. A

@@ -15,9 +15,9 @@ import (
 // a cycle has at most two. Lower a number as soon as the code allows it; raise one only for a reason.
 var largestCycle = map[string]int{
 	"fdtable":       18,
-	"stack":         51,
+	"stack":         37,
 	"stack/capture": 5,
-	"stack/ip":      25,
+	"stack/ip":      22,
 	"stack/link":    3,
 	"stack/sim":     8,
 	"stack/tcp":     29,
