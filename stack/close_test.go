@@ -126,7 +126,7 @@ func TestHostClose(t *testing.T) {
 					d.delay, d.most = tt.delay, tt.most
 				}
 				if tt.burst {
-					n.b.tcp.beginBurst(n.b.clock.Now())
+					n.b.tcp.holdOutput(n.b.clock.Now())
 					for _, q := range n.b.ip.Interfaces()[1].Queues() {
 						q.BeginBurst()
 					}

@@ -59,7 +59,7 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 	} else {
 		key := makeKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote)
 		if c, floor, err = l.lockTuple(r, &key, reuse); err == nil {
-			c.extra = &extra{binding: b}
+			c.rare = &rareFields{binding: b}
 		}
 	}
 	if err != nil {
@@ -68,14 +68,14 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 	return c, floor, err
 }
 
-// routeFrom finds the way from a binding, or from anywhere, to an address.
+// routeFrom returns the route from the address of b to remote; with a nil b from any address.
 func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	if !remote.IsValid() {
 		return nil, syscall.EAFNOSUPPORT
 	}
 	var local netip.Addr
-	v6 := true // may the source be an IPv6 address, and
-	v4 := true // may it be IPv4
+	v6 := true // the source may be an IPv6 address
+	v4 := true // the source may be an IPv4 address
 	if b != nil {
 		a := b.local.Addr()
 		v6, v4 = a.Is6(), a.Is4() || a.IsUnspecified() && !b.options.V6Only
@@ -167,9 +167,9 @@ func (s *shard) vacateLocked(key *flowKey, hash uint64, reuse bool) (tcp.ISSFloo
 	return floor, nil
 }
 
-// Connected returns how the active open stands: nil when the connection is established, EINPROGRESS while it
-// is not, otherwise why it failed, which clears the pending error as TakeError does; ECONNABORTED after that.
-// EBADF after Close.
+// Connected returns the state of the active open: nil when the connection is established, EINPROGRESS while the handshake
+// goes on, and otherwise the reason why it failed, which it takes as TakeError does, so that later calls return
+// ECONNABORTED. EBADF after Close.
 func (c *TCPConn) Connected() error {
 	c.lock()
 	defer c.unlock()

@@ -40,7 +40,7 @@ func (d *waitDeadline) stop() {
 // passed says whether the deadline has passed.
 func (d *waitDeadline) passed(c *clock.Clock) bool { return d.at != 0 && d.at <= c.Now() }
 
-// SetReadDeadline sets when reads give up; the zero time means never. Blocked reads notice. EBADF after Close.
+// SetReadDeadline sets when reads give up; the zero time means never. It holds for blocked reads too. EBADF after Close.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	at := c.shard.layer.host.clock.Moment(t)
 	c.lock()
@@ -70,8 +70,8 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// timelyLocked says whether the node of c is armed early enough for its deadlines, as it nearly always is. That
-// takes no clock.
+// timelyLocked says whether the node of c is armed early enough for its deadlines, as it nearly always is. It needs no
+// clock.
 func (c *TCPConn) timelyLocked() bool {
 	var at mono.Time
 	if c.bits&inTable != 0 {
@@ -81,15 +81,15 @@ func (c *TCPConn) timelyLocked() bool {
 	return at == 0 || c.timer.Armed() && c.timer.Deadline() <= int64(at)
 }
 
-// armLocked arms the node of c at its earliest deadline. A node that is armed earlier stays: it fires in vain
-// once, which is cheaper than moving it with every segment. The user's deadlines count while somebody waits.
+// armLocked arms the node of c for its earliest deadline. A node that is armed for an earlier moment stays so: to fire in
+// vain once is cheaper than to move the node with every segment. The user's deadlines count only while a call waits.
 func (c *TCPConn) armLocked(now mono.Time) {
 	if c.timelyLocked() {
 		return
 	}
 	var at mono.Time
 	if c.bits&inTable != 0 {
-		// A deadline that has passed already waits a moment, so that nothing can make the clock spin.
+		// A deadline that has passed is put off by a millisecond, so that the clock's goroutine cannot spin.
 		if at = c.tcp.Deadline(); passed(at, now) {
 			at = now.Add(time.Millisecond)
 		}
@@ -100,7 +100,8 @@ func (c *TCPConn) armLocked(now mono.Time) {
 	}
 }
 
-// userDeadlineLocked returns at, or an earlier one of the user's deadlines that somebody waits for and that comes behind after.
+// userDeadlineLocked returns the earliest of at and those of the user's deadlines that are later than after and that a
+// waiting call has. 0 stands for none.
 func (c *TCPConn) userDeadlineLocked(at, after mono.Time) mono.Time {
 	if w := c.waiters; w != nil {
 		if d := c.readDeadline; w.readers > 0 && d > after && (at == 0 || d < at) {
@@ -113,7 +114,7 @@ func (c *TCPConn) userDeadlineLocked(at, after mono.Time) mono.Time {
 	return at
 }
 
-// fireConnLocked acts on the deadlines of c that have passed.
+// fireConnLocked acts on the deadlines of c up to now.
 func (c *TCPConn) fireConnLocked(now mono.Time) {
 	if at := c.tcp.Deadline(); c.bits&inTable != 0 && passed(at, now) {
 		c.tcp.Timeout(now)

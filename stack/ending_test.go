@@ -115,10 +115,10 @@ func TestEndingsKeepTheAnswer(t *testing.T) {
 			}
 			q := n.b.ip.Interfaces()[1].Queues()[0]
 			q.BeginBurst() // so that no acknowledgment of the answer comes back before the end
-			n.b.tcp.beginBurst(n.b.clock.Now())
+			n.b.tcp.holdOutput(n.b.clock.Now())
 			tt.act(n, client, server)
 			settle()
-			n.b.tcp.endBurst()
+			n.b.tcp.releaseOutput()
 			q.EndBurst()
 			n.b.flush()
 			time.Sleep(tt.delay)

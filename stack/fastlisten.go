@@ -91,7 +91,7 @@ func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mon
 		return
 	}
 	s.events.fastOpens++
-	c.extra = &extra{pendingAt: syn.listener}
+	c.rare = &rareFields{pendingAt: syn.listener}
 	c.bits |= inTable | connected
 	c.recountLocked(false)
 	s.states[tcp.SynReceived]++
@@ -106,8 +106,8 @@ func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mon
 // endPendingLocked ends the counting of c as pending once its handshake is over, or it has ended.
 func (c *TCPConn) endPendingLocked(now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
-		c.extra.pendingAt.endFastOpen(c.tcp.Err() == errReset, now)
-		c.extra.pendingAt = nil
-		c.dropExtraLocked()
+		c.rare.pendingAt.endFastOpen(c.tcp.Err() == errReset, now)
+		c.rare.pendingAt = nil
+		c.dropRareLocked()
 	}
 }

@@ -73,15 +73,15 @@ func TestFastOpenListener(t *testing.T) {
 		l, cookie := b.fastListen(5)
 		out := b.send(seg{flags: "S", seq: 100, cookie: cookie, text: "early"})
 		c, err := l.TryAccept()
-		if err != nil || c.extra == nil {
+		if err != nil || c.rare == nil {
 			b.Fatalf("accept: %v", err)
 		}
 		b.send(seg{flags: "A", seq: 106, ack: out[0].seq + 1})
-		if c.extra != nil {
+		if c.rare != nil {
 			b.Error("it still has what only pending ones need")
 		}
 		c.Watch(watchFunc(func(Readiness) {}))
-		if c.Watch(nil); c.extra != nil {
+		if c.Watch(nil); c.rare != nil {
 			b.Error("it still has what only watched ones need")
 		}
 		c.Abort() // gives back what nobody has read

@@ -6,16 +6,12 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// While a receive burst is in progress, the goroutines that it has woken answer. What they write, if it is
-// little, and the acknowledgments that only eagerness asks for are held until they have had their turn: so one
-// segment carries several small writes, the acknowledgment of the request, and the FIN of a connection that is
-// closed behind its answer.
+// A receive burst is what one Read of a device brought. It ends when the goroutines that it has woken have had their turn
+// to answer. Until then small writes are held, and so are acknowledgments that need not leave at once. So one segment
+// carries several small writes, the acknowledgment of the request, and the FIN of a connection that is closed after its
+// answer.
 
-// maxHeld is how many octets of a connection may wait for the end of a burst. More is worth a segment of its own.
-const maxHeld = 16384
-
-// holdLocked puts c on the list of those whose Output waits for the end of the burst. The caller has found a
-// burst in progress.
+// holdLocked makes c's Output wait for the end of the burst. The caller has found a burst in progress.
 func (c *TCPConn) holdLocked() {
 	s := c.shard
 	if c.bits&held != 0 {
@@ -26,27 +22,28 @@ func (c *TCPConn) holdLocked() {
 	s.heldAny.Store(true)
 }
 
-// pushLocked transmits what c has written and a burst holds, before something happens that would keep it from leaving
-// or change what leaves of it. To the program it has left when Write has returned, and with Linux it has.
+// pushLocked transmits what was written to c and is held, before something happens that would keep it from leaving or
+// would change it. A program takes it that its octets have left when Write has returned, as they have with Linux.
 func (c *TCPConn) pushLocked(now mono.Time) {
 	if c.bits&held != 0 {
 		c.tcp.Push(now)
 	}
 }
 
-// writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns
-// the moment of the write: that of the burst in this case, which is good enough for what is not sent yet.
+// writeTimeLocked says whether n octets that are to be written to c may wait for the end of a burst, and returns the
+// moment of the write. Where they may wait this is the burst's, which saves asking the clock: what leaves later gets its
+// own time then.
 func (c *TCPConn) writeTimeLocked(n int, m WriteMode) (hold bool, now mono.Time) {
 	s := c.shard
-	hold = s.layer.inBurst.Load() != 0 && !m.Urgent && c.tcp.SendQueued()+n <= maxHeld
+	hold = s.layer.bursts.Load() != 0 && !m.Urgent && c.tcp.SendQueued()+n <= maxHeld
 	if hold && c.writeDeadline == 0 {
 		return true, mono.Time(s.layer.burstAt.Load())
 	}
 	return hold, c.now()
 }
 
-// sendLocked puts p and rest into c's send queue and transmits what may leave, now or, with hold, at the end of
-// the burst. It returns how much it took.
+// sendLocked puts p and rest into c's send queue, as far as there is room, and returns how many octets that are. What may
+// leave is transmitted now, or with hold at the end of the burst.
 func (c *TCPConn) sendLocked(p []byte, rest [][]byte, m WriteMode, hold bool, now mono.Time) (n int) {
 	s := c.shard
 	c.setMoreLocked(m.More, now)
@@ -67,9 +64,9 @@ func (c *TCPConn) sendLocked(p []byte, rest [][]byte, m WriteMode, hold bool, no
 	case n == 0:
 	case hold:
 		c.holdLocked()
-		// The burst may have ended meanwhile. Its end looks at heldAny after it has left inBurst, so one of us
-		// two sees the other.
-		if s.layer.inBurst.Load() == 0 {
+		// The burst may have ended meanwhile. releaseOutput counts it out of bursts before it looks at heldAny, and
+		// holdLocked has set heldAny before bursts is looked at here, so that at least one of both transmits.
+		if s.layer.bursts.Load() == 0 {
 			s.releaseLocked(c.now())
 		}
 	default:
@@ -78,7 +75,7 @@ func (c *TCPConn) sendLocked(p []byte, rest [][]byte, m WriteMode, hold bool, no
 	return n
 }
 
-// setMoreLocked says whether more follows what is written next. What was written before does not wait for that.
+// setMoreLocked sets whether more will follow what is written next. What was written before does not wait for it.
 func (c *TCPConn) setMoreLocked(more bool, now mono.Time) {
 	if more {
 		c.pushLocked(now)
@@ -86,31 +83,29 @@ func (c *TCPConn) setMoreLocked(more bool, now mono.Time) {
 	c.tcp.SetMore(more)
 }
 
-// beginBurst lets Output wait for endBurst. It returns what awaitAnswers wants to know.
-func (l *tcpLayer) beginBurst(now mono.Time) (parked uint32) {
+// holdOutput begins a receive burst, read at now: from here on Output may wait for releaseOutput. It returns how many waits
+// have begun so far, so that awaitAnswers can tell how many have begun since.
+func (l *tcpLayer) holdOutput(now mono.Time) (waitsBegun uint32) {
 	l.burstAt.Store(int64(now))
-	l.inBurst.Add(1)
-	return l.parked.Load()
+	l.bursts.Add(1)
+	return l.waitsBegun.Load()
 }
 
-// maxYields bounds how often a receive loop gives way to those who answer: twice for each, up to so often.
-const maxYields = 16
-
-// awaitAnswers gives way to the goroutines that a burst has woken, until each has answered and waits again, as those
-// of a server do between requests, or for as long as giving way costs little. They have had a turn: another processor
-// may have taken over those that have not answered.
-func (l *tcpLayer) awaitAnswers(parked uint32, woken int) {
+// awaitAnswers yields the processor to the woken goroutines of a burst until each has answered and waits again, as a
+// server's do between requests, or until it has yielded often enough. waitsBegun is what holdOutput returned. All of them
+// have had a turn before: another processor may be running those that have not answered.
+func (l *tcpLayer) awaitAnswers(waitsBegun uint32, woken int) {
 	for range min(2*woken, maxYields) {
-		if l.parked.Load()-parked >= uint32(woken) {
+		if l.waitsBegun.Load()-waitsBegun >= uint32(woken) {
 			return
 		}
 		runtime.Gosched()
 	}
 }
 
-// endBurst transmits all that was held. The caller flushes.
-func (l *tcpLayer) endBurst() {
-	l.inBurst.Add(-1)
+// releaseOutput ends a receive burst: it transmits what was held. The caller flushes.
+func (l *tcpLayer) releaseOutput() {
+	l.bursts.Add(-1)
 	now := l.host.clock.Now()
 	for i := range l.shards {
 		if s := &l.shards[i]; s.heldAny.Load() {
@@ -121,7 +116,7 @@ func (l *tcpLayer) endBurst() {
 	}
 }
 
-// releaseLocked calls Output for the connections that waited for it.
+// releaseLocked calls Output for the connections for which it was held.
 func (s *shard) releaseLocked(now mono.Time) {
 	s.heldAny.Store(false)
 	for i, c := range s.held {

@@ -64,12 +64,12 @@ func TestHeld(t *testing.T) {
 		client, server := n.connect()
 		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
-		n.b.tcp.beginBurst(n.b.clock.Now())
+		n.b.tcp.holdOutput(n.b.clock.Now())
 		n.write(server, "one ")
 		n.write(server, "two ")
 		n.write(server, "three")
 		n.must(server.Close())
-		n.b.tcp.endBurst()
+		n.b.tcp.releaseOutput()
 		n.b.flush()
 		n.wantFrames(got(), "FP. one two three")
 		n.reads(client, "one two three", "EOF")
@@ -93,13 +93,13 @@ func TestHeld(t *testing.T) {
 		client, server := n.connect()
 		settle() // the bursts of the handshake are over, and with them what they would release
 		got := n.frames(n.b)
-		n.b.tcp.beginBurst(n.b.clock.Now())
+		n.b.tcp.holdOutput(n.b.clock.Now())
 		n.write(server, strings.Repeat("x", maxHeld+1))
 		n.b.flush()
 		if len(got()) == 0 {
 			t.Error("nothing has left")
 		}
-		n.b.tcp.endBurst()
+		n.b.tcp.releaseOutput()
 		n.b.flush()
 		n.must(client.Close())
 		n.must(server.Close())

@@ -6,22 +6,13 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// A large Write is transmitted from where it stands, as far as the windows allow, and only then copied into the send
-// queue, as far as it is not acknowledged by then. So the device reads octets that are in the cache, which those of the
-// send queue are no longer: 12 to 17 % of a bulk transfer over TAP.
-const (
-	// lendLeast is the number of octets from which that is worth the trouble.
-	lendLeast = 32 << 10
-	// lendMost is how many go at once: so many should be in the cache still when they are copied.
-	lendMost = 256 << 10
-	// lendWaitFrom is how many large Writes must be in progress for each to wait for its acknowledgment in place of
-	// copying: the device has enough to do meanwhile. Fewer would let it run dry.
-	lendWaitFrom = 3
-)
+// A large Write is transmitted from the caller's memory, as far as the windows allow. Only then is copied into the send
+// queue what is not acknowledged yet. So the device reads octets that are still in the cache, which those of a long send
+// queue are not: this is 12 to 17 % of a bulk transfer over TAP.
 
-// lendLocked transmits the front of p, as much as may leave now, and returns how much that is: 0 where p has to go
-// through the send queue. It gives the lock back for a while, during which the bit writing, which it leaves set, keeps
-// other writers away. more says that more follows behind p.
+// lendLocked transmits as much from the front of p as may leave now, and returns how many octets that are; 0 where p has
+// to go through the send queue. It gives the lock back in between. Then the bit writing, which it sets and leaves set,
+// keeps other writers away. more says that more will be written after p.
 func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	if c.route.MaxSuper() == 0 {
 		return 0
@@ -41,9 +32,9 @@ func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	for _, q := range c.route.Interface().Queues() {
 		q.FlushEarly()
 	}
-	wait := c.shard.layer.bulk.Load() >= lendWaitFrom
+	wait := c.shard.layer.largeWrites.Load() >= lendWaitFrom
 	if !wait {
-		// A near peer's acknowledgments are here already: what they cover needs no copy.
+		// The acknowledgments of a peer on this machine are there already: what they cover needs no copy.
 		c.shard.layer.host.glance(c.route.Interface())
 	}
 	c.lock()
@@ -57,9 +48,9 @@ func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	return n
 }
 
-// waitAckLocked waits until the peer has acknowledged most of what was lent; a peer may take its time over the rest,
-// hoping for more to acknowledge with it. It gives up when it is woken in vain: by a timer, since the acknowledgment is
-// late; by the end of the connection; by a deadline.
+// waitAckLocked waits until the peer has acknowledged most of what was lent. The peer may delay the acknowledgment of the
+// rest, to cover more text with it. The wait ends early when it is woken without progress: by a timer, which means that
+// the acknowledgment is late, by the end of the connection, or by a deadline.
 func (c *TCPConn) waitAckLocked(lent *link.Buffer) {
 	for left := c.tcp.Lent(lent); left >= lendLeast; {
 		c.bits |= awaitsAck

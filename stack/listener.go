@@ -10,8 +10,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Bounds of a listener. The records of half-open connections are cheap, so there may be more of them than
-// the backlog says, as on Linux with its tcp_max_syn_backlog.
+// Bounds of a listener. Records of half-open connections are cheap, so there may be more of them than the backlog, as on
+// Linux with its tcp_max_syn_backlog.
 const (
 	maxBacklog  = 65535
 	minSYNQueue = 128
@@ -28,28 +28,28 @@ type Listener struct {
 
 	// mu is a leaf.
 	mu       sync.Mutex
-	wake     sync.Cond
+	arrived  sync.Cond  // calls of Accept wait here
 	queue    []*TCPConn // a ring, its length zero or a power of two
 	head     int
 	count    int
-	reserved int // places for connections that are being made
+	reserved int // places in the queue for connections that are being made
 	backlog  int
 	deadline waitDeadline
 	down     bool          // Shutdown was called
-	failed   syscall.Errno // what Accept fails with; 0: nothing
+	failed   syscall.Errno // what Accept returns; 0 for no failure
 	closed   bool
 }
 
 // ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
-// Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when somebody
-// listens there already, EBADF when b is closed or taken over, EINVAL when it has no port yet, ENETDOWN when
+// Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when another
+// listener has that address already, EBADF when b is closed or taken over, EINVAL when it has no port yet, ENETDOWN when
 // the host is closed, or all its devices have failed and b is no loopback address.
 func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
 	if err := b.takeToListen(); err != nil {
 		return nil, err
 	}
 	l := &Listener{host: h, binding: b}
-	l.wake.L = &l.mu
+	l.arrived.L = &l.mu
 	l.options.Store(&o)
 	l.SetBacklog(backlog)
 	if !h.tcp.listen.add(l) {
@@ -99,7 +99,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 		case try:
 			return nil, syscall.EAGAIN
 		}
-		l.wake.Wait()
+		l.arrived.Wait()
 	}
 }
 
@@ -137,21 +137,21 @@ func (l *Listener) cancel() {
 	l.reserved--
 }
 
-// full says whether the accept queue takes no connection now.
+// full says whether the accept queue has no room for another connection.
 func (l *Listener) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.count+l.reserved > l.backlog
 }
 
-// synLimit is the number of half-open records from which on SYN cookies answer.
+// synLimit is the number of half-open records at which SYN cookies begin to answer.
 func (l *Listener) synLimit() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return min(max(l.backlog, minSYNQueue), maxSYNQueue)
 }
 
-// push puts c into its reserved place. It is false when the listener has been closed meanwhile.
+// push puts c into its reserved place in the queue. It is false when the listener has been closed meanwhile.
 func (l *Listener) push(c *TCPConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,15 +179,15 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	}
 	l.deadline.set(&l.host.clock, t, l.wakeAll)
 	l.mu.Unlock()
-	l.wake.Broadcast()
+	l.arrived.Broadcast()
 	return nil
 }
 
 // wakeAll makes all blocked Accepts look again.
 func (l *Listener) wakeAll() {
-	l.mu.Lock() // who is between its check and its Wait holds it
+	l.mu.Lock() // a goroutine between its check and its Wait holds it, and would miss the Broadcast
 	defer l.mu.Unlock()
-	l.wake.Broadcast()
+	l.arrived.Broadcast()
 }
 
 // Addr returns the address that the listener is bound to, after Close too.
@@ -227,8 +227,8 @@ func (l *Listener) Shutdown() error {
 	return nil
 }
 
-// end takes the listener off the network, gives its address free, and resets what it holds. Who waits wakes
-// last: when Accept has returned nobody can connect any more.
+// end takes the listener off the network, frees its address by a call of free, and resets the connections in its queue.
+// Calls of Accept wake after that: when they have returned no peer can connect any more.
 func (l *Listener) end(free func()) {
 	l.host.tcp.listen.remove(l)
 	free()
@@ -240,7 +240,7 @@ func (l *Listener) end(free func()) {
 	}
 	l.queue, l.head = nil, 0
 	l.mu.Unlock()
-	l.wake.Broadcast()
+	l.arrived.Broadcast()
 	if w := l.watcher.Load(); w != nil {
 		(*w).Wake(ReadyAll)
 	}

@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// listenGroup is who listens at one address and port: one listener, or several that share it by ReusePort.
+// listenGroup holds the listeners of one address and port: one, or several that share it by ReusePort.
 type listenGroup struct {
 	listeners     atomic.Pointer[[]*Listener]
 	lastSYNCookie atomic.Int64 // the mono.Time of the last SYN cookie sent; 0 for never
 }
 
-// pick returns the listener for a flow, nil when all have been closed.
+// pick returns the listener for a flow with this hash, nil when all are closed.
 func (g *listenGroup) pick(hash uint64) *Listener {
 	list := *g.listeners.Load()
 	if len(list) == 0 {
@@ -27,7 +27,7 @@ func (g *listenGroup) pick(hash uint64) *Listener {
 type listenTable struct {
 	layer    *tcpLayer
 	changing sync.Mutex // held over shards' locks, never taken under one
-	closed   bool       // nothing comes in any more
+	closed   bool       // no listener is added any more
 	groups   atomic.Pointer[map[netip.AddrPort]*listenGroup]
 }
 
@@ -36,8 +36,8 @@ func (t *listenTable) init(l *tcpLayer) {
 	t.groups.Store(new(map[netip.AddrPort]*listenGroup))
 }
 
-// find returns the group for packets to local, nil if there is none. A listener of that very address goes
-// before one of the wildcard.
+// find returns the group for packets to local, nil if there is none. A group of that very address goes before one of the
+// wildcard.
 func (t *listenTable) find(local netip.AddrPort) *listenGroup {
 	groups := *t.groups.Load()
 	if len(groups) == 0 {
@@ -53,7 +53,7 @@ func (t *listenTable) find(local netip.AddrPort) *listenGroup {
 	return groups[netip.AddrPortFrom(wildcard, local.Port())]
 }
 
-// keys returns the addresses that l is found at.
+// keys returns the addresses under which l is found.
 func (l *Listener) keys() []netip.AddrPort {
 	keys := []netip.AddrPort{l.binding.local}
 	if a := l.binding.local.Addr(); a.Is6() && a.IsUnspecified() && !l.binding.options.V6Only {
@@ -62,7 +62,7 @@ func (l *Listener) keys() []netip.AddrPort {
 	return keys
 }
 
-// add enters l. It is false when the host has been closed, or is without a network.
+// add adds l. It is false when the host is closed, or has no network any more.
 func (t *listenTable) add(l *Listener) bool {
 	t.changing.Lock()
 	defer t.changing.Unlock()
@@ -87,7 +87,7 @@ func (t *listenTable) add(l *Listener) bool {
 	return true
 }
 
-// remove takes l out. The half-open connections of an address where nobody is left are reset.
+// remove takes l out. The half-open connections of an address without another listener are reset.
 func (t *listenTable) remove(l *Listener) {
 	t.changing.Lock()
 	defer t.changing.Unlock()
@@ -111,9 +111,10 @@ func (t *listenTable) remove(l *Listener) {
 	}
 }
 
-// purge resets the half-open connections of a port for which nobody listens any longer.
+// purge resets the half-open connections of a port that have no listener any more.
 func (t *listenTable) purge(port uint16) {
-	// Whoever found a listener before it left the map is done with it once each lock has been held.
+	// A segment that found a listener before it left the map was processed under a shard's lock. Once each lock has been
+	// taken no such segment is left.
 	for i := range t.layer.shards {
 		t.layer.shards[i].lock()
 		t.layer.shards[i].unlock()
@@ -150,12 +151,12 @@ func (t *listenTable) all() []*Listener {
 	return list
 }
 
-// closeAll closes all listeners and lets none in any more.
+// closeAll closes all listeners, and lets none be added any more.
 func (t *listenTable) closeAll() {
 	t.changing.Lock()
 	t.closed = true
 	t.changing.Unlock()
 	for _, l := range t.all() {
-		_ = l.Close() // somebody else may have closed it by now
+		_ = l.Close() // EBADF: it was closed meanwhile
 	}
 }

@@ -75,6 +75,6 @@ func (l *udpLayer) fail() {
 		s.mu.Lock() // who is between its look at the topology and its Wait holds it
 		s.arrived.Broadcast()
 		s.mu.Unlock()
-		s.wake(ReadyAll)
+		s.notify(ReadyAll)
 	}
 }

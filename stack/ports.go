@@ -19,16 +19,16 @@ const (
 // BindOptions say how an address may be shared.
 type BindOptions struct {
 	// ReuseAddr lets a bind succeed while connections of an earlier one are still there, TIME-WAIT's
-	// included, but not while somebody listens.
+	// included, but not while there is a listener.
 	ReuseAddr bool
-	// ReusePort lets several sockets that all set it bind and listen to one address; connections are spread
-	// over them.
+	// ReusePort lets several sockets that all set it bind to one address and listen there. Connections are
+	// distributed over them.
 	ReusePort bool
 	// V6Only keeps a socket that is bound to the IPv6 wildcard from IPv4 traffic.
 	V6Only bool
-	// LatePort leaves the choice of a port to ConnectTCP where the port is 0. It then need be unique for the
-	// four-tuple only, so that one address has more connections than ports: Linux's IP_BIND_ADDRESS_NO_PORT.
-	// Nobody can listen on such a binding.
+	// LatePort leaves the choice of a port to ConnectTCP where the port is 0. Then only the four-tuple must be
+	// unique, so that one address can have more connections than ports: Linux's IP_BIND_ADDRESS_NO_PORT.
+	// No listener can take such a binding.
 	LatePort bool
 }
 
@@ -39,7 +39,7 @@ type Binding struct {
 	options BindOptions
 
 	// Guarded by portTable.mu.
-	taken     bool // a listener or a connection has it
+	taken     bool // it belongs to a listener or a connection
 	listening bool
 	gone      bool
 }
@@ -108,7 +108,7 @@ func (s *portScan) next() (port uint16, ok bool) {
 	return port, true
 }
 
-// found tells that the last port was free.
+// found notes that the last port was free.
 func (s *portScan) found() { s.offset.Store((s.offset.Load() + s.tried) % ephemeralPorts) }
 
 // BindTCP reserves a local address; port 0 chooses a free one. An invalid address means the wildcard of both
@@ -158,7 +158,7 @@ func (t *portTable) bind(b *Binding) bool {
 	return true
 }
 
-// chooseLocked returns a port that nothing uses.
+// chooseLocked returns a port without a binding and without a flow.
 func (t *portTable) chooseLocked() (uint16, bool) {
 	start := rand.Uint32N(ephemeralPorts)
 	for i := range uint32(ephemeralPorts) {
@@ -170,7 +170,7 @@ func (t *portTable) chooseLocked() (uint16, bool) {
 	return 0, false
 }
 
-// conflictsLocked says whether others keep b from its port.
+// conflictsLocked says whether other sockets keep b from its port.
 func (t *portTable) conflictsLocked(b *Binding) bool {
 	for _, other := range t.bindings[b.local.Port()] {
 		if !b.overlaps(other) || b.options.ReusePort && other.options.ReusePort {
@@ -194,11 +194,11 @@ func (b *Binding) takes(a netip.Addr) bool {
 	return mine == a || mine.IsUnspecified() && (mine.Is6() == a.Is6() || mine.Is6() && !b.options.V6Only)
 }
 
-// Local returns the bound address with the port that was chosen; 0 as long as LatePort leaves it open.
+// Local returns the bound address with its port, which is 0 as long as LatePort leaves it open.
 func (b *Binding) Local() netip.AddrPort { return b.local }
 
-// Close gives the address back; a binding that a listener or connection took over is theirs. EBADF when it
-// is already closed or taken over.
+// Close frees the address. EBADF when it is closed already, or when a listener or a connection has taken the binding over,
+// which then frees it.
 func (b *Binding) Close() error {
 	if !b.take() {
 		return syscall.EBADF
@@ -207,7 +207,7 @@ func (b *Binding) Close() error {
 	return nil
 }
 
-// take makes the binding a socket's.
+// take gives the binding to a connection. It is false when it is closed or taken already.
 func (b *Binding) take() bool {
 	t := &b.host.tcp.ports
 	t.mu.Lock()
@@ -219,7 +219,7 @@ func (b *Binding) take() bool {
 	return true
 }
 
-// takeToListen is take for a listener: nobody else may listen there, but who shares the port by ReusePort.
+// takeToListen is take for a listener. It fails where another one listens, unless both share the port by ReusePort.
 func (b *Binding) takeToListen() error {
 	t := &b.host.tcp.ports
 	t.mu.Lock()

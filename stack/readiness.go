@@ -23,18 +23,18 @@ const (
 	ReadyAll = ReadyIn | ReadyOut | ReadyRdHup | ReadyHup | ReadyErr | ReadyPri
 )
 
-// Watcher hears when a connection, listener or UDP socket may have become ready for more. A socket has at
-// most one, and nothing of its own for it but a reference: no goroutine and no queue.
+// Watcher is told when a connection, listener or UDP socket may have become ready for more. A socket has at
+// most one, and keeps only a reference to it: no goroutine and no queue.
 type Watcher interface {
-	// Wake is called after something has happened that edges is about: new text for instance, which ReadyIn
-	// is also said of while older text is unread. The present Readiness is what Ready returns, and may be less.
-	// Wake is called under no lock of the stack, by any number of goroutines at once and in any order; it must
-	// not wait. Calls that began before Watch(nil) may end after it.
+	// Wake is called after something has happened that may have made the socket ready for edges. New text, for
+	// instance, is reported as ReadyIn even while older text is unread. Ready returns the present Readiness, which
+	// may be less. No lock of the stack is held during the call. Any number of goroutines may make it at once and
+	// in any order, and it must not wait. Calls that began before Watch(nil) may end after it.
 	Wake(edges Readiness)
 }
 
-// edgesOf says what the events of a TCB can have made a connection ready for. A change of state is news to
-// everybody, as in Linux.
+// edgesOf returns what the events of a TCB can have made a connection ready for. A change of state counts for all of it,
+// as in Linux.
 func edgesOf(events tcp.Event, moved bool) Readiness {
 	if moved || events&(tcp.Connected|tcp.EnteredTimeWait|tcp.Gone) != 0 {
 		return ReadyAll
@@ -54,14 +54,14 @@ func edgesOf(events tcp.Event, moved bool) Readiness {
 
 // notifyLocked has the watcher of c called after unlock.
 func (c *TCPConn) notifyLocked(edges Readiness) {
-	if edges != 0 && c.extra != nil && c.extra.watcher != nil {
-		c.shard.wakeListLocked().watch(c.extra.watcher, edges)
+	if edges != 0 && c.rare != nil && c.rare.watcher != nil {
+		c.shard.wakeListLocked().watch(c.rare.watcher, edges)
 	}
 }
 
-// Ready returns what the connection is ready for. Where that is not ReadyOut, the watcher will hear of it.
+// Ready returns what the connection is ready for. Where ReadyOut is missing, the watcher is told when it comes.
 func (c *TCPConn) Ready() Readiness {
-	// Nothing is sent and nobody woken, so that there is nothing to do after unlock.
+	// Nothing is sent and no goroutine woken, so unlock would have nothing to do.
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
 	return c.readyLocked()
@@ -97,18 +97,18 @@ func (c *TCPConn) readyLocked() Readiness {
 	return r
 }
 
-// Watch makes w hear of the connection, in place of who did before; nil ends it.
+// Watch makes w the connection's watcher, in place of any other; nil for none.
 func (c *TCPConn) Watch(w Watcher) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
 	if c.bits&closed != 0 {
 		return
 	}
-	if c.extra == nil {
-		c.extra = new(extra)
+	if c.rare == nil {
+		c.rare = new(rareFields)
 	}
-	c.extra.watcher = w
-	c.dropExtraLocked()
+	c.rare.watcher = w
+	c.dropRareLocked()
 }
 
 // Ready returns ReadyIn when a connection waits for Accept.
@@ -126,7 +126,7 @@ func (l *Listener) Ready() Readiness {
 	return 0
 }
 
-// Watch makes w hear of the listener, in place of who did before; nil ends it.
+// Watch makes w the listener's watcher, in place of any other; nil for none.
 func (l *Listener) Watch(w Watcher) {
 	if w == nil {
 		l.watcher.Store(nil)
@@ -154,7 +154,7 @@ func (s *UDPSocket) Ready() Readiness {
 	return r
 }
 
-// Watch makes w hear of the socket, in place of who did before; nil ends it.
+// Watch makes w the socket's watcher, in place of any other; nil for none.
 func (s *UDPSocket) Watch(w Watcher) {
 	if w == nil {
 		s.watcher.Store(nil)
@@ -163,8 +163,8 @@ func (s *UDPSocket) Watch(w Watcher) {
 	s.watcher.Store(&w)
 }
 
-// wake calls the watcher; no lock is held.
-func (s *UDPSocket) wake(edges Readiness) {
+// notify calls the watcher; no lock is held.
+func (s *UDPSocket) notify(edges Readiness) {
 	if w := s.watcher.Load(); w != nil {
 		(*w).Wake(edges)
 	}

@@ -38,15 +38,15 @@ type receiver struct {
 	in  ip.Input
 
 	frames   [burstFrames]link.Frame
-	segments burst // TCP's of the burst, and then whom they wake
-	room     int   // frames that the next burst may have
+	segments arrivals // TCP's of the burst, and then whom they wake
+	room     int      // frames that the next burst may have
 	// What beginBurst returned, and how many were woken, of the burst that the turn was last given away for.
 	parked uint32
 	woken  int
 }
 
 func newReceiver(h *Host, q *ip.Queue) *receiver {
-	rc := &receiver{host: h, queue: q, segments: newBurst(len(h.tcp.shards)), room: burstFrames}
+	rc := &receiver{host: h, queue: q, segments: newArrivals(len(h.tcp.shards)), room: burstFrames}
 	rc.in.Init(q.Interface())
 	return rc
 }
@@ -112,14 +112,14 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 func (rc *receiver) beginBurst(n int) (parked uint32) {
 	rc.queue.BeginBurst()
 	rc.now = rc.host.clock.Now()
-	parked = rc.host.tcp.beginBurst(rc.now)
+	parked = rc.host.tcp.holdOutput(rc.now)
 	rc.burst(rc.frames[:n])
 	return parked
 }
 
 // endBurst transmits what the burst has held.
 func (rc *receiver) endBurst() {
-	rc.host.tcp.endBurst()
+	rc.host.tcp.releaseOutput()
 	rc.queue.EndBurst()
 	rc.host.flush()
 }

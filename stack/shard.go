@@ -17,10 +17,10 @@ import (
 
 // tcpLimits bound what others can make a host hold.
 type tcpLimits struct {
-	halfOpen int   // records of the host; beyond, SYN cookies
-	timeWait int   // records of the host; beyond, the oldest goes
-	orphans  int   // connections without an owner; beyond, the one that loses its owner is reset
-	buffered int64 // octets of storage in all queues; near it connections save, beyond it text is dropped
+	halfOpen int   // half-open records; when there are so many, SYN cookies answer
+	timeWait int   // TIME-WAIT records; when there are more, the oldest is dropped
+	orphans  int   // connections without an owner; when there are more, the newest is reset
+	buffered int64 // octets of memory in all queues; near it connections save, above it text is dropped
 }
 
 // tcpLayer is the TCP side of a host.
@@ -31,18 +31,18 @@ type tcpLayer struct {
 	seed     maphash.Seed
 	book     addressBook
 	shards   []shard
-	shift    uint // of a hash, to get the shard's index
+	shift    uint // a hash shifted right by so much is the index of its shard
 	ports    portTable
 	listen   listenTable
 	fastOpen fastOpenCache
 
 	halfOpens, orphans atomic.Int64
-	buffered           atomic.Int64  // sum of the shards' env.Buffered and the UDP queues, as far as they have told
-	step               int64         // by how much env.Buffered must have changed to be told
-	inBurst            atomic.Int32  // receive bursts in progress
-	burstAt            atomic.Int64  // when the last one began
-	bulk               atomic.Int32  // how many large Writes are in progress
-	parked             atomic.Uint32 // how often a reader or a writer has begun to wait
+	buffered           atomic.Int64  // octets of memory in all queues, as far as shards and UDP sockets have reported it
+	reportStep         int64         // a shard reports when its octets have changed by more than this
+	bursts             atomic.Int32  // receive bursts in progress
+	burstAt            atomic.Int64  // the mono.Time at which the latest burst was read
+	largeWrites        atomic.Int32  // Writes in progress of lendLeast octets or more
+	waitsBegun         atomic.Uint32 // how often a reader or a writer has begun to wait
 	closed             atomic.Bool
 	draining           sync.Once    // see drain
 	awaited            atomic.Int64 // while draining, the sum of the shards' awaited
@@ -61,33 +61,34 @@ type shard struct {
 	// timers holds connections and half-open records, timeWaits the TIME-WAIT records.
 	timers    wheel.Wheel[flow]
 	timeWaits timeWaitList
-	now       mono.Time // while timers fire
+	firingAt  mono.Time // the moment for which Advance fires timers
 	fireFunc  func(*flow)
 
-	// touched are the connections that a burst has brought a segment.
+	// touched are the connections that have got a segment of the present burst.
 	touched []*TCPConn
 	// held are the connections whose Output waits for the end of the burst; heldAny says that there are some.
 	held    []*TCPConn
 	heldAny atomic.Bool
-	// wakes collects what to do after unlock; sent says that something was, so that there is something to flush.
+	// wakes are the goroutines to wake and the watchers to call after unlock; nil while there are none.
 	wakes *wakeList
-	sent  bool
-	// idle are waiters for the next who waits.
-	idle      *waiters
-	idleCount int
+	// unflushed says that segments were put into transmit queues, which unlock flushes.
+	unflushed bool
+	// spareWaiters are kept for the next connections that goroutines wait for.
+	spareWaiters *waiters
+	spareCount   int
 
 	states   [11]int
 	awaited  int  // connections that Shutdown waits for
-	draining bool // it does
+	draining bool // Shutdown waits
 	events   shardEvents
-	told     int64 // of env.Buffered, what layer.buffered has
+	reported int64 // the part of env.Buffered that layer.buffered includes
 
-	// Scratch for what leaves.
+	// Memory in which the next segment to transmit is built.
 	out    ip.OutPacket
 	header wire.TCP
 	octets [wire.TCPMaxLen]byte
 
-	_ [64]byte // the next shard's lock is another core's
+	_ [64]byte // keeps the next shard's lock out of this one's cache lines
 }
 
 // shardEvents count what happens outside of package tcp.
@@ -96,7 +97,7 @@ type shardEvents struct {
 	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                                uint64
 }
 
-// init makes the layer ready for packets; h.clock and h.config are.
+// init makes the layer ready for packets. It needs h.clock and h.config.
 func (l *tcpLayer) init(h *Host) {
 	l.host, l.config = h, h.config.TCP.WithDefaults()
 	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans,
@@ -109,7 +110,7 @@ func (l *tcpLayer) init(h *Host) {
 	log := bits.Len(uint(h.config.Shards - 1))
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
-	l.step = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
+	l.reportStep = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
 	secret := tcp.NewSecret()
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -132,22 +133,22 @@ func (l *tcpLayer) shard(hash uint64) *shard { return &l.shards[hash>>l.shift] }
 // lock takes the shard's lock.
 func (s *shard) lock() { s.mu.Lock() }
 
-// unlock gives the lock back, and then does what must not be done under it: wakes who waits, tells the clock
-// of a nearer deadline, and writes out what was sent.
+// unlock gives the lock back, and then does what must not be done under it: it wakes goroutines and calls watchers, tells the
+// clock of an earlier deadline, and flushes the transmit queues.
 func (s *shard) unlock() {
 	if s.unlockUnflushed() {
 		s.layer.host.flush()
 	}
 }
 
-// unlockUnflushed is unlock that leaves it to the caller to flush. It says whether there is anything to flush.
-func (s *shard) unlockUnflushed() (sent bool) {
+// unlockUnflushed is unlock without the flush. It says whether there is anything to flush.
+func (s *shard) unlockUnflushed() (unflushed bool) {
 	s.accountLocked()
 	at := s.deadlineLocked()
 	wakes := s.wakes
 	s.wakes = nil
-	sent = s.sent
-	s.sent = false
+	unflushed = s.unflushed
+	s.unflushed = false
 	s.mu.Unlock()
 	if wakes != nil {
 		wakes.run()
@@ -156,24 +157,24 @@ func (s *shard) unlockUnflushed() (sent bool) {
 	if at != 0 {
 		s.layer.host.clock.Armed(at)
 	}
-	return sent
+	return unflushed
 }
 
-// The last fifth of Config.MaxBuffered is kept for connections that move: limits.buffered is the rest, and a quarter of
-// that is kept. While memory is short, connections whose peers go on taking what is sent share what is left of both:
-// each may have one of so many parts of that, so that nobody finds nothing.
+// The last fifth of Config.MaxBuffered is kept for connections that move: limits.buffered is the rest, and the part
+// that is kept is limits.buffered/movingReserve. While memory is short, connections whose peers go on acknowledging share
+// what is left of both: each may take 1/movingParts of it, so that some is left for the others.
 const (
 	movingReserve = 4
 	movingParts   = 16
 )
 
-// accountLocked adds what the shard's queues hold to the host's sum, in steps that make that rare, and takes
-// over how short of memory the host is.
+// accountLocked reports how much memory the shard's queues hold, in large steps so that the host's counter is seldom
+// written, and notes for the shard's connections how short of memory the host is.
 func (s *shard) accountLocked() {
 	l := s.layer
-	if d := s.env.Buffered - s.told; d > l.step || d < -l.step {
+	if d := s.env.Buffered - s.reported; d > l.reportStep || d < -l.reportStep {
 		l.buffered.Add(d)
-		s.told += d
+		s.reported += d
 	}
 	held := l.buffered.Load()
 	s.env.Share = max(l.limits.buffered+l.limits.buffered/movingReserve-held, 0) / movingParts
@@ -189,13 +190,14 @@ func (s *shard) accountLocked() {
 	}
 }
 
-// shardLocker is the Locker of those who wait: a sync.Cond gives the lock back as everybody else does.
+// shardLocker is a shard as the Locker of a sync.Cond: a goroutine that begins to wait gives the lock back by unlock, which
+// does what it always does.
 type shardLocker shard
 
 func (l *shardLocker) Lock()   { (*shard)(l).lock() }
 func (l *shardLocker) Unlock() { (*shard)(l).unlock() }
 
-// deadlineLocked returns the shard's earliest deadline or a bound before it; 0 for none.
+// deadlineLocked returns the shard's earliest deadline or a moment before it, 0 for none.
 func (s *shard) deadlineLocked() mono.Time {
 	at := s.timeWaits.deadline()
 	if next, ok := s.timers.Next(); ok && (at == 0 || mono.Time(next) < at) {
@@ -215,24 +217,25 @@ func (s *shard) NextDeadline() (mono.Time, bool) {
 // Advance implements clock.Source.
 func (s *shard) Advance(now mono.Time) {
 	s.lock()
-	s.now = now
+	s.firingAt = now
 	s.timers.Advance(int64(now), s.fireFunc)
 	s.expireTimeWaitsLocked(now)
 	s.unlock()
 }
 
-// fireLocked acts on the deadlines of f that have passed.
+// fireLocked acts on the deadlines of f up to firingAt.
 func (s *shard) fireLocked(f *flow) {
 	switch f.kind {
 	case connFlow:
-		f.conn().fireConnLocked(s.now)
+		f.conn().fireConnLocked(s.firingAt)
 	case halfOpenFlow:
-		s.fireHalfOpenLocked(f.halfOpen(), s.now)
+		s.fireHalfOpenLocked(f.halfOpen(), s.firingAt)
 	case timeWaitFlow: // has no node in the wheel
 	}
 }
 
-// insertLocked puts f into the table, and its port into use.
+// insertLocked puts f into the table, and counts it as a user of its local port. It is false when the host has no number
+// left for the local address.
 func (s *shard) insertLocked(f *flow, k *flowKey, hash uint64) bool {
 	if !s.flows.insert(f, k, hash) {
 		return false

@@ -2,12 +2,12 @@ package stack
 
 import "syscall"
 
-// Buffered returns how many octets can be read now, and how the stream ends behind them if that is known: eof is
-// what a Read of 0, nil tells, and err what a Read would return, the pending error for instance. It waits for nothing,
-// takes neither the text nor the error, and ignores the read deadline. EBADF after Close.
+// Buffered returns how many octets can be read now, and how the stream ends behind them if that is known: eof says
+// that Read would then return 0, nil, and err is the error that it would return, for instance the pending one. Buffered
+// does not wait, takes neither the text nor the error, and ignores the read deadline. EBADF after Close.
 func (c *TCPConn) Buffered() (n int, eof bool, err error) {
 	s := c.shard
-	s.mu.Lock() // nothing is sent and nobody woken, so that there is nothing to do after unlock
+	s.mu.Lock() // nothing is sent and no goroutine woken, so unlock would have nothing to do
 	defer s.mu.Unlock()
 	if c.bits&closed != 0 {
 		return 0, false, syscall.EBADF

@@ -11,8 +11,8 @@ import (
 )
 
 // TCPConn is one TCP connection. Its methods may be called from any goroutine. A connection that is not closed
-// stays in memory, whether anybody refers to it or not: package unet calls Forget for those that nobody does. One that
-// was closed lives on in the host until its peer knows.
+// stays in memory even when nothing refers to it: package unet calls Forget for such connections. A connection that was
+// closed stays in the host until its peer has acknowledged that.
 type TCPConn struct {
 	flow
 	timer   wheel.Node[flow]
@@ -20,27 +20,27 @@ type TCPConn struct {
 	shard   *shard
 	route   *ip.Route
 	waiters *waiters
-	extra   *extra
+	rare    *rareFields
 
 	readDeadline, writeDeadline mono.Time
 
 	err   uint32 // the pending error, a syscall.Errno
 	bits  connBits
-	state tcp.State // as the gauges count it
+	state tcp.State // the state in which shard.states counts the connection
 }
 
-// extra is what few connections have.
-type extra struct {
+// rareFields holds fields that only a few connections need. The rest pay for one pointer.
+type rareFields struct {
 	binding *Binding
 	watcher Watcher
-	// pendingAt is the listener that counts the connection as a pending one of Fast Open.
+	// pendingAt is the listener that counts the connection among those of Fast Open whose handshake is not over.
 	pendingAt *Listener
 }
 
-// dropExtraLocked gives extra back when nothing is in it.
-func (c *TCPConn) dropExtraLocked() {
-	if e := c.extra; e.binding == nil && e.watcher == nil && e.pendingAt == nil {
-		c.extra = nil
+// dropRareLocked frees the rare fields when all of them are nil.
+func (c *TCPConn) dropRareLocked() {
+	if r := c.rare; r.binding == nil && r.watcher == nil && r.pendingAt == nil {
+		c.rare = nil
 	}
 }
 
@@ -48,20 +48,20 @@ func (c *TCPConn) dropExtraLocked() {
 type connBits uint16
 
 const (
-	inTable       connBits = 1 << iota // segments find it
+	inTable       connBits = 1 << iota // it is in the shard's table, where segments find it
 	connected                          // it has been ESTABLISHED
 	closed                             // its owner has closed it
 	orphan                             // closed and in the table
 	readShut                           // CloseRead was called
 	writeShut                          // CloseWrite or Close was called
-	writing                            // a Write waits amid its octets; others must not come between
-	touched                            // on the list of the burst
-	drained                            // all that was written is acknowledged, the FIN too
-	released                           // the TCB's queues are given back
-	held                               // what it has to send waits for the end of the burst
+	writing                            // a Write waits with a part of its octets queued: no other Write may come between
+	touched                            // it is in shard.touched
+	drained                            // all that was written is acknowledged, and the FIN
+	released                           // the TCB has freed its queues
+	held                               // it is in shard.held: its Output waits for the end of the burst
 	fastOpenAsked                      // its SYN asks for Fast Open, and the answer has not come
 	synWaits                           // its SYN waits for the first Write, for Fast Open
-	awaitsAck                          // a Write waits until what it lent is acknowledged
+	awaitsAck                          // a Write waits until what it has lent is acknowledged
 )
 
 const (
@@ -69,7 +69,7 @@ const (
 	errReset   = syscall.ECONNRESET
 )
 
-// newConn returns a connection of s in no table.
+// newConn returns a connection of s that is not in the table.
 func newConn(s *shard, r *ip.Route) *TCPConn {
 	c := &TCPConn{shard: s, route: r}
 	c.kind = connFlow
@@ -78,7 +78,7 @@ func newConn(s *shard, r *ip.Route) *TCPConn {
 	return c
 }
 
-// lock takes the lock of the connection's shard, which guards all of it but what never changes.
+// lock takes the lock of the connection's shard, which guards all fields that change.
 func (c *TCPConn) lock() { c.shard.lock() }
 
 // unlock gives the lock back, and does what (*shard).unlock does then.
@@ -87,7 +87,7 @@ func (c *TCPConn) unlock() { c.shard.unlock() }
 // now returns the present moment.
 func (c *TCPConn) now() mono.Time { return c.shard.layer.host.clock.Now() }
 
-// afterLocked ends every call of the TCB: it acts on its events and arms its timer.
+// afterLocked follows every call of the TCB: it acts on the TCB's events and arms the timer.
 func (c *TCPConn) afterLocked(now mono.Time) {
 	c.eventsLocked(now)
 	c.armLocked(now)
@@ -97,7 +97,7 @@ func (c *TCPConn) afterLocked(now mono.Time) {
 	}
 }
 
-// eventsLocked acts on what the TCB says has changed.
+// eventsLocked acts on the TCB's change of state and on its events.
 func (c *TCPConn) eventsLocked(now mono.Time) {
 	moved := false
 	if state := c.tcp.State(); c.bits&inTable != 0 && state != c.state {
@@ -116,7 +116,7 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	}
 	if events&tcp.Doubtful != 0 {
 		c.route.Doubt(now)
-		c.shard.sent = true // it may ask the neighbour
+		c.shard.unflushed = true // doubt may send a request to the neighbour
 	}
 	if events&tcp.Drained != 0 {
 		was := c.awaitedLocked()
@@ -133,7 +133,7 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	c.notifyLocked(edgesOf(events, moved))
 }
 
-// enterStateLocked counts c in the state that its TCB has entered. With it the handshake of a Fast Open may be over.
+// enterStateLocked counts c in the state that its TCB has entered. The handshake of a Fast Open may be over by this.
 func (c *TCPConn) enterStateLocked(state tcp.State, now mono.Time) {
 	s := c.shard
 	s.states[c.state]--
@@ -142,7 +142,7 @@ func (c *TCPConn) enterStateLocked(state tcp.State, now mono.Time) {
 	if c.bits&fastOpenAsked != 0 {
 		c.learnFastOpenLocked(nil, now)
 	}
-	if c.extra != nil && c.extra.pendingAt != nil {
+	if c.rare != nil && c.rare.pendingAt != nil {
 		c.endPendingLocked(now)
 	}
 }
@@ -191,8 +191,8 @@ func (c *TCPConn) TakeError() error {
 // Tuple returns the addresses of both ends.
 func (c *TCPConn) Tuple() tcp.Tuple { return tcp.Tuple{Local: c.Local(), Remote: c.Remote()} }
 
-// Local returns the connection's local address. It is the route's: the number in the flow is another address's once the
-// connection has left the table.
+// Local returns the connection's local address. It takes it from the route, since the number in the flow may stand for
+// another address once the connection has left the table.
 func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPortFrom(c.route.Local(), c.localPort()) }
 
 // Remote returns the peer's address.
@@ -221,8 +221,8 @@ func (c *TCPConn) Update(change func(o *tcp.Options)) error {
 	return nil
 }
 
-// Flush lets leave what Nagle's algorithm, Options.Cork and WriteMode.More hold back of all that was written so far, now
-// or as soon as the windows allow. EBADF after Close.
+// Flush sends what Nagle's algorithm, Options.Cork and WriteMode.More hold back of all that was written so far, now or
+// as soon as the windows allow. EBADF after Close.
 func (c *TCPConn) Flush() error {
 	c.lock()
 	defer c.unlock()
@@ -250,7 +250,7 @@ func (c *TCPConn) State() tcp.State {
 	return c.state
 }
 
-// Unread returns the octets that can be read now, up to the mark of urgent data: SIOCINQ.
+// Unread returns how many octets can be read now, up to the mark of urgent data: SIOCINQ.
 func (c *TCPConn) Unread() int {
 	c.lock()
 	defer c.unlock()
@@ -260,7 +260,7 @@ func (c *TCPConn) Unread() int {
 	return c.tcp.Readable()
 }
 
-// Unsent returns the octets that were written and not acknowledged: SIOCOUTQ.
+// Unsent returns how many octets were written and are not acknowledged: SIOCOUTQ.
 func (c *TCPConn) Unsent() int {
 	c.lock()
 	defer c.unlock()

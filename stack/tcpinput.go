@@ -7,53 +7,53 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// inbound is one segment of a burst.
+// inbound is one segment of a receive burst.
 type inbound struct {
 	seg  tcp.Segment
 	key  flowKey
 	hash uint64
-	next int32 // the next one for the same shard, -1 for none
+	next int32 // index of the next one for the same shard, -1 for none
 }
 
 func (in *inbound) tuple() tcp.Tuple {
 	return tcp.Tuple{Local: in.key.local(), Remote: in.key.remote()}
 }
 
-// burst collects the TCP segments of one receive burst. Its memory serves for the next one.
-type burst struct {
+// arrivals are the TCP segments of one receive burst, in a list for each shard. The next burst uses the same memory.
+type arrivals struct {
 	in         []inbound
-	head, tail []int32 // by shard, -1 for none
-	shards     []int32 // those with segments, in order of their first
-	wakes      wakeList
+	head, tail []int32  // for each shard the index of its first and last segment, -1 for none
+	shards     []int32  // the shards that have segments, in the order of their first
+	wakes      wakeList // goroutines and watchers to be told of the segments
 }
 
-func newBurst(shards int) burst {
-	b := burst{head: make([]int32, shards), tail: make([]int32, shards)}
-	for i := range b.head {
-		b.head[i] = -1
+func newArrivals(shards int) arrivals {
+	a := arrivals{head: make([]int32, shards), tail: make([]int32, shards)}
+	for i := range a.head {
+		a.head[i] = -1
 	}
-	return b
+	return a
 }
 
-// input takes the segments of a burst in their order of arrival, and empties it but for wakes, which the caller runs
-// and clears. It takes each shard's lock once. It does not flush.
-func (l *tcpLayer) input(b *burst, now mono.Time) {
+// input processes the segments of a burst, those of a shard in the order in which they arrived. It takes each shard's
+// lock once. It leaves nothing in a but wakes, which the caller runs and clears, and does not flush.
+func (l *tcpLayer) input(a *arrivals, now mono.Time) {
 	var earliest mono.Time
-	for _, i := range b.shards {
-		at := l.shards[i].burst(b, b.head[i], now)
+	for _, i := range a.shards {
+		at := l.shards[i].arrive(a, a.head[i], now)
 		if at != 0 && (earliest == 0 || at < earliest) {
 			earliest = at
 		}
-		b.head[i] = -1
+		a.head[i] = -1
 	}
 	if earliest != 0 {
 		l.host.clock.Armed(earliest)
 	}
-	b.clear()
+	a.clear()
 }
 
 // add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
-func (b *burst) add(l *tcpLayer, p *ip.Packet) {
+func (a *arrivals) add(l *tcpLayer, p *ip.Packet) {
 	if p.Broadcast { // MUST-57
 		l.dropped.Add(1)
 		return
@@ -75,25 +75,25 @@ func (b *burst) add(l *tcpLayer, p *ip.Packet) {
 		l.dropped.Add(1)
 		return
 	}
-	n := len(b.in)
-	if n == cap(b.in) {
-		b.in = append(b.in, inbound{})
+	n := len(a.in)
+	if n == cap(a.in) {
+		a.in = append(a.in, inbound{})
 	} else {
-		b.in = b.in[:n+1]
+		a.in = a.in[:n+1]
 	}
-	in := &b.in[n]
+	in := &a.in[n]
 	in.fill(&header, p, text)
 	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort)
 	in.hash = l.shards[0].flows.hash(&in.key)
 	in.next = -1
 	i := int32(in.hash >> l.shift)
-	if b.head[i] < 0 {
-		b.head[i] = int32(n)
-		b.shards = append(b.shards, i)
+	if a.head[i] < 0 {
+		a.head[i] = int32(n)
+		a.shards = append(a.shards, i)
 	} else {
-		b.in[b.tail[i]].next = int32(n)
+		a.in[a.tail[i]].next = int32(n)
 	}
-	b.tail[i] = int32(n)
+	a.tail[i] = int32(n)
 }
 
 // fill makes the segment of a parsed header.
@@ -119,29 +119,29 @@ func (in *inbound) fill(h *wire.TCP, p *ip.Packet, text []byte) {
 	seg.GSOSize = p.GSOSize
 }
 
-// clear forgets the burst but keeps its memory, and wakes.
-func (b *burst) clear() {
-	for i := range b.in {
-		b.in[i].seg.Text = tcp.Span{}
+// clear removes the segments. It keeps the memory, and wakes.
+func (a *arrivals) clear() {
+	for i := range a.in {
+		a.in[i].seg.Text = tcp.Span{}
 	}
-	b.in, b.shards = b.in[:0], b.shards[:0]
+	a.in, a.shards = a.in[:0], a.shards[:0]
 }
 
-// burst runs the protocol for the segments of this shard from index first on, then Output once for each
-// connection that got one. It returns the shard's next deadline.
-func (s *shard) burst(b *burst, first int32, now mono.Time) mono.Time {
+// arrive runs the protocol for the list of segments that begins at index first, then Output once for each connection
+// that got one. It returns the shard's next deadline.
+func (s *shard) arrive(a *arrivals, first int32, now mono.Time) mono.Time {
 	s.mu.Lock()
-	if s.layer.closed.Load() { // nothing may come into the table any longer
+	if s.layer.closed.Load() { // Close has emptied the table, and nothing may be added
 		s.mu.Unlock()
 		return 0
 	}
-	s.wakes = &b.wakes
-	for i := first; i >= 0; i = b.in[i].next {
-		s.segmentLocked(&b.in[i], now)
+	s.wakes = &a.wakes
+	for i := first; i >= 0; i = a.in[i].next {
+		s.segmentLocked(&a.in[i], now)
 	}
 	for i, c := range s.touched {
 		c.bits &^= touched
-		if s.layer.inBurst.Load() == 0 {
+		if s.layer.bursts.Load() == 0 {
 			c.tcp.Output(now)
 		} else if c.tcp.OutputEarly(now) {
 			c.holdLocked()
@@ -150,14 +150,14 @@ func (s *shard) burst(b *burst, first int32, now mono.Time) mono.Time {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
-	s.wakes, s.sent = nil, false
+	s.wakes, s.unflushed = nil, false
 	s.accountLocked()
 	at := s.deadlineLocked()
 	s.mu.Unlock()
 	return at
 }
 
-// segmentLocked finds whom a segment is for.
+// segmentLocked passes a segment to the connection or the record that it belongs to.
 func (s *shard) segmentLocked(in *inbound, now mono.Time) {
 	f := s.flows.find(&in.key, in.hash)
 	if f == nil {
@@ -193,8 +193,8 @@ func (c *TCPConn) arriveAmidLocked(seg *tcp.Segment, now mono.Time) {
 	}
 }
 
-// touchLocked notes that c has had a segment. A connection that this ended leaves the table at once, since
-// the next segment may open it anew.
+// touchLocked notes that c has had a segment. A connection that the segment has ended leaves the table at once, since
+// the next segment may open a new one with the same four-tuple.
 func (c *TCPConn) touchLocked(now mono.Time) {
 	s := c.shard
 	if c.bits&touched == 0 {
@@ -204,7 +204,7 @@ func (c *TCPConn) touchLocked(now mono.Time) {
 	c.eventsLocked(now)
 }
 
-// unknownLocked takes a segment of no known flow to a listener, or refuses it.
+// unknownLocked passes a segment that belongs to no connection and no record to a listener, or refuses it.
 func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	s.env.Counters.SegmentsIn++
 	g := s.layer.listen.find(in.key.local())
@@ -221,7 +221,7 @@ func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	}
 }
 
-// tcpError takes an ICMP error, or a neighbour's silence, about a segment of ours.
+// tcpError processes an ICMP error about a segment of ours, or the news that its neighbour does not answer.
 func (h *Host) tcpError(e transportError) {
 	k := makeKey(e.local, e.remote)
 	hash := h.tcp.shards[0].flows.hash(&k)
@@ -247,6 +247,6 @@ func (h *Host) tcpError(e transportError) {
 		if e.err.Hard && e.err.Seq == synAck.Seq {
 			s.removeHalfOpenLocked(half)
 		}
-	case timeWaitFlow: // nothing is left to fail
+	case timeWaitFlow: // an error changes nothing for it
 	}
 }

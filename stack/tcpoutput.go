@@ -48,7 +48,7 @@ func (s *shard) transmitLocked(r *ip.Route, ports uint32, ttl, tos uint8, df boo
 		DontFragment: df,
 	}
 	r.Send(&s.out)
-	s.sent = true
+	s.unflushed = true
 	s.out.Payload = nil
 }
 

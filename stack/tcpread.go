@@ -7,9 +7,9 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Read waits for text and copies it to p. It returns 0, nil at the end of the stream, or when p is empty.
-// EAGAIN when the read deadline has passed, even when text is there; EBADF after Close; once the reason for
-// which the connection ended, ECONNRESET or ETIMEDOUT for instance, after all text that came before.
+// Read waits for text and copies it to p. It returns 0, nil at the end of the stream, or when p is empty. Errors:
+// EAGAIN when the read deadline has passed, even when there is text; EBADF after Close; and, after all text that came
+// before, once the reason why the connection has ended, for instance ECONNRESET or ETIMEDOUT.
 func (c *TCPConn) Read(p []byte) (int, error) { return c.read(p, false) }
 
 // TryRead is Read that returns EAGAIN instead of waiting and ignores the deadline.
@@ -33,7 +33,7 @@ func (c *TCPConn) read(p []byte, try bool) (int, error) {
 	return n, nil
 }
 
-// readErrorLocked is the part of a read that looks at nothing but its own side.
+// readErrorLocked returns the errors that a read has whatever the peer did.
 func (c *TCPConn) readErrorLocked(try bool, now mono.Time) error {
 	switch {
 	case c.bits&closed != 0:
@@ -44,13 +44,13 @@ func (c *TCPConn) readErrorLocked(try bool, now mono.Time) error {
 	return nil
 }
 
-// awaitTextLocked waits until there is text to read, least octets or as many as the peer may send, and returns
-// the present moment; or 0, with the error that the read ends with, which is nil at the end of the stream. What
-// ends the wait early is no reason to return 0 where there is any text.
+// awaitTextLocked waits until least octets can be read, or no more can come for now, and returns the present moment. When
+// nothing can be read and nothing will come it returns 0 and the error for the caller of Read, nil at the end of the
+// stream. If there is some text when the stream ends, it is text: the end comes with the next call.
 func (c *TCPConn) awaitTextLocked(try bool, least int) (mono.Time, error) {
 	for {
 		n, now := c.tcp.Readable(), mono.Time(0)
-		if n > 0 || c.readDeadline != 0 { // else nobody asks for it
+		if n > 0 || c.readDeadline != 0 { // else it is not used
 			now = c.now()
 		}
 		if err := c.readErrorLocked(try, now); err != nil {
@@ -72,8 +72,8 @@ func (c *TCPConn) awaitTextLocked(try bool, least int) (mono.Time, error) {
 	}
 }
 
-// ReadSpan is Read without the copy: it waits for a run of text and passes its reference to the caller, who
-// calls Owner.Release. An empty Data with a nil error is the end of the stream.
+// ReadSpan is Read without the copy: it waits for text and passes a reference to a buffer of it to the caller, who must
+// call Owner.Release. An empty Data with a nil error is the end of the stream.
 func (c *TCPConn) ReadSpan() (tcp.Span, error) {
 	c.lock()
 	defer c.unlock()
@@ -103,8 +103,8 @@ func (c *TCPConn) CloseRead() error {
 	return nil
 }
 
-// shutdownLocked is what CloseRead and CloseWrite begin with; done says that nothing else is left to do. An
-// active open that is not complete ends (ledger E-CON-10).
+// shutdownLocked is how CloseRead and CloseWrite begin. done says that they have nothing else to do: the connection has
+// ended, or it is an active open that is not complete, which this ends (ledger E-CON-10).
 func (c *TCPConn) shutdownLocked(now mono.Time) (done bool, err error) {
 	switch {
 	case c.bits&closed != 0:

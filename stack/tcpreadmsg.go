@@ -10,8 +10,8 @@ type ReadMode struct {
 	Peek bool
 	// Discard drops the text instead of copying it: bufs only say how much.
 	Discard bool
-	// All waits until bufs are full, and not for tcp.Options.RecvLowat octets only. A read that ends early
-	// returns what it has taken, and the next one tells the reason.
+	// All waits until bufs are full, and not only for tcp.Options.RecvLowat octets. A read that ends early
+	// returns what it has taken, and the next one returns the reason.
 	All bool
 }
 
@@ -29,8 +29,8 @@ func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
 	return c.readMsgLocked(bufs, total, m)
 }
 
-// readMsgLocked reads total octets, the lengths of bufs, or until it has enough. When it has to wait, other
-// reads may come between what it takes, as in Linux.
+// readMsgLocked reads into bufs, whose lengths add up to total, until it has as many octets as m asks for. Where it waits,
+// other reads may take text between that which it takes, as in Linux.
 func (c *TCPConn) readMsgLocked(bufs [][]byte, total int, m ReadMode) (n int, err error) {
 	least := total
 	if !m.All {
@@ -72,7 +72,7 @@ func (c *TCPConn) readMsgLocked(bufs [][]byte, total int, m ReadMode) (n int, er
 	return n, nil
 }
 
-// peekLocked copies what can be read to bufs, or only counts it.
+// peekLocked copies what can be read to bufs, or with m.Discard only counts it.
 func (c *TCPConn) peekLocked(bufs [][]byte, m ReadMode) (n int) {
 	for _, p := range bufs {
 		if m.Discard {
@@ -84,8 +84,8 @@ func (c *TCPConn) peekLocked(bufs [][]byte, m ReadMode) (n int) {
 	return n
 }
 
-// readEndsLocked says whether a reader gets no more than is there: it does not wait, nothing more will come, or
-// the peer may not send before something is read.
+// readEndsLocked says whether a reader has to do with the text that is there: it does not wait, no more will come, or the
+// peer may not send more before something is read.
 func (c *TCPConn) readEndsLocked(try bool) bool {
 	return try || c.tcp.EOF() || c.bits&readShut != 0 || c.bits&inTable == 0 || c.tcp.WindowFull()
 }

@@ -8,18 +8,18 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// Write waits until all of p is in the send queue, and returns how much of it is. The octets of one Write are
-// contiguous in the stream. On a connection that Waits it sends the SYN, and waits until the handshake is over
-// too; what that fails with, it returns. EPIPE after CloseWrite or when the connection has ended, after the
-// reason for that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
+// Write waits until all of p is in the send queue, and returns how many octets of it are. The octets of one Write are
+// contiguous in the stream. On a connection that Waits it sends the SYN, waits until the handshake is over too, and
+// returns the error with which that fails. Errors: EPIPE after CloseWrite, or when the connection has ended and the reason
+// for that has been returned once; EAGAIN when the write deadline has passed; EBADF after Close.
 func (c *TCPConn) Write(p []byte) (int, error) { return c.write(p, nil, WriteMode{}) }
 
-// TryWrite is Write that takes what there is room for, and returns EAGAIN when there is none. On a connection
-// that Waits it returns what the SYN carries, or EINPROGRESS when that is nothing.
+// TryWrite is Write that takes as many octets as there is room for, and returns EAGAIN when there is none. On a connection
+// that Waits it returns how many octets the SYN carries, or EINPROGRESS when it carries none.
 func (c *TCPConn) TryWrite(p []byte) (int, error) { return c.write(p, nil, WriteMode{Try: true}) }
 
-// WriteSpan is Write of a span that the caller has filled and gives away, without a copy: on success the
-// connection owns its reference, on an error the caller still does.
+// WriteSpan is Write without a copy: the caller fills a span and gives it away. On success the connection owns the
+// reference; on an error the caller still owns it.
 func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	if len(span.Data) == 0 {
 		_, err := c.write(nil, nil, WriteMode{})
@@ -48,8 +48,7 @@ func (c *TCPConn) WriteSpan(span tcp.Span) error {
 	}
 }
 
-// WriteSize returns how many octets fill the largest segment that leaves in one piece, which is the best size
-// of a span.
+// WriteSize returns how many octets the largest segment has that leaves in one piece. It is the best size for a span.
 func (c *TCPConn) WriteSize() int {
 	c.lock()
 	defer c.unlock()
@@ -58,7 +57,7 @@ func (c *TCPConn) WriteSize() int {
 
 // WriteMode says how WriteMsg writes.
 type WriteMode struct {
-	// Try takes what there is room for, and returns EAGAIN when there is none, instead of waiting.
+	// Try takes as many octets as there is room for, and returns EAGAIN when there is none, instead of waiting.
 	Try bool
 	// Urgent makes the last octet urgent data: see WriteUrgent.
 	Urgent bool
@@ -66,7 +65,7 @@ type WriteMode struct {
 	More bool
 }
 
-// WriteMsg is Write of the octets of all bufs, contiguous in the stream like those of one Write.
+// WriteMsg is one Write of the octets of all bufs, so that they are contiguous in the stream.
 func (c *TCPConn) WriteMsg(bufs [][]byte, m WriteMode) (int, error) {
 	for len(bufs) > 1 && len(bufs[len(bufs)-1]) == 0 {
 		bufs = bufs[:len(bufs)-1] // so that the last octet is in the last one
@@ -84,7 +83,7 @@ func (c *TCPConn) write(p []byte, rest [][]byte, m WriteMode) (int, error) {
 		total += len(b)
 	}
 	if !m.Try && total >= lendLeast {
-		bulk := &c.shard.layer.bulk
+		bulk := &c.shard.layer.largeWrites
 		bulk.Add(1)
 		defer bulk.Add(-1)
 	}
@@ -156,7 +155,7 @@ func advance(p []byte, rest [][]byte, n int) ([]byte, [][]byte) {
 	return p[n:], rest
 }
 
-// writeErrorLocked returns why a write cannot go on.
+// writeErrorLocked returns the error because of which a write cannot go on, nil if it can.
 func (c *TCPConn) writeErrorLocked(try bool, now mono.Time) error {
 	switch {
 	case c.bits&closed != 0:
@@ -173,7 +172,7 @@ func (c *TCPConn) writeErrorLocked(try bool, now mono.Time) error {
 	return nil
 }
 
-// CloseWrite sends a FIN behind all that was written. ENOTCONN when the connection is not established.
+// CloseWrite sends a FIN after all that was written. ENOTCONN when the connection is not established.
 func (c *TCPConn) CloseWrite() error {
 	c.lock()
 	defer c.unlock()
@@ -190,11 +189,11 @@ func (c *TCPConn) CloseWrite() error {
 }
 
 // Close ends the connection for its user and wakes all blocked calls, which return EBADF. What was written is
-// sent in the background, unless text is unread or Options.Linger is 0: then the peer is reset. With a
-// positive Linger Close waits so long for the peer to acknowledge everything. EBADF the second time.
+// sent in the background, unless text is unread or Options.Linger is 0: then the connection is reset. With a positive
+// Linger Close waits, at most for so many seconds, until the peer has acknowledged everything. EBADF the second time.
 func (c *TCPConn) Close() error { return c.close(true) }
 
-// close is Close, which waits where the connection lingers if wait says so.
+// close is Close. Without wait it does not linger.
 func (c *TCPConn) close(wait bool) error {
 	c.lock()
 	defer c.unlock()
@@ -217,7 +216,7 @@ func (c *TCPConn) close(wait bool) error {
 	return nil
 }
 
-// closeLocked takes c from its owner and wakes who waits.
+// closeLocked takes c from its owner and wakes all goroutines that wait for it.
 func (c *TCPConn) closeLocked(now mono.Time) {
 	was := c.awaitedLocked()
 	c.bits |= closed | writeShut
@@ -225,9 +224,9 @@ func (c *TCPConn) closeLocked(now mono.Time) {
 	c.wakeLocked(true, true)
 	c.notifyLocked(ReadyAll)
 	c.releaseBindingLocked()
-	if c.extra != nil {
-		c.extra.watcher = nil
-		c.dropExtraLocked()
+	if c.rare != nil {
+		c.rare.watcher = nil
+		c.dropRareLocked()
 	}
 	if c.bits&inTable == 0 {
 		c.afterLocked(now)
@@ -236,15 +235,15 @@ func (c *TCPConn) closeLocked(now mono.Time) {
 
 // releaseBindingLocked gives the local address back, if the connection was bound to one.
 func (c *TCPConn) releaseBindingLocked() {
-	if c.extra != nil && c.extra.binding != nil {
-		c.extra.binding.release()
-		c.extra.binding = nil
+	if c.rare != nil && c.rare.binding != nil {
+		c.rare.binding.release()
+		c.rare.binding = nil
 	}
 }
 
 // lingerLocked waits until everything is acknowledged, the connection has ended or the moment until has come.
 func (c *TCPConn) lingerLocked(until mono.Time) {
-	c.writeDeadline = until // nobody else uses it any longer
+	c.writeDeadline = until // no other call uses it after Close
 	for c.bits&(inTable|drained) == inTable {
 		now := c.now()
 		if now >= until {

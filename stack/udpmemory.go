@@ -1,15 +1,15 @@
 package stack
 
 const (
-	udpStep  = 16 << 10 // octets by which a queue must have changed for the host's sum to be told
+	udpStep  = 16 << 10 // a queue reports to the host's sum when it has changed by so many octets
 	leastUDP = 4608     // octets that a socket may always queue
 )
 
 // accountLocked tells the host's sum of all queues what the queue takes, if that has changed by step octets or more.
 func (s *UDPSocket) accountLocked(step int) {
-	if d := s.charge - s.told; d >= step || d <= -step {
+	if d := s.charge - s.reported; d >= step || d <= -step {
 		s.host.tcp.buffered.Add(int64(d))
-		s.told = s.charge
+		s.reported = s.charge
 	}
 }
 

@@ -24,13 +24,13 @@ type UDPSocket struct {
 	watcher atomic.Pointer[Watcher]
 
 	mu        sync.Mutex
-	arrived   sync.Cond // readers wait here
+	arrived   sync.Cond // calls that read wait here
 	queue     []datagramIn
 	head      int
 	charge    int // octets that the queue takes
-	told      int // of charge, what the host's sum of all queues has
+	reported  int // the part of charge that the host's sum of all queues includes
 	limit     int
-	errno     syscall.Errno // pending, told once
+	errno     syscall.Errno // the pending error, which one call returns
 	closed    bool
 	broadcast bool
 	udpOptions
@@ -159,7 +159,7 @@ func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 	s.accountLocked(udpStep)
 	s.mu.Unlock()
 	s.arrived.Signal()
-	s.wake(ReadyIn)
+	s.notify(ReadyIn)
 }
 
 func (d *datagramIn) release() {
@@ -204,7 +204,7 @@ func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
 	s.errno = errno
 	s.mu.Unlock()
 	s.arrived.Broadcast()
-	s.wake(ReadyErr)
+	s.notify(ReadyErr)
 }
 
 // Connect makes remote the peer of Read and Write, from which alone datagrams are taken, and chooses the
@@ -319,7 +319,7 @@ func (s *UDPSocket) Close() error {
 	s.readDeadline.stop()
 	s.mu.Unlock()
 	s.arrived.Broadcast()
-	s.wake(ReadyAll)
+	s.notify(ReadyAll)
 	s.host.udp.release(s, s.Local().Port())
 	return nil
 }

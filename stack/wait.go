@@ -6,52 +6,50 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// waiters is where goroutines wait for a connection. A connection has one only while somebody waits.
+// waiters is what goroutines wait on that read from or write to a connection. A connection has it only while one waits.
 type waiters struct {
 	read, write sync.Cond
 	readers     int
 	writers     int
-	readWoken   bool // a wake-up is on its way that all present readers will see
+	readWoken   bool // a wake-up is due that all present readers will see
 	writeWoken  bool
-	nextIdle    *waiters
+	nextSpare   *waiters
 }
 
-// idleWaiters bounds how many a shard keeps for later.
-const idleWaiters = 64
-
+// waitersLocked returns the waiters of c, which it has from now on.
 func (c *TCPConn) waitersLocked() *waiters {
 	s := c.shard
 	if c.waiters != nil {
 		return c.waiters
 	}
-	w := s.idle
+	w := s.spareWaiters
 	if w == nil {
 		w = new(waiters)
 		w.read.L, w.write.L = (*shardLocker)(s), (*shardLocker)(s)
 	} else {
-		s.idle, w.nextIdle = w.nextIdle, nil
-		s.idleCount--
+		s.spareWaiters, w.nextSpare = w.nextSpare, nil
+		s.spareCount--
 	}
 	c.waiters = w
 	return w
 }
 
-// leaveLocked gives the waiters of c back when nobody waits any longer.
-func (c *TCPConn) leaveLocked() {
+// dropWaitersLocked takes the waiters away from c when no goroutine waits any longer.
+func (c *TCPConn) dropWaitersLocked() {
 	s := c.shard
 	w := c.waiters
 	if w.readers+w.writers > 0 {
 		return
 	}
 	c.waiters = nil
-	if s.idleCount < idleWaiters {
-		w.nextIdle, s.idle = s.idle, w
-		s.idleCount++
+	if s.spareCount < maxSpareWaiters {
+		w.nextSpare, s.spareWaiters = s.spareWaiters, w
+		s.spareCount++
 	}
 }
 
-// waitReadLocked gives the lock back until something happens that a reader of c may care about, or its read
-// deadline passes. The caller has checked that there is nothing for it yet.
+// waitReadLocked gives the lock back until something happens that may let a reader of c go on, or the read deadline
+// passes. The caller has found that it cannot go on now.
 func (c *TCPConn) waitReadLocked() {
 	w := c.waitersLocked()
 	w.readers++
@@ -59,25 +57,25 @@ func (c *TCPConn) waitReadLocked() {
 	if !c.timelyLocked() {
 		c.armLocked(c.now())
 	}
-	c.shard.layer.parked.Add(1)
+	c.shard.layer.waitsBegun.Add(1)
 	w.read.Wait()
 	w.readers--
-	c.leaveLocked()
+	c.dropWaitersLocked()
 }
 
-// waitWriteLocked is waitReadLocked for writers and those who wait for a connect or a lingering close.
+// waitWriteLocked is waitReadLocked for writers, and for goroutines that wait for a connect or a lingering close.
 func (c *TCPConn) waitWriteLocked(now mono.Time) {
 	w := c.waitersLocked()
 	w.writers++
 	w.writeWoken = false
 	c.armLocked(now)
-	c.shard.layer.parked.Add(1)
+	c.shard.layer.waitsBegun.Add(1)
 	w.write.Wait()
 	w.writers--
-	c.leaveLocked()
+	c.dropWaitersLocked()
 }
 
-// wakeLocked has the readers and the writers of c woken after unlock.
+// wakeLocked makes unlock wake the readers and the writers of c.
 func (c *TCPConn) wakeLocked(read, write bool) {
 	s := c.shard
 	if w := c.waiters; w != nil {
@@ -92,12 +90,13 @@ func (c *TCPConn) wakeLocked(read, write bool) {
 	}
 }
 
-// wakeList is what must be done once no lock is held.
+// wakeList is what must be done once no lock is held: goroutines to wake, and watchers to call.
 type wakeList struct {
-	conds []*sync.Cond
+	conds []*sync.Cond // all goroutines that wait on one of these
 	calls []watchCall
 }
 
+// watchCall is a call of Watcher.Wake.
 type watchCall struct {
 	watcher Watcher
 	edges   Readiness
@@ -105,7 +104,7 @@ type watchCall struct {
 
 var wakeLists = sync.Pool{New: func() any { return new(wakeList) }}
 
-// wakeListLocked returns the list of the present holder of the lock.
+// wakeListLocked returns the list that unlock will run, for the caller to add to.
 func (s *shard) wakeListLocked() *wakeList {
 	if s.wakes == nil {
 		s.wakes = wakeLists.Get().(*wakeList)
@@ -124,23 +123,23 @@ func (w *wakeList) watch(watcher Watcher, edges Readiness) {
 	w.calls = append(w.calls, watchCall{watcher, edges})
 }
 
-// listener wakes who waits for a connection of l.
+// listener adds what waits for a connection of l.
 func (w *wakeList) listener(l *Listener) {
-	if n := len(w.conds); n == 0 || w.conds[n-1] != &l.wake {
-		w.conds = append(w.conds, &l.wake)
+	if n := len(w.conds); n == 0 || w.conds[n-1] != &l.arrived {
+		w.conds = append(w.conds, &l.arrived)
 	}
 	if watcher := l.watcher.Load(); watcher != nil {
 		w.watch(*watcher, ReadyIn)
 	}
 }
 
-// run wakes all and makes the calls.
+// run wakes all goroutines and makes the calls.
 func (w *wakeList) run() {
 	w.allButLast()
 	w.last()
 }
 
-// allButLast makes the calls, and wakes all but the last waiter.
+// allButLast makes the calls, and wakes all but those that wait on the last Cond.
 func (w *wakeList) allButLast() {
 	for i := range w.calls {
 		w.calls[i].watcher.Wake(w.calls[i].edges)
@@ -150,7 +149,7 @@ func (w *wakeList) allButLast() {
 	}
 }
 
-// last wakes the last waiter, if there is any.
+// last wakes those that wait on the last Cond, if there is one.
 func (w *wakeList) last() {
 	if n := len(w.conds); n > 0 {
 		w.conds[n-1].Broadcast()
