@@ -26,6 +26,7 @@ func numbers(v reflect.Value, prefix string, do func(name string, field reflect.
 			numbers(f, name+".", do)
 		case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Int32, reflect.Uint32:
 			do(name, f)
+		default: // no number
 		}
 	}
 }

@@ -20,8 +20,10 @@ func (s InterfaceState) String() string {
 		return "up"
 	case InterfaceDown:
 		return "down"
+	case InterfaceFailed:
+		return "failed"
 	}
-	return "failed"
+	return "invalid"
 }
 
 func (ifc *Interface) currentState() InterfaceState { return InterfaceState(ifc.state.Load()) }

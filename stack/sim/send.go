@@ -118,8 +118,9 @@ func (p *Port) offers(kind link.Segmentation) bool {
 		return p.info.TSO4
 	case link.TCP6:
 		return p.info.TSO6
+	default:
+		return false
 	}
-	return false
 }
 
 // judge decides what happens to a well-formed frame, changes its octets if they are to be corrupted, and returns the
