@@ -15,7 +15,7 @@ import (
 // a cycle has at most two. Lower a number as soon as the code allows it; raise one only for a reason.
 var largestCycle = map[string]int{
 	"fdtable":       18,
-	"stack":         37,
+	"stack":         15,
 	"stack/capture": 5,
 	"stack/ip":      22,
 	"stack/link":    3,

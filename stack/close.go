@@ -2,11 +2,8 @@ package stack
 
 import (
 	"context"
-	"strconv"
-	"sync"
 	"syscall"
 
-	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/ip"
 )
 
@@ -44,26 +41,6 @@ func (h *Host) closeLocked() error {
 	return first
 }
 
-// ShutdownError says what a Shutdown has lost. It wraps the context's error.
-type ShutdownError struct {
-	// Connections is the number of connections that were reset: those that their owners had not closed, and those whose
-	// peer had not acknowledged all that was written, and the FIN.
-	Connections int
-	// Octets is how much was written to them and not acknowledged. The peers may have had a part of it.
-	Octets int64
-	// Err is the context's error, or ENETDOWN where Close has ended the wait.
-	Err error
-}
-
-// Error returns one line with all fields.
-func (e *ShutdownError) Error() string {
-	return "shutdown: " + strconv.Itoa(e.Connections) + " connections reset, " + strconv.FormatInt(e.Octets, 10) +
-		" octets unacknowledged: " + e.Err.Error()
-}
-
-// Unwrap returns Err.
-func (e *ShutdownError) Unwrap() error { return e.Err }
-
 // Shutdown ends the host without a loss. It closes the listeners, which resets the connections that wait for Accept,
 // and waits for all other connections: until their owners have closed them and the peers have acknowledged all that was
 // written to them, and the FIN. A connection without an owner that waits for its peer's FIN, or is in TIME-WAIT, is not
@@ -100,94 +77,4 @@ func (h *Host) Shutdown(ctx context.Context) error {
 		lost.Err = syscall.ENETDOWN
 	}
 	return &lost
-}
-
-// drain closes the listeners and lets nobody listen any more. The channel that it returns is closed once no connection
-// is left that Shutdown waits for.
-func (l *tcpLayer) drain() <-chan struct{} {
-	l.draining.Do(func() {
-		l.awaited.Store(1) // it shall not be 0 before all shards are counted
-		l.listen.closeAll()
-		for i := range l.shards {
-			s := &l.shards[i]
-			s.mu.Lock()
-			s.draining = true
-			l.awaited.Add(int64(s.awaited))
-			s.mu.Unlock()
-		}
-		if l.awaited.Add(-1) == 0 {
-			l.drained.Wake(0)
-		}
-	})
-	return l.drained.done
-}
-
-// drainWatcher closes done when it is woken.
-type drainWatcher struct {
-	once sync.Once
-	done chan struct{}
-}
-
-// Wake makes it a Watcher, which is called without a lock.
-func (w *drainWatcher) Wake(Readiness) { w.once.Do(func() { close(w.done) }) }
-
-// awaitedLocked says whether Shutdown waits for c.
-func (c *TCPConn) awaitedLocked() bool {
-	return c.bits&inTable != 0 && c.bits&(closed|drained) != closed|drained
-}
-
-// recountLocked follows a change of the bits that awaitedLocked looks at. was is what it said before.
-func (c *TCPConn) recountLocked(was bool) {
-	s := c.shard
-	is := c.awaitedLocked()
-	if is == was {
-		return
-	}
-	n := -1
-	if is {
-		n = 1
-	}
-	s.awaited += n
-	if s.draining && s.layer.awaited.Add(int64(n)) == 0 {
-		s.wakeListLocked().watch(&s.layer.drained, 0)
-	}
-}
-
-// close resets all connections and closes all listeners. What it sends the host flushes. It returns what is lost of the
-// connections that Shutdown would have waited for.
-func (l *tcpLayer) close() (lost ShutdownError) {
-	l.closed.Store(true)
-	l.listen.closeAll()
-	now := l.host.clock.Now()
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.lock()
-		for _, f := range s.flows.all(func(*flow) bool { return true }) {
-			if f.kind == connFlow && f.conn().awaitedLocked() {
-				lost.Connections++
-				lost.Octets += int64(f.conn().tcp.SendQueued())
-			}
-			s.endLocked(f, now)
-		}
-		s.unlock()
-	}
-	return lost
-}
-
-// endLocked takes f out of the stack at once; a synchronized peer is reset.
-func (s *shard) endLocked(f *flow, now mono.Time) {
-	switch f.kind {
-	case connFlow:
-		c := f.conn()
-		c.tcp.Abandon(now)
-		if c.err == 0 {
-			c.setErrorLocked(errAborted)
-		}
-		c.afterLocked(now)
-		c.releaseBindingLocked()
-	case halfOpenFlow:
-		s.resetHalfOpenLocked(f.halfOpen(), now)
-	case timeWaitFlow:
-		s.removeTimeWaitLocked(f.timeWait())
-	}
 }

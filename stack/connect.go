@@ -4,46 +4,21 @@ import (
 	"net/netip"
 	"syscall"
 
-	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
-// chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
-// connection takes b over when it succeeds. The remote address 0.0.0.0 means the one that b is bound to; without such
-// a one, and where it is ::, it means loopback. Errors: ENETUNREACH without a route, ENETDOWN when all devices have
-// failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EAFNOSUPPORT
-// when b is bound to the other address family, EBADF when b is closed or taken over already, ECONNREFUSED for port 0.
-func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
-	c, floor, err := h.lockNewConn(b, remote, true)
-	if err != nil {
-		return nil, err
-	}
-	defer c.unlock()
-	c.connectLocked(&o, floor, c.now())
-	return c, nil
-}
-
-// connectLocked sends the SYN of c, which lockNewConn has made.
-func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
-	s := c.shard
-	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, floor, now)
-	c.afterLocked(now)
-}
-
 // lockNewConn makes the connection of an active open from b to remote, puts it into the table and returns it with the
 // lock of its shard held, for the caller to open it. Its initial sequence number must stand after floor. With reuse it
 // may take over the four-tuple of a TIME-WAIT record.
-func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TCPConn, floor tcp.ISSFloor, err error) {
-	l := &h.tcp
+func (l *tcpLayer) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TCPConn, floor tcp.ISSFloor, err error) {
 	switch {
-	case l.closed.Load():
+	case l.core.ended.Load():
 		return nil, floor, syscall.ENETDOWN
 	case remote.Port() == 0:
 		return nil, floor, syscall.ECONNREFUSED
 	}
-	r, err := h.routeFrom(b, remote.Addr().Unmap())
+	r, err := l.routeFrom(b, remote.Addr().Unmap())
 	if err != nil {
 		return nil, floor, err
 	}
@@ -69,7 +44,7 @@ func (h *Host) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c *TC
 }
 
 // routeFrom returns the route from the address of b to remote; with a nil b from any address.
-func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
+func (l *tcpLayer) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	if !remote.IsValid() {
 		return nil, syscall.EAFNOSUPPORT
 	}
@@ -85,7 +60,7 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	}
 	if remote == netip.IPv6Unspecified() { // ledger E-CON-9; routeTo knows what 0.0.0.0 means
 		if v6 {
-			if r, err := h.ip.HostRoute(local, netip.IPv6Loopback()); err == nil || !v4 {
+			if r, err := l.core.ip.HostRoute(local, netip.IPv6Loopback()); err == nil || !v4 {
 				return r, err
 			}
 		}
@@ -94,7 +69,7 @@ func (h *Host) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	if remote.Is4() && !v4 || remote.Is6() && !v6 {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	return h.ip.HostRoute(local, remote)
+	return l.core.ip.HostRoute(local, remote)
 }
 
 // lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056
@@ -134,7 +109,7 @@ func (l *tcpLayer) lockTuple(r *ip.Route, key *flowKey, reuse bool) (*TCPConn, t
 		s.mu.Unlock() // nothing has happened that unlock would follow up, and a search of a port may come here often
 		return nil, floor, err
 	}
-	if l.closed.Load() || l.host.severed(r.Local()) {
+	if l.core.ended.Load() || l.core.severed(r.Local()) {
 		s.unlock()
 		return nil, floor, syscall.ENETDOWN
 	}
@@ -158,7 +133,7 @@ func (s *shard) vacateLocked(key *flowKey, hash uint64, reuse bool) (tcp.ISSFloo
 	if f == nil {
 		return tcp.ISSFloor{}, nil
 	}
-	if !reuse || f.kind != timeWaitFlow || !f.timeWait().tcp.Reusable(&s.env, s.layer.host.clock.Now()) {
+	if !reuse || f.kind != timeWaitFlow || !f.timeWait().tcp.Reusable(&s.env, s.layer.core.clock.Now()) {
 		return tcp.ISSFloor{}, syscall.EADDRINUSE
 	}
 	w := f.timeWait()

@@ -4,45 +4,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// passed says whether the deadline at has passed.
-func passed(at, now mono.Time) bool { return at != 0 && at <= now }
-
-// waitDeadline is when the calls that wait for a listener or a UDP socket give up. A connection has plain moments for
-// it: its node in the shard's wheel takes the place of the timer.
-type waitDeadline struct {
-	at    mono.Time // 0 for never
-	timer *time.Timer
-}
-
-// set makes t the deadline, the zero time means never. wake is called when t comes.
-func (d *waitDeadline) set(c *clock.Clock, t time.Time, wake func()) {
-	d.stop()
-	if d.at = c.Moment(t); d.at == 0 {
-		return
-	}
-	if left := d.at.Sub(c.Now()); left > 0 {
-		d.timer = time.AfterFunc(left, wake)
-	}
-}
-
-// stop stops the timer. The deadline stays.
-func (d *waitDeadline) stop() {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-}
-
-// passed says whether the deadline has passed.
-func (d *waitDeadline) passed(c *clock.Clock) bool { return d.at != 0 && d.at <= c.Now() }
-
 // SetReadDeadline sets when reads give up; the zero time means never. It holds for blocked reads too. EBADF after Close.
 func (c *TCPConn) SetReadDeadline(t time.Time) error {
-	at := c.shard.layer.host.clock.Moment(t)
+	at := c.shard.layer.core.clock.Moment(t)
 	c.lock()
 	defer c.unlock()
 	if c.bits&closed != 0 {
@@ -57,7 +24,7 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline sets when writes and WaitConnect give up; the zero time means never. EBADF after Close.
 func (c *TCPConn) SetWriteDeadline(t time.Time) error {
-	at := c.shard.layer.host.clock.Moment(t)
+	at := c.shard.layer.core.clock.Moment(t)
 	c.lock()
 	defer c.unlock()
 	if c.bits&closed != 0 {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // flowKind says what a flow is the head of.
@@ -28,11 +27,6 @@ type flow struct {
 	local  uint16
 	kind   flowKind
 }
-
-// conn, halfOpen and timeWait return what f is the head of; f.kind says which of them may be called.
-func (f *flow) conn() *TCPConn      { return (*TCPConn)(unsafe.Pointer(f)) }
-func (f *flow) halfOpen() *halfOpen { return (*halfOpen)(unsafe.Pointer(f)) }
-func (f *flow) timeWait() *timeWait { return (*timeWait)(unsafe.Pointer(f)) }
 
 func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
 

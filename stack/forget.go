@@ -112,24 +112,3 @@ func (l *forgottenList) Advance(mono.Time) {
 		f.what.closeForgotten()
 	}
 }
-
-// Forget says that the owner of c can no longer reach it. The host then closes c as Close does, without waiting
-// where it lingers. Forget may be called by a finalizer or a cleanup of the runtime, whether the host is in a
-// testing/synctest bubble or not.
-func (c *TCPConn) Forget() { c.shard.layer.host.forget(c) }
-
-// Forget is (*TCPConn).Forget for a listener.
-func (l *Listener) Forget() { l.host.forget(l) }
-
-// Forget is (*TCPConn).Forget for a UDP socket.
-func (s *UDPSocket) Forget() { s.host.forget(s) }
-
-func (h *Host) forget(what interface{ closeForgotten() }) {
-	if !h.tcp.closed.Load() { // else Close has ended it
-		h.forgotten.push(what)
-	}
-}
-
-func (c *TCPConn) closeForgotten()   { _ = c.close(false) } // EBADF: it is closed already
-func (l *Listener) closeForgotten()  { _ = l.Close() }
-func (s *UDPSocket) closeForgotten() { _ = s.Close() }

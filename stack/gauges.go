@@ -54,10 +54,9 @@ func (g TCPGauges) Connections() int {
 	return n
 }
 
-// stats adds the TCP side to s.
-func (l *tcpLayer) stats(s *Stats) {
-	g := &s.TCPGauges
-	sum := reflect.ValueOf(&s.TCP).Elem()
+// stats returns the sum of the shards' counters, and the gauges.
+func (l *tcpLayer) stats() (total tcp.Counters, g TCPGauges) {
+	sum := reflect.ValueOf(&total).Elem()
 	for i := range l.shards {
 		shard := &l.shards[i]
 		shard.mu.Lock()
@@ -95,4 +94,5 @@ func (l *tcpLayer) stats(s *Stats) {
 	g.Bindings = l.ports.count
 	l.ports.mu.Unlock()
 	g.Malformed, g.BadChecksum, g.Dropped = l.malformed.Load(), l.badChecksum.Load(), l.dropped.Load()
+	return total, g
 }

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/stack/ip"
@@ -38,7 +40,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
@@ -98,7 +100,7 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
@@ -155,7 +157,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 	}
 	if listener == nil || !listener.reserve() {
 		s.events.listenOverflows++
-		if s.layer.host.config.AbortOnOverflow {
+		if s.layer.abort {
 			s.resetHalfOpenLocked(half, now)
 			return
 		}
@@ -163,7 +165,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 		return
 	}
 	t := in.tuple()
-	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		listener.cancel()
 		s.armHalfOpenLocked(half)
@@ -255,3 +257,5 @@ func (s *shard) fireHalfOpenLocked(half *halfOpen, now mono.Time) {
 	}
 	s.armHalfOpenLocked(half)
 }
+
+func (f *flow) halfOpen() *halfOpen { return (*halfOpen)(unsafe.Pointer(f)) }

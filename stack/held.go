@@ -106,7 +106,7 @@ func (l *tcpLayer) awaitAnswers(waitsBegun uint32, woken int) {
 // releaseOutput ends a receive burst: it transmits what was held. The caller flushes.
 func (l *tcpLayer) releaseOutput() {
 	l.bursts.Add(-1)
-	now := l.host.clock.Now()
+	now := l.core.clock.Now()
 	for i := range l.shards {
 		if s := &l.shards[i]; s.heldAny.Load() {
 			s.lock()

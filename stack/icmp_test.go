@@ -247,7 +247,7 @@ func TestICMPErrorsSent(t *testing.T) {
 			onBed(t, Config{ICMPRate: rate, ResetRate: rate}, func(b *bed) {
 				sent := 0
 				for range 1000 {
-					if b.h.allowReset(peerIP) {
+					if b.h.tcp.allowReset(peerIP) {
 						sent++
 					}
 					time.Sleep(time.Millisecond)

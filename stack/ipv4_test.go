@@ -307,7 +307,7 @@ func TestIPv4Output(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{})
+			b.h.udp.send(r, 7, 7, nil, 0, udpOptions{})
 			r.Send(&ip.OutPacket{Protocol: 99, TTL: 9, Header: []byte{1, 2, 3, 4}, ChecksumOffset: -1, DontFragment: true})
 			b.h.flush()
 			out := b.take()
@@ -416,7 +416,7 @@ func TestIPv4Output(t *testing.T) {
 			if err != nil || r.Local() != ourIP || r.NextHop() != peerIP {
 				t.Fatalf("route %+v, %v", r, err)
 			}
-			b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{})
+			b.h.udp.send(r, 7, 7, nil, 0, udpOptions{})
 			b.h.flush()
 			if out := b.take(); len(out) != 1 || link.MAC(out[0][:6]) != peerMAC {
 				t.Errorf("sent %x", out)

@@ -35,7 +35,7 @@ func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	wait := c.shard.layer.largeWrites.Load() >= lendWaitFrom
 	if !wait {
 		// The acknowledgments of a peer on this machine are there already: what they cover needs no copy.
-		c.shard.layer.host.glance(c.route.Interface())
+		c.shard.layer.glance(c.route.Interface())
 	}
 	c.lock()
 	if wait && c.tcp.Prompt() {

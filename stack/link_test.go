@@ -398,7 +398,7 @@ func TestNeighborResolution(t *testing.T) {
 				t.Fatal(err)
 			}
 			send := func() {
-				b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{})
+				b.h.udp.send(r, 7, 7, nil, 0, udpOptions{})
 				b.h.flush()
 			}
 			send() // the route learns its neighbour

@@ -20,7 +20,7 @@ const (
 
 // Listener is a passive open: it holds the connections whose handshake is complete until Accept takes them.
 type Listener struct {
-	host     *Host
+	layer    *tcpLayer
 	binding  *Binding
 	options  atomic.Pointer[tcp.Options]
 	watcher  atomic.Pointer[Watcher]
@@ -40,24 +40,13 @@ type Listener struct {
 	closed   bool
 }
 
-// ListenTCP listens on b, which it takes over when it succeeds. At most backlog+1 connections wait for
-// Accept; backlog is at least 0 and at most 65535. Accepted connections inherit o. EADDRINUSE when another
-// listener has that address already, EBADF when b is closed or taken over, EINVAL when it has no port yet, ENETDOWN when
-// the host is closed, or all its devices have failed and b is no loopback address.
-func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, error) {
-	if err := b.takeToListen(); err != nil {
-		return nil, err
-	}
-	l := &Listener{host: h, binding: b}
+// newListener returns a listener that nobody can find yet.
+func newListener(layer *tcpLayer, b *Binding, backlog int, o *tcp.Options) *Listener {
+	l := &Listener{layer: layer, binding: b}
 	l.arrived.L = &l.mu
-	l.options.Store(&o)
+	l.options.Store(o)
 	l.SetBacklog(backlog)
-	if !h.tcp.listen.add(l) {
-		b.giveBack()
-		return nil, syscall.ENETDOWN
-	}
-	h.forgotten.openIdle()
-	return l, nil
+	return l
 }
 
 // SetBacklog changes the backlog as a second listen(2) does.
@@ -92,7 +81,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 			return nil, syscall.EINVAL
 		case l.failed != 0:
 			return nil, l.failed
-		case !try && l.deadline.passed(&l.host.clock):
+		case !try && l.deadline.passed(&l.layer.core.clock):
 			return nil, syscall.EAGAIN
 		case l.count > 0:
 			return l.popLocked(), nil
@@ -177,7 +166,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		l.mu.Unlock()
 		return syscall.EBADF
 	}
-	l.deadline.set(&l.host.clock, t, l.wakeAll)
+	l.deadline.set(&l.layer.core.clock, t, l.wakeAll)
 	l.mu.Unlock()
 	l.arrived.Broadcast()
 	return nil
@@ -230,7 +219,7 @@ func (l *Listener) Shutdown() error {
 // end takes the listener off the network, frees its address by a call of free, and resets the connections in its queue.
 // Calls of Accept wake after that: when they have returned no peer can connect any more.
 func (l *Listener) end(free func()) {
-	l.host.tcp.listen.remove(l)
+	l.layer.listen.remove(l)
 	free()
 	l.mu.Lock()
 	l.deadline.stop()
@@ -247,4 +236,33 @@ func (l *Listener) end(free func()) {
 	for _, c := range waiting {
 		c.Abort()
 	}
+}
+
+// Forget is (*TCPConn).Forget for a listener.
+func (l *Listener) Forget() { l.layer.core.forget(l) }
+
+func (l *Listener) closeForgotten() { _ = l.Close() }
+
+// Ready returns ReadyIn when a connection waits for Accept.
+func (l *Listener) Ready() Readiness {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed || l.down:
+		return ReadyIn | ReadyHup
+	case l.failed != 0:
+		return ReadyIn | ReadyErr | ReadyHup
+	case l.count > 0:
+		return ReadyIn
+	}
+	return 0
+}
+
+// Watch makes w the listener's watcher, in place of any other; nil for none.
+func (l *Listener) Watch(w Watcher) {
+	if w == nil {
+		l.watcher.Store(nil)
+		return
+	}
+	l.watcher.Store(&w)
 }

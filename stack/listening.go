@@ -66,7 +66,7 @@ func (l *Listener) keys() []netip.AddrPort {
 func (t *listenTable) add(l *Listener) bool {
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	if t.closed || t.layer.host.severed(l.binding.local.Addr()) {
+	if t.closed || t.layer.core.severed(l.binding.local.Addr()) {
 		return false
 	}
 	groups := maps.Clone(*t.groups.Load())
@@ -125,7 +125,7 @@ func (t *listenTable) purge(port uint16) {
 		}
 		s := &t.layer.shards[i]
 		s.lock()
-		now := t.layer.host.clock.Now()
+		now := t.layer.core.clock.Now()
 		stale := s.flows.all(func(f *flow) bool {
 			return f.kind == halfOpenFlow && f.localPort() == port && t.find(s.tupleLocked(f).Local) == nil
 		})

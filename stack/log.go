@@ -156,16 +156,16 @@ func (l *logLimit) allow(now mono.Time, every time.Duration) (held uint64, ok bo
 
 // warnEvery is Warn for what a stranger can bring about: at most one line of the kind that l stands for in each
 // interval, with the number of those that were held back, as "repeated".
-func (h *Host) warnEvery(l *logLimit, every time.Duration, msg string, args ...any) {
-	if h.log.to == nil {
+func (l *hostLog) warnEvery(limit *logLimit, now mono.Time, every time.Duration, msg string, args ...any) {
+	if l.to == nil {
 		return
 	}
-	held, ok := l.allow(h.clock.Now(), every)
+	held, ok := limit.allow(now, every)
 	if !ok {
 		return
 	}
 	if held > 0 {
 		args = append(args, "repeated", held)
 	}
-	h.log.Warn(msg, args...)
+	l.Warn(msg, args...)
 }

@@ -76,7 +76,7 @@ func TestLogger(t *testing.T) {
 			defer h.Close()
 			var limit logLimit
 			for range 25 { // one each second
-				h.warnEvery(&limit, 10*time.Second, "again", "who", "me")
+				h.log.warnEvery(&limit, h.clock.Now(), 10*time.Second, "again", "who", "me")
 				time.Sleep(time.Second)
 			}
 			want := "level=WARN msg=again who=me|level=WARN msg=again who=me repeated=9|level=WARN msg=again who=me repeated=9"
@@ -112,7 +112,7 @@ func TestLogger(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.log.Info("line")
-			h.warnEvery(&logLimit{}, time.Second, "line")
+			h.log.warnEvery(&logLimit{}, h.clock.Now(), time.Second, "line")
 			h.Close()
 		}
 	})

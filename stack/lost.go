@@ -1,16 +1,12 @@
 package stack
 
 import (
-	"net/netip"
 	"syscall"
 )
 
 // When all devices have failed, what is on loopback addresses goes on; everything else fails with ENETDOWN from then
 // on. Whatever makes something new looks at ip.Layer.Lost under the lock under which fail looks for it, so that nothing
 // slips through.
-
-// severed says whether sockets on a are without a network for good. The wildcard is no loopback address.
-func (h *Host) severed(a netip.Addr) bool { return h.ip.Lost() && !a.IsLoopback() }
 
 // fail ends what is not on loopback addresses.
 func (l *tcpLayer) fail() {
@@ -19,7 +15,7 @@ func (l *tcpLayer) fail() {
 			listener.fail(syscall.ENETDOWN)
 		}
 	}
-	now := l.host.clock.Now()
+	now := l.core.clock.Now()
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.lock()
@@ -36,15 +32,6 @@ func (l *tcpLayer) fail() {
 		}
 		s.unlock()
 	}
-}
-
-// endErrorLocked returns what a call of c, which has left the stack, fails with when its own error has been told:
-// ENETDOWN if there is no network any more, else otherwise.
-func (c *TCPConn) endErrorLocked(otherwise error) error {
-	if c.shard.layer.host.severed(c.shard.tupleLocked(&c.flow).Local.Addr()) {
-		return syscall.ENETDOWN
-	}
-	return otherwise
 }
 
 // fail ends the listener, whose calls fail with why until Close. Nobody can need its address any more.

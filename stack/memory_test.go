@@ -73,7 +73,7 @@ func TestDatagramMemory(t *testing.T) {
 				b.Error(err)
 			}
 		}
-		if n := b.h.tcp.buffered.Load(); n != 0 {
+		if n := b.h.buffered.Load(); n != 0 {
 			b.Errorf("%d octets are counted after all is closed", n)
 		}
 		b.take()

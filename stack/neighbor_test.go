@@ -16,7 +16,7 @@ func TestDoubtfulNeighbor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.h.sendUDP(r, 7, 7, nil, 0, udpOptions{}) // the route learns its neighbour
+		b.h.udp.send(r, 7, 7, nil, 0, udpOptions{}) // the route learns its neighbour
 		b.h.flush()
 		b.take()
 		poll := arpFrame(peerMAC, ourMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: ourMAC, SenderIP: ourIP.As4(),

@@ -34,7 +34,7 @@ type BindOptions struct {
 
 // Binding is a reserved local address.
 type Binding struct {
-	host    *Host
+	table   *portTable
 	local   netip.AddrPort
 	options BindOptions
 
@@ -111,33 +111,6 @@ func (s *portScan) next() (port uint16, ok bool) {
 // found notes that the last port was free.
 func (s *portScan) found() { s.offset.Store((s.offset.Load() + s.tried) % ephemeralPorts) }
 
-// BindTCP reserves a local address; port 0 chooses a free one. An invalid address means the wildcard of both
-// families. Errors: EADDRINUSE, also when no port is free, EADDRNOTAVAIL for an address that is not the
-// host's, and ENETDOWN when the host is closed or all its devices have failed.
-func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) {
-	if h.tcp.closed.Load() {
-		return nil, syscall.ENETDOWN
-	}
-	addr := local.Addr().Unmap()
-	if !addr.IsValid() {
-		addr = netip.IPv6Unspecified()
-	}
-	if h.severed(addr) {
-		return nil, syscall.ENETDOWN
-	}
-	if !addr.IsUnspecified() && !h.ip.IsLocal(addr) {
-		return nil, syscall.EADDRNOTAVAIL
-	}
-	b := &Binding{host: h, local: netip.AddrPortFrom(addr, local.Port()), options: opt}
-	if opt.LatePort && local.Port() == 0 {
-		return b, nil
-	}
-	if !h.tcp.ports.bind(b) {
-		return nil, syscall.EADDRINUSE
-	}
-	return b, nil
-}
-
 // bind enters b, for which it chooses a port if it has none.
 func (t *portTable) bind(b *Binding) bool {
 	t.mu.Lock()
@@ -209,7 +182,7 @@ func (b *Binding) Close() error {
 
 // take gives the binding to a connection. It is false when it is closed or taken already.
 func (b *Binding) take() bool {
-	t := &b.host.tcp.ports
+	t := b.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b.taken || b.gone {
@@ -221,7 +194,7 @@ func (b *Binding) take() bool {
 
 // takeToListen is take for a listener. It fails where another one listens, unless both share the port by ReusePort.
 func (b *Binding) takeToListen() error {
-	t := &b.host.tcp.ports
+	t := b.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -241,7 +214,7 @@ func (b *Binding) takeToListen() error {
 
 // giveBack undoes take.
 func (b *Binding) giveBack() {
-	t := &b.host.tcp.ports
+	t := b.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b.taken, b.listening = false, false
@@ -249,7 +222,7 @@ func (b *Binding) giveBack() {
 
 // stopListening keeps the address, as shutdown does.
 func (b *Binding) stopListening() {
-	t := &b.host.tcp.ports
+	t := b.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b.listening = false
@@ -257,7 +230,7 @@ func (b *Binding) stopListening() {
 
 // release ends the reservation.
 func (b *Binding) release() {
-	t := &b.host.tcp.ports
+	t := b.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b.gone {

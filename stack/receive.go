@@ -3,6 +3,7 @@ package stack
 import (
 	"runtime"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -164,10 +165,10 @@ func (rc *receiver) deliver(p *ip.Packet) {
 	case wire.ProtocolTCP:
 		rc.segments.add(&rc.host.tcp, p)
 	case wire.ProtocolUDP:
-		rc.host.udpInput(p)
+		rc.host.udp.input(p)
 	default:
 		// Encapsulated packets of protocol 4 or 41 end here too: nobody unpacks them (ledger D-PARSE-4).
-		rc.host.drop(DropProtocol)
+		rc.host.drop(drop.Protocol)
 		rc.host.ip.SendError(p, ip.ProtocolUnreachable, 0)
 	}
 }

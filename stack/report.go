@@ -9,14 +9,6 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// transportError is an ICMP error, or a neighbour that does not answer, about a TCP segment of ours.
-type transportError struct {
-	// local and remote are the quoted segment's source and destination.
-	local, remote netip.AddrPort
-	// err is what the message says; err.Seq is the quoted sequence number.
-	err tcp.ICMPError
-}
-
 // report tells the transport of a packet of ours what a router, a host or a neighbour's silence says about it.
 func (h *Host) report(r *ip.Report) { h.ip.Reported(r, h.reportTransport(r)) }
 
@@ -30,7 +22,7 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 			return false
 		}
 		e.Seq = tcp.Seq(t.Seq)
-		h.tcpError(transportError{local: netip.AddrPortFrom(r.Local, t.SrcPort),
+		h.tcp.errorArrives(transportError{local: netip.AddrPortFrom(r.Local, t.SrcPort),
 			remote: netip.AddrPortFrom(r.Remote, t.DstPort), err: e})
 		return true
 	case wire.ProtocolUDP:
@@ -38,7 +30,7 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 		if u.ParseQuote(r.Transport) != nil {
 			return false
 		}
-		return h.udpError(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
+		return h.udp.errorArrives(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
 	}
 	return false
 }

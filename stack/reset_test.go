@@ -73,7 +73,7 @@ func TestResetLimit(t *testing.T) {
 	}
 	limited(t, "D-SIDE-3 a source gets a burst of 4096 resets and 10,000 a second", Config{}, func(b *bed) {
 		sent := 0
-		for b.h.allowReset(peerIP) {
+		for b.h.tcp.allowReset(peerIP) {
 			sent++
 		}
 		if sent < burst || sent > burst+burst/16 {
@@ -82,7 +82,7 @@ func TestResetLimit(t *testing.T) {
 		time.Sleep(time.Minute)
 		sent = 0
 		for range 100_000 { // in a second
-			if b.h.allowReset(peerIP) {
+			if b.h.tcp.allowReset(peerIP) {
 				sent++
 			}
 			time.Sleep(10 * time.Microsecond)
@@ -94,7 +94,7 @@ func TestResetLimit(t *testing.T) {
 	limited(t, "D-SIDE-3 all sources together get at most 100,000 resets a second", Config{}, func(b *bed) {
 		sent := 0
 		for i := range 400_000 { // in a second
-			if b.h.allowReset(spoofed(i)) {
+			if b.h.tcp.allowReset(spoofed(i)) {
 				sent++
 			}
 			time.Sleep(2500 * time.Nanosecond)
@@ -110,11 +110,11 @@ func TestResetLimit(t *testing.T) {
 		for i := range 20_000 {
 			for flooder := range 3 {
 				for range 2 {
-					b.h.allowReset(netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + flooder)}))
+					b.h.tcp.allowReset(netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + flooder)}))
 				}
 			}
-			b.h.allowReset(spoofed(i))
-			if i%10 == 0 && !b.h.allowReset(peerIP) { // 2000 a second
+			b.h.tcp.allowReset(spoofed(i))
+			if i%10 == 0 && !b.h.tcp.allowReset(peerIP) { // 2000 a second
 				held++
 			}
 			time.Sleep(50 * time.Microsecond)
@@ -126,10 +126,10 @@ func TestResetLimit(t *testing.T) {
 	limited(t, "D-SIDE-3 forged sources do not wipe out what a flooder has spent", Config{}, func(b *bed) {
 		sent := 0
 		for i := range 50_000 {
-			if b.h.allowReset(peerIP) {
+			if b.h.tcp.allowReset(peerIP) {
 				sent++
 			}
-			b.h.allowReset(spoofed(i))
+			b.h.tcp.allowReset(spoofed(i))
 			time.Sleep(20 * time.Microsecond)
 		}
 		if sent > perSource+burst+burst/16 {
@@ -141,7 +141,7 @@ func TestResetLimit(t *testing.T) {
 		for i := range 20_000 {
 			a := netip.MustParseAddr("2001:db8::").As16()
 			a[14], a[15] = byte(i>>8), byte(i)
-			if b.h.allowReset(netip.AddrFrom16(a)) {
+			if b.h.tcp.allowReset(netip.AddrFrom16(a)) {
 				sent++
 			}
 		}
@@ -155,7 +155,7 @@ func TestResetLimit(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			n := 0
 			for i := range 30_000 {
-				if b.h.allowReset(spoofed(i)) {
+				if b.h.tcp.allowReset(spoofed(i)) {
 					n++
 				}
 			}
@@ -169,7 +169,7 @@ func TestResetLimit(t *testing.T) {
 	})
 	limited(t, "Config.ResetRate bounds resets and not ICMP errors, and negative is no bound", Config{ResetRate: -1, ICMPRate: 1}, func(b *bed) {
 		for i := range 200_000 {
-			if !b.h.allowReset(peerIP) {
+			if !b.h.tcp.allowReset(peerIP) {
 				b.Fatalf("reset %d was held back", i)
 			}
 		}
@@ -182,7 +182,7 @@ func TestResetLimit(t *testing.T) {
 	})
 	limited(t, "nothing is bounded within the host", Config{ResetRate: 1}, func(b *bed) {
 		for range 5000 {
-			if !b.h.allowReset(ourIP) {
+			if !b.h.tcp.allowReset(ourIP) {
 				b.Fatal("a reset within the host was held back")
 			}
 		}

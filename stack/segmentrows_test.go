@@ -142,7 +142,7 @@ func TestForgedTooBig(t *testing.T) {
 				if r.IntN(2) == 0 {
 					seq = tcp.Seq(r.Uint32())
 				}
-				n.a.tcpError(transportError{client.Local(), client.Remote(), tcp.ICMPError{MTU: 1 + r.IntN(1500), Seq: seq}})
+				n.a.tcp.errorArrives(transportError{client.Local(), client.Remote(), tcp.ICMPError{MTU: 1 + r.IntN(1500), Seq: seq}})
 				if mss := client.Info().SndMSS; mss < least {
 					n.Fatalf("segments of %d octets", mss)
 				}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/rate"
 	"github.com/unet-go/unet/internal/wheel"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -25,7 +26,7 @@ type tcpLimits struct {
 
 // tcpLayer is the TCP side of a host.
 type tcpLayer struct {
-	host     *Host
+	core     *core
 	config   tcp.Config
 	limits   tcpLimits
 	seed     maphash.Seed
@@ -37,19 +38,21 @@ type tcpLayer struct {
 	fastOpen fastOpenCache
 
 	halfOpens, orphans atomic.Int64
-	buffered           atomic.Int64  // octets of memory in all queues, as far as shards and UDP sockets have reported it
 	reportStep         int64         // a shard reports when its octets have changed by more than this
 	bursts             atomic.Int32  // receive bursts in progress
 	burstAt            atomic.Int64  // the mono.Time at which the latest burst was read
 	largeWrites        atomic.Int32  // Writes in progress of lendLeast octets or more
 	waitsBegun         atomic.Uint32 // how often a reader or a writer has begun to wait
-	closed             atomic.Bool
-	draining           sync.Once    // see drain
-	awaited            atomic.Int64 // while draining, the sum of the shards' awaited
-	drained            drainWatcher
-	malformed          atomic.Uint64
-	badChecksum        atomic.Uint64
-	dropped            atomic.Uint64
+	// glance takes the frames that wait at an interface's devices now: Host.glance.
+	glance      func(*ip.Interface)
+	resetLimit  rate.Limit
+	abort       bool         // Config.AbortOnOverflow
+	draining    sync.Once    // see drain
+	awaited     atomic.Int64 // while draining, the sum of the shards' awaited
+	drained     drainWatcher
+	malformed   atomic.Uint64
+	badChecksum atomic.Uint64
+	dropped     atomic.Uint64
 }
 
 // shard is a part of the flow table with everything that belongs to its flows, behind one mutex.
@@ -97,17 +100,18 @@ type shardEvents struct {
 	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                                uint64
 }
 
-// init makes the layer ready for packets. It needs h.clock and h.config.
-func (l *tcpLayer) init(h *Host) {
-	l.host, l.config = h, h.config.TCP.WithDefaults()
-	l.limits = tcpLimits{halfOpen: h.config.MaxHalfOpen, timeWait: h.config.MaxTimeWait, orphans: h.config.MaxOrphans,
-		buffered: h.config.MaxBuffered / (movingReserve + 1) * movingReserve}
+// init makes the layer ready for packets. The clock of core is ready.
+func (l *tcpLayer) init(core *core, config *Config) {
+	l.core, l.config, l.abort = core, config.TCP.WithDefaults(), config.AbortOnOverflow
+	l.limits = tcpLimits{halfOpen: config.MaxHalfOpen, timeWait: config.MaxTimeWait, orphans: config.MaxOrphans,
+		buffered: core.bufferLimit}
+	l.resetLimit.InitResets(config.ResetRate)
 	l.seed = maphash.MakeSeed()
 	l.book.init()
 	l.ports.init()
 	l.listen.init(l)
 	l.drained.done = make(chan struct{})
-	log := bits.Len(uint(h.config.Shards - 1))
+	log := bits.Len(uint(config.Shards - 1))
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
 	l.reportStep = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
@@ -117,8 +121,8 @@ func (l *tcpLayer) init(h *Host) {
 		s.layer = l
 		s.flows.book, s.flows.seed = &l.book, l.seed
 		s.fireFunc = s.fireLocked
-		s.env = tcp.Env{Config: &l.config, Secret: secret, Numbers: h.config.numbers, Alloc: alloc, Rand: rand.Uint64}
-		h.clock.Add(s)
+		s.env = tcp.Env{Config: &l.config, Secret: secret, Numbers: config.numbers, Alloc: alloc, Rand: rand.Uint64}
+		core.clock.Add(s)
 	}
 }
 
@@ -137,7 +141,7 @@ func (s *shard) lock() { s.mu.Lock() }
 // clock of an earlier deadline, and flushes the transmit queues.
 func (s *shard) unlock() {
 	if s.unlockUnflushed() {
-		s.layer.host.flush()
+		s.layer.core.flush()
 	}
 }
 
@@ -155,7 +159,7 @@ func (s *shard) unlockUnflushed() (unflushed bool) {
 		putWakes(wakes)
 	}
 	if at != 0 {
-		s.layer.host.clock.Armed(at)
+		s.layer.core.clock.Armed(at)
 	}
 	return unflushed
 }
@@ -173,10 +177,10 @@ const (
 func (s *shard) accountLocked() {
 	l := s.layer
 	if d := s.env.Buffered - s.reported; d > l.reportStep || d < -l.reportStep {
-		l.buffered.Add(d)
+		l.core.buffered.Add(d)
 		s.reported += d
 	}
-	held := l.buffered.Load()
+	held := l.core.buffered.Load()
 	s.env.Share = max(l.limits.buffered+l.limits.buffered/movingReserve-held, 0) / movingParts
 	switch {
 	case held > l.limits.buffered+l.limits.buffered/movingReserve:

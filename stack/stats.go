@@ -122,9 +122,6 @@ type Stats struct {
 	TCPGauges TCPGauges
 }
 
-// drop counts a dropped packet.
-func (h *Host) drop(reason Drop) { h.drops.Add(reason) }
-
 // Stats returns the host's counters and gauges at about one moment.
 func (h *Host) Stats() Stats {
 	n := h.ip.Stats()
@@ -133,7 +130,7 @@ func (h *Host) Stats() Stats {
 		Reassembled: n.Reassembled, Fragmented: n.Fragmented, ReassemblyBytes: n.ReassemblyBytes,
 		EchoReplies: n.EchoReplies, ICMPErrors: n.ICMPErrors, ICMPErrorsIn: n.ICMPErrorsIn,
 	}
-	h.udp.stats(&s)
-	h.tcp.stats(&s)
+	s.DatagramsIn, s.DatagramsOut, s.UDPSockets = h.udp.datagramsIn.Load(), h.udp.datagramsOut.Load(), h.udp.count()
+	s.TCP, s.TCPGauges = h.tcp.stats()
 	return s
 }

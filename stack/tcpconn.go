@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 	"syscall"
+	"unsafe"
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wheel"
@@ -74,7 +75,7 @@ func newConn(s *shard, r *ip.Route) *TCPConn {
 	c := &TCPConn{shard: s, route: r}
 	c.kind = connFlow
 	c.timer.Owner = &c.flow
-	s.layer.host.forgotten.open()
+	s.layer.core.forgotten.open()
 	return c
 }
 
@@ -85,7 +86,7 @@ func (c *TCPConn) lock() { c.shard.lock() }
 func (c *TCPConn) unlock() { c.shard.unlock() }
 
 // now returns the present moment.
-func (c *TCPConn) now() mono.Time { return c.shard.layer.host.clock.Now() }
+func (c *TCPConn) now() mono.Time { return c.shard.layer.core.clock.Now() }
 
 // afterLocked follows every call of the TCB: it acts on the TCB's events and arms the timer.
 func (c *TCPConn) afterLocked(now mono.Time) {
@@ -269,3 +270,22 @@ func (c *TCPConn) Unsent() int {
 	}
 	return c.tcp.SendQueued()
 }
+
+// endErrorLocked returns what a call of c, which has left the stack, fails with when its own error has been told:
+// ENETDOWN if there is no network any more, else otherwise.
+func (c *TCPConn) endErrorLocked(otherwise error) error {
+	if c.shard.layer.core.severed(c.shard.tupleLocked(&c.flow).Local.Addr()) {
+		return syscall.ENETDOWN
+	}
+	return otherwise
+}
+
+// connectLocked sends the SYN of c, which lockNewConn has made.
+func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
+	s := c.shard
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, floor, now)
+	c.afterLocked(now)
+}
+
+// conn, halfOpen and timeWait return what f is the head of; f.kind says which of them may be called.
+func (f *flow) conn() *TCPConn { return (*TCPConn)(unsafe.Pointer(f)) }

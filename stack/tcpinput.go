@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"net/netip"
+
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -47,7 +49,7 @@ func (l *tcpLayer) input(a *arrivals, now mono.Time) {
 		a.head[i] = -1
 	}
 	if earliest != 0 {
-		l.host.clock.Armed(earliest)
+		l.core.clock.Armed(earliest)
 	}
 	a.clear()
 }
@@ -131,7 +133,7 @@ func (a *arrivals) clear() {
 // that got one. It returns the shard's next deadline.
 func (s *shard) arrive(a *arrivals, first int32, now mono.Time) mono.Time {
 	s.mu.Lock()
-	if s.layer.closed.Load() { // Close has emptied the table, and nothing may be added
+	if s.layer.core.ended.Load() { // Close has emptied the table, and nothing may be added
 		s.mu.Unlock()
 		return 0
 	}
@@ -221,18 +223,26 @@ func (s *shard) unknownLocked(in *inbound, now mono.Time) {
 	}
 }
 
-// tcpError processes an ICMP error about a segment of ours, or the news that its neighbour does not answer.
-func (h *Host) tcpError(e transportError) {
+// transportError is an ICMP error, or a neighbour that does not answer, about a TCP segment of ours.
+type transportError struct {
+	// local and remote are the quoted segment's source and destination.
+	local, remote netip.AddrPort
+	// err is what the message says; err.Seq is the quoted sequence number.
+	err tcp.ICMPError
+}
+
+// errorArrives processes an ICMP error about a segment of ours, or the news that its neighbour does not answer.
+func (l *tcpLayer) errorArrives(e transportError) {
 	k := makeKey(e.local, e.remote)
-	hash := h.tcp.shards[0].flows.hash(&k)
-	s := h.tcp.shard(hash)
+	hash := l.shards[0].flows.hash(&k)
+	s := l.shard(hash)
 	s.lock()
 	defer s.unlock()
 	f := s.flows.find(&k, hash)
 	if f == nil {
 		return
 	}
-	now := h.clock.Now()
+	now := l.core.clock.Now()
 	switch f.kind {
 	case connFlow:
 		c := f.conn()

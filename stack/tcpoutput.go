@@ -57,7 +57,7 @@ func (s *shard) replyLocked(reply *tcp.Segment, t tcp.Tuple, ttl, tos uint8) {
 	if reply.Flags == 0 {
 		return
 	}
-	r, err := s.layer.host.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
+	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
 	}
@@ -77,7 +77,7 @@ func (s *shard) refuseLocked(in *inbound) {
 		return
 	}
 	t := in.tuple()
-	if !s.layer.host.allowReset(t.Remote.Addr()) {
+	if !s.layer.allowReset(t.Remote.Addr()) {
 		s.events.resetsHeldBack++
 		return
 	}
@@ -86,6 +86,6 @@ func (s *shard) refuseLocked(in *inbound) {
 }
 
 // allowReset says whether a reset for no connection may be sent to remote now, within Config.ResetRate.
-func (h *Host) allowReset(remote netip.Addr) bool {
-	return h.resetLimit.Allow(h.clock.Now(), remote, h.ip.IsLocal(remote))
+func (l *tcpLayer) allowReset(remote netip.Addr) bool {
+	return l.resetLimit.Allow(l.core.clock.Now(), remote, l.core.ip.IsLocal(remote))
 }

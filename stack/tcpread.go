@@ -85,37 +85,3 @@ func (c *TCPConn) ReadSpan() (tcp.Span, error) {
 	c.afterLocked(now)
 	return span, nil
 }
-
-// CloseRead ends the receive side as shutdown(SHUT_RD) does: what is queued stays readable, then reads return
-// the end of the stream. ENOTCONN when the connection is not established.
-func (c *TCPConn) CloseRead() error {
-	c.lock()
-	defer c.unlock()
-	now := c.now()
-	if done, err := c.shutdownLocked(now); done {
-		return err
-	}
-	c.bits |= readShut
-	c.tcp.CloseRead(now)
-	c.afterLocked(now)
-	c.wakeLocked(true, false)
-	c.notifyLocked(ReadyAll)
-	return nil
-}
-
-// shutdownLocked is how CloseRead and CloseWrite begin. done says that they have nothing else to do: the connection has
-// ended, or it is an active open that is not complete, which this ends (ledger E-CON-10).
-func (c *TCPConn) shutdownLocked(now mono.Time) (done bool, err error) {
-	switch {
-	case c.bits&closed != 0:
-		return true, syscall.EBADF
-	case c.bits&inTable == 0:
-		return true, syscall.ENOTCONN
-	case c.bits&connected == 0:
-		c.setErrorLocked(syscall.ECONNRESET)
-		c.tcp.Abort(now)
-		c.afterLocked(now)
-		return true, nil
-	}
-	return false, nil
-}

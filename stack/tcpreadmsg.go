@@ -2,19 +2,6 @@ package stack
 
 import "syscall"
 
-// ReadMode says how ReadMsg reads.
-type ReadMode struct {
-	// Try takes what is there, and returns EAGAIN when there is nothing, instead of waiting.
-	Try bool
-	// Peek leaves the text where it is.
-	Peek bool
-	// Discard drops the text instead of copying it: bufs only say how much.
-	Discard bool
-	// All waits until bufs are full, and not only for tcp.Options.RecvLowat octets. A read that ends early
-	// returns what it has taken, and the next one returns the reason.
-	All bool
-}
-
 // ReadMsg is Read into several buffers, one after the other.
 func (c *TCPConn) ReadMsg(bufs [][]byte, m ReadMode) (int, error) {
 	total := 0

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"syscall"
-	"time"
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
@@ -53,16 +52,6 @@ func (c *TCPConn) WriteSize() int {
 	c.lock()
 	defer c.unlock()
 	return c.tcp.SendSize()
-}
-
-// WriteMode says how WriteMsg writes.
-type WriteMode struct {
-	// Try takes as many octets as there is room for, and returns EAGAIN when there is none, instead of waiting.
-	Try bool
-	// Urgent makes the last octet urgent data: see WriteUrgent.
-	Urgent bool
-	// More says that more will follow: a partial segment at the end waits for it, 200 ms at most. MSG_MORE.
-	More bool
 }
 
 // WriteMsg is one Write of the octets of all bufs, so that they are contiguous in the stream.
@@ -170,112 +159,4 @@ func (c *TCPConn) writeErrorLocked(try bool, now mono.Time) error {
 		return c.endErrorLocked(syscall.EPIPE)
 	}
 	return nil
-}
-
-// CloseWrite sends a FIN after all that was written. ENOTCONN when the connection is not established.
-func (c *TCPConn) CloseWrite() error {
-	c.lock()
-	defer c.unlock()
-	now := c.now()
-	if done, err := c.shutdownLocked(now); done {
-		return err
-	}
-	c.bits |= writeShut
-	c.tcp.CloseWrite(now)
-	c.afterLocked(now)
-	c.wakeLocked(false, true)
-	c.notifyLocked(ReadyAll)
-	return nil
-}
-
-// Close ends the connection for its user and wakes all blocked calls, which return EBADF. What was written is
-// sent in the background, unless text is unread or Options.Linger is 0: then the connection is reset. With a positive
-// Linger Close waits, at most for so many seconds, until the peer has acknowledged everything. EBADF the second time.
-func (c *TCPConn) Close() error { return c.close(true) }
-
-// close is Close. Without wait it does not linger.
-func (c *TCPConn) close(wait bool) error {
-	c.lock()
-	defer c.unlock()
-	if c.bits&closed != 0 {
-		return syscall.EBADF
-	}
-	now := c.now()
-	linger := c.tcp.Options().Linger
-	c.closeLocked(now)
-	if c.bits&inTable != 0 {
-		c.tcp.Close(now)
-		c.afterLocked(now)
-	}
-	if wait && linger > 0 {
-		c.lingerLocked(now.Add(time.Duration(linger) * time.Second))
-	}
-	if c.bits&inTable != 0 {
-		c.orphanLocked(c.now())
-	}
-	return nil
-}
-
-// closeLocked takes c from its owner and wakes all goroutines that wait for it.
-func (c *TCPConn) closeLocked(now mono.Time) {
-	was := c.awaitedLocked()
-	c.bits |= closed | writeShut
-	c.recountLocked(was)
-	c.wakeLocked(true, true)
-	c.notifyLocked(ReadyAll)
-	c.releaseBindingLocked()
-	if c.rare != nil {
-		c.rare.watcher = nil
-		c.dropRareLocked()
-	}
-	if c.bits&inTable == 0 {
-		c.afterLocked(now)
-	}
-}
-
-// releaseBindingLocked gives the local address back, if the connection was bound to one.
-func (c *TCPConn) releaseBindingLocked() {
-	if c.rare != nil && c.rare.binding != nil {
-		c.rare.binding.release()
-		c.rare.binding = nil
-	}
-}
-
-// lingerLocked waits until everything is acknowledged, the connection has ended or the moment until has come.
-func (c *TCPConn) lingerLocked(until mono.Time) {
-	c.writeDeadline = until // no other call uses it after Close
-	for c.bits&(inTable|drained) == inTable {
-		now := c.now()
-		if now >= until {
-			return
-		}
-		c.waitWriteLocked(now)
-	}
-}
-
-// orphanLocked lets c live on without an owner, or resets it where there are too many such connections (ledger D-STK-2).
-func (c *TCPConn) orphanLocked(now mono.Time) {
-	s := c.shard
-	c.bits |= orphan
-	if s.layer.orphans.Add(1) <= int64(s.layer.limits.orphans) {
-		return
-	}
-	s.events.orphansReset++
-	c.tcp.Abort(now)
-	c.afterLocked(now)
-}
-
-// Abort resets the connection, and is Close otherwise (RFC 9293 3.10.5).
-func (c *TCPConn) Abort() {
-	c.lock()
-	defer c.unlock()
-	if c.bits&closed != 0 {
-		return
-	}
-	now := c.now()
-	c.closeLocked(now)
-	if c.bits&inTable != 0 {
-		c.tcp.Abort(now)
-		c.afterLocked(now)
-	}
 }

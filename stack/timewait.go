@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"unsafe"
+
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -129,3 +131,5 @@ func (s *shard) reopenLocked(w *timeWait, in *inbound, now mono.Time) {
 	s.removeTimeWaitLocked(w)
 	s.synLocked(in, g, floor, now)
 }
+
+func (f *flow) timeWait() *timeWait { return (*timeWait)(unsafe.Pointer(f)) }

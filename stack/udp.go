@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
@@ -16,6 +17,7 @@ import (
 
 // udpLayer finds the socket of a datagram. Its lock is a leaf.
 type udpLayer struct {
+	core *core
 	seed maphash.Seed
 
 	datagramsIn, datagramsOut atomic.Uint64
@@ -26,17 +28,17 @@ type udpLayer struct {
 	closed bool
 }
 
-func (l *udpLayer) init() {
+func (l *udpLayer) init(core *core) {
+	l.core = core
 	l.seed = maphash.MakeSeed()
 	l.ports = make(map[uint16][]*UDPSocket)
 }
 
-// stats adds the UDP side to s.
-func (l *udpLayer) stats(s *Stats) {
-	s.DatagramsIn, s.DatagramsOut = l.datagramsIn.Load(), l.datagramsOut.Load()
+// count returns the number of open sockets.
+func (l *udpLayer) count() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	s.UDPSockets = l.total
+	return l.total
 }
 
 // on returns the sockets on a port.
@@ -141,57 +143,57 @@ func (l *udpLayer) lookup(local, remote netip.AddrPort) *UDPSocket {
 	return best // somebody connected or closed meanwhile
 }
 
-// udpInput takes a datagram (RFC 768, RFC 1122 4.1).
-func (h *Host) udpInput(p *ip.Packet) {
+// input takes a datagram (RFC 768, RFC 1122 4.1).
+func (l *udpLayer) input(p *ip.Packet) {
 	var u wire.UDP
 	data, err := u.Parse(p.Payload)
 	if err != nil || u.SrcPort == 0 && u.DstPort == 0 {
-		h.drop(DropUDPMalformed)
+		l.core.drop(drop.UDPMalformed)
 		return
 	}
 	switch {
 	case u.Checksum == 0 && p.Dst.Is4(): // the sender made none
 	case u.Checksum == 0:
-		h.drop(DropUDPChecksum) // RFC 8200 8.1
+		l.core.drop(drop.UDPChecksum) // RFC 8200 8.1
 		return
 	case !p.ChecksumOK && wire.Checksum(p.Payload[:u.Length], wire.PseudoHeader(p.Src, p.Dst, wire.ProtocolUDP, u.Length)) != 0:
-		h.drop(DropUDPChecksum)
+		l.core.drop(drop.UDPChecksum)
 		return
 	}
 	local, remote := netip.AddrPortFrom(p.Dst, u.DstPort), netip.AddrPortFrom(p.Src, u.SrcPort)
-	if p.Broadcast && !h.ip.IsLocal(p.Dst) {
-		h.udpBroadcast(p, local, remote, data)
+	if p.Broadcast && !l.core.ip.IsLocal(p.Dst) {
+		l.broadcast(p, local, remote, data)
 		return
 	}
-	s := h.udp.lookup(local, remote)
+	s := l.lookup(local, remote)
 	if s == nil {
-		h.drop(DropUDPNoPort)
-		h.ip.SendError(p, ip.PortUnreachable, 0)
+		l.core.drop(drop.UDPNoPort)
+		l.core.ip.SendError(p, ip.PortUnreachable, 0)
 		return
 	}
-	h.udp.datagramsIn.Add(1)
+	l.datagramsIn.Add(1)
 	s.deliver(p, remote, data)
 }
 
-// udpBroadcast gives a datagram for many to every socket that wants it (RFC 1122 3.3.6).
-func (h *Host) udpBroadcast(p *ip.Packet, local, remote netip.AddrPort, data []byte) {
+// broadcast gives a datagram for many to every socket that wants it (RFC 1122 3.3.6).
+func (l *udpLayer) broadcast(p *ip.Packet, local, remote netip.AddrPort, data []byte) {
 	wanted := false
-	for _, s := range h.udp.on(local.Port()) {
+	for _, s := range l.on(local.Port()) {
 		if s.score(local, remote) > 0 {
 			wanted = true
-			h.udp.datagramsIn.Add(1)
+			l.datagramsIn.Add(1)
 			s.deliver(p, remote, data)
 		}
 	}
 	if !wanted {
-		h.drop(DropUDPNoPort)
+		l.core.drop(drop.UDPNoPort)
 	}
 }
 
-// udpError gives an error about a datagram from local to remote to the socket that is connected there: one
+// errorArrives gives an error about a datagram from local to remote to the socket that is connected there: one
 // that is not could not tell which of its datagrams is meant (RFC 1122 4.1.3.3, ledger B-UDP-5).
-func (h *Host) udpError(local, remote netip.AddrPort, e tcp.ICMPError) bool {
-	s := h.udp.lookup(local, remote)
+func (l *udpLayer) errorArrives(local, remote netip.AddrPort, e tcp.ICMPError) bool {
+	s := l.lookup(local, remote)
 	if s == nil {
 		return false
 	}
@@ -203,8 +205,8 @@ func (h *Host) udpError(local, remote netip.AddrPort, e tcp.ICMPError) bool {
 	return true
 }
 
-// sendUDP sends one datagram, in fragments where it is larger than mtu. The caller flushes.
-func (h *Host) sendUDP(r *ip.Route, local, remote uint16, data []byte, mtu int, o udpOptions) {
+// send sends one datagram, in fragments where it is larger than mtu. The caller flushes.
+func (l *udpLayer) send(r *ip.Route, local, remote uint16, data []byte, mtu int, o udpOptions) {
 	var b [wire.UDPLen]byte
 	u := wire.UDP{SrcPort: local, DstPort: remote, Length: wire.UDPLen + len(data)}
 	u.Marshal(b[:])
@@ -215,6 +217,6 @@ func (h *Host) sendUDP(r *ip.Route, local, remote uint16, data []byte, mtu int, 
 	if r.Group() && r.Remote().IsMulticast() {
 		p.TTL = 1 // RFC 1112 6.1
 	}
-	h.udp.datagramsOut.Add(1)
+	l.datagramsOut.Add(1)
 	r.Send(&p)
 }

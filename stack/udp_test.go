@@ -53,10 +53,10 @@ func TestUDPInput(t *testing.T) {
 			}
 			src, dst := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 			d := udp4(src, dst, 5, 7, []byte("x"))
-			b.h.udpInput(&ip.Packet{Src: src, Dst: dst, Payload: d})
+			b.h.udp.input(&ip.Packet{Src: src, Dst: dst, Payload: d})
 			b.wantDatagram(s, []byte("x"))
 			d[6], d[7] = 0, 0
-			b.h.udpInput(&ip.Packet{Src: src, Dst: dst, Payload: d})
+			b.h.udp.input(&ip.Packet{Src: src, Dst: dst, Payload: d})
 			b.wantNoDatagram(s)
 			b.wantDrop(DropUDPChecksum, 1)
 		})

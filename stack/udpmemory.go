@@ -8,14 +8,14 @@ const (
 // accountLocked tells the host's sum of all queues what the queue takes, if that has changed by step octets or more.
 func (s *UDPSocket) accountLocked(step int) {
 	if d := s.charge - s.reported; d >= step || d <= -step {
-		s.host.tcp.buffered.Add(int64(d))
+		s.layer.core.buffered.Add(int64(d))
 		s.reported = s.charge
 	}
 }
 
 // datagramLimit returns what a UDP socket may queue, limit being its own buffer.
-func (l *tcpLayer) datagramLimit(limit int) int {
-	if l.buffered.Load() > l.limits.buffered {
+func (c *core) datagramLimit(limit int) int {
+	if c.buffered.Load() > c.bufferLimit {
 		return min(limit, leastUDP)
 	}
 	return limit

@@ -15,14 +15,14 @@ func (s *UDPSocket) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return syscall.EBADF
 	}
-	s.readDeadline.set(&s.host.clock, t, s.arrived.Broadcast)
+	s.readDeadline.set(&s.layer.core.clock, t, s.arrived.Broadcast)
 	s.arrived.Broadcast()
 	return nil
 }
 
 // SetWriteDeadline sets when writes give up with EAGAIN; zero for never. No write waits.
 func (s *UDPSocket) SetWriteDeadline(t time.Time) error {
-	return s.set(func() { s.writeDeadline = s.host.clock.Moment(t) })
+	return s.set(func() { s.writeDeadline = s.layer.core.clock.Moment(t) })
 }
 
 // SetReadBuffer bounds the memory of the receive queue in octets, 2304 at least as in Linux. EINVAL when octets is

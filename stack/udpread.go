@@ -60,13 +60,13 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 		switch {
 		case s.closed:
 			return datagramIn{}, syscall.EBADF
-		case wait && s.readDeadline.passed(&s.host.clock):
+		case wait && s.readDeadline.passed(&s.layer.core.clock):
 			return datagramIn{}, syscall.EAGAIN
 		case s.errno != 0:
 			err := s.errno
 			s.errno = 0
 			return datagramIn{}, err
-		case s.head == len(s.queue) && s.host.severed(s.Local().Addr()):
+		case s.head == len(s.queue) && s.layer.core.severed(s.Local().Addr()):
 			return datagramIn{}, syscall.ENETDOWN
 		case s.head == len(s.queue) && !wait:
 			return datagramIn{}, syscall.EAGAIN
@@ -107,4 +107,32 @@ func (s *UDPSocket) popLocked() datagramIn {
 	s.charge -= d.charge
 	s.accountLocked(udpStep)
 	return d
+}
+
+// Ready returns what the socket is ready for. Writing never waits.
+func (s *UDPSocket) Ready() Readiness {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := ReadyOut
+	switch {
+	case s.closed:
+		return r | ReadyIn | ReadyRdHup | ReadyHup
+	case s.layer.core.severed(s.Local().Addr()):
+		return r | ReadyIn | ReadyErr | ReadyHup
+	case s.errno != 0:
+		r |= ReadyErr
+	}
+	if s.head < len(s.queue) {
+		r |= ReadyIn
+	}
+	return r
+}
+
+// Watch makes w the socket's watcher, in place of any other; nil for none.
+func (s *UDPSocket) Watch(w Watcher) {
+	if w == nil {
+		s.watcher.Store(nil)
+		return
+	}
+	s.watcher.Store(&w)
 }

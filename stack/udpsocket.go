@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -16,10 +17,10 @@ import (
 // UDPSocket is a UDP endpoint. Its methods may be called from any goroutine. Errors are syscall.Errno
 // values: EBADF after Close, EAGAIN where a deadline has passed.
 type UDPSocket struct {
-	host *Host
-	opt  BindOptions
-	pair atomic.Pointer[udpPair]
-	bind netip.Addr // what ListenUDP was given
+	layer *udpLayer
+	opt   BindOptions
+	pair  atomic.Pointer[udpPair]
+	bind  netip.Addr // what ListenUDP was given
 
 	watcher atomic.Pointer[Watcher]
 
@@ -53,29 +54,6 @@ type datagramIn struct {
 	data   []byte
 	buf    *link.Buffer
 	charge int
-}
-
-// ListenUDP binds a UDP socket; port 0 chooses a free one. An address that is not valid or unspecified means
-// all of ours. EADDRINUSE when another socket has the address, unless both set ReusePort or ReuseAddr;
-// EADDRNOTAVAIL when it is not ours; EADDRINUSE as well when no port is free; ENETDOWN when the host is closed, or all
-// its devices have failed: then only loopback addresses can be bound, and all of ours to a port that is chosen, for a
-// socket that will connect to one.
-func (h *Host) ListenUDP(local netip.AddrPort, opt BindOptions) (*UDPSocket, error) {
-	a := local.Addr().Unmap()
-	if h.severed(a) && (!wildcard(a) || local.Port() != 0) {
-		return nil, syscall.ENETDOWN
-	}
-	if a.IsValid() && !a.IsUnspecified() && !h.ip.IsLocal(a) &&
-		!h.ip.IsBroadcast(a) && !a.IsMulticast() {
-		return nil, syscall.EADDRNOTAVAIL
-	}
-	s := &UDPSocket{host: h, opt: opt, bind: a, limit: h.config.UDPBuffer}
-	s.arrived.L = &s.mu
-	if err := h.udp.bind(s, netip.AddrPortFrom(a, local.Port())); err != nil {
-		return nil, err
-	}
-	h.forgotten.openIdle()
-	return s, nil
 }
 
 func (s *UDPSocket) setPair(local, remote netip.AddrPort) { s.pair.Store(&udpPair{local, remote}) }
@@ -143,10 +121,10 @@ func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 	}
 	s.mu.Lock()
 	// One datagram always fits, however small the buffer was made.
-	if s.closed || s.charge > 0 && s.charge+d.charge > s.host.tcp.datagramLimit(s.limit) {
+	if s.closed || s.charge > 0 && s.charge+d.charge > s.layer.core.datagramLimit(s.limit) {
 		s.mu.Unlock()
 		d.release()
-		s.host.drop(DropUDPFull)
+		s.layer.core.drop(drop.UDPFull)
 		return
 	}
 	if s.head > 0 && len(s.queue) == cap(s.queue) {
@@ -177,7 +155,7 @@ func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
 	if off {
 		return
 	}
-	s.host.ip.LearnPathMTU(remote.Addr(), mtu)
+	s.layer.core.ip.LearnPathMTU(remote.Addr(), mtu)
 	s.fail(remote, syscall.EMSGSIZE)
 }
 
@@ -188,7 +166,7 @@ func (s *UDPSocket) PathMTU() (int, error) {
 	if !pair.remote.IsValid() {
 		return 0, syscall.ENOTCONN
 	}
-	r, err := s.host.ip.Route(pair.local.Addr(), pair.remote.Addr())
+	r, err := s.layer.core.ip.Route(pair.local.Addr(), pair.remote.Addr())
 	if err != nil {
 		return 0, err
 	}
@@ -215,7 +193,7 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 		s.setPair(netip.AddrPortFrom(s.bind, local.Port()), netip.AddrPort{})
 		return nil
 	}
-	r, err := s.host.ip.Route(s.bind, remote.Addr())
+	r, err := s.layer.core.ip.Route(s.bind, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -246,10 +224,10 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 		return 0, syscall.EMSGSIZE
 	}
 	local := pair.local.Addr()
-	if s.host.ip.IsBroadcast(local) || local.IsMulticast() {
+	if s.layer.core.ip.IsBroadcast(local) || local.IsMulticast() {
 		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
 	}
-	r, err := s.host.ip.Route(local, to.Addr())
+	r, err := s.layer.core.ip.Route(local, to.Addr())
 	if err != nil {
 		return 0, err
 	}
@@ -263,8 +241,8 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
 		return 0, syscall.EMSGSIZE
 	}
-	s.host.sendUDP(r, pair.local.Port(), to.Port(), p, mtu, o)
-	s.host.flush()
+	s.layer.send(r, pair.local.Port(), to.Port(), p, mtu, o)
+	s.layer.core.flush()
 	return len(p), nil
 }
 
@@ -287,7 +265,7 @@ func (s *UDPSocket) mayWrite() error {
 	switch {
 	case s.closed:
 		return syscall.EBADF
-	case s.writeDeadline != 0 && passed(s.writeDeadline, s.host.clock.Now()):
+	case s.writeDeadline != 0 && passed(s.writeDeadline, s.layer.core.clock.Now()):
 		return syscall.EAGAIN
 	case s.errno != 0:
 		err := s.errno
@@ -320,6 +298,18 @@ func (s *UDPSocket) Close() error {
 	s.mu.Unlock()
 	s.arrived.Broadcast()
 	s.notify(ReadyAll)
-	s.host.udp.release(s, s.Local().Port())
+	s.layer.release(s, s.Local().Port())
 	return nil
+}
+
+// Forget is (*TCPConn).Forget for a UDP socket.
+func (s *UDPSocket) Forget() { s.layer.core.forget(s) }
+
+func (s *UDPSocket) closeForgotten() { _ = s.Close() }
+
+// notify calls the watcher; no lock is held.
+func (s *UDPSocket) notify(edges Readiness) {
+	if w := s.watcher.Load(); w != nil {
+		(*w).Wake(edges)
+	}
 }

@@ -79,13 +79,13 @@ func TestUDPSocketEnds(t *testing.T) {
 			for range 40 {
 				b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, make([]byte, 1000)))))
 			}
-			if n := b.h.tcp.buffered.Load(); n < udpStep {
+			if n := b.h.buffered.Load(); n < udpStep {
 				t.Fatalf("%d octets are counted", n)
 			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if n, sockets := b.h.tcp.buffered.Load(), b.h.Stats().UDPSockets; n != 0 || sockets != 0 {
+			if n, sockets := b.h.buffered.Load(), b.h.Stats().UDPSockets; n != 0 || sockets != 0 {
 				t.Errorf("%d octets and %d sockets are counted after Close", n, sockets)
 			}
 		})

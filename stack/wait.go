@@ -161,3 +161,10 @@ func (w *wakeList) clear() {
 	clear(w.calls)
 	w.conds, w.calls = w.conds[:0], w.calls[:0]
 }
+
+// notifyLocked has the watcher of c called after unlock.
+func (c *TCPConn) notifyLocked(edges Readiness) {
+	if edges != 0 && c.rare != nil && c.rare.watcher != nil {
+		c.shard.wakeListLocked().watch(c.rare.watcher, edges)
+	}
+}
