@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// The contestant base is unet as it was at another revision, which -base names. It has programs of its own, built
-// from that revision's sources, so that old and new code are measured in turn within one run. The revision must know
-// the flags that today's programs are started with.
+// The contestant base is unet at another revision, the one of -base. It has programs of its own, built
+// from that revision's sources, so that old and new code are measured in turn within one run. The programs of the
+// revision must have the flags with which today's programs are started.
 
 const (
 	baseName          = "base"
@@ -66,7 +66,7 @@ func benchmarksOf(sources string) (module, folder string) {
 // extract writes the tree of a commit to a folder that it makes.
 func extract(ctx context.Context, commit, to string) error {
 	cmd := command(ctx, "git", "archive", "--format=tar", commit)
-	// git archive takes the folder that it is called in: the tree begins at the top.
+	// git archive writes the folder that it is called in, so it is called at the top of the tree.
 	top, err := command(ctx, "git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		return err

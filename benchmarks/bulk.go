@@ -21,7 +21,7 @@ import (
 	"github.com/unet-go/unet/unet"
 )
 
-// bulk is streams as fast as they go.
+// bulk measures streams at their greatest speed.
 var bulk = part{
 	name: "bulk", title: "Bulk", rows: "direction", unit: "GB/s", scale: 1e-9, per: "GB", procs: true, server: &streamServer,
 	points: func(*options) []point {
@@ -50,7 +50,7 @@ var bulk = part{
 	},
 }
 
-// bulkResult is what the client prints: what its receiver counted.
+// bulkResult is the output of the client: the counts of the receiver.
 type bulkResult struct {
 	Octets int64
 	Took   time.Duration
@@ -221,7 +221,7 @@ func bulkServer(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 }
 
-// serveStream serves one stream. A client that has enough goes away, which is no error.
+// serveStream serves one stream. It is no error if the client closes the connection at the end of its time.
 func serveStream(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, chunk)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// errNotHere says that a point cannot be had from a contestant, which is no failure.
+// errNotHere says that a contestant cannot be measured at a point, which is no failure.
 var errNotHere = errors.New("not to be had")
 
 // compare measures all parts and writes the report.
@@ -94,7 +94,7 @@ func lanesOf(l *lab, p *part, o *options) (lanes []lane) {
 	return lanes
 }
 
-// sample takes a sample for s, or notes why there is none. Its error ends the run.
+// sample takes a sample for s, or notes the reason why there is none. If it returns an error the run ends.
 func (t *turn) sample(ctx context.Context, s *Series, out io.Writer) error {
 	if s.Note != "" {
 		return nil
@@ -115,11 +115,11 @@ func (t *turn) sample(ctx context.Context, s *Series, out io.Writer) error {
 	return nil
 }
 
-// warmFor is the part of the duration for which a server is asked before it is measured.
+// warmFor is the part of the duration for which requests are sent to a server before it is measured.
 const warmFor = 0.1
 
-// alone starts a server, if the part has one, measures it and ends it, so that there is no other beside it and none
-// has what an earlier measurement left behind. The first requests, which find every pool empty, do not count.
+// alone starts a server, if the part has one, measures it and ends it. So no other server runs at the same time, and no
+// measurement is affected by an earlier one. The first requests, which find every pool empty, do not count.
 func (t *turn) alone(ctx context.Context) (sample Sample, err error) {
 	if t.part.server == nil {
 		return t.part.measure(ctx, t)

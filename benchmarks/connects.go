@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// atOnce is the number of connections in parts that keep it fixed.
+// atOnce is the number of connections in parts in which it does not vary.
 const atOnce = 64
 
-// connects is HTTP with a connection for each request, which the server closes.
+// connects measures HTTP with a connection for each request, which the server closes.
 var connects = part{
 	name: "connects", title: "Connections, one request each", rows: "at once", unit: "connections/s", scale: 1, per: "connection", procs: true,
 	about:  "The latency is that of the request alone with wrk, and from connect to close with the built-in client.",
@@ -35,7 +35,7 @@ var connects = part{
 	},
 }
 
-// connectClient opens connections, asks once on each and waits for its end.
+// connectClient opens connections, sends one request on each and waits for its end.
 func connectClient(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("connect-client", flag.ContinueOnError)
 	target := flags.String("target", "", "host:port")
@@ -72,7 +72,7 @@ func (a *asker) connect(ctx context.Context, target string, request []byte, begi
 	}
 }
 
-// once makes one connection, asks once and waits for the server's close.
+// once makes one connection, sends one request and waits until the server closes the connection.
 func (a *asker) once(ctx context.Context, target string, request []byte, until time.Time) (err error) {
 	if a.conn, err = new(net.Dialer).DialContext(ctx, "tcp", target); err != nil {
 		return err

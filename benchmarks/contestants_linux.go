@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A contestant is a way to serve.
+// A contestant is a stack with its servers.
 type contestant struct {
 	name, about string
-	peer        bool // stands in a module of its own, which not everybody can fetch
+	peer        bool // its programs are in the module peers, which may not be available
 	base        bool // has the programs of another revision: see buildBase
 	// start starts the server of a turn on a network of its own.
 	start func(ctx context.Context, t *turn) (*server, error)
@@ -42,7 +42,7 @@ var contestants = []*contestant{
 	{name: baseName, about: "unet as of another revision, with programs built from its sources", base: true, start: startUnet},
 }
 
-// contestantNames are those that need no flag to take part.
+// contestantNames returns the contestants that take part by default.
 func contestantNames() (names []string) {
 	for _, c := range contestants {
 		if !c.base {
@@ -52,7 +52,7 @@ func contestantNames() (names []string) {
 	return names
 }
 
-// stack returns the contestant's name for the programs that know but the stacks they are linked with.
+// stack returns the name of the contestant's stack, for programs that know only the names of the stacks in them.
 func (c *contestant) stack() string {
 	if c.base {
 		return unetName
@@ -62,7 +62,7 @@ func (c *contestant) stack() string {
 
 const port = "8080"
 
-// program returns the path of a program of the turn's contestant; empty is the one that has our roles.
+// program returns the path of a program of the turn's contestant; with an empty name that of the benchmark program itself.
 func (t *turn) program(name string) string {
 	switch {
 	case t.contestant.base && name == "":
@@ -111,8 +111,8 @@ func startKernel(ctx context.Context, t *turn) (*server, error) {
 	}})
 }
 
-// startGvisor returns what starts the peer's program with one of its endpoints. The program makes the device and
-// leaves the kernel's side of it to us.
+// startGvisor returns a function that starts the peer's program with one of its endpoints. The program makes the device,
+// and the function configures the kernel's side of it.
 func startGvisor(endpoint string) func(context.Context, *turn) (*server, error) {
 	return func(ctx context.Context, t *turn) (*server, error) {
 		client, at := t.lab.network()
@@ -148,8 +148,8 @@ func configure(name string, at netip.Prefix) error {
 	return nil
 }
 
-// enter is what runs first in a server's own namespace: it waits for the gate to open, sets the namespace up,
-// and becomes the server.
+// enter is the role of the first process in a server's own namespace: it waits for an octet on its standard input, the gate,
+// sets the namespace up, and becomes the server.
 func enter(_ context.Context, args []string, _ io.Writer) error {
 	var gate [1]byte
 	if _, err := io.ReadFull(os.Stdin, gate[:]); err != nil {
@@ -162,7 +162,7 @@ func enter(_ context.Context, args []string, _ io.Writer) error {
 	if err := configure("veth", at); err != nil {
 		return err
 	}
-	// As unet's server does, it answers strangers by way of the client, who has the first address.
+	// Like unet's server it sends answers to other networks by way of the client, which has the first address.
 	client := at.Masked().Addr().Next()
 	if err := netlink.RouteAdd(&netlink.Route{Gw: client.AsSlice()}); err != nil {
 		return fmt.Errorf("route by way of %v: %w", client, err)
@@ -170,8 +170,8 @@ func enter(_ context.Context, args []string, _ io.Writer) error {
 	if _, err := chooseControl(); err != nil {
 		return err
 	}
-	// The signal that a child gets when we die belongs to its first thread, and this need not be that one; the
-	// thread that calls exec is the one that stays.
+	// The death signal of command is set for the child's first thread, and this need not be that one. Exec keeps the
+	// thread that calls it, so set the signal for this one.
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return err

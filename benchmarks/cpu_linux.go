@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// tick is the unit of processor time in /proc: sysconf(_SC_CLK_TCK), which Linux has fixed at 100 a second.
+// tick is the unit of processor time in /proc: sysconf(_SC_CLK_TCK), which is always 100 a second on Linux.
 const tick = 10 * time.Millisecond
 
 // usage is the processor time of a process and of the whole machine.
@@ -52,7 +52,7 @@ func parseStat(stat string) (time.Duration, error) {
 }
 
 // parseMachine returns the time that the processors of proc_stat(5) were not idle. The fields are user, nice,
-// system, idle, iowait, irq, softirq; steal is not ours, and guests are counted with user already.
+// system, idle, iowait, irq, softirq; steal belongs to other machines, and guest time is part of user already.
 func parseMachine(stat string) (time.Duration, error) {
 	line, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(line)

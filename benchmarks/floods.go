@@ -22,7 +22,7 @@ import (
 	"github.com/unet-go/unet/benchmarks/internal/flood"
 )
 
-// floods is what an honest client keeps of its rate while somebody on its own link floods the server.
+// floods measures the rate of an honest client while another program on its own link floods the server.
 var floods = part{
 	name: "floods", title: "Honest clients beside a flood", rows: "flood, client", unit: "% of the rate alone", scale: 100,
 	about: "Each sample is the client's rate during the flood as a part of its rate just before it. The flood comes from an AF_PACKET " +
@@ -89,7 +89,7 @@ type flooder struct {
 	lines *bufio.Scanner
 }
 
-// startFlood starts a process that floods the turn's server, and returns when it does.
+// startFlood starts a process that floods the turn's server, and returns when the flood has begun.
 func (t *turn) startFlood(ctx context.Context, kind string) (*flooder, error) {
 	cmd := command(ctx, self, "flood", "-target", t.server.target, "-kind", kind, "-rate", strconv.Itoa(flood.Named(kind).Rate))
 	cmd.Stderr = os.Stderr
@@ -116,14 +116,14 @@ func (f *flooder) stop() (perSecond float64, err error) {
 	return perSecond, errors.Join(err, f.cmd.Wait())
 }
 
-// honest runs the client once. That some of its connections fail is what floods are for.
+// honest runs the client once. It is no error if some of its connections fail, since that is the purpose of a flood.
 func (t *turn) honest(ctx context.Context, way string) (r requestResult, err error) {
 	err = t.lab.client(ctx, &r, "honest-client", "-target", t.server.target, "-way", way, "-conns", strconv.Itoa(t.at.Conns),
 		"-duration", t.options.Duration.String())
 	return r, err
 }
 
-// honestClient asks until the time is over, and counts nothing of what is not answered by then.
+// honestClient sends requests until the time is over, and counts those that are answered by then.
 func honestClient(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("honest-client", flag.ContinueOnError)
 	target := flags.String("target", "", "host:port")
@@ -148,14 +148,14 @@ func honestClient(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	r := sum(askers, begin, *duration)
-	r.Counted, r.Took = 0, *duration // sum has other ideas of a client that nobody answers
+	r.Counted, r.Took = 0, *duration // for a client without answers sum would count a longer time
 	for i := range askers {
 		r.Counted += askers[i].counted
 	}
 	return json.NewEncoder(stdout).Encode(r)
 }
 
-// honest asks until the time is over. A connection that fails is followed by another.
+// honest sends requests until the time is over. When a connection fails it opens another one.
 func (a *asker) honest(ctx context.Context, target, way string, begin, from, until time.Time) {
 	closing := ""
 	if way == connectsAnew {
@@ -182,7 +182,7 @@ func (a *asker) honest(ctx context.Context, target, way string, begin, from, unt
 	a.hangUp()
 }
 
-// again asks once on the connection that a has, or on a new one.
+// again sends a request on the connection that a has, or on a new one.
 func (a *asker) again(ctx context.Context, target string, request []byte, until time.Time) (err error) {
 	if a.conn == nil {
 		if a.conn, err = new(net.Dialer).DialContext(ctx, "tcp", target); err != nil {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// grown is what idle connections cost those that are busy, without bounds of descriptors.
+// grown measures the cost of idle connections for the busy ones, in one process, where no limit of descriptors applies.
 var grown = part{
 	name: "growth", title: "Requests in one process over 64 connections beside idle ones, two hosts of unet over sim", rows: "idle connections",
 	unit: "requests/s", scale: 1, per: "request",
@@ -27,7 +27,7 @@ func byEnds(o *options) (points []point) {
 	return points
 }
 
-// fewOfMany are the rounds of what takes long to set up, and hardly varies.
+// fewOfMany returns the number of rounds for points that take long to set up and hardly vary.
 func fewOfMany(o *options, at point) int {
 	if at.Conns >= 1_000_000 {
 		return min(o.Rounds, 3)
@@ -41,7 +41,7 @@ type held struct {
 	listeners []net.Listener
 }
 
-// perPort is how many connections go to one port, so that one client address has enough ports of its own.
+// perPort is the number of connections to one port, so that the ports of one client address are enough.
 const perPort = 20_000
 
 // hold makes n connections.

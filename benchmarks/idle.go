@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idle is requests while other connections to the same server do nothing.
+// idle measures requests while other connections to the same server are idle.
 var idle = part{
 	name: "idle", title: "Requests over 64 connections while others are idle", rows: "idle", unit: "requests/s", scale: 1, per: "request",
 	about: "Each idle connection is one that fasthttp waits on with a goroutine, as it does for everybody; the client's descriptors bound " +
@@ -47,7 +47,7 @@ var idle = part{
 // A holder is a process that holds connections.
 type holder struct{ cmd *exec.Cmd }
 
-// startHolder returns when all of its connections are there.
+// startHolder starts a holder, and returns when all of its connections are established.
 func startHolder(ctx context.Context, target string, conns int) (*holder, error) {
 	cmd := command(ctx, self, "hold-client", "-target", target, "-conns", strconv.Itoa(conns))
 	cmd.Stderr = os.Stderr
@@ -64,10 +64,10 @@ func startHolder(ctx context.Context, target string, conns int) (*holder, error)
 // end kills the holder, whose connections the kernel closes.
 func (h *holder) end() {
 	_ = killGroup(h.cmd)
-	_ = h.cmd.Wait() // says that it was killed
+	_ = h.cmd.Wait() // the error is that it was killed
 }
 
-// spare are descriptors for all that is not a connection.
+// spare is the number of descriptors for everything that is not a connection.
 const spare = 200
 
 // descriptors returns how many connections a process may have open.
@@ -79,7 +79,7 @@ func descriptors() int {
 	return int(min(limit.Max, 1<<30)) - spare
 }
 
-// holdClient opens connections, says so, and holds them until its input ends or ctx does.
+// holdClient opens connections, prints a line when they are open, and holds them until its input or ctx ends.
 func holdClient(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("hold-client", flag.ContinueOnError)
 	target := flags.String("target", "", "host:port")

@@ -22,7 +22,7 @@ import (
 	"github.com/unet-go/unet/unet"
 )
 
-// inProcess is client and server in one process: two hosts of unet joined by memory, or the kernel's loopback.
+// inProcess measures a client and a server in one process: two hosts of unet joined by memory, or the kernel's loopback.
 var inProcess = part{
 	name: "process", title: "Requests in one process, fasthttp, two hosts of unet over sim and the kernel over loopback", rows: "connections",
 	unit: "requests/s", scale: 1, per: "request", procs: true,
@@ -49,14 +49,14 @@ func (t *turn) process(ctx context.Context, conns, idle int) (Sample, error) {
 		Allocs: &r.Allocs, Errors: r.Errors}, nil
 }
 
-// processResult is what the process prints.
+// processResult is the output of the process.
 type processResult struct {
 	requestResult
 	CPU    time.Duration // of the whole process while requests went on
 	Allocs float64       // for each request
 }
 
-// process serves and asks.
+// process is the role that serves and sends the requests.
 func process(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("process", flag.ContinueOnError)
 	stack := flags.String("stack", unetName, "unet or kernel")
@@ -126,7 +126,7 @@ type wire struct {
 	close  func()
 }
 
-// quiet are the queues of a segment's ports when very many connections speak at once.
+// quiet is the length of the queues of a segment's ports, enough when very many connections send at once.
 const quiet = 1 << 20
 
 // newWire returns a wire of unet or of the kernel's loopback. Its connections send no keepalive.

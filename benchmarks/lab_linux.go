@@ -15,23 +15,23 @@ import (
 	"github.com/unet-go/unet/tap/taptest"
 )
 
-// lab is where it happens: the network namespace of the clients, and the programs.
+// lab holds what the measurements share: the network namespace of the clients, and the programs.
 type lab struct {
 	prepared
 	dir         string // holds the programs
 	options     *options
 	contestants []*contestant
 	control     string // the congestion control of kernels
-	nets        int    // given away
+	nets        int    // subnets in use
 	fasthttp    string // version
 }
 
-// prepared is what was found out before the namespace, where nothing can be fetched.
+// prepared holds what was found out before the namespace was entered: in it no modules can be fetched.
 type prepared struct {
 	Revision string
 	// Base is the revision of the contestant base, empty without it.
 	Base string
-	// Missing says what cannot be compared, and why.
+	// Missing lists the contestants that cannot be compared, with the reasons.
 	Missing []string
 	// Wrk is the program's path, empty for the client of our own; WrkVersion is for people.
 	Wrk, WrkVersion string
@@ -76,7 +76,7 @@ func (l *lab) settle() error {
 	if l.control, err = chooseControl(); err != nil {
 		return err
 	}
-	// Connections that end leave their port in TIME-WAIT: a client of many needs all there are.
+	// Connections that end leave their port in TIME-WAIT, so a client of many connections needs all ports.
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func chooseControl() (string, error) {
 	return strings.TrimSpace(string(name)), err
 }
 
-// network gives a subnet away: the client's address and the server's.
+// network returns the client's and the server's address in a subnet that is not in use yet.
 func (l *lab) network() (client, server netip.Prefix) {
 	l.nets++
 	at := func(host byte) netip.Prefix {

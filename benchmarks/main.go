@@ -1,6 +1,6 @@
 //go:build linux
 
-// The comparison of unet over a TAP device with the kernel's TCP over veth and, where its module can be had, with
+// The comparison of unet over a TAP device with the kernel's TCP over veth and, if its module is available, with
 // gVisor's netstack over TAP:
 //
 //	go -C benchmarks run .             (make bench)
@@ -8,9 +8,9 @@
 //	go -C benchmarks run . -parts bulk -rounds 7
 //
 // It makes the network namespaces that it needs, as root or as an ordinary user who may open /dev/net/tun,
-// starts the same server on each, and measures them in turn from a process of its own, A B C A B C, so that what
-// disturbs the machine disturbs all. Each measurement has a server of its own, so that none disturbs another. It
-// writes RESULTS.md, results.json and plots beside its source.
+// starts the same server on each, and measures them in turn from a process of its own, A B C A B C, so that a
+// disturbance of the machine affects all of them. Each measurement has a server of its own, so that none affects another.
+// It writes RESULTS.md, results.json and plots beside its source.
 package main
 
 import (
@@ -52,7 +52,8 @@ func main() {
 	}
 }
 
-// roles are what the program is when it starts itself again: a client, a server, the way into a namespace.
+// roles are the functions of the program when it starts itself again: a client, a server, the first process of a
+// namespace.
 var roles = map[string]func(ctx context.Context, args []string, stdout io.Writer) error{
 	"request-client": requestClient,
 	"connect-client": connectClient,

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// memories is what an idle connection costs.
+// memories measures the memory of an idle connection.
 var memories = part{
 	name: "memory", title: "Memory of an idle connection, each end", rows: "connections", unit: "octets", scale: 1, less: true,
 	about: "Both ends are in one process (the kernel's over loopback, with the dialling end in another) and nobody waits on them: no goroutine. " +
@@ -56,13 +56,13 @@ var memories = part{
 	},
 }
 
-// memoryResult is what the process prints: octets for all connections together.
+// memoryResult is the output of the process: octets for all connections together.
 type memoryResult struct {
 	Heap, Resident, Kernel float64
 	Setup                  time.Duration
 }
 
-// memory makes idle connections and weighs them.
+// memory makes idle connections and measures their memory.
 func memory(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("memory", flag.ContinueOnError)
 	stack := flags.String("stack", unetName, "unet or kernel")
@@ -87,7 +87,7 @@ func weighUnet(ctx context.Context, conns int) (*memoryResult, error) {
 		return nil, err
 	}
 	defer w.close()
-	warm, err := w.hold(ctx, 1) // so that what is needed once is not counted
+	warm, err := w.hold(ctx, 1) // so that memory that is needed only once is not counted
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,8 @@ func weighUnet(ctx context.Context, conns int) (*memoryResult, error) {
 	return &memoryResult{Heap: after.Heap - before.Heap - slots, Resident: after.Resident - before.Resident - slots, Setup: took}, nil
 }
 
-// weighKernel has another process dial. Slab is the whole machine's, so it wants the machine to itself.
+// weighKernel measures the kernel's connections, for which another process dials. Slab counts the whole machine, so no
+// other program should run.
 func weighKernel(ctx context.Context, conns int) (r *memoryResult, err error) {
 	w, err := newWire(kernelName)
 	if err != nil {
@@ -140,7 +141,7 @@ func weighKernel(ctx context.Context, conns int) (r *memoryResult, err error) {
 	failed := make(chan error, 1)
 	go func() {
 		failed <- waitOf(holder)
-		_ = ln.Close() // so that nobody waits for a dialler that has failed
+		_ = ln.Close() // so that Accept does not wait for a dialler that has failed
 	}()
 	defer func() { err = errors.Join(err, hand.Close(), <-failed) }()
 	for range conns {
@@ -155,7 +156,7 @@ func weighKernel(ctx context.Context, conns int) (r *memoryResult, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// The heap is that of the accepting ends alone; the others have as much.
+	// The heap has the accepting ends alone; the dialling ends take as much.
 	return &memoryResult{Heap: 2 * (after.Heap - before.Heap), Resident: 2 * (after.Resident - before.Resident),
 		Kernel: after.Kernel - before.Kernel, Setup: took}, nil
 }
@@ -167,10 +168,10 @@ func waitOf(cmd *exec.Cmd) error {
 	return nil
 }
 
-// weight returns what is in use now.
+// weight returns the memory that is in use now.
 func weight() (*memoryResult, error) {
 	runtime.GC()
-	runtime.GC() // pools keep what they hold for one
+	runtime.GC() // a pool keeps its objects for one collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	r := memoryResult{Heap: float64(m.HeapInuse + m.OtherSys)} // with the runtime's records, one for each finalizer among them

@@ -34,7 +34,7 @@ type options struct {
 	command     string
 }
 
-// short is what -short makes of flags that are not given.
+// short has the values with -short of flags that are not given.
 var short = map[string]string{"rounds": "2", "duration": "500ms", "procs": "default", "conns": "1,64,256,1000", "ends": "0,1000,10000,100000"}
 
 func parse(args []string, stderr io.Writer) (*options, error) {
@@ -88,7 +88,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return &o, o.lists(*names, *who, *conns, *ends, *procs)
 }
 
-// lists takes over the flags that are lists.
+// lists parses the flags that are lists.
 func (o *options) lists(names, who, conns, ends, procs string) (err error) {
 	if o.Conns, err = numbers("conns", conns, 1); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (o *options) lists(names, who, conns, ends, procs string) (err error) {
 	return err
 }
 
-// chosen splits a list whose elements must all stand in the list of.
+// chosen splits a list. All its elements must be in the list of.
 func chosen(flag, list, of string) ([]string, error) {
 	all := strings.Split(list, ",")
 	for _, name := range all {

@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// The comparison needs namespaces, TAP and veth, which are Linux's.
+// The comparison needs namespaces, TAP and veth, which only Linux has.
 func main() {
 	fmt.Fprintln(os.Stderr, "benchmarks: network namespaces, TAP and veth are not to be had on", runtime.GOOS)
 	os.Exit(1)

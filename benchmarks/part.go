@@ -12,10 +12,10 @@ import (
 // A part is one kind of measurement, made for each contestant on each of its points in turn.
 type part struct {
 	name, title string
-	rows        string  // what tells the points apart
+	rows        string  // what distinguishes the points
 	unit        string  // of Sample.Rate after scale
-	scale       float64 // what a Sample.Rate is multiplied with
-	per         string  // what Sample.CPU is per; empty for none
+	scale       float64 // factor for Sample.Rate
+	per         string  // the unit that Sample.CPU is divided by; empty for none
 	less        bool    // less is better
 	optional    bool    // measured where -parts names it
 	procs       bool    // measured with each GOMAXPROCS that was asked for, not with Go's own choice alone
@@ -37,7 +37,7 @@ type point struct {
 	mode  string // bulk's direction
 }
 
-// A turn is what one sample is taken of.
+// A turn is one measurement of a contestant at a point, which gives a sample.
 type turn struct {
 	lab        *lab
 	part       *part
@@ -50,7 +50,7 @@ type turn struct {
 	warming    bool // it does not count
 }
 
-// wrk says whether wrk asks, and not the client of our own.
+// wrk reports whether wrk is the client, and not our own.
 func (t *turn) wrk() bool { return t.lab.Wrk != "" && t.options.Client != "builtin" }
 
 var parts = []*part{&requests, &netHTTP, &connects, &bulk, &idle, &inProcess, &grown, &memories, &sizes, &floods}
@@ -63,7 +63,7 @@ func partNamed(name string) *part {
 	return parts[i]
 }
 
-// partNames lists the parts, those that are measured only by name among them if all are asked for.
+// partNames lists the parts. With all it includes those that are measured only if -parts names them.
 func partNames(all bool) string {
 	var names []string
 	for _, p := range parts {
@@ -74,11 +74,11 @@ func partNames(all bool) string {
 	return strings.Join(names, ",")
 }
 
-// Sample is what one measurement gave.
+// Sample is the result of one measurement.
 type Sample struct {
-	// Rate is what the part says: requests, connections or octets for a second, or octets.
+	// Rate is in the part's unit: requests, connections or octets for a second, or octets.
 	Rate float64
-	// CPU is the server's processor time for what the part says, Machine that of the whole machine.
+	// CPU is the server's processor time for each of the part's units, Machine that of the whole machine.
 	CPU, Machine time.Duration `json:",omitzero"`
 	// P50, P99 and P999 are the latency's quantiles, of parts that have them.
 	P50, P99, P999 time.Duration `json:",omitzero"`
@@ -86,7 +86,7 @@ type Sample struct {
 	Allocs *float64 `json:",omitzero"`
 	// Heap, Resident and Kernel are octets for each end of a connection.
 	Heap, Resident, Kernel float64 `json:",omitzero"`
-	// Setup is what it took to make a connection.
+	// Setup is the time that it took to make a connection.
 	Setup time.Duration `json:",omitzero"`
 	// Alone is the rate without a flood, Flood the flood's frames a second, and After the rate after it as a part of Alone.
 	Alone, Flood, After float64 `json:",omitzero"`
@@ -100,9 +100,9 @@ type Series struct {
 	Conns                   int
 	Procs                   int // GOMAXPROCS of the server, 0 for Go's own choice
 	Samples                 []Sample
-	// Note says why there are no samples.
+	// Note is the reason why there are no samples.
 	Note string `json:",omitzero"`
-	// Failures are the rounds that gave none.
+	// Failures are the rounds without a sample, with the reasons.
 	Failures []string `json:",omitzero"`
 }
 
@@ -116,7 +116,7 @@ func (s *Series) median(of func(*Sample) float64) float64 {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
-// spread returns how far the rates lie apart, as a part of their median.
+// spread returns the distance from the lowest to the highest rate, as a part of their median.
 func (s *Series) spread() float64 {
 	values := s.values(rate)
 	if len(values) == 0 || s.median(rate) == 0 {

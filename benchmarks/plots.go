@@ -26,7 +26,7 @@ const (
 	millis = 1e-6
 )
 
-// pictures are what is drawn of the parts that were measured.
+// pictures are the plots of all parts.
 var pictures = []picture{
 	{&requests, "requests", "Requests/s by connections, fasthttp", "1/s", rate, 1, false},
 	{&requests, "latency-p50", "Latency, p50, by connections", "ms", p50, millis, false},
@@ -46,7 +46,7 @@ var pictures = []picture{
 	{&sizes, "size", "Binary of a minimal fasthttp server", "MB", rate, 1e-6, true},
 }
 
-// plots draws what was measured.
+// plots draws the plots of the parts that were measured.
 func (r *report) plots() (all []plot) {
 	for i := range pictures {
 		if p := r.plot(&pictures[i]); len(p.curves) > 0 {

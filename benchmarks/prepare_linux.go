@@ -24,7 +24,7 @@ const (
 // building is how long one program may take, fetching modules included.
 const building = 5 * time.Minute
 
-// prepare builds the programs into dir, and writes there what it found out.
+// prepare builds the programs into dir, and writes a file with all that it found out.
 func prepare(ctx context.Context, o *options, dir string) (err error) {
 	var p prepared
 	if err := goBuild(ctx, "", "-o", filepath.Join(dir, httpProgram), unetModule+"examples/http"); err != nil {
@@ -61,14 +61,14 @@ func prepare(ctx context.Context, o *options, dir string) (err error) {
 	return os.WriteFile(filepath.Join(dir, preparedFile), text, 0o600)
 }
 
-// stripped are the flags of a binary whose size counts.
+// stripped are the flags for a binary whose size is measured.
 var stripped = []string{"-trimpath", "-ldflags=-s -w"}
 
 // minimal returns the path of the smallest server of a contestant.
 func minimal(dir, contestant string) string { return filepath.Join(dir, "minimal-"+contestant) }
 
-// buildPeers builds what stands in a module of its own. Its go.mod is copied, since the sums of what is fetched
-// are added to it and a run should leave the sources as they are.
+// buildPeers builds the programs of the module peers. Its go.mod is copied: go adds the checksums of fetched modules, and
+// a run should leave the sources as they are.
 func buildPeers(ctx context.Context, o *options, dir string) error {
 	root, err := command(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -88,7 +88,7 @@ func buildPeers(ctx context.Context, o *options, dir string) error {
 			return err
 		}
 	}
-	// On its own, since go build says what is missing once for each file that wants it.
+	// Fetch it before, since go build would report a missing module once for each file that imports it.
 	fetch := command(ctx, "go", "mod", "download", "-modfile="+mod, "gvisor.dev/gvisor")
 	fetch.Dir = from
 	if said, err := fetch.CombinedOutput(); err != nil {
@@ -103,7 +103,7 @@ func buildPeers(ctx context.Context, o *options, dir string) error {
 	return goBuild(ctx, from, append(stripped, "-mod=mod", "-modfile="+mod, "-o", minimal(dir, gvisorName), "./minimal")...)
 }
 
-// goBuild runs go build in a folder, empty for the one we are in. Its error has what go says.
+// goBuild runs go build in a folder, by default the current one. Its error contains the output of go.
 func goBuild(ctx context.Context, in string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, building)
 	defer cancel()
@@ -116,12 +116,12 @@ func goBuild(ctx context.Context, in string, args ...string) error {
 	return fmt.Errorf("go build %s: %w: %s", args[len(args)-1], err, oneLine(said))
 }
 
-// oneLine joins what a program said.
+// oneLine joins the lines of a program's output.
 func oneLine(said []byte) string {
 	return strings.Join(strings.FieldsFunc(string(said), func(r rune) bool { return r == '\n' }), "; ")
 }
 
-// findWrk looks for wrk as the flags have it.
+// findWrk looks for wrk, and installs it if -install is given.
 func (p *prepared) findWrk(ctx context.Context, o *options) error {
 	if o.Client == "builtin" {
 		return nil
@@ -148,7 +148,7 @@ func (p *prepared) findWrk(ctx context.Context, o *options) error {
 	return nil
 }
 
-// revision names the source, without regard to the results of earlier runs.
+// revision returns the commit of the sources, and whether they were changed. Changed results do not count.
 func revision(ctx context.Context) string {
 	head, err := command(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// noisy is the spread from which on a series says little.
+// noisy is the spread from which on a series is not reliable.
 const noisy = 0.15
 
-// report is what a run has measured, and where.
+// report holds the results of a run, and the machine and versions with which they were measured.
 type report struct {
 	Time                time.Time
 	Command             string
@@ -61,7 +61,7 @@ func newReport(o *options, l *lab) *report {
 	return r
 }
 
-// lineOf returns what stands behind the colon of a line of a file in /proc.
+// lineOf returns the text after the colon of the named line of a file in /proc.
 func lineOf(file, name string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -75,7 +75,7 @@ func lineOf(file, name string) string {
 	return "unknown"
 }
 
-// The names of what is written, in the folder of -out.
+// The names of the files that are written, in the folder of -out.
 const (
 	pageFile = "RESULTS.md"
 	dataFile = "results.json"
@@ -137,7 +137,7 @@ func (r *report) markdown(plots []plot) string {
 	return s.String()
 }
 
-// head says what was measured, where and how.
+// head writes what was measured, where and how.
 func (r *report) head(w io.Writer) {
 	fmt.Fprintf(w, "# Results\n\nWritten by `%s` on %s.\n\n", r.Command, r.Time.Format(time.RFC3339))
 	fmt.Fprintf(w, "| machine | |\n|---|---|\n| processor | %s, %d of them, shared by server and client |\n", r.CPU, r.CPUs)
@@ -170,7 +170,7 @@ is all that was not idle, the client's included.
 	}
 }
 
-// warn says what is not to be relied on.
+// warn lists the results that are not reliable.
 func (r *report) warn(w io.Writer) {
 	var lines []string
 	for i := range r.Series {
@@ -191,7 +191,7 @@ func (r *report) warn(w io.Writer) {
 	}
 }
 
-// name is the series' for people.
+// name returns the name of the series for readers.
 func (s *Series) name() string {
 	name := s.Part + ", " + s.Point + ", " + s.Contestant
 	if s.Procs > 0 {
@@ -220,7 +220,7 @@ func (r *report) ratio(s *Series, contestant string, of func(*Sample) float64) f
 	return s.median(of) / o.median(of)
 }
 
-// timeFigure writes nanoseconds for people.
+// timeFigure writes nanoseconds in a unit that suits them.
 func timeFigure(ns float64) string {
 	switch {
 	case ns >= 1e9:

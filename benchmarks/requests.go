@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// requests is HTTP over connections that stay, one request at a time on each.
+// requests measures HTTP over connections that are kept, one request at a time on each.
 var requests = part{
 	name: "requests", title: "Requests, fasthttp, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s",
 	scale: 1, per: "request", procs: true, server: &httpServer, points: byConns,
 	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.requests(ctx) },
 }
 
-// netHTTP is the same with the standard library's server.
+// netHTTP measures the same with the standard library's server.
 var netHTTP = part{
 	name: "nethttp", title: "Requests, net/http, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s",
 	scale: 1, per: "request", procs: true, server: &netHTTPServer,
@@ -51,7 +51,7 @@ func (t *turn) requests(ctx context.Context) (Sample, error) {
 	})
 }
 
-// answered turns what a client counted into a sample.
+// answered makes a sample of the counts of a client.
 func (t *turn) answered(load func() (*requestResult, error)) (Sample, error) {
 	var r *requestResult
 	used, err := t.server.busy(func() (err error) {
@@ -69,20 +69,20 @@ func (t *turn) answered(load func() (*requestResult, error)) (Sample, error) {
 		P50: r.P50, P99: r.P99, P999: r.P999, Errors: r.Errors}, nil
 }
 
-// requestResult is what the client prints.
+// requestResult is the output of the client.
 type requestResult struct {
-	// Requests counts all answers, Counted those of the time that counts.
+	// Requests counts all answers, Counted those within the time that is measured.
 	Requests, Counted int
-	Took              time.Duration // the time that counts
+	Took              time.Duration // the time that is measured
 	P50, P99, P999    time.Duration
 	Errors            int
 	First             string // error
 }
 
-// warmup is the part of the duration that goes before it and does not count.
+// warmup is the length of the time before the measured time, as a part of the duration.
 const warmup = 0.2
 
-// requestClient asks for / over a number of connections, each as fast as it is answered.
+// requestClient requests / over a number of connections. On each it sends a request as soon as the last one is answered.
 func requestClient(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("request-client", flag.ContinueOnError)
 	target := flags.String("target", "", "host:port")
@@ -98,10 +98,10 @@ func requestClient(ctx context.Context, args []string, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(r)
 }
 
-// dialer is what a net.Dialer and a unet.Host have in common.
+// dialer is the DialContext of a net.Dialer or a unet.Host.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// ask asks target over conns connections.
+// ask sends requests to target over conns connections.
 func ask(ctx context.Context, dial dialer, target string, conns int, duration time.Duration) (*requestResult, error) {
 	askers, hangUp, err := callUp(ctx, dial, target, conns)
 	if err != nil {
@@ -111,7 +111,7 @@ func ask(ctx context.Context, dial dialer, target string, conns int, duration ti
 	return askAll(ctx, askers, target, duration)
 }
 
-// callUp opens conns connections. The caller hangs up.
+// callUp opens conns connections. The caller closes them with hangUp.
 func callUp(ctx context.Context, dial dialer, target string, conns int) (askers []asker, hangUp func(), err error) {
 	askers = make([]asker, 0, conns)
 	hangUp = func() {
@@ -130,7 +130,7 @@ func callUp(ctx context.Context, dial dialer, target string, conns int) (askers 
 	return askers, hangUp, nil
 }
 
-// askAll has all askers ask at once for a while.
+// askAll makes all askers send requests at the same time, for the given duration.
 func askAll(ctx context.Context, askers []asker, target string, duration time.Duration) (*requestResult, error) {
 	request := []byte("GET / HTTP/1.1\r\nHost: " + target + "\r\n\r\n")
 	begin := time.Now()
@@ -146,8 +146,8 @@ func askAll(ctx context.Context, askers []asker, target string, duration time.Du
 	return sum(askers, begin, duration), ctx.Err()
 }
 
-// sum adds up what askers counted in a time. Where that is nothing, since the server or the machine was slower than
-// the time is short, all answers count for all the time that passed since begin.
+// sum adds up the counts of askers. If there was no answer within the measured time, because it was too short for the
+// server or the machine, all answers since begin count, and all the time.
 func sum(askers []asker, begin time.Time, took time.Duration) *requestResult {
 	r := requestResult{Took: took}
 	var times histogram
@@ -179,10 +179,10 @@ type asker struct {
 	buf               [4096]byte
 }
 
-// patience is how long an answer may take.
+// patience is the longest time for an answer.
 const patience = 10 * time.Second
 
-// ask asks until the time is over. It allocates nothing in its loop.
+// ask sends requests until the time is over. It allocates nothing in its loop.
 func (a *asker) ask(request []byte, begin, from, until time.Time) {
 	if a.err = a.conn.SetDeadline(until.Add(patience)); a.err != nil {
 		return

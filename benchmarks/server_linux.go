@@ -21,8 +21,8 @@ import (
 // self is the running program.
 const self = "/proc/self/exe"
 
-// command is exec.CommandContext for a child that never outlives us: it has a process group of its own, all of
-// which is killed when ctx ends, and is killed itself when we are.
+// command is exec.CommandContext for a child that never outlives this process. The child has a process group of its own,
+// which is killed when ctx ends, and the child is killed when this process is.
 func command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -32,7 +32,8 @@ func command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// keepThread keeps the thread of the main goroutine, since Pdeathsig means the death of a child's thread.
+// keepThread locks the main goroutine to its thread, since the kernel sends Pdeathsig when the thread ends that started
+// the child.
 var keepThread = sync.OnceFunc(runtime.LockOSThread)
 
 // killGroup ends a child and the children of it that stayed in its group.
@@ -58,7 +59,7 @@ type serverKind struct {
 	args    []string
 	onUnet  []string // further arguments on unet
 	onKern  []string // on the kernel's TCP
-	onPeer  []string // what a peer's program is told instead of all of the above
+	onPeer  []string // arguments of a peer's program instead of all of the above
 }
 
 var (
@@ -77,13 +78,14 @@ type server struct {
 	err    error
 }
 
-// launch is what start needs to know.
+// launch holds the arguments of start.
 type launch struct {
 	program string // path; empty for ourselves
 	args    []string
 	procs   int
 	at      netip.Prefix
-	// join, if not nil, connects the server, which gets a namespace of its own and waits at the gate.
+	// join, if not nil, connects the server to the network. The server gets a namespace of its own then, and waits until
+	// join writes an octet to gate.
 	join func(cmd *exec.Cmd, gate io.Writer) error
 }
 
@@ -122,7 +124,7 @@ func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
 	return s, nil
 }
 
-// startPiped starts a process and returns its standard input, at whose end a process of ours ends, and its output.
+// startPiped starts a process and returns its standard input and output. Processes of ours end at the end of their input.
 func startPiped(cmd *exec.Cmd) (stdin io.WriteCloser, stdout io.ReadCloser, err error) {
 	if stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, nil, err
@@ -133,7 +135,7 @@ func startPiped(cmd *exec.Cmd) (stdin io.WriteCloser, stdout io.ReadCloser, err 
 	return stdin, stdout, cmd.Start()
 }
 
-// wait reads what the server goes on to say, so that it can, and waits for its end.
+// wait reads the rest of the server's output, so that the server is not blocked by it, and waits for its end.
 func (s *server) wait(lines *bufio.Scanner) error {
 	for lines != nil && lines.Scan() {
 	}
@@ -158,12 +160,12 @@ func (s *server) stop() error {
 	}
 }
 
-// client runs a role of ours in a process of its own and decodes what it prints.
+// client runs a role of this program in a process of its own and decodes its output.
 func (l *lab) client(ctx context.Context, result any, args ...string) error {
 	return role(ctx, self, 0, result, args...)
 }
 
-// role runs a role of a program that has ours.
+// role runs a role of a program, this one or that of another revision, and decodes its output.
 func role(ctx context.Context, program string, procs int, result any, args ...string) error {
 	cmd := command(ctx, program, args...)
 	cmd.Stderr = os.Stderr

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// sizes is what a program weighs.
+// sizes measures the size of a minimal program.
 var sizes = part{
 	name: "size", title: "Binary of a minimal fasthttp server", rows: "program", unit: "MB", scale: 1e-6, less: true,
 	about:       "Built with -trimpath and -ldflags '-s -w'.",

@@ -28,7 +28,7 @@ type curve struct {
 // The picture's measures in pixels.
 const (
 	plotWidth, plotHeight = 760, 380
-	left, right           = 76, 196 // the legend stands at the right
+	left, right           = 76, 196 // the legend is at the right
 	above, below          = 44, 46
 	innerWidth            = plotWidth - left - right
 	innerHeight           = plotHeight - above - below
@@ -103,7 +103,7 @@ func (p *plot) drawLine(s *strings.Builder, c *curve, top float64) {
 	fmt.Fprintf(s, `<path d="%s" fill="none" stroke="%s" stroke-width="2"%s/>`+"\n", path, c.colour, dash)
 }
 
-// x returns where point i stands.
+// x returns the horizontal place of point i.
 func (p *plot) x(i int) float64 {
 	return left + innerWidth*(float64(i)+0.5)/float64(len(p.labels))
 }
@@ -119,7 +119,7 @@ func (p *plot) highest() (top float64) {
 	return top
 }
 
-// height returns where a value stands on an axis that ends at top.
+// height returns the vertical place of a value on an axis that ends at top.
 func height(v, top float64) float64 { return plotHeight - below - innerHeight*v/top }
 
 // scaleOf returns the end of an axis that holds highest, and the round distance of its lines, of which there are 3 to 7.

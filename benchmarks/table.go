@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A column of a table is there where any row has something to show in it.
+// A column of a table is left out if no row has a value in it.
 type column struct {
 	head  string
 	right bool
@@ -93,7 +93,8 @@ func procsCell(p *part, s *Series) string {
 	return fmt.Sprint(s.Procs)
 }
 
-// contestantCell names the kernel's congestion control beside its bulk figures, which depend on it.
+// contestantCell returns the contestant's name. In bulk it adds the kernel's congestion control, since the figures depend
+// on it.
 func (r *report) contestantCell(p *part, s *Series) string {
 	if p.name == bulk.name && s.Contestant == kernelName {
 		return fmt.Sprintf("%s (%s)", s.Contestant, r.CongestionOfKernels)

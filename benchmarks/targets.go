@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A target is what unet's figures are held to: its median over that of another contestant, or as it is.
+// A target is a bound for unet's median: as a ratio to that of another contestant, or by itself.
 type target struct {
 	what      string
 	part, at  string
@@ -22,7 +22,7 @@ type target struct {
 	otherProc bool    // of a part that is measured with each GOMAXPROCS
 }
 
-// allTargets are the project's.
+// allTargets returns the targets of the project.
 func allTargets() (all []target) {
 	ratio := func(what, part, at, to string, want float64) {
 		all = append(all, target{what: what, part: part, at: at, to: to, of: rate, want: want, otherProc: true})
@@ -56,7 +56,7 @@ func allTargets() (all []target) {
 	return all
 }
 
-// targets writes what was measured beside what it is held to.
+// targets writes the measured values beside the targets.
 func (r *report) targets(w io.Writer) {
 	var rows strings.Builder
 	procs := r.Options.Procs

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// wrkScript makes wrk print what we want to know as a line of JSON, times in microseconds.
+// wrkScript makes wrk print its results as a line of JSON, with times in microseconds.
 const wrkScript = `done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('{"requests":%d,"took":%d,"p50":%d,"p99":%d,"p999":%d,"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}\n',
@@ -24,19 +24,19 @@ const wrkScript = `done = function(summary, latency, requests)
 end
 `
 
-// wrkResult is what the script prints.
+// wrkResult is the output of the script.
 type wrkResult struct {
 	Requests, Took                        int
 	P50, P99, P999                        int64
 	Connect, Read, Write, Status, Timeout int
 }
 
-// wrkMost is the number of connections from which on the built-in client takes over, unless the flags say otherwise:
-// wrk counts the time in which it connects, and of ten thousand connections that is all there is.
+// wrkMost is the number of connections above which the built-in client is used, unless the flags say otherwise:
+// wrk counts the time in which it connects, and with ten thousand connections that is all of its time.
 const wrkMost = 1000
 
-// wrk runs wrk for whole seconds, at least as long as duration. It takes a thread for each processor, but for a
-// single connection, which fits in one.
+// wrk runs wrk for whole seconds, at least as long as duration. It uses a thread for each processor, and one thread for a
+// single connection.
 func (l *lab) wrk(ctx context.Context, target string, conns int, duration time.Duration, headers ...string) (*requestResult, error) {
 	script := filepath.Join(l.dir, "wrk.lua")
 	if err := os.WriteFile(script, []byte(wrkScript), 0o600); err != nil {

@@ -15,7 +15,7 @@ var (
 	controls = []string{"cubic", "reno"}
 )
 
-// The path that is worse than any, on which goodput is counted in single segments.
+// The harsh path, which is worse than all others: its goodput is a few segments.
 const (
 	harshRate = 100e6
 	harshRTT  = 50 * time.Millisecond
@@ -44,8 +44,8 @@ func grid() (cells []Cell) {
 	return cells
 }
 
-// linuxGrid returns the cells that are measured between two kernels too: in real time a program can be neither
-// faster than the link nor slower than the clock, so the fastest link and the longest way are left out.
+// linuxGrid returns the cells that are measured between two kernels too. They run in real time, so the fastest link, for
+// which the program is too slow, and the longest round-trip time, which takes too long, are left out.
 func linuxGrid() (cells []Cell) {
 	for _, c := range grid() {
 		if c.Rate <= 100e6 && c.RTT <= 100*time.Millisecond && (c.Reorder == 0 || c.Rate == 100e6) {
@@ -55,7 +55,7 @@ func linuxGrid() (cells []Cell) {
 	return cells
 }
 
-// flows returns how many flows a cell is the mean of: what chance decides needs several.
+// flows returns the number of flows of a cell, whose mean is its figure: with random losses one flow is not enough.
 func (c *Cell) flows() int64 {
 	switch {
 	case c.Loss >= harshLosses[0]:
@@ -66,7 +66,7 @@ func (c *Cell) flows() int64 {
 	return 1
 }
 
-// String names the cell as the option -only sees it: "100M 20ms loss 1% reorder 2% cubic".
+// String returns the cell's name, which the option -only matches: "100M 20ms loss 1% reorder 2% cubic".
 func (c *Cell) String() string {
 	return fmt.Sprintf("%dM %v loss %s%% reorder %s%% %s", c.Rate/1e6, c.RTT, percent(c.Loss), percent(c.Reorder), c.Control)
 }

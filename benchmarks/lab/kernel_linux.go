@@ -22,7 +22,8 @@ import (
 	"github.com/unet-go/unet/tap/taptest"
 )
 
-// kernel is a network namespace with one TAP device: a Linux host whose cable we hold. Its thread lives there.
+// kernel is a network namespace with one TAP device: a Linux host whose frames the lab carries. It has a thread in the
+// namespace.
 type kernel struct {
 	calls  chan func()
 	done   chan struct{}
@@ -47,7 +48,7 @@ func newKernel(address netip.Prefix) (*kernel, error) {
 				return err
 			}
 		}
-		// Without offloads, as the frames of the other side are: what is lost is a frame.
+		// Without offloads, as for unet: a loss is the loss of one frame, and not of a super-segment.
 		k.device, err = tap.Open(tap.Config{PeerAddrs: []netip.Prefix{address}, NoOffload: true, MTU: mtu})
 		return err
 	})
@@ -57,9 +58,9 @@ func newKernel(address netip.Prefix) (*kernel, error) {
 	return k, nil
 }
 
-// run is the namespace's thread, which ends with it.
+// run is the namespace's thread. The namespace ends when it does.
 func (k *kernel) run() {
-	runtime.LockOSThread() // and never unlocked: the thread is of no use elsewhere
+	runtime.LockOSThread() // and never unlocked: no other goroutine may run on a thread in this namespace
 	defer close(k.done)
 	for call := range k.calls {
 		call()
@@ -158,7 +159,8 @@ func connection(from, to *kernel, address netip.Addr, control string) (client, s
 	}
 	defer l.Close()
 	if err := from.do(func() (err error) {
-		// The namespace's default may be none but the machine's; a socket's may, as the namespace's root.
+		// The default congestion control of a namespace cannot be any that the machine does not allow; the root of the
+		// namespace may choose another one for a socket.
 		d := net.Dialer{Timeout: time.Minute, Control: func(_, _ string, raw syscall.RawConn) (err error) {
 			refused := raw.Control(func(fd uintptr) {
 				err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, control)
@@ -188,7 +190,7 @@ func read(c net.Conn, received *atomic.Uint64) {
 	}
 }
 
-// retransmitted returns how many segments the kernel has sent again.
+// retransmitted returns the number of segments that the kernel has sent again.
 func retransmitted(c net.Conn) (n uint64, err error) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -203,7 +205,8 @@ func retransmitted(c net.Conn) (n uint64, err error) {
 	return n, errors.Join(control, err)
 }
 
-// enterNamespace makes the process one that may make namespaces and devices; it returns in the process that may.
+// enterNamespace starts the program again in a namespace in which it may make further namespaces and devices. It returns
+// in that process only.
 func enterNamespace() error { return taptest.Reexec() }
 
 // kernelVersion returns the release of the system's kernel.

@@ -1,13 +1,13 @@
-// The lab: what a TCP flow gets out of a path, against loss, round-trip time, reordering and bandwidth, for each
+// The lab measures the goodput of a TCP flow against loss, round-trip time, reordering and bandwidth, for each
 // congestion control.
 //
 //	go -C benchmarks run ./lab                     (make lab)        unet's figures, and docs/lab.md and docs/lab.svg
 //	go -C benchmarks run ./lab -linux              (make lab-linux)  Linux's figures, measured again between two kernels
 //	go -C benchmarks run ./lab -only '1% .*cubic'                    some cells, printed and not kept
 //
-// unet's flows run in a time of their own: stack/tcp takes the time as a parameter and the path is stack/sim's, so
-// a seed gives the same bytes on every machine of an architecture. Linux's flows run in real time between two
-// kernels whose TAP devices the same path joins, and are kept beside the source.
+// unet's flows run in simulated time: stack/tcp takes the time as a parameter and the path is one of stack/sim, so
+// a seed gives the same bytes on every machine of an architecture. Linux's flows run in real time between the TAP devices
+// of two kernels, which the same path joins. Their figures are stored beside the source.
 package main
 
 import (
@@ -86,8 +86,8 @@ func measureLinux(file string, cells []Cell) error {
 		return err
 	}
 	r.Kernel = kernelVersion()
-	// As many flows at a time as leave a processor idle: full links one by one, those that loss keeps slow
-	// in numbers.
+	// So many flows at a time that a processor stays idle: full links one by one, many at once of those that are slow
+	// because of loss.
 	weight := func(c *Cell) int {
 		switch {
 		case c.Loss >= harshLosses[0]:

@@ -10,8 +10,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// network is two TCBs and the path between them. It keeps its own time and runs on one goroutine, so that nothing
-// but the seed decides what happens.
+// network is two TCBs and the path between them. It keeps its own time and runs on one goroutine, so that the result
+// depends on the seed alone.
 type network struct {
 	now            mono.Time
 	flight         flight
@@ -30,7 +30,7 @@ type end struct {
 	received uint64
 }
 
-// options are a socket's as package net leaves them.
+// options are those of a socket of package net.
 var options = func() tcp.Options {
 	o := tcp.DefaultOptions()
 	o.NoDelay = true
@@ -39,14 +39,14 @@ var options = func() tcp.Options {
 
 var tcpPath = tcp.Path{MTU: mtu}
 
-// storage stands for all memory: nobody looks at the octets.
+// storage stands for all memory: no code reads the octets.
 type storage int
 
 func (s storage) Retain()  {}
 func (s storage) Release() {}
 func (s storage) Cap() int { return int(s) }
 
-// zeros are the stream.
+// zeros are the octets of the stream.
 var zeros [1 << 16]byte
 
 func newNetwork(c Cell, seed int64) *network {
@@ -73,7 +73,7 @@ func (n *network) open() {
 	c.conn.Connect(c.env, c, c.tuple, tcpPath, &options, tcp.ISSFloor{}, n.now)
 }
 
-// until runs the network up to the moment at and says whether the connection has lived so long.
+// until runs the network up to the moment at and reports whether the connection still exists then.
 func (n *network) until(at mono.Time) bool {
 	for n.step(at) {
 		if n.client.conn.State() == tcp.Closed || n.server.conn.State() == tcp.Closed && n.server.received > 0 {
@@ -83,7 +83,7 @@ func (n *network) until(at mono.Time) bool {
 	return true
 }
 
-// step goes on to the next arrival or deadline, unless that is later than limit.
+// step advances to the next arrival or deadline, unless that is later than limit.
 func (n *network) step(limit mono.Time) bool {
 	next := mono.Time(0)
 	if n.flight.len() > 0 {
@@ -132,7 +132,7 @@ func (e *end) timeout() {
 	}
 }
 
-// arrive is what stack does with a segment.
+// arrive processes a segment as package stack does.
 func (e *end) arrive(seg *tcp.Segment) {
 	now := e.net.now
 	var reply tcp.Segment
@@ -188,7 +188,7 @@ func (e *end) Transmit(seg *tcp.Segment) {
 	}
 }
 
-// optionsLen returns the length of the options as Linux and unet lay them out.
+// optionsLen returns the length of the options in the layout of Linux and unet.
 func optionsLen(seg *tcp.Segment) (n int) {
 	for _, o := range []struct {
 		option tcp.OptionSet
@@ -201,14 +201,14 @@ func optionsLen(seg *tcp.Segment) (n int) {
 	return n
 }
 
-// flight holds the segments on their way, in a heap by arrival; those of one moment keep their order.
+// flight holds the segments in flight, in a heap by their time of arrival; those with the same time keep their order.
 type flight struct {
 	heap  []*arrival
 	spare []*arrival
 	sent  uint64
 }
 
-// arrival is a segment and when it arrives where.
+// arrival is a segment in flight, with the time and the end at which it arrives.
 type arrival struct {
 	at      mono.Time
 	number  uint64

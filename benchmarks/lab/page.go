@@ -79,7 +79,7 @@ plot: the same code gives the same bytes, whatever else the machine does.
 	return s.String()
 }
 
-// fullShare is the share of a full frame that is the application's.
+// fullShare is the share of the application's octets in a full frame.
 const fullShare = float64(mtu-2*headerLen-12) / frameLen
 
 // row is a path of a table.
@@ -89,7 +89,7 @@ type row struct {
 	loss float64
 }
 
-// table writes the columns for which there are figures.
+// table writes a table of the columns for which there are figures.
 func table(s *strings.Builder, unet, linux *Results, columns []column, rows []row) {
 	var shown []column
 	for _, k := range columns {

@@ -14,7 +14,7 @@ const (
 	decades                 = 4 // of the share of the link's speed, from all of it downward
 )
 
-// colours of the columns; what is reordered is dashed, and Linux's has squares.
+// colours of the columns. Lines with reordering are dashed, and Linux's have squares.
 var colours = map[string]string{"cubic": "#0a7d4b", "reno": "#b35c00"}
 
 // plot writes docs/lab.svg. It has a background of its own, since pages are dark as well as light.

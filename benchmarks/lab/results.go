@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Figure is what a cell's flows came to: the mean of their goodput, the sum of what they sent again.
+// Figure is the result of a cell's flows: the mean of their goodput, and the sum of their retransmissions.
 type Figure struct {
 	Cell
 	Result
@@ -31,7 +31,7 @@ func (r *Results) find(c Cell) *Figure {
 	return &r.Figures[i]
 }
 
-// put takes a figure, in the place of the one of its cell that there was, or where the grid has it.
+// put stores a figure. It replaces the figure of the same cell, or inserts the new one in the order of the grid.
 func (r *Results) put(f Figure) {
 	if old := r.find(f.Cell); old != nil {
 		*old = f
@@ -69,7 +69,7 @@ func (r *Results) save(file string) error {
 // run measures a flow of a cell.
 type run func(c Cell, seed int64, warmup, measured time.Duration) (Result, error)
 
-// measure measures all flows of the cells with at most so many at a time that their weights stay within limit, and
+// measure measures all flows of the cells, at most so many at a time that the sum of their weights stays within limit. It
 // calls done with each figure, one call at a time.
 func measure(cells []Cell, run run, weight func(*Cell) int, limit int, done func(Figure) error) error {
 	var (

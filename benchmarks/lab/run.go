@@ -15,22 +15,22 @@ type Cell struct {
 	Rate int64
 	// RTT is the round-trip time of the path without queueing, in nanoseconds where it is stored.
 	RTT time.Duration
-	// Loss is the share of frames that each way loses, Reorder that which it holds back by ReorderDelay.
+	// Loss is the share of frames that are lost in each direction, Reorder the share that are held back by ReorderDelay.
 	Loss, Reorder float64
 	// Control is the congestion control's name.
 	Control string
 }
 
-// Result is what a flow came to.
+// Result is the result of a flow.
 type Result struct {
-	// Goodput is what the application received, in bits per second.
+	// Goodput is the rate at which the application received, in bits per second.
 	Goodput uint64
 	// Resent is the number of segments sent again, Timeouts that of the retransmission timer's expiries, both
 	// from the flow's beginning.
 	Resent, Timeouts uint64
 }
 
-// ReorderDelay is how long a path holds back what it reorders.
+// ReorderDelay is the time for which a path holds back frames that it reorders.
 const ReorderDelay = 5 * time.Millisecond
 
 // The flow runs for Warmup, and is measured over Measured.
@@ -43,15 +43,15 @@ const (
 // queue with it.
 const buffers = 64 << 20
 
-// path returns the cell's path for stack/sim. The queue in front of the link holds what the path does, as
-// routers are usually given, but at least 100 frames.
+// path returns the cell's path for stack/sim. The queue in front of the link holds as much as the path (the product of
+// bandwidth and delay), as is usual for routers, but at least 100 frames.
 func (c *Cell) path(seed int64) sim.Config {
 	frames := int(c.RTT.Seconds() * float64(c.Rate) / 8 / frameLen)
 	return sim.Config{Seed: seed, Rate: c.Rate, Delay: c.RTT / 2, Queue: max(100, frames),
 		Loss: c.Loss, Reorder: c.Reorder, ReorderDelay: ReorderDelay}
 }
 
-// The sizes of a full frame and of what it carries.
+// The sizes of a full frame and of its parts.
 const (
 	mtu       = 1500
 	etherLen  = 14

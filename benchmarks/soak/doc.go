@@ -1,4 +1,4 @@
-// Package soak has one test: a host on unet and one of the kernel's talk for as long as `make soak` says, on a path
-// that loses packets, changes its MTU and loses the kernel's host now and then. Every octet is compared, and memory may
-// not grow.
+// Package soak has one test: a host on unet and one on the kernel exchange data for as long as `make soak` is told, over a
+// path that loses packets and changes its MTU. Now and then the kernel's host dies. Every octet is compared, and memory
+// must not grow.
 package soak

@@ -24,7 +24,7 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// flooder is what a flooder knows.
+// flooder has a socket on the link and the addresses for its frames.
 type flooder struct {
 	socket         int
 	own, peer      link.MAC   // of the frames
@@ -35,7 +35,7 @@ type flooder struct {
 	attack         attackConn
 }
 
-// floodBatch is how many frames a system call may send, and floodTick how often one does.
+// floodBatch is the most frames of a system call, and floodTick the time between two.
 const (
 	floodBatch = 256
 	floodTick  = time.Millisecond
@@ -88,7 +88,7 @@ func Run(ctx context.Context, args []string, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(float64(sent) / took.Seconds())
 }
 
-// newFlooder opens a socket on the interface that leads to a server of whom this host knows the MAC.
+// newFlooder opens a socket on the interface that leads to a server whose MAC is known to this host.
 func newFlooder(at netip.AddrPort) (*flooder, error) {
 	f := &flooder{server: at.Addr(), port: at.Port(), rnd: 0x9e3779b97f4a7c15}
 	routes, err := netlink.RouteGet(net.IP(at.Addr().AsSlice()))
@@ -116,7 +116,7 @@ func newFlooder(at netip.AddrPort) (*flooder, error) {
 	if f.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
-	// With protocol 0 it receives nothing, which would cost the honest frames.
+	// With protocol 0 it receives no frames: receiving would take processor time from the honest client.
 	if err := unix.Bind(f.socket, &unix.SockaddrLinklayer{Ifindex: dev.Index}); err != nil {
 		return nil, errors.Join(err, unix.Close(f.socket))
 	}
@@ -130,8 +130,8 @@ type mmsghdr struct {
 	_   [4]byte
 }
 
-// run floods until ended is closed or ctx ends, and returns how many frames it sent. What the device has no room for
-// counts as sent: it has been dropped.
+// run floods until ended is closed or ctx ends, and returns the number of frames that it sent. Frames for which the device
+// has no room count as sent: they are dropped.
 func (f *flooder) run(ctx context.Context, ended <-chan struct{}, kind *Kind, rate int) (sent int, err error) {
 	runtime.LockOSThread()
 	var frames [floodBatch][128]byte
@@ -151,7 +151,7 @@ func (f *flooder) run(ctx context.Context, ended <-chan struct{}, kind *Kind, ra
 		default:
 		}
 		due := int(time.Since(begin).Seconds()*float64(rate)) - sent
-		if due > rate/10 { // it was kept from running: what was missed is not made up for
+		if due > rate/10 { // the process could not run for a while: do not send the missed frames in a burst
 			begin = begin.Add(time.Duration(due-rate/10) * time.Second / time.Duration(rate))
 			due = rate / 10
 		}
@@ -195,7 +195,7 @@ func Names() string {
 	return strings.Join(names, ",")
 }
 
-// Named returns a kind, nil for a name that none has.
+// Named returns the kind with a name, nil if there is none.
 func Named(name string) *Kind {
 	for i := range kinds {
 		if kinds[i].Name == name {

@@ -16,7 +16,7 @@ import (
 
 // Kind is a kind of flood.
 type Kind struct {
-	// Name is its name in flags, About what it is.
+	// Name is its name in flags, About a description.
 	Name, About string
 	Rate        int // frames a second that are wanted
 	begin, end  func(f *flooder) error
@@ -76,20 +76,20 @@ var kinds = [...]Kind{
 	}},
 }
 
-// ephemeral returns a port that a client may have.
+// ephemeral returns a random port of a client.
 func (f *flooder) ephemeral() uint16 { return uint16(1024 + f.random()%(65536-1024)) }
 
-// closed returns a port on which the server does not listen.
+// closed returns a random port on which the server does not listen.
 func (f *flooder) closed() uint16 { return uint16(20_000 + f.random()%10_000) }
 
-// stranger returns an address beyond the client: its answers come to the client's host, which does not forward them
-// (RFC 2544 has 198.18.0.0/15 for such things).
+// stranger returns an address behind the client. The server's answers to it come to the client's host, which does not
+// forward them. RFC 2544 reserves 198.18.0.0/15 for benchmarks.
 func (f *flooder) stranger() netip.Addr {
 	n := f.random()
 	return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)})
 }
 
-// neighbor returns an address of the link that nobody has.
+// neighbor returns an address of the link that no host has.
 func (f *flooder) neighbor() netip.Addr {
 	a := f.client.As4()
 	a[3] = byte(10 + f.random()%240)
@@ -121,7 +121,7 @@ func (f *flooder) tcp(b []byte, src netip.Addr, from, to uint16, h *wire.TCP, te
 }
 
 // arp writes an ARP packet: requests, replies and announcements of addresses of the link, every tenth of them the
-// client's, each with a MAC that nobody has.
+// client's, each with a MAC that no host has.
 func (f *flooder) arp(b []byte) int {
 	n := f.random()
 	mac := link.MAC{2, 0xbb, byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}
@@ -146,13 +146,14 @@ type attackConn struct {
 	addr     netip.Addr
 	port     uint16
 	seq, ack uint32 // of the next octet in each direction
-	at       uint32 // octets beyond seq that the next hole begins at
+	at       uint32 // the next hole begins so many octets after seq
 }
 
-// attackWindow is how far beyond what was acknowledged the holes go: within any server's window.
+// attackWindow is the distance in octets from the last acknowledged octet within which the holes are: every server's
+// window is larger.
 const attackWindow = 60_000
 
-// connect opens a connection from an address that nobody has, so that nobody resets it.
+// connect opens a connection from an address that no host has, so that no host resets it.
 func (f *flooder) connect() error {
 	c := &f.attack
 	c.addr, c.port, c.seq = netip.AddrFrom4([4]byte{198, 19, 0, 1}), f.ephemeral(), f.random()
@@ -195,7 +196,7 @@ func (f *flooder) connect() error {
 	return fmt.Errorf("%v does not answer %v", f.server, c.addr)
 }
 
-// reset ends the connection, which would keep the server from ending.
+// reset ends the connection: otherwise the server would wait for it at its end.
 func (f *flooder) reset() error {
 	var b [128]byte
 	c := &f.attack
@@ -206,7 +207,8 @@ func (f *flooder) reset() error {
 
 func htons(n uint16) uint16 { return n<<8 | n>>8 }
 
-// hole writes a segment of one octet that leaves the one before it out. It begins again where the window ends.
+// hole writes a segment of one octet, and leaves out the octet before it. At the end of the window it starts again at the
+// beginning.
 func (f *flooder) hole(b []byte) int {
 	c := &f.attack
 	if c.at += 2; c.at > attackWindow {

@@ -23,7 +23,7 @@ const (
 	hwAddr    = tcpip.LinkAddress("\x02\x00\x00\x00\x09\x02")
 )
 
-// open makes the device with one of the endpoints, and says whether the stack is to be tuned.
+// open makes the device with one of the endpoints, and reports whether the stack is to be tuned.
 func open(kind, device string) (link stack.LinkEndpoint, tuned bool, err error) {
 	options := fdbased.Options{MTU: mtu, EthernetHeader: true, Address: hwAddr}
 	switch kind {
@@ -45,7 +45,7 @@ func open(kind, device string) (link stack.LinkEndpoint, tuned bool, err error) 
 			return nil, false, fmt.Errorf("%s: offload: %w", device, err)
 		}
 		options.FDs = []int{fd}
-		// With TXChecksumOffload the stack would leave segments that are not GSO without any checksum, begun or whole.
+		// With TXChecksumOffload the stack would leave segments that are not GSO without any checksum, even a partial one.
 		options.RXChecksumOffload = true
 		under, err := fdbased.New(&options)
 		if err != nil {
@@ -74,7 +74,7 @@ func openTAP(name string, flags uint16) (fd int, err error) {
 
 // vnet is fdbased's endpoint with the virtio network header in front of every frame, which fdbased itself writes
 // and reads on sockets alone. Super-segments pass whole in both directions, and transport checksums are left to
-// the kernel. What is not of frames, addresses and headers, is fdbased's.
+// the kernel. Everything but reading and writing frames is fdbased's.
 type vnet struct {
 	stack.LinkEndpoint
 	fd       int
@@ -83,14 +83,14 @@ type vnet struct {
 
 var _ stack.GSOEndpoint = (*vnet)(nil)
 
-// GSOMaxSize and SupportedGSO have the stack hand over super-segments.
+// GSOMaxSize and SupportedGSO make the stack pass super-segments to the endpoint.
 func (v *vnet) GSOMaxSize() uint32               { return maxPacket }
 func (v *vnet) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
-// IsAttached is fdbased's for the reader of ours.
+// IsAttached replaces that of fdbased, since the reader is ours.
 func (v *vnet) IsAttached() bool { return v.attached.Load() }
 
-// Attach starts the reader. The stack lives as long as the process, and so does the reader.
+// Attach starts the reader. The reader and the stack run until the process ends.
 func (v *vnet) Attach(d stack.NetworkDispatcher) {
 	if d != nil && v.attached.CompareAndSwap(false, true) {
 		go v.read(d)
@@ -118,7 +118,7 @@ func (v *vnet) WritePackets(packets stack.PacketBufferList) (int, tcpip.Error) {
 	return packets.Len(), nil
 }
 
-// write writes one packet. It waits for a full device as fdbased does not, so that nothing is lost on the way out.
+// write writes one packet. Unlike fdbased it waits while the device is full, so that no packet is lost there.
 func (v *vnet) write(p *stack.PacketBuffer) error {
 	var head [vnetLen]byte
 	if gso := p.GSOOptions; gso.Type != stack.GSONone {

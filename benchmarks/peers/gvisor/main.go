@@ -4,8 +4,8 @@
 //
 //	gvisor -mode fasthttp -endpoint vnet -dev gvisor0 -addr 10.0.0.2/24 -port 8080
 //
-// It opens the TAP device and leaves the kernel's side of it to whoever starts it, serves until it is interrupted,
-// and with -mode memory weighs idle connections instead, both ends of each in this process.
+// It opens the TAP device and serves until it is interrupted; the program that starts it configures the kernel's side of
+// the device. With -mode memory it measures the memory of idle connections instead, both ends of which are in this process.
 package main
 
 import (

@@ -19,16 +19,17 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 )
 
-// perPort is how many connections go to one port, so that one address has enough ports of its own.
+// perPort is the number of connections to one port, so that the ports of one address are enough.
 const perPort = 20_000
 
-// weight is what is printed, with the names that the benchmark reads: octets of all connections together.
+// weight is the output, with the names that the benchmark reads: octets of all connections together.
 type weight struct {
 	Heap, Resident, Kernel float64
 	Setup                  time.Duration
 }
 
-// weigh makes idle connections, of which both ends are here and nobody waits on either, and weighs them.
+// weigh makes idle connections, both ends of which are in this process without a goroutine that waits, and measures their
+// memory.
 func weigh(ctx context.Context, conns int) error {
 	addr := netip.MustParsePrefix("10.9.0.2/24")
 	s, err := newStack(loopback.New(), addr, true)
@@ -69,10 +70,10 @@ func weigh(ctx context.Context, conns int) error {
 	return json.NewEncoder(os.Stdout).Encode(weight{Heap: after.Heap - before.Heap, Resident: after.Resident - before.Resident, Setup: took})
 }
 
-// now returns what is in use.
+// now returns the memory that is in use.
 func now() (w weight, err error) {
 	runtime.GC()
-	runtime.GC() // pools keep what they hold for one
+	runtime.GC() // a pool keeps its objects for one collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	w.Heap = float64(m.HeapInuse + m.OtherSys) // with the runtime's records, as for the others

@@ -13,7 +13,7 @@ import (
 
 const text = "Hello, World!"
 
-// servers are what the modes serve with, the same as examples/http and the benchmark's own servers do.
+// servers are the servers of the modes, the same as those of examples/http and of the benchmark.
 var servers = map[string]func(net.Listener) error{
 	"fasthttp": func(ln net.Listener) error {
 		return fasthttp.Serve(ln, func(ctx *fasthttp.RequestCtx) {
@@ -41,8 +41,8 @@ var servers = map[string]func(net.Listener) error{
 // chunk is the size in octets of a read or a write.
 const chunk = 256 << 10
 
-// stream serves one stream: the first octet is 'd' to be sent octets for as long as the connection lasts, or 'u'
-// to have those counted that come and be told their number.
+// stream serves one stream. After a first octet 'd' it sends octets until the connection ends; after 'u' it counts the
+// octets that arrive and sends their number.
 func stream(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, chunk)

@@ -18,7 +18,7 @@ import (
 
 const nic = 1
 
-// newStack returns a stack with one address on link. Where it is tuned it has what gVisor's big users set.
+// newStack returns a stack with one address on link. If it is tuned it has the settings of gVisor's large users.
 func newStack(link stack.LinkEndpoint, ours netip.Prefix, tuned bool) (*stack.Stack, error) {
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
@@ -41,7 +41,7 @@ func newStack(link stack.LinkEndpoint, ours netip.Prefix, tuned bool) (*stack.St
 	return s, nil
 }
 
-// Buffers in octets, as Tailscale has them.
+// Buffers in octets, the same as Tailscale's.
 const (
 	maxReceive = 8 << 20
 	maxSend    = 6 << 20
@@ -63,7 +63,7 @@ func tune(s *stack.Stack) error {
 	return nil
 }
 
-// backlog is what unet's and the kernel's listeners have here; gonet.ListenTCP's is 10.
+// backlog is that of unet's and the kernel's listeners in the comparison; gonet.ListenTCP's is 10.
 const backlog = 4096
 
 // listen returns a listener at an address of the stack.

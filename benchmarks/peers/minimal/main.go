@@ -1,6 +1,7 @@
 //go:build linux
 
-// The smallest fasthttp server on gVisor's netstack and a TAP device that is there already, to be weighed.
+// The smallest fasthttp server on gVisor's netstack and a TAP device that exists already. The size of its binary is
+// measured.
 package main
 
 import (

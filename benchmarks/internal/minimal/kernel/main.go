@@ -1,4 +1,4 @@
-// The smallest fasthttp server on the kernel's TCP, to be weighed.
+// The smallest fasthttp server on the kernel's TCP. The size of its binary is measured.
 package main
 
 import (
