@@ -8,11 +8,11 @@ import (
 
 // How Shutdown and Close empty the tables: what is waited for, and what is reset.
 
-// drain closes the listeners and lets nobody listen any more. The channel that it returns is closed once no connection
-// is left that Shutdown waits for.
+// drain closes the listeners, and lets none be added any more. The channel that it returns is closed once no connection is
+// left that Shutdown waits for.
 func (l *tcpLayer) drain() <-chan struct{} {
 	l.draining.Do(func() {
-		l.awaited.Store(1) // it shall not be 0 before all shards are counted
+		l.awaited.Store(1) // so that it does not become 0 before all shards are counted
 		l.listen.closeAll()
 		for i := range l.shards {
 			s := &l.shards[i]
@@ -42,7 +42,8 @@ func (c *TCPConn) awaitedLocked() bool {
 	return c.bits&inTable != 0 && c.bits&(closed|drained) != closed|drained
 }
 
-// recountLocked follows a change of the bits that awaitedLocked looks at. was is what it said before.
+// recountLocked counts c anew for Shutdown after a change of the bits that awaitedLocked looks at. was is what awaitedLocked
+// returned before the change.
 func (c *TCPConn) recountLocked(was bool) {
 	s := c.shard
 	is := c.awaitedLocked()
@@ -59,7 +60,7 @@ func (c *TCPConn) recountLocked(was bool) {
 	}
 }
 
-// close resets all connections and closes all listeners. What it sends the host flushes. It returns what is lost of the
+// close resets all connections and closes all listeners. The host flushes what it sends. It returns what is lost of the
 // connections that Shutdown would have waited for.
 func (l *tcpLayer) close() (lost ShutdownError) {
 	l.core.ended.Store(true)
@@ -80,7 +81,7 @@ func (l *tcpLayer) close() (lost ShutdownError) {
 	return lost
 }
 
-// endLocked takes f out of the stack at once; a synchronized peer is reset.
+// endLocked takes f out of the stack at once, and resets the peer if it is synchronized.
 func (s *shard) endLocked(f *flow, now mono.Time) {
 	switch f.kind {
 	case connFlow:

@@ -8,8 +8,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// resetPending is how long a Fast Open connection that was reset before its handshake was over counts as
-// pending: who spoofs the address of a host gets a RST from it (RFC 7413 5.1).
+// resetPending is how long a Fast Open connection counts as pending that was reset before its handshake was over. Such a
+// reset comes from the host whose address an attacker has used for a SYN (RFC 7413 5.1).
 const resetPending = time.Minute
 
 // fastOpenCount counts the Fast Open connections of a listener whose handshake is not over. The listener's lock
@@ -17,13 +17,13 @@ const resetPending = time.Minute
 type fastOpenCount struct {
 	limit   atomic.Int32
 	pending int
-	resets  []mono.Time // until when those that were reset count, the earliest first
+	resets  []mono.Time // until when each connection that was reset counts, the earliest first
 }
 
-// SetFastOpen lets at most pending connections at a time begin with text on their SYN (RFC 7413): whose
-// handshake is not over, or was reset within the last minute. Zero, the default, is off. Such text may come
-// twice, so a server must do with that (RFC 7413 2.1). A SYN without a good cookie is answered as usual, with
-// a cookie for the next time if it asked; a SYN beyond the limit without.
+// SetFastOpen accepts text on SYNs (RFC 7413) while fewer than pending connections are pending: those whose handshake is
+// not over, or was reset within the last minute. Zero, the default, turns it off. Such text may come twice, and the server
+// must be able to bear that (RFC 7413 2.1). A SYN without a valid cookie is answered as usual, with a cookie for the next
+// time if it asks for one. A SYN above the limit is answered as usual without a cookie.
 func (l *Listener) SetFastOpen(pending int) {
 	l.fastOpen.limit.Store(int32(min(max(pending, 0), maxBacklog)))
 }
@@ -31,7 +31,7 @@ func (l *Listener) SetFastOpen(pending int) {
 // FastOpen returns the limit of SetFastOpen.
 func (l *Listener) FastOpen() int { return int(l.fastOpen.limit.Load()) }
 
-// reserveFastOpen is reserve for a Fast Open connection, which is pending from then on.
+// reserveFastOpen is reserve for a Fast Open connection, which counts as pending from then on.
 func (l *Listener) reserveFastOpen(now mono.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,7 +47,7 @@ func (l *Listener) reserveFastOpen(now mono.Time) bool {
 	return true
 }
 
-// endFastOpen ends the pending of a connection.
+// endFastOpen counts a connection as pending no longer, or if it was reset for a minute more.
 func (l *Listener) endFastOpen(reset bool, now mono.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mon
 	c.queueLocked(syn.listener, now)
 }
 
-// endPendingLocked ends the counting of c as pending once its handshake is over, or it has ended.
+// endPendingLocked counts c as pending no longer if its handshake is over or it has ended.
 func (c *TCPConn) endPendingLocked(now mono.Time) {
 	if c.tcp.State() != tcp.SynReceived {
 		c.rare.pendingAt.endFastOpen(c.tcp.Err() == errReset, now)

@@ -14,10 +14,10 @@ import (
 // The client's side of TCP Fast Open (RFC 7413). The listener's is in fastlisten.go.
 
 const (
-	// maxFastOpenPaths bounds how many paths a host remembers; beyond, any one is forgotten.
+	// maxFastOpenPaths bounds how many paths a host remembers. A further one takes the place of any other.
 	maxFastOpenPaths = 4096
-	// A path that has swallowed SYNs of Fast Open is spared them for blackHole, twice as long each time that
-	// it happens again, up to 2^maxLosses times.
+	// On a path that has lost SYNs of Fast Open it is not used for the time blackHole, and for twice as long each time
+	// that this happens again, up to 2^maxLosses times as long.
 	blackHole = time.Minute
 	maxLosses = 6
 )
@@ -30,7 +30,7 @@ type fastOpenRecord struct {
 	cookie tcp.Cookie
 	mss    uint16
 	losses uint8
-	until  mono.Time // no Fast Open before
+	until  mono.Time // Fast Open is not used before
 }
 
 // fastOpenCache remembers the cookies that peers gave (RFC 7413 4.1.3). mu is a leaf.
@@ -47,7 +47,7 @@ func (f *fastOpenCache) find(p fastOpenPath, now mono.Time) (r fastOpenRecord, u
 	return r, now >= r.until
 }
 
-// change changes the record of a path; one that says nothing afterwards is dropped.
+// change changes the record of a path, and removes it if it is zero afterwards.
 func (f *fastOpenCache) change(p fastOpenPath, change func(r *fastOpenRecord)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *fastOpenCache) change(p fastOpenPath, change func(r *fastOpenRecord)) {
 	f.paths[p] = r
 }
 
-// lost notes that a path does not answer SYNs of Fast Open.
+// lost notes that SYNs of Fast Open are not answered on a path.
 func (f *fastOpenCache) lost(p fastOpenPath, now mono.Time) {
 	f.change(p, func(r *fastOpenRecord) {
 		r.until = now.Add(blackHole << r.losses)
@@ -96,7 +96,7 @@ func (c *TCPConn) learnFastOpenLocked(seg *tcp.Segment, now mono.Time) {
 		s.events.fastOpenLost++
 		cache.lost(path, now)
 	case state == tcp.Closed || seg == nil || repeated:
-		// It says nothing of Fast Open.
+		// This says nothing about Fast Open.
 	case seg.Options&tcp.OptFastOpen != 0 && seg.Cookie.Len > 0:
 		cache.change(path, func(r *fastOpenRecord) {
 			*r = fastOpenRecord{cookie: seg.Cookie}
@@ -105,14 +105,14 @@ func (c *TCPConn) learnFastOpenLocked(seg *tcp.Segment, now mono.Time) {
 			}
 		})
 	case !c.tcp.SYNTextTaken():
-		cache.change(path, func(r *fastOpenRecord) { *r = fastOpenRecord{} }) // the peer does without
+		cache.change(path, func(r *fastOpenRecord) { *r = fastOpenRecord{} }) // the peer does not use Fast Open
 	}
 	if state != tcp.Closed && c.tcp.SYNTextTaken() {
 		s.events.fastOpens++
 	}
 }
 
-// fillFastOpenCookie and fastOpenCookieOf translate the option of wire.
+// fillFastOpenCookie and fastOpenCookieOf translate between a segment's cookie and the option in package wire.
 func fillFastOpenCookie(o *wire.TCPOptions, seg *tcp.Segment) {
 	if seg.Options&tcp.OptFastOpen != 0 {
 		o.FastOpenLen, o.FastOpen = seg.Cookie.Len, seg.Cookie.Octets

@@ -34,8 +34,8 @@ func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 	c.afterLocked(now)
 }
 
-// sendSYNLocked sends the SYN that has waited for a Write, and returns how much of p it carries. EINPROGRESS when
-// that is nothing and the caller only tries.
+// sendSYNLocked sends the SYN that has waited for a Write, and returns how many octets of p it carries. EINPROGRESS when
+// it carries none and try is set.
 func (c *TCPConn) sendSYNLocked(p []byte, try bool) (int, error) {
 	now := c.now()
 	if err := c.writeErrorLocked(try, now); err != nil {

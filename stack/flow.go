@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// flowKind says what a flow is the head of.
+// flowKind is the type of the record that a flow is part of.
 type flowKind uint8
 
 const (
@@ -17,9 +17,9 @@ const (
 	timeWaitFlow
 )
 
-// flow is the head of everything that a table holds: a connection, a half-open or a TIME-WAIT record, of
-// which it is the first field. 32 octets, because there may be millions: the local address, of which a host
-// has few, is an index into the address book, good as long as the flow is in a table.
+// flow is the first field of everything that a table holds: connections, half-open records and TIME-WAIT records. It has
+// 32 octets, because there may be millions. A host has few local addresses, so the local address is a number from the
+// address book, which is valid as long as the flow is in a table.
 type flow struct {
 	next   *flow
 	remote [16]byte
@@ -30,8 +30,8 @@ type flow struct {
 
 func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
 
-// flowKey is a four-tuple as the tables hash it: the local address, the remote address, the local port and the
-// remote port. An IPv4 address stands in it in its mapped form.
+// flowKey is a four-tuple in the form in which tables hash it: local address, remote address, local port and remote port.
+// IPv4 addresses are in their mapped form.
 type flowKey [36]byte
 
 func makeKey(local, remote netip.AddrPort) (k flowKey) {
@@ -55,9 +55,9 @@ func addrPort(a *[16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(*a).Unmap(), port)
 }
 
-// addressBook numbers the local addresses that flows have. Reading takes no lock: what a number stands for does not
-// change while a flow has it. The first few addresses keep their numbers for good, so that a host with no more of them
-// counts no flows; another one's number goes to the next address that needs one, once no flow has it.
+// addressBook gives numbers to the local addresses of flows. Reading takes no lock: a number stands for the same address as
+// long as a flow uses it. The first lastingAddresses addresses keep their numbers for ever, so that a host with no more
+// addresses than that need not count flows. The number of any other address is used again once no flow has it.
 type addressBook struct {
 	list  atomic.Pointer[[][16]byte]
 	mu    sync.Mutex
@@ -66,7 +66,7 @@ type addressBook struct {
 	spare []uint16 // numbers that none has
 }
 
-// lastingAddresses is how many addresses keep their numbers.
+// lastingAddresses is how many addresses keep their numbers for ever.
 const lastingAddresses = 4
 
 func (b *addressBook) init() {
@@ -74,8 +74,8 @@ func (b *addressBook) init() {
 	b.index = make(map[[16]byte]uint16)
 }
 
-// number returns the number of a local address for one more flow, which gives it back by release; ok is false when
-// flows have 65,536 others.
+// number returns the number of a local address for one more flow, which must call release in the end. ok is false when all
+// 65,536 numbers are in use for other addresses.
 func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
 	for i, known := range *b.list.Load() {
 		if i == lastingAddresses {
@@ -96,7 +96,7 @@ func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
 	case last >= 0:
 		n = b.spare[last]
 		b.spare = b.spare[:last]
-		old[n] = a // nobody looks there: no flow has the number
+		old[n] = a // no reader looks there: no flow has the number
 	case len(old) > 0xffff:
 		return 0, false
 	default:
@@ -111,7 +111,7 @@ func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
 	return n, true
 }
 
-// release gives a number back that a flow no longer has.
+// release ends the use of a number by a flow.
 func (b *addressBook) release(n uint16) {
 	if n < lastingAddresses {
 		return
@@ -124,13 +124,14 @@ func (b *addressBook) release(n uint16) {
 	}
 }
 
-// table finds flows by their four-tuple: chains in a power of two of buckets. It grows and shrinks a few
-// buckets at a time, so that no segment pays for all of them. Whoever calls it holds the shard's lock.
+// table finds flows by their four-tuple. It has a power of two of buckets, each a chain of flows. It grows and shrinks by a
+// few buckets at a time, so that no single segment has to wait until all are moved. All calls are made under the shard's
+// lock.
 type table struct {
 	book    *addressBook
 	seed    maphash.Seed
 	buckets []*flow
-	// old is the array that is being left: its buckets from moved on still hold flows.
+	// old is the array from which flows are being moved to buckets: those from index moved on still hold flows.
 	old   []*flow
 	moved int
 	len   int
@@ -138,10 +139,11 @@ type table struct {
 
 const (
 	minBuckets = 16
-	// moveBuckets is how many old buckets each insert and remove empties. A table that grows has moved long
-	// before it must grow again; one that shrinks, from an eighth on, has moved when it is at a sixteenth.
+	// moveBuckets is how many old buckets each insert and remove empties. So a table that grows has moved everything
+	// long before it must grow again. A table that shrinks begins with an eighth of its buckets in use, and has moved
+	// everything before a sixteenth is.
 	moveBuckets = 16
-	// keepBuckets are not given back when a table becomes empty.
+	// keepBuckets is how many buckets an empty table keeps.
 	keepBuckets = 1024
 )
 
@@ -169,7 +171,7 @@ func (t *table) find(k *flowKey, hash uint64) *flow {
 	return nil
 }
 
-// bucket returns the chain in which a hash belongs now.
+// bucket returns the chain that flows with this hash are in at present.
 func (t *table) bucket(hash uint64) **flow {
 	if t.old != nil {
 		if i := int(hash) & (len(t.old) - 1); i >= t.moved {
@@ -179,7 +181,7 @@ func (t *table) bucket(hash uint64) **flow {
 	return &t.buckets[int(hash)&(len(t.buckets)-1)]
 }
 
-// insert adds f with the four-tuple k, which must not be there. It is false when the host has no number left
+// insert adds f with the four-tuple k, which must not be in the table. It is false when the host has no number left
 // for the local address.
 func (t *table) insert(f *flow, k *flowKey, hash uint64) bool {
 	local, ok := t.book.number(*k.localAddr())
@@ -194,7 +196,7 @@ func (t *table) insert(f *flow, k *flowKey, hash uint64) bool {
 	return true
 }
 
-// remove takes f out.
+// remove takes f out of the table.
 func (t *table) remove(f *flow) {
 	if t.len == 0 {
 		return
@@ -225,7 +227,7 @@ func (t *table) replace(old, f *flow) {
 	}
 }
 
-// resize begins a move to a better size for n flows, or goes on with the one under way.
+// resize begins to move the flows to an array whose size suits n flows, or continues a move.
 func (t *table) resize(n int) {
 	if n == 0 && len(t.buckets) > keepBuckets {
 		t.buckets, t.old = nil, nil
@@ -263,7 +265,7 @@ func (t *table) resize(n int) {
 	}
 }
 
-// all returns the flows that match wants, so that the caller may remove them one by one.
+// all returns the flows for which match is true, in a list of its own, so that the caller may remove them.
 func (t *table) all(match func(*flow) bool) []*flow {
 	var list []*flow
 	for _, chains := range [...][]*flow{t.buckets, t.old} {

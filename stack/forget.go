@@ -14,26 +14,26 @@ type forgotten struct {
 	next *forgotten
 }
 
-// forgottenList holds what the garbage collector has found until the clock's goroutine closes it. The finalizer
-// that fills it runs on a goroutine of the runtime, where it must not block, and must not touch a channel, a timer
-// or a condition of a testing/synctest bubble, which ends the process. So it pushes to a list without a lock, and
-// pokes the clock only where the host is not in a bubble. In a bubble the clock looks at the list by itself.
+// forgottenList holds what the garbage collector has found until the clock's goroutine closes it. The finalizer that adds
+// to it runs on a goroutine of the runtime, where it must not block. Nor may it use a channel, a timer or a condition of a
+// testing/synctest bubble: that ends the process. So the list has no lock, and the finalizer wakes the clock only where
+// the host is not in a bubble. In a bubble the clock looks at the list from time to time.
 type forgottenList struct {
 	clock *clock.Clock
 	head  atomic.Pointer[forgotten]
-	// rest is what the clock's goroutine has taken from head and not closed yet. Nobody else uses it.
+	// rest is what the clock's goroutine has taken from head and not closed yet. Only that goroutine uses it.
 	rest *forgotten
-	// inBubble says that the host was made in a bubble, and opened when it last got something that can be forgotten.
+	// inBubble says that the host was made in a bubble. opened is when a socket was last opened, which can be forgotten.
 	inBubble bool
 	opened   atomic.Int64
 }
 
 const (
-	// closedAtOnce bounds how many are closed before the clock looks at its other sources again.
+	// closedAtOnce bounds how many sockets are closed before the clock looks at its other sources again.
 	closedAtOnce = 64
-	// In a bubble the list is looked at whenever the clock has something else to do, and otherwise after an eighth of the
-	// time for which nothing has been opened, so that it takes few looks to get through years of fake time. After
-	// a year there are no more: a bubble in which everything waits for ever must end as a deadlock.
+	// In a bubble the clock looks at the list whenever it has something else to do, and otherwise after an eighth of the
+	// time for which no socket has been opened, so that few looks are needed for years of fake time. After a year it does
+	// not look any more: a bubble in which everything waits for ever must be able to end as a deadlock.
 	firstLook   = time.Second
 	lookPart    = 8
 	lastLookAge = 365 * 24 * time.Hour
@@ -45,9 +45,9 @@ func (l *forgottenList) init(c *clock.Clock) {
 	l.opened.Store(int64(c.Now()))
 }
 
-// inBubble says whether the caller is in a testing/synctest bubble. The runtime has no question for it, but a
-// bubble's time has no monotonic reading, which Round(0) takes away elsewhere. Where a system has none either the
-// answer is wrong and does no harm: what is forgotten is closed later.
+// inBubble says whether the caller is in a testing/synctest bubble. The runtime has no function for that. But time in a
+// bubble has no monotonic reading, so that Round(0), which removes it, changes nothing. On a system without monotonic time
+// the answer is wrong, which does no harm: forgotten sockets are closed later.
 func inBubble() bool {
 	now := time.Now()
 	return now == now.Round(0)
@@ -67,15 +67,15 @@ func (l *forgottenList) push(what interface{ closeForgotten() }) {
 	}
 }
 
-// open notes that the host has got something that can be forgotten. A lock may be held: the clock's goroutine is
-// not woken for it.
+// open notes that the host has opened a socket, which can be forgotten. A lock may be held: open does not wake the clock's
+// goroutine.
 func (l *forgottenList) open() {
 	if l.inBubble {
 		l.opened.Store(int64(l.clock.Now()))
 	}
 }
 
-// openIdle is open for what needs no timer, so that nothing else would wake the clock. No lock may be held.
+// openIdle is open for a socket without a timer, for which nothing else would wake the clock. No lock may be held.
 func (l *forgottenList) openIdle() {
 	if l.inBubble {
 		l.open()
@@ -86,7 +86,7 @@ func (l *forgottenList) openIdle() {
 // NextDeadline implements clock.Source.
 func (l *forgottenList) NextDeadline() (at mono.Time, ok bool) {
 	if l.rest != nil || l.head.Load() != nil {
-		return 1, true // long ago: the caller's present moment is older than ours
+		return 1, true // a moment long ago, since the caller may have read the clock before us
 	}
 	if !l.inBubble {
 		return 0, false

@@ -11,10 +11,10 @@ type TCPGauges struct {
 	// States counts the connections by state, indexed by tcp.State. LISTEN counts listeners, SYN-RECEIVED
 	// half-open records too, TIME-WAIT its records.
 	States [11]int
-	// HalfOpen counts the half-open records, Orphans the connections that their owner has closed and that
-	// are not gone.
+	// HalfOpen counts the half-open records, Orphans the connections that their owner has closed and that have not ended
+	// yet.
 	HalfOpen, Orphans int
-	// Buffered is the storage in octets that the queues of all connections hold, each buffer counted whole.
+	// Buffered is the memory in octets that the queues of all connections hold. A buffer counts as a whole.
 	Buffered int64
 	// AcceptQueue counts the connections that wait for Accept.
 	AcceptQueue int
@@ -22,24 +22,24 @@ type TCPGauges struct {
 	Bindings int
 	// ListenOverflows counts the SYNs and final ACKs that a full accept queue ignored.
 	ListenOverflows uint64
-	// SYNCookies counts the SYNs that a cookie answered, CookiesOK the connections that came of them.
+	// SYNCookies counts the SYNs that were answered with a SYN cookie, CookiesOK the connections that resulted.
 	SYNCookies, CookiesOK uint64
-	// FastOpens counts the connections on which text on the SYN was taken, ours and our peers'. Of Fast Open
-	// too: FastOpenCookies counts the cookies given, FastOpenOverflows the SYNs that came when too many were
-	// pending, FastOpenLost the SYNs that a path has swallowed.
+	// FastOpens counts the connections whose SYN carried text that was accepted, by us or by our peers.
+	// FastOpenCookies counts the Fast Open cookies given, FastOpenOverflows the SYNs that came when too many
+	// connections were pending, FastOpenLost the SYNs that were lost on a path.
 	FastOpens, FastOpenCookies, FastOpenOverflows, FastOpenLost uint64
 	// OrphansReset counts the connections that were reset because there were too many orphans.
 	OrphansReset uint64
 	// TimeWaitOverflows counts the TIME-WAIT records that left early because there were too many.
 	TimeWaitOverflows uint64
-	// ResetsHeldBack counts the resets for no connection that a limit held back.
+	// ResetsHeldBack counts the resets that were not sent because of Config.ResetRate.
 	ResetsHeldBack uint64
-	// Malformed counts segments with a header that lies or an option of illegal length.
+	// Malformed counts segments whose header contradicts their length, or that have an option of illegal length.
 	Malformed uint64
 	// BadChecksum counts segments whose checksum is wrong.
 	BadChecksum uint64
-	// Dropped counts segments that nobody may send: to broadcast addresses, or from a host to itself over
-	// the wire.
+	// Dropped counts segments that no host may send: to broadcast addresses, or over the network from an address and
+	// port to the same address and port.
 	Dropped uint64
 }
 

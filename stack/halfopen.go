@@ -9,8 +9,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// halfOpen is a passive open whose handshake is not complete: no socket, no goroutine, no timer object, and 128
-// octets. Its listener is found by the local address.
+// halfOpen is the record of a passive open whose handshake is not complete. It has 128 octets, and neither a socket nor a
+// goroutine nor a timer of the runtime. Its listener is found by the local address.
 type halfOpen struct {
 	flow
 	timer wheel.Node[flow]
@@ -27,9 +27,9 @@ type arrivedSYN struct {
 	floor    tcp.ISSFloor
 }
 
-// synLocked answers a SYN for group g (RFC 9293 3.10.7.2). While the accept queue is full it is ignored, as
-// the peer will send it again (ledger E-LIS-3). When there are too many half-open records already, a SYN
-// cookie answers it and nothing is kept (RFC 4987 3.6).
+// synLocked answers a SYN for group g (RFC 9293 3.10.7.2). It ignores the SYN while the accept queue is full: the peer
+// will send it again (ledger E-LIS-3). When there are too many half-open records, a SYN cookie answers and no record is
+// made (RFC 4987 3.6).
 func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now mono.Time) {
 	listener := g.pick(in.hash)
 	if listener == nil {
@@ -87,11 +87,11 @@ func (s *shard) keepSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono.Tim
 	s.armHalfOpenLocked(half)
 }
 
-// synCookieLifetime is how long after the last SYN cookie an ACK is looked at as the answer to one.
+// synCookieLifetime is how long after the last SYN cookie an ACK may be the answer to one.
 const synCookieLifetime = 4 * 60 * 1e9
 
-// synCookieACKLocked takes an ACK for a listener that may complete a handshake begun with a SYN cookie; any other
-// is answered with a reset.
+// synCookieACKLocked opens a connection by an ACK for a listener that completes a handshake with a SYN cookie. It answers
+// any other ACK with a reset.
 func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 	last := mono.Time(g.lastSYNCookie.Load())
 	listener := g.pick(in.hash)
@@ -141,8 +141,8 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now mono.Time) {
 	s.armHalfOpenLocked(half)
 }
 
-// completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue
-// is full the ACK is ignored and the record kept: its SYN-ACK, sent again, asks for the next one.
+// completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue is full it
+// ignores the ACK and keeps the record: the peer answers the SYN-ACK with another ACK when it is sent again.
 func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 	g := s.layer.listen.find(in.key.local())
 	if g == nil { // closed, and about to reset its half-open connections
@@ -177,8 +177,8 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 	c.acceptLocked(listener, &half.tcp, in, now)
 }
 
-// acceptLocked opens c, which is in the table, from a completed record, and queues it on the listener, where
-// a place is reserved.
+// acceptLocked opens c, which is in the table, from a completed record, and puts it into the place that is reserved for it
+// in the listener's queue.
 func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbound, now mono.Time) {
 	s := c.shard
 	options := listener.options.Load()
@@ -192,7 +192,7 @@ func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbou
 	c.queueLocked(listener, now)
 }
 
-// queueLocked puts c into its reserved place in the accept queue.
+// queueLocked puts c into its reserved place in the accept queue, or resets it if the listener has been closed.
 func (c *TCPConn) queueLocked(listener *Listener, now mono.Time) {
 	if !listener.push(c) {
 		c.bits |= closed
@@ -203,7 +203,8 @@ func (c *TCPConn) queueLocked(listener *Listener, now mono.Time) {
 	c.shard.wakeListLocked().listener(listener)
 }
 
-// resetHalfOpenLocked takes a record out and resets its peer: the listener has gone, or has no room and Config.AbortOnOverflow.
+// resetHalfOpenLocked removes a record and resets its peer: the listener was closed, or has no room while
+// Config.AbortOnOverflow is set.
 func (s *shard) resetHalfOpenLocked(half *halfOpen, now mono.Time) {
 	t := s.tupleLocked(&half.flow)
 	var reset tcp.Segment
@@ -212,7 +213,7 @@ func (s *shard) resetHalfOpenLocked(half *halfOpen, now mono.Time) {
 	s.replyHalfOpenLocked(half, &reset, t)
 }
 
-// replyHalfOpenLocked sends reply with what the listener's options ask of the IP header (MUST-48, MUST-49).
+// replyHalfOpenLocked sends reply with the TTL and the traffic class of the listener's options (MUST-48, MUST-49).
 func (s *shard) replyHalfOpenLocked(half *halfOpen, reply *tcp.Segment, t tcp.Tuple) {
 	ttl, tos := half.tcp.TTL()
 	s.replyLocked(reply, t, ttl, tos)
@@ -223,7 +224,7 @@ func (s *shard) removeHalfOpenLocked(half *halfOpen) {
 	s.dropHalfOpenLocked(half)
 }
 
-// dropHalfOpenLocked forgets a record that is out of the table.
+// dropHalfOpenLocked stops the timer of a record that is out of the table, and counts it no longer.
 func (s *shard) dropHalfOpenLocked(half *halfOpen) {
 	s.timers.Disarm(&half.timer)
 	s.layer.ports.halfOpens.of(half.localPort()).Add(-1)
@@ -238,7 +239,7 @@ func (s *shard) armHalfOpenLocked(half *halfOpen) {
 	}
 }
 
-// fireHalfOpenLocked sends the SYN-ACK again or gives up.
+// fireHalfOpenLocked acts on the record's deadline: it sends the SYN-ACK again or gives up.
 func (s *shard) fireHalfOpenLocked(half *halfOpen, now mono.Time) {
 	if at := half.tcp.Deadline(); at == 0 || at > now {
 		s.armHalfOpenLocked(half)

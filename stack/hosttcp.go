@@ -25,11 +25,11 @@ func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TC
 	return c, nil
 }
 
-// ConnectTCPFastOpen is ConnectTCP that asks the peer for a Fast Open cookie (RFC 7413). If the host has one
-// of the peer already, nothing is sent yet: the SYN leaves with the first Write, and its text goes along.
-// Waits tells. A peer that sees such a SYN twice may see its text twice, so what is written first must be
-// harmless to repeat (RFC 7413 2.1). On a path that has swallowed such SYNs it is ConnectTCP for a while, for
-// a minute and then twice as long each time.
+// ConnectTCPFastOpen is ConnectTCP that asks the peer for a Fast Open cookie (RFC 7413). If the host already has a cookie
+// of this peer, nothing is sent yet: the SYN leaves with the first Write, and carries text of it. Waits says whether this
+// is so. A peer to which such a SYN comes twice may read its text twice, so what is written first must be harmless to
+// repeat (RFC 7413 2.1). On a path that has lost such SYNs it is ConnectTCP for a minute, and for twice as long each time
+// that this happens again.
 func (h *Host) ConnectTCPFastOpen(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
 	c, _, err := h.tcp.lockNewConn(b, remote, false) // a SYN with text must not come to a tuple in TIME-WAIT
 	if err != nil {

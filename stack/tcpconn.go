@@ -287,5 +287,5 @@ func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Tim
 	c.afterLocked(now)
 }
 
-// conn, halfOpen and timeWait return what f is the head of; f.kind says which of them may be called.
+// conn, halfOpen and timeWait return the record that f is part of. Only the one that f.kind names may be called.
 func (f *flow) conn() *TCPConn { return (*TCPConn)(unsafe.Pointer(f)) }

@@ -11,7 +11,7 @@ import (
 // connSink is a connection as its TCB's Sink.
 type connSink TCPConn
 
-// Transmit sends one segment. The shard's lock is held, since the TCB is called under it.
+// Transmit sends one segment. The shard's lock is held: the TCB is only called under it.
 func (k *connSink) Transmit(seg *tcp.Segment) {
 	c := (*TCPConn)(k)
 	ttl, tos := c.tcp.TTL()
@@ -21,7 +21,7 @@ func (k *connSink) Transmit(seg *tcp.Segment) {
 // pathOf returns what a TCB must know of a route.
 func pathOf(r *ip.Route) tcp.Path { return tcp.Path{MTU: r.MTU(), MaxSuper: r.MaxSuper(), V6: r.V6()} }
 
-// transmitLocked builds the header of seg and passes it to the route. ports is as in flow, df don't-fragment.
+// transmitLocked builds the header of seg and passes the segment to the route. ports is as in flow. df forbids fragments.
 func (s *shard) transmitLocked(r *ip.Route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
 	h := &s.header
 	h.SrcPort, h.DstPort = uint16(ports>>16), uint16(ports)
@@ -70,7 +70,7 @@ func (s *shard) sendReplyLocked(reply *tcp.Segment, r *ip.Route, t tcp.Tuple, tt
 	s.transmitLocked(r, uint32(t.Local.Port())<<16|uint32(t.Remote.Port()), ttl, tos, true, reply)
 }
 
-// refuseLocked answers a segment that nobody expects (RFC 9293 3.10.7.1), within a limit.
+// refuseLocked answers a segment for which there is no connection and no listener (RFC 9293 3.10.7.1), within a limit.
 func (s *shard) refuseLocked(in *inbound) {
 	var reply tcp.Segment
 	if !tcp.AnswerClosed(&in.seg, &reply) {

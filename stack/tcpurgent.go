@@ -11,9 +11,9 @@ func (c *TCPConn) TryWriteUrgent(p []byte) (int, error) {
 	return c.write(p, nil, WriteMode{Try: true, Urgent: true})
 }
 
-// ReadUrgent takes the urgent octet out of band, or with peek only looks at it. It never waits. EAGAIN when
-// the peer has announced urgent data that has not arrived; EINVAL when there is none, it was taken before, or
-// it stays in the stream since tcp.Options.OutOfBand is off; EBADF after Close.
+// ReadUrgent takes the urgent octet out of band, or with peek only looks at it. It never waits. Errors: EAGAIN when the peer
+// has announced urgent data that has not arrived; EINVAL when there is none, when it was taken before, or when it stays in
+// the stream because tcp.Options.OutOfBand is off; EBADF after Close.
 func (c *TCPConn) ReadUrgent(peek bool) (byte, error) {
 	c.lock()
 	defer c.unlock()
@@ -27,8 +27,8 @@ func (c *TCPConn) ReadUrgent(peek bool) (byte, error) {
 	return octet, nil
 }
 
-// AtMark says whether all octets before the urgent mark have been read, and none behind it: SIOCATMARK. Reads
-// stop at the mark, so that a reader may look at it in between.
+// AtMark says whether the program has read all octets before the urgent mark and none after it: SIOCATMARK. Reads stop at
+// the mark, so that a program can call AtMark between two reads.
 func (c *TCPConn) AtMark() bool {
 	c.lock()
 	defer c.unlock()

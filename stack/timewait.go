@@ -7,21 +7,21 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// timeWait is a connection in TIME-WAIT. All wait about equally long, so a list in the order of the deadlines
-// takes the place of a wheel.
+// timeWait is the record of a connection in TIME-WAIT. All records wait about equally long, so they are in a list in the
+// order of their deadlines, which is cheaper than a wheel.
 type timeWait struct {
 	flow
 	prev, next *timeWait
 	tcp        tcp.TimeWait
 }
 
-// timeWaitList holds a shard's records, the one that ends first at the head.
+// timeWaitList holds a shard's records. The one at the head ends first.
 type timeWaitList struct {
 	head, tail *timeWait
 	len        int
 }
 
-// deadline returns when the first record ends; 0 for none.
+// deadline returns when the first record ends, 0 if there is none.
 func (l *timeWaitList) deadline() mono.Time {
 	if l.head == nil {
 		return 0
@@ -29,7 +29,7 @@ func (l *timeWaitList) deadline() mono.Time {
 	return l.head.tcp.Deadline()
 }
 
-// add puts w behind the records that end before it or with it.
+// add puts w after the records that end before it or at the same time.
 func (l *timeWaitList) add(w *timeWait) {
 	at := l.tail
 	for at != nil && at.tcp.Deadline() > w.tcp.Deadline() {
@@ -71,8 +71,8 @@ func (s *shard) expireTimeWaitsLocked(now mono.Time) {
 	}
 }
 
-// enterTimeWaitLocked puts a record into the place of a connection. When there are too many, the oldest goes
-// (ledger D-TW-1).
+// enterTimeWaitLocked puts a record into the connection's place in the table. When there are too many records it removes
+// the oldest (ledger D-TW-1).
 func (c *TCPConn) enterTimeWaitLocked(now mono.Time) {
 	s := c.shard
 	w := &timeWait{tcp: c.tcp.TimeWait(now)}
@@ -113,7 +113,7 @@ func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now mono.Time) {
 	}
 }
 
-// reopenLocked lets a SYN take the four-tuple over, if somebody listens (RFC 9293 3.6.1, RFC 6191).
+// reopenLocked lets a SYN take the four-tuple over, if there is a listener (RFC 9293 3.6.1, RFC 6191).
 func (s *shard) reopenLocked(w *timeWait, in *inbound, now mono.Time) {
 	g := s.layer.listen.find(in.key.local())
 	if g == nil {
