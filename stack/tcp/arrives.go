@@ -245,13 +245,14 @@ func (c *Conn) afterACK(now mono.Time) verdict {
 // setWindow takes over the window of wnd octets that the peer offers in the segment with sequence number seq and
 // acknowledgment number ack. It is the one place that sets SND.WND, SND.WL1 and SND.WL2.
 func (c *Conn) setWindow(wnd uint32, seq, ack Seq) {
-	changed := c.snd.wnd != wnd
+	if wnd != c.snd.wnd && c.env.Trace != nil {
+		c.traceWindow(wnd)
+	}
 	c.snd.wnd, c.snd.wl1, c.snd.wl2 = wnd, seq, ack
 	c.snd.maxWnd = max(c.snd.maxWnd, wnd)
-	if changed && c.env.Trace != nil {
-		c.env.Trace(c, TraceEvent{Kind: TraceWindow, Window: wnd})
-	}
 }
+
+func (c *Conn) traceWindow(wnd uint32) { c.env.Trace(c, TraceEvent{Kind: TraceWindow, Window: wnd}) }
 
 // enterTimeWait hands the connection over to the record that stands for it from here on.
 func (c *Conn) enterTimeWait() {

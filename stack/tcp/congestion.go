@@ -60,8 +60,10 @@ func (c *Conn) PacingRate() uint64 {
 // through the interface, an allocation for each ACK.
 func (c *Conn) window() *cc.Window {
 	w := &c.env.window
-	*w = cc.Window{Cwnd: c.cwnd, Ssthresh: c.ssthresh, SMSS: uint32(c.smss), InFlight: c.pipe(), Used: c.used,
-		SRTT: micros(c.srtt), MinRTT: micros(c.minRTT), Flight: &c.env.noFlight}
+	w.Cwnd, w.Ssthresh, w.SMSS = c.cwnd, c.ssthresh, uint32(c.smss)
+	w.InFlight, w.Used = c.pipe(), c.used
+	w.SRTT, w.MinRTT = micros(c.srtt), micros(c.minRTT)
+	w.Flight = &c.env.noFlight
 	if c.tx != nil {
 		w.Flight = &c.tx.flight
 	}
@@ -70,10 +72,16 @@ func (c *Conn) window() *cc.Window {
 
 // setCwnd is the one place that sets cwnd and ssthresh.
 func (c *Conn) setCwnd(cwnd, ssthresh uint32) {
-	oldCwnd, oldSsthresh := c.cwnd, c.ssthresh
-	c.cwnd, c.ssthresh = min(max(cwnd, uint32(c.smss)), cc.MaxCwnd), ssthresh
-	if c.env.Trace != nil && (c.cwnd != oldCwnd || c.ssthresh != oldSsthresh) {
-		c.env.Trace(c, TraceEvent{Kind: TraceCwnd, Window: c.cwnd, Ssthresh: c.ssthresh})
+	cwnd = min(max(cwnd, uint32(c.smss)), cc.MaxCwnd)
+	if c.env.Trace != nil {
+		c.traceCwnd(cwnd, ssthresh)
+	}
+	c.cwnd, c.ssthresh = cwnd, ssthresh
+}
+
+func (c *Conn) traceCwnd(cwnd, ssthresh uint32) {
+	if cwnd != c.cwnd || ssthresh != c.ssthresh {
+		c.env.Trace(c, TraceEvent{Kind: TraceCwnd, Window: cwnd, Ssthresh: ssthresh})
 	}
 }
 
@@ -83,8 +91,10 @@ func (c *Conn) takeWindow(w *cc.Window) { c.setCwnd(w.Cwnd, w.Ssthresh) }
 // tellACK tells the controller of an acknowledgment, and lets the send buffer grow with cwnd where grow says so.
 func (c *Conn) tellACK(ev *ackEvent, phase cc.Phase, grow bool, now mono.Time) {
 	w, a := c.window(), &c.env.ack
-	*a = cc.Ack{Acked: ev.acked, Delivered: ev.delivered, Una: uint32(c.snd.una), Nxt: uint32(c.snd.nxt), RTT: ev.rtt,
-		Phase: phase, Safe: ev.safe, Forced: c.tx.force, Echo: ev.echo}
+	a.Acked, a.Delivered, a.RTT = ev.acked, ev.delivered, ev.rtt
+	a.Una, a.Nxt = uint32(c.snd.una), uint32(c.snd.nxt)
+	a.Phase, a.Safe, a.Forced, a.Echo = phase, ev.safe, c.tx.force, ev.echo
+	a.Sample = nil
 	if s := c.tx.sb.sampler; s != nil {
 		a.Sample = s.Take(ev.pipe, w.MinRTT)
 	}
@@ -108,8 +118,10 @@ func (c *Conn) signal(s cc.Signal, flight uint32, now mono.Time) {
 
 // noteUsage takes what the sending of new text, or cwnd in its way, says about the use of cwnd.
 func (c *Conn) noteUsage(sent bool, now mono.Time) {
-	use := cc.Use{Cwnd: c.cwnd, SMSS: uint32(c.smss), InFlight: c.pipe(), Una: uint32(c.snd.una), Nxt: uint32(c.snd.nxt), Sent: sent}
-	c.tx.flight.Usage.Note(use, &c.used, micros(c.rto), now)
+	pipe := c.pipe()
+	if limited := pipe+uint32(c.smss) > c.cwnd; sent || limited {
+		c.tx.flight.Usage.Note(pipe, uint32(c.snd.una), uint32(c.snd.nxt), limited, &c.used, micros(c.rto), now)
+	}
 }
 
 // forgetUsage ends the window of data: cwnd has been set to what this window did not measure.
@@ -117,15 +129,14 @@ func (c *Conn) forgetUsage() { c.tx.flight.Usage.Forget(uint32(c.snd.una)) }
 
 // stampSent stamps record i, of whose octets n have just been sent, for a controller that wants delivery rates.
 func (c *Conn) stampSent(i int, n uint32, now mono.Time) {
-	if sb := &c.tx.sb; sb.sampler != nil {
-		sb.stamps[i] = sb.sampler.Sent(n, c.pipe(), now)
-	}
+	sb := &c.tx.sb
+	sb.stamps[i] = sb.sampler.Sent(n, c.pipe(), now)
 }
 
 // noteAppLimited tells such a controller when the application has not written enough to fill cwnd.
 func (c *Conn) noteAppLimited() {
 	sb := &c.tx.sb
-	if sb.sampler == nil || sb.lost > 0 || c.tx.q.end.Distance(c.snd.nxt) >= uint32(c.smss) && c.snd.nxt.LessThan(c.tx.q.end) {
+	if sb.lost > 0 || c.tx.q.end.Distance(c.snd.nxt) >= uint32(c.smss) && c.snd.nxt.LessThan(c.tx.q.end) {
 		return
 	}
 	if pipe := c.pipe(); pipe < c.cwnd {

@@ -74,7 +74,9 @@ func (c *Conn) sendText(now mono.Time) {
 	if c.flightSize() > 0 {
 		c.noteUsage(sent, now)
 	}
-	c.noteAppLimited()
+	if c.tx.sb.sampler != nil {
+		c.noteAppLimited()
+	}
 }
 
 // budget returns how many of want octets cwnd allows now. While anything is in the network, less than a segment is
@@ -169,7 +171,9 @@ func (c *Conn) resend(i int, now mono.Time) {
 		u.resent += r.n
 	}
 	tx.sb.resent(i, now)
-	c.stampSent(i, r.n, now)
+	if tx.sb.sampler != nil {
+		c.stampSent(i, r.n, now)
+	}
 	c.lastSend = now
 	c.sendSegment(r.seq, text, text < r.n, false, now)
 }
@@ -281,7 +285,9 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	c.snd.nxt = c.snd.nxt.Add(length)
 	behindFull := n == 0 && !(tx.partial && tx.small == seq) // a FIN that no segment has room for but its own
 	tx.sb.sent(seq, length, behindFull, now)
-	c.stampSent(len(tx.sb.recs)-1, length, now)
+	if tx.sb.sampler != nil {
+		c.stampSent(len(tx.sb.recs)-1, length, now)
+	}
 	if c.phase == cc.Recovery {
 		tx.flight.PRR.Sent(length)
 	}

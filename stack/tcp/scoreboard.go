@@ -53,7 +53,10 @@ func (s *scoreboard) reset() {
 	if cap(s.recs) > 1024 {
 		s.recs, s.stamps = nil, nil
 	}
-	*s = scoreboard{recs: s.recs[:0], stamps: s.stamps[:0]}
+	// Field by field: a whole new value would be built on the stack and copied, for every request.
+	s.recs, s.head, s.hint, s.packed = s.recs[:0], 0, 0, 0
+	s.sacked, s.lost = 0, 0
+	s.sampler, s.stamps = nil, s.stamps[:0]
 }
 
 // sampleFor keeps stamps from now on if sampler is not nil. What was sent before has none.
@@ -159,7 +162,9 @@ func (s *scoreboard) ack(una Seq, visit func(r *record, st *cc.Stamp)) {
 	s.hint = max(s.hint, s.head)
 	if s.head == len(s.recs) {
 		s.recs, s.head, s.hint, s.packed = s.recs[:0], 0, 0, 0
-		s.stamps = s.stamps[:0]
+		if s.sampler != nil {
+			s.stamps = s.stamps[:0]
+		}
 	}
 }
 

@@ -363,15 +363,16 @@ func (c *Conn) timerDetail() string {
 
 // setRetransmit sets timerRetransmit, to zero to stop it.
 func (c *Conn) setRetransmit(at mono.Time) {
-	if c.timers[timerRetransmit] == at {
-		return
+	if at != c.timers[timerRetransmit] && c.env.Trace != nil {
+		c.traceTimer(at)
 	}
 	c.timers[timerRetransmit] = at
-	if c.env.Trace != nil {
-		e := TraceEvent{Kind: TraceTimerSet, At: at}
-		if at != 0 {
-			e.Detail = c.timerDetail()
-		}
-		c.env.Trace(c, e)
+}
+
+func (c *Conn) traceTimer(at mono.Time) {
+	e := TraceEvent{Kind: TraceTimerSet, At: at}
+	if at != 0 {
+		e.Detail = c.timerDetail()
 	}
+	c.env.Trace(c, e)
 }

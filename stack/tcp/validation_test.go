@@ -96,7 +96,7 @@ func testLimitedGrowth(t *testing.T, name string, sack, super bool) {
 			l.conn.ssthresh = l.conn.cwnd
 			w, control := *l.conn.window(), cc.New(name) // what each ACK gives where all of them count
 			w.Flight = new(cc.Flight)
-			w.Flight.Usage.Note(cc.Use{Cwnd: w.Cwnd, SMSS: w.SMSS, InFlight: n * w.SMSS, Nxt: n * w.SMSS, Sent: true}, &w.Used, time.Second, l.now)
+			w.Flight.Usage.Note(n*w.SMSS, 0, n*w.SMSS, n == 10, &w.Used, time.Second, l.now)
 			limitedFlight(l, n, n, 2)
 			for range n / 2 {
 				control.OnAck(&w, &cc.Ack{Acked: 2 * w.SMSS}, l.now)

@@ -19,6 +19,7 @@ const (
 // counts segments. There is no t_epoch: the curve is kept by the moment at which it passes W_max, the RFC's
 // t_epoch + K, so that time which must not count only moves that moment on.
 type cubic struct {
+	lossBased
 	cubicEpoch
 	undo cubicEpoch // as it was before the latest loss
 
@@ -38,16 +39,57 @@ type cubicEpoch struct {
 	cwndPrior uint32
 }
 
-// blank says whether there is nothing to remember; last counts only beside a plateau.
-func (c *cubic) blank() bool {
+// Blank says whether there is nothing to remember; last counts only beside a plateau.
+func (c *cubic) Blank() bool {
 	return c.cubicEpoch == cubicEpoch{} && c.undo == cubicEpoch{} && c.fraction == 0
 }
 
-// name returns "cubic".
-func (c *cubic) name() string { return "cubic" }
+// Name returns "cubic".
+func (c *cubic) Name() string { return "cubic" }
 
-// onAck grows cwnd along the cubic curve, or as Reno would where that is more.
-func (c *cubic) onAck(w *Window, acked, _ uint32, limited bool, now mono.Time) {
+// OnAck grows cwnd outside of recovery.
+func (c *cubic) OnAck(w *Window, a *Ack, now mono.Time) {
+	if acked, _, limited, ok := c.lossBased.onAck(w, a); ok {
+		c.grow(w, acked, limited, now)
+	}
+}
+
+// OnRecovery cuts ssthresh, if ECN has not done so for this flight.
+func (c *cubic) OnRecovery(w *Window, r Reduction, _ mono.Time) {
+	if !r.Again {
+		w.Ssthresh = c.cut(w.validated(), w.SMSS)
+	}
+	c.beginReduction(w, r)
+}
+
+// OnTimeout sets cwnd to one segment (RFC 5681 3.1, RFC 6675 5.1).
+func (c *cubic) OnTimeout(w *Window, r Reduction, _ mono.Time) {
+	if !r.Again {
+		w.Ssthresh = c.cut(w.validated(), w.SMSS)
+	}
+	c.timeout()
+	w.Cwnd = w.SMSS
+}
+
+// OnSignal cuts cwnd and ssthresh.
+func (c *cubic) OnSignal(w *Window, _ Signal, _ uint32, _ mono.Time) {
+	c.onSignal(w, c.cut(w.validated(), w.SMSS))
+}
+
+// OnUndo brings back cwnd, ssthresh and the curve.
+func (c *cubic) OnUndo(w *Window, prior Prior, _ mono.Time) {
+	c.onUndo(w, prior)
+	c.uncut()
+}
+
+// OnIdle takes the idle time out of the curve, and restarts.
+func (c *cubic) OnIdle(w *Window, _ time.Duration, now mono.Time) {
+	c.exclude(now)
+	c.restart(w)
+}
+
+// grow grows cwnd along the cubic curve, or as Reno would where that is more.
+func (c *cubic) grow(w *Window, acked uint32, limited bool, now mono.Time) {
 	if !limited {
 		c.exclude(now)
 		return
@@ -120,11 +162,11 @@ func (c *cubic) exclude(now mono.Time) {
 	c.last = now
 }
 
-// onLoss returns 0.7 of cwnd, at least two segments, and remembers the window that was too large, or less
+// cut returns 0.7 of cwnd, at least two segments, for ssthresh, and remembers the window that was too large, or less
 // where the flow did not even get back to the previous one, to make room for a new flow (RFC 9438 4.6, 4.7). It is
 // cwnd that counts and not the flight, which the end of a response leaves far too small: cwnd grows only with its use,
 // and the caller has brought it down to what was lately used, as RFC 9438 4.6 asks for.
-func (c *cubic) onLoss(cwnd, _, smss uint32) uint32 {
+func (c *cubic) cut(cwnd, smss uint32) uint32 {
 	c.undo = c.cubicEpoch
 	c.cwndPrior = cwnd
 	if cwnd < c.wMax {
@@ -136,14 +178,11 @@ func (c *cubic) onLoss(cwnd, _, smss uint32) uint32 {
 	return max(uint32(float64(cwnd)*cubicBeta), 2*smss)
 }
 
-// onTimeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
-func (c *cubic) onTimeout() {
+// timeout makes the congestion avoidance after the coming slow start begin at its plateau (RFC 9438 4.8).
+func (c *cubic) timeout() {
 	c.plateau = 0
 	c.wMax = 0
 }
 
-// onIdle takes the idle time out of the curve.
-func (c *cubic) onIdle(now mono.Time) { c.exclude(now) }
-
-// onUndo brings back the curve from before the latest loss (RFC 9438 4.9).
-func (c *cubic) onUndo() { c.cubicEpoch = c.undo }
+// uncut brings back the curve from before the latest loss (RFC 9438 4.9).
+func (c *cubic) uncut() { c.cubicEpoch = c.undo }

@@ -137,7 +137,7 @@ func TestCubicRenoFriendly(t *testing.T) {
 	})
 	t.Run("C-CUB-2 small BDP: no slower than Reno over many losses", func(t *testing.T) {
 		const limit = 20 // segments that the path holds
-		sum := func(l law) (octets float64) {
+		sum := func(l Controller) (octets float64) {
 			f := newFlow(l, limit, limit, 10*time.Millisecond)
 			f.lose()
 			for range 2000 {
@@ -168,7 +168,7 @@ func TestCubicLoss(t *testing.T) {
 	} {
 		t.Run("C-CUB-3 ssthresh: "+c.name, func(t *testing.T) {
 			w := Window{Cwnd: c.cwnd, Ssthresh: c.cwnd, SMSS: testSMSS}
-			if got := new(cubic).onLoss(w.Cwnd, c.flight, w.SMSS); got != c.ssthresh {
+			if got := (law{new(cubic)}).onLoss(w.Cwnd, c.flight, w.SMSS); got != c.ssthresh {
 				t.Errorf("ssthresh = %d, want %d", got, c.ssthresh)
 			}
 			if w.Cwnd != c.cwnd {
@@ -186,7 +186,7 @@ func TestCubicLoss(t *testing.T) {
 			{90_000, 90_000},
 		} {
 			w.Cwnd = loss.cwnd
-			c.onLoss(loss.cwnd, loss.cwnd, testSMSS)
+			c.cut(loss.cwnd, testSMSS)
 			if c.wMax != loss.wMax {
 				t.Errorf("loss at cwnd %d: W_max = %d, want %d", loss.cwnd, c.wMax, loss.wMax)
 			}

@@ -17,7 +17,7 @@ type ramp struct {
 }
 
 func newRamp(name string) *ramp {
-	return &ramp{law: newLaw(name), now: mono.Time(time.Hour),
+	return &ramp{law: law{New(name)}, now: mono.Time(time.Hour),
 		w: Window{Cwnd: 20 * testSMSS, Ssthresh: MaxCwnd, SMSS: testSMSS}}
 }
 

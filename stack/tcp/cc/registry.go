@@ -7,9 +7,9 @@ func Has(name string) bool { return name == "cubic" || name == "reno" }
 func New(name string) Controller {
 	switch name {
 	case "cubic":
-		return new(lossBased[cubic, *cubic])
+		return new(cubic)
 	case "reno":
-		return new(lossBased[newReno, *newReno])
+		return new(newReno)
 	}
 	return nil
 }

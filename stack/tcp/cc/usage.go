@@ -26,34 +26,22 @@ func (u *Usage) Begin(una uint32, last mono.Time) { *u = Usage{end: una, faded: 
 // Forget ends the window of data: cwnd has been set to what this window did not measure.
 func (u *Usage) Forget(una uint32) { u.limited, u.peak, u.end = false, 0, una }
 
-// Use is how cwnd is used at one moment, in octets.
-type Use struct {
-	Cwnd, SMSS, InFlight uint32
-	// Una and Nxt are SND.UNA and SND.NXT.
-	Una, Nxt uint32
-	// Sent says that new text has just been sent.
-	Sent bool
-}
-
-// Note takes what the sending of new text, or cwnd in its way, says about the use of cwnd. used is what the connection
-// remembers as Window.Used; it fades with each rto.
-func (u *Usage) Note(use Use, used *uint32, rto time.Duration, now mono.Time) {
-	limited := use.InFlight+use.SMSS > use.Cwnd
-	if !use.Sent && !limited {
-		return
-	}
-	next := reached(use.Una, u.end)
+// Note takes what the sending of new text, or cwnd in its way, says about the use of cwnd: limited says that inFlight, which
+// is in the network now, leaves no room in cwnd for a segment. una and nxt are SND.UNA and SND.NXT. used is what the
+// connection remembers as Window.Used; it fades with each rto.
+func (u *Usage) Note(inFlight, una, nxt uint32, limited bool, used *uint32, rto time.Duration, now mono.Time) {
+	next := reached(una, u.end)
 	if next {
 		u.fade(used, rto, now)
 	}
-	if next || limited || !u.limited && use.InFlight > u.peak {
-		peak := use.InFlight
+	if next || limited || !u.limited && inFlight > u.peak {
+		peak := inFlight
 		if limited && u.limited && !next {
 			peak = max(peak, u.peak)
 		}
-		u.limited, u.peak, u.end = limited, peak, use.Nxt
+		u.limited, u.peak, u.end = limited, peak, nxt
 	}
-	*used = max(*used, use.InFlight)
+	*used = max(*used, inFlight)
 }
 
 // fade halves what is remembered of the use of cwnd with each RTO that passes.
