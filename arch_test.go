@@ -37,23 +37,24 @@ const (
 )
 
 var stackRooms = []string{"stack", "stack/ip", "stack/tcp", "stack/link", "internal/mono", "internal/wire", "internal/wheel",
-	"internal/clock", "internal/drop", "internal/rate", "internal/span"}
+	"internal/clock", "internal/drop", "internal/fifo", "internal/rate", "internal/span"}
 
 var rooms = map[string]room{
 	"internal/clock": {rooms: []string{"internal/mono"}, noNet: true},
 	"internal/drop":  {noNet: true},
+	"internal/fifo":  {pure: true, noNet: true},
 	"internal/rate":  {rooms: []string{"internal/mono"}, noNet: true},
 	"internal/span":  {pure: true, noNet: true},
 	"internal/mono":  {pure: true, noNet: true},
 	"internal/wire":  {pure: true, noNet: true},
 	"internal/wheel": {pure: true, noNet: true},
-	"stack/tcp":      {rooms: []string{"internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
+	"stack/tcp":      {rooms: []string{"internal/fifo", "internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
 	"stack/tcp/cc":   {rooms: []string{"internal/mono"}, pure: true, noNet: true},
 	"stack/link":     {noNet: true},
 	"stack/ip": {rooms: []string{"stack/link", "internal/clock", "internal/drop", "internal/mono", "internal/rate", "internal/span",
 		"internal/wheel", "internal/wire"}, noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
-	"stack/sim":          {rooms: []string{"stack/link"}, modules: []string{xsys}},
+	"stack/sim":          {rooms: []string{"stack/link", "internal/fifo"}, modules: []string{xsys}},
 	"stack/capture":      {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
 	"stack/sim/stranger": {}, // tests alone
 	"tap":                {rooms: []string{"stack/link"}, modules: []string{xsys, water}},

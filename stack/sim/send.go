@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -17,7 +18,7 @@ type sender struct {
 	busy    time.Duration // the transmitter is busy until then
 	rest    int64         // busy was rounded down by this, in 1/restOf ns
 	restOf  int64
-	leaving fifo // when each frame that waits for the rate will have left
+	leaving fifo.Queue[time.Duration] // when each frame that waits for the rate will have left
 
 	last time.Duration // due time of the latest ordered departure
 
@@ -166,10 +167,10 @@ func (w *sender) serialise(pl *plan, now time.Duration, n int) (time.Duration, b
 	if pl.Rate == 0 {
 		return now, true
 	}
-	for w.leaving.len() > 0 && w.leaving.front() <= now {
-		w.leaving.pop()
+	for w.leaving.Len() > 0 && *w.leaving.First() <= now {
+		w.leaving.Pop()
 	}
-	if w.leaving.len() >= pl.Queue {
+	if w.leaving.Len() >= pl.Queue {
 		return 0, false
 	}
 	if w.busy < now || w.restOf != pl.Rate {
@@ -179,7 +180,7 @@ func (w *sender) serialise(pl *plan, now time.Duration, n int) (time.Duration, b
 	work := int64(n)*8*int64(time.Second) + w.rest
 	w.busy += time.Duration(work / pl.Rate)
 	w.rest = work % pl.Rate
-	w.leaving.push(w.busy)
+	w.leaving.Push(w.busy)
 	return w.busy, true
 }
 
@@ -239,22 +240,4 @@ func (p *Port) flush() {
 		clear(w.held)
 		w.held = w.held[:0]
 	}
-}
-
-// fifo is a queue of times that reuses its storage.
-type fifo struct {
-	times []time.Duration
-	head  int
-}
-
-func (q *fifo) len() int             { return len(q.times) - q.head }
-func (q *fifo) front() time.Duration { return q.times[q.head] }
-func (q *fifo) pop()                 { q.head++ }
-
-func (q *fifo) push(t time.Duration) {
-	if q.head > 0 && len(q.times) == cap(q.times) {
-		q.times = q.times[:copy(q.times, q.times[q.head:])]
-		q.head = 0
-	}
-	q.times = append(q.times, t)
 }

@@ -100,8 +100,8 @@ func (c *Conn) discard() {
 	if rx == nil {
 		return
 	}
-	for rx.head < len(rx.spans) {
-		s := &rx.spans[rx.head]
+	for rx.spans.Len() > 0 {
+		s := rx.spans.First()
 		storage := s.Pinned()
 		s.Release()
 		rx.next(storage)

@@ -81,11 +81,10 @@ func (c *Conn) Prompt() bool {
 
 // lent returns how many octets of the last chunk are unacknowledged, if it refers to owner.
 func (q *sendQueue) lent(owner Storage) int {
-	last := len(q.chunks) - 1
-	if last < q.head || q.chunks[last].span.Owner != owner {
+	if q.chunks.Len() == 0 || q.chunks.Last().span.Owner != owner {
 		return 0
 	}
-	return int(q.end.Distance(maxSeq(q.first, q.chunks[last].seq)))
+	return int(q.end.Distance(maxSeq(q.first, q.chunks.Last().seq)))
 }
 
 // keep replaces the last chunk by a copy in pieces of most octets, if it refers to owner.
@@ -94,10 +93,8 @@ func (q *sendQueue) keep(owner Storage, most int, alloc func(int) Span) {
 	if left == 0 {
 		return // all is acknowledged, and the chunk gone with it
 	}
-	last := len(q.chunks) - 1
-	lent := q.chunks[last].span
-	q.chunks[last] = chunk{}
-	q.chunks = q.chunks[:last]
+	lent := q.chunks.Last().span
+	q.chunks.DropLast()
 	q.storage -= lent.Pinned()
 	q.end = q.end.Sub(uint32(left))
 	q.write(lent.Data[len(lent.Data)-left:], most, alloc)

@@ -1,13 +1,15 @@
 package tcp
 
-import "github.com/unet-go/unet/internal/mono"
+import (
+	"github.com/unet-go/unet/internal/fifo"
+	"github.com/unet-go/unet/internal/mono"
+)
 
 // receiver is what a connection has only while text waits to be read or to be put in order.
 type receiver struct {
-	spans []Span // text in order; only the last one may be appended to
-	head  int
-	off   int // octets of spans[head] already read
-	bytes int // octets waiting
+	spans fifo.Queue[Span] // text in order; only the last one may be appended to
+	off   int              // octets of the first span already read
+	bytes int              // octets waiting
 	ooo   reassembly
 
 	urgent  urgentMark
@@ -38,17 +40,21 @@ func (c *Conn) dropReceiver() {
 	if rx.bytes > 0 || !rx.ooo.idle() || rx.urgent.state != urgentNone {
 		return
 	}
-	for i := rx.head; i < len(rx.spans); i++ {
-		rx.storage -= rx.spans[i].Pinned()
-		rx.spans[i].Release()
+	if rx.spans.Len() > 0 {
+		spans := rx.spans.Items()
+		for i := range spans {
+			rx.storage -= spans[i].Pinned()
+			spans[i].Release()
+		}
+		rx.spans.Reset()
 	}
 	c.chargeReceive()
 	c.rx = nil
 	// Field by field: a whole new value would be built on the stack and copied, for every request.
-	rx.spans, rx.head, rx.off, rx.bytes = rx.spans[:0], 0, 0, 0
+	rx.off, rx.bytes = 0, 0
 	rx.storage, rx.charged, rx.urgent = 0, 0, urgentMark{}
 	rx.ooo.reset()
-	if cap(rx.spans) <= 1024 && len(c.env.receivers) < maxFree {
+	if rx.spans.Cap() <= 1024 && len(c.env.receivers) < maxFree {
 		c.env.receivers = append(c.env.receivers, rx)
 	}
 }
@@ -81,10 +87,10 @@ const leastStorage = 256
 func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	r.bytes += len(t.Data)
 	hint := 0
-	if n := len(r.spans); n > r.head && !keepable(t) {
+	if r.spans.Len() > 0 && !keepable(t) {
 		// More room than what lies before it has filled would let single octets between full segments pin
 		// many times what they hold.
-		last := &r.spans[n-1]
+		last := r.spans.Last()
 		if !lean {
 			hint = 2 * len(last.Data)
 		}
@@ -94,13 +100,13 @@ func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	}
 	if len(t.Data) > 0 {
 		var s Span
-		if len(r.spans) == 0 && t.Owner != nil && t.Owner.Cap() <= leastStorage {
+		if r.spans.Len() == 0 && t.Owner != nil && t.Owner.Cap() <= leastStorage {
 			s = keep(t) // alone in the queue: nothing will pin more for it
 		} else {
 			s = hold(t, hint, alloc)
 		}
 		r.storage += s.Pinned()
-		r.spans = append(r.spans, s)
+		r.spans.Push(s)
 	}
 }
 
@@ -108,8 +114,8 @@ func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 // there, or a peer that sends every second octet first could make each pin storage of its own.
 func (r *receiver) pushOwned(s Span) {
 	r.bytes += len(s.Data)
-	if n := len(r.spans); n > r.head && !keepable(s) {
-		last := &r.spans[n-1]
+	if r.spans.Len() > 0 && !keepable(s) {
+		last := r.spans.Last()
 		if cap(last.Data)-len(last.Data) >= len(s.Data) {
 			last.Data = append(last.Data, s.Data...)
 			s.Release()
@@ -117,33 +123,26 @@ func (r *receiver) pushOwned(s Span) {
 		}
 	}
 	r.storage += s.Pinned()
-	r.spans = append(r.spans, s)
+	r.spans.Push(s)
 }
 
 // next drops the first span, which pinned so many octets, once it has been read.
 func (r *receiver) next(storage int) {
 	r.storage -= storage
-	r.spans[r.head] = Span{}
-	r.head++
+	r.spans.Pop()
 	r.off = 0
-	if r.head == len(r.spans) {
-		r.spans, r.head = r.spans[:0], 0
-	} else if r.head > 32 && r.head > len(r.spans)/2 {
-		n := copy(r.spans, r.spans[r.head:])
-		clear(r.spans[n:])
-		r.spans, r.head = r.spans[:n], 0
-	}
 }
 
 // read passes over the first skip octets and copies what follows to p; with consume it takes both. It returns
 // how many it has copied.
 func (r *receiver) read(p []byte, skip int, consume bool) int {
-	n, i, off := 0, r.head, r.off
+	n, i, off := 0, 0, r.off
+	spans := r.spans.Items()
 	if consume {
 		r.bytes -= skip
 	}
-	for (skip > 0 || n < len(p)) && i < len(r.spans) {
-		s := &r.spans[i]
+	for (skip > 0 || n < len(p)) && i < len(spans) {
+		s := &spans[i]
 		if skip > 0 {
 			k := min(skip, len(s.Data)-off)
 			skip, off = skip-k, off+k
@@ -160,7 +159,7 @@ func (r *receiver) read(p []byte, skip int, consume bool) int {
 		storage := s.Pinned()
 		s.Release()
 		r.next(storage)
-		i, off = r.head, 0
+		spans, off = r.spans.Items(), 0
 	}
 	if consume {
 		r.off = off
@@ -258,7 +257,7 @@ func (c *Conn) ReceiveSpan(now mono.Time) Span {
 	}
 	atMark := c.AtMark()
 	r.read(nil, skip, true)
-	s := r.spans[r.head]
+	s := *r.spans.First()
 	end := len(s.Data)
 	s.Data = s.Data[r.off:end:end]
 	if n < len(s.Data) {

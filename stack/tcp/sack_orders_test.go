@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/unet-go/unet/internal/fifo"
 )
 
 // sackModel is what RFC 2018 and RFC 2883 ask of a receiver, from the set of octets alone: text comes in units, and
@@ -108,9 +110,9 @@ func (o *sackOrders) fork() *sackOrders {
 			copy(room, s.Data)
 			return Span{Data: room, Owner: s.Owner}
 		}
-		rx.spans = make([]Span, len(c.rx.spans))
-		for i, s := range c.rx.spans {
-			rx.spans[i] = own(s)
+		rx.spans = fifo.Queue[Span]{}
+		for _, s := range c.rx.spans.Items() {
+			rx.spans.Push(own(s))
 		}
 		rx.ooo.pieces = make([]piece, len(c.rx.ooo.pieces))
 		for i, p := range c.rx.ooo.pieces {

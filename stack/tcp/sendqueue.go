@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
@@ -15,8 +16,7 @@ type chunk struct {
 // sendQueue holds what was written and is not yet acknowledged, [first, end) of the sequence space.
 type sendQueue struct {
 	first, end Seq
-	chunks     []chunk
-	head       int
+	chunks     fifo.Queue[chunk]
 	storage    int // octets that the chunks pin
 }
 
@@ -32,8 +32,8 @@ func (q *sendQueue) len() uint32 { return q.end.Distance(q.first) }
 // write copies p, for which the caller has found room, into the queue, in pieces of most octets.
 func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 	for len(p) > 0 {
-		if n := len(q.chunks); n > q.head {
-			last := &q.chunks[n-1].span
+		if q.chunks.Len() > 0 {
+			last := &q.chunks.Last().span
 			if room := cap(last.Data) - len(last.Data); room > 0 {
 				take := min(room, len(p))
 				last.Data = append(last.Data, p[:take]...)
@@ -47,7 +47,7 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 		s := alloc(want)
 		s.Data = s.Data[:0]
 		q.storage += s.Pinned()
-		q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
+		q.chunks.Push(chunk{seq: q.end, span: s})
 	}
 }
 
@@ -55,45 +55,38 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 func (q *sendQueue) append(s Span) {
 	s.Data = s.Data[:len(s.Data):len(s.Data)]
 	q.storage += s.Pinned()
-	q.chunks = append(q.chunks, chunk{seq: q.end, span: s})
+	q.chunks.Push(chunk{seq: q.end, span: s})
 	q.end = q.end.Add(uint32(len(s.Data)))
 }
 
 // free drops what stands before una.
 func (q *sendQueue) free(una Seq) {
-	for q.head < len(q.chunks) {
-		ch := &q.chunks[q.head]
+	for q.chunks.Len() > 0 {
+		ch := q.chunks.First()
 		if una.LessThan(ch.seq.Add(uint32(len(ch.span.Data)))) {
 			break
 		}
 		q.storage -= ch.span.Pinned()
 		ch.span.Release()
-		*ch = chunk{}
-		q.head++
+		q.chunks.Pop()
 	}
 	q.first = una
-	if q.head == len(q.chunks) {
-		q.chunks, q.head = q.chunks[:0], 0
-	} else if q.head > 32 && q.head > len(q.chunks)/2 {
-		n := copy(q.chunks, q.chunks[q.head:])
-		clear(q.chunks[n:])
-		q.chunks, q.head = q.chunks[:n], 0
-	}
 }
 
 // gather appends to dst the runs that hold [seq, seq+n).
 func (q *sendQueue) gather(dst []Span, seq Seq, n uint32) []Span {
-	low, high := q.head, len(q.chunks)
+	chunks := q.chunks.Items()
+	low, high := 0, len(chunks)
 	for low+1 < high {
 		mid := (low + high) / 2
-		if seq.LessThan(q.chunks[mid].seq) {
+		if seq.LessThan(chunks[mid].seq) {
 			high = mid
 		} else {
 			low = mid
 		}
 	}
-	for i := low; n > 0 && i < len(q.chunks); i++ {
-		ch := &q.chunks[i]
+	for i := low; n > 0 && i < len(chunks); i++ {
+		ch := &chunks[i]
 		off := seq.Distance(ch.seq)
 		take := min(uint32(len(ch.span.Data))-off, n)
 		if take == 0 {
@@ -107,11 +100,14 @@ func (q *sendQueue) gather(dst []Span, seq Seq, n uint32) []Span {
 
 // release drops everything.
 func (q *sendQueue) release() {
-	for i := q.head; i < len(q.chunks); i++ {
-		q.chunks[i].span.Release()
-		q.chunks[i] = chunk{}
+	if q.chunks.Len() > 0 {
+		chunks := q.chunks.Items()
+		for i := range chunks {
+			chunks[i].span.Release()
+		}
+		q.chunks.Reset()
 	}
-	q.chunks, q.head, q.storage = q.chunks[:0], 0, 0
+	q.storage = 0
 	q.first = q.end
 }
 
@@ -153,7 +149,9 @@ func (c *Conn) sending() *sender {
 			c.cc = &controller{Controller: cc.New(c.congestionControl())}
 		}
 	}
-	c.tx.sb.sampleFor(c.cc.Sampler())
+	if s := c.cc.Sampler(); s != nil {
+		c.tx.sb.sampleFor(s)
+	}
 	return c.tx
 }
 

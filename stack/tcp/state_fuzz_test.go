@@ -350,8 +350,8 @@ func (e *stateEnd) checkSender() {
 	buffered := int64(0)
 	if tx := c.tx; tx != nil {
 		storage := 0
-		for i := tx.q.head; i < len(tx.q.chunks); i++ {
-			storage += tx.q.chunks[i].span.Pinned()
+		for _, ch := range tx.q.chunks.Items() {
+			storage += ch.span.Pinned()
 		}
 		if storage != tx.q.storage || tx.charged != storage {
 			w.fail("%c: the send queue pins %d octets, noted %d, charged %d", e.name, storage, tx.q.storage, tx.charged)
@@ -405,9 +405,9 @@ func (e *stateEnd) checkReceiver() {
 		return
 	}
 	octets, storage := -rx.off, 0
-	for i := rx.head; i < len(rx.spans); i++ {
-		octets += len(rx.spans[i].Data)
-		storage += rx.spans[i].Pinned()
+	for _, s := range rx.spans.Items() {
+		octets += len(s.Data)
+		storage += s.Pinned()
 	}
 	if octets != rx.bytes || storage != rx.storage {
 		w.fail("%c: %d octets to read in %d, noted %d in %d", e.name, octets, storage, rx.bytes, rx.storage)
