@@ -7,26 +7,26 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// ackEvent is what one acknowledgment says.
+// ackEvent is the information that one acknowledgment contains.
 type ackEvent struct {
 	acked     uint32        // octets newly acknowledged by SEG.ACK
 	delivered uint32        // octets newly known to be delivered, by SEG.ACK or SACK
 	flight    uint32        // octets that were in flight before it
 	sacked    uint32        // of those, how many were selectively acknowledged before it
 	pipe      uint32        // octets that were in the network before it, if the controller wants delivery rates
-	rtt       time.Duration // round-trip time of the last segment that it covers and that was sent once
+	rtt       time.Duration // round-trip time of the latest segment that it covers, among those sent only once
 	newest    mono.Time     // when that segment was sent
 	retrans   bool          // it covers something that was sent more than once
-	original  bool          // it newly covers something before recover that was sent once
-	late      bool          // by its timestamp it answers the first transmission of what was sent again
+	original  bool          // it newly covers something before recover that was sent only once
+	late      bool          // by its timestamp it answers the first transmission of a segment that was sent again
 	dup       bool          // a duplicate acknowledgment (RFC 5681 2)
 	dsack     bool          // it reports a duplicate (RFC 2883)
-	dsackTLP  bool          // and that of a tail loss probe
+	dsackTLP  bool          // the duplicate is a tail loss probe
 	echo      bool          // it echoes congestion (RFC 3168)
 	safe      bool          // it makes progress in recovery and shows no further loss: SafeACK of RFC 9937
 }
 
-// acknowledge takes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
+// acknowledge processes an acknowledgment in range: RFC 9293 3.10.7.4, fifth check, ESTABLISHED, with selective
 // acknowledgment and congestion control.
 func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	ev := ackEvent{flight: c.snd.nxt.Distance(c.snd.una)}
@@ -40,13 +40,13 @@ func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	if c.snd.una.LessThan(seg.Ack) {
 		c.takeCumulative(seg, &ev, now)
 	}
-	// MUST: only the newest segment's window counts, however segments are reordered.
+	// An older acknowledgment that was overtaken changes nothing: its window does not count.
 	if seg.Ack.LessThan(c.snd.una) {
 		c.takeLateDSACK(seg, &ev, now)
 		return
 	}
-	// A segment that acknowledges more than all before it is newer than they, even one that the peer sends again:
-	// with the window that an older one offered, SND.UNA would carry the right edge on beyond what was ever offered.
+	// A segment that acknowledges more than all before it is newer than they are, even if it is a retransmission. If its
+	// window were ignored, the older window together with the new SND.UNA would reach beyond what was ever offered.
 	if ev.acked > 0 || c.snd.wl1.LessThan(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessThanEq(seg.Ack) {
 		c.setWindow(uint32(seg.Window)<<c.sndScale, maxSeq(c.snd.wl1, seg.Seq), seg.Ack)
 		if oldWnd == 0 && c.snd.wnd > 0 && c.tx != nil {
@@ -67,7 +67,7 @@ func (c *Conn) acknowledge(seg *Segment, now mono.Time) {
 	c.reportDrained()
 }
 
-// takeCumulative frees what SEG.ACK covers.
+// takeCumulative drops the text that SEG.ACK covers.
 func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	ev.acked = seg.Ack.Distance(c.snd.una)
 	c.snd.una = seg.Ack
@@ -96,8 +96,8 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	c.tellWritable()
 }
 
-// takeLateDSACK takes the report of a duplicate from an acknowledgment that others have overtaken: what it says was
-// sent in vain still was.
+// takeLateDSACK processes the report of a duplicate in an acknowledgment that others have overtaken: the retransmission that
+// it reports was unnecessary all the same.
 func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	b := seg.SACK[0]
 	if c.has(flagSACK) && seg.NumSACK > 0 && b.Left.LessThan(b.Right) && b.Right.LessThanEq(seg.Ack) {
@@ -105,9 +105,9 @@ func (c *Conn) takeLateDSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	}
 }
 
-// takeSACK marks what the blocks of a segment cover, from left to right, so that a late word of two blocks does not
-// look like reordering. A block that is not inside what is in flight is ignored, but for a first one that reports a
-// duplicate (RFC 2883 5).
+// takeSACK marks the records that the SACK blocks of a segment cover. It goes from left to right: otherwise two blocks that
+// are reported late, in one segment, would look like reordering. A block outside of the data in flight is ignored, except
+// for a first block that reports a duplicate (RFC 2883 5).
 func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	blocks, n := seg.SACK, 0
 	for i := range int(min(seg.NumSACK, uint8(len(seg.SACK)))) {
@@ -136,17 +136,17 @@ func (c *Conn) takeSACK(seg *Segment, ev *ackEvent, now mono.Time) {
 	}
 }
 
-// takeRTT takes a round-trip sample where the acknowledgment gives one that is not ambiguous (Karn's rule,
-// RFC 6298 3; RFC 7323 4.1). Such a sample also ends the timer's backoff.
+// takeRTT takes a round-trip sample if the acknowledgment gives an unambiguous one (Karn's rule, RFC 6298 3; RFC 7323 4.1).
+// Such a sample also ends the timer's backoff.
 func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now mono.Time) {
 	switch {
 	case ev.rtt > 0 && !ev.retrans:
-		// Text that waited behind a hole at the peer would count the wait.
+		// rtt is of the latest segment: an earlier one may have waited behind a hole at the peer, which would count.
 		c.sampleRTT(ev.rtt)
 	case ev.dsack:
-		// It answers a duplicate, and echoes what came before that, the acknowledgment of which was lost: no
-		// sample (RFC 7323 4.3 step 2 keeps TS.Recent), but the progress ends the backoff all the same. Against
-		// a path that loses a third each way RTO would else grow to what the stream has waited so far.
+		// It answers a duplicate, but echoes the timestamp of an earlier segment, whose own acknowledgment was lost (RFC
+		// 7323 4.3 step 2 keeps TS.Recent). So it gives no sample, but it is progress, and ends the backoff. Otherwise, on a
+		// path that loses a third of the packets each way, RTO would grow to the time that the stream has waited so far.
 	case ev.acked > 0 && c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0:
 		d := c.echoRTT(seg.TSEcr, now)
 		if d == 0 {
@@ -161,8 +161,8 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now mono.Time) {
 	}
 }
 
-// windowOpened restarts transmission after the peer's window was closed. That alone is no progress: an orphan
-// would wait for ever for a peer that opens and closes its window and takes nothing (CVE-2008-4609).
+// windowOpened restarts transmission after the peer's window was closed. For a connection that the user has closed this is
+// no progress: a peer that opens and closes its window and takes nothing could keep it for ever (CVE-2008-4609).
 func (c *Conn) windowOpened(now mono.Time) {
 	if !c.has(flagClosed) {
 		c.stalled = now
@@ -174,7 +174,7 @@ func (c *Conn) windowOpened(now mono.Time) {
 	}
 }
 
-// reportDrained tells when nothing is left to be acknowledged.
+// reportDrained raises the event Drained if everything is acknowledged.
 func (c *Conn) reportDrained() {
 	if c.tx.q.len() == 0 && c.snd.una == c.snd.nxt {
 		c.events |= Drained

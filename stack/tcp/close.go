@@ -8,8 +8,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: what is queued leaves, then the FIN.
-// It does nothing when the stream has been ended before.
+// CloseWrite is CLOSE of RFC 9293 3.10.4 for the sending side alone: the queued text is sent, then the FIN.
+// It does nothing if the stream was ended before.
 func (c *Conn) CloseWrite(now mono.Time) {
 	if c.has(flagFINQueued) {
 		return
@@ -38,16 +38,16 @@ func (c *Conn) CloseWrite(now mono.Time) {
 	c.Output(now)
 }
 
-// CloseRead ends reading: what waits is still to be read, what comes is acknowledged and dropped.
+// CloseRead ends reading: text that has arrived can still be read, later text is acknowledged and dropped.
 func (c *Conn) CloseRead(now mono.Time) {
 	c.set(flagReadShut)
 	c.dropMark()
 	c.events |= Readable
 }
 
-// Close is close(2): nobody will read or write any more. Unread text resets the connection (RFC 9293 3.6.1,
-// RFC 2525 2.17), and so does Linger zero; otherwise what is queued and the FIN leave in the background. It
-// ends in Gone or EnteredTimeWait, at once or later.
+// Close is close(2): the application will neither read nor write any more. Unread text resets the connection (RFC 9293
+// 3.6.1, RFC 2525 2.17), and so does Linger zero; otherwise the queued text and the FIN are sent in the background. In the
+// end there is the event Gone or EnteredTimeWait, during this call or later.
 func (c *Conn) Close(now mono.Time) {
 	if c.has(flagClosed) {
 		return
@@ -81,7 +81,7 @@ func (c *Conn) Close(now mono.Time) {
 	c.armRetransmit(now)
 }
 
-// armFINWait2 bounds how long a closed connection waits for the peer's FIN, or ends it where it shall not wait.
+// armFINWait2 bounds how long a closed connection waits for the peer's FIN. If it must not wait it ends here.
 func (c *Conn) armFINWait2(now mono.Time) {
 	switch limit := c.opts.FINWait2; {
 	case limit < 0:
@@ -94,7 +94,7 @@ func (c *Conn) armFINWait2(now mono.Time) {
 	}
 }
 
-// discard drops what was received.
+// discard drops all text that was received.
 func (c *Conn) discard() {
 	rx := c.rx
 	if rx == nil {
@@ -112,9 +112,9 @@ func (c *Conn) discard() {
 	c.dropReceiver()
 }
 
-// Abort is ABORT of RFC 9293 3.10.5: the connection ends at once, with a RST where the peer still believes
-// in it. What was queued leaves in front of the RST as far as the windows allow, since it would have left already had
-// the caller not put Output off. Calls on the connection fail with ECONNABORTED.
+// Abort is ABORT of RFC 9293 3.10.5: the connection ends at once, with a RST if the peer may still consider it open. Queued
+// text is sent before the RST as far as the windows allow: without the caller's delay of Output it would have been sent
+// already. Calls on the connection fail with ECONNABORTED.
 func (c *Conn) Abort(now mono.Time) {
 	c.Push(now)
 	switch c.state {
@@ -123,7 +123,7 @@ func (c *Conn) Abort(now mono.Time) {
 	case Closed, TimeWaitState:
 		return
 	case Closing, LastAck:
-		if c.finPending() { // as Linux: the peer waits for the rest
+		if c.finPending() { // as Linux: the peer is waiting for the rest
 			c.sendReset(c.acceptableSeq(), now)
 		}
 	case Listen, SynSent:
@@ -131,17 +131,17 @@ func (c *Conn) Abort(now mono.Time) {
 	c.end(syscall.ECONNABORTED)
 }
 
-// Fail ends the connection at once and in silence, because no network is left: calls on it fail with why, after the
-// text that has arrived.
+// Fail ends the connection at once without sending anything, because no network is left. Text that has arrived can be
+// read; after it calls on the connection fail with why.
 func (c *Conn) Fail(why syscall.Errno) {
 	if c.state != TimeWaitState {
 		c.end(why)
 	}
 }
 
-// Abandon is Abort by a host that ends. In CLOSING and LAST-ACK ABORT says nothing, since TCP goes on to transmit what the
-// peer has not acknowledged; here nobody does. The RST at SND.UNA tells a peer that has got nothing of it. One that has
-// it all does not heed the RST, which stands in front of its window.
+// Abandon is Abort by a host that shuts down. In CLOSING and LAST-ACK, ABORT sends no RST, since TCP goes on to retransmit
+// what the peer has not acknowledged. A host that shuts down does not, so it sends a RST at SND.UNA. A peer that has
+// received nothing of the rest is told by it; a peer that has received all of it ignores it, because it is before its window.
 func (c *Conn) Abandon(now mono.Time) {
 	c.Push(now)
 	if (c.state == Closing || c.state == LastAck) && !c.finPending() {
@@ -150,14 +150,14 @@ func (c *Conn) Abandon(now mono.Time) {
 	c.Abort(now)
 }
 
-// Release frees what the connection still holds. The caller is done with it, and its state is CLOSED or
-// TIME-WAIT.
+// Release frees the buffers that the connection still holds. The caller must not use the connection any more; its state is
+// CLOSED or TIME-WAIT.
 func (c *Conn) Release() {
 	c.discard()
 	c.dropSender()
 }
 
-// SetOptions replaces the options and acts on what has changed.
+// SetOptions replaces the options and acts on those that have changed.
 func (c *Conn) SetOptions(o *Options, now mono.Time) {
 	old := c.Options()
 	if c.env == nil {
@@ -168,7 +168,7 @@ func (c *Conn) SetOptions(o *Options, now mono.Time) {
 		return
 	}
 	if o.RecvBuffer > 0 || o.WindowClamp > 0 {
-		// A smaller buffer never takes back what the window has offered: the edge stays (SHLD-14).
+		// A smaller buffer does not take back a window that was offered: its right edge stays (SHLD-14).
 		c.rcvBuf = int32(o.clamp(int(c.rcvBuf)))
 		if o.RecvBuffer > 0 {
 			c.rcvBuf = int32(o.recvBuffer(c.env.Config))
@@ -180,7 +180,7 @@ func (c *Conn) SetOptions(o *Options, now mono.Time) {
 		c.set(flagSendFixed)
 	}
 	if o.RecvLowat != old.RecvLowat {
-		c.events |= Readable // perhaps
+		c.events |= Readable // it may be now; the reader looks
 	}
 	if o.KeepAlive != old.KeepAlive || o.KeepIdle != old.KeepIdle || o.KeepInterval != old.KeepInterval {
 		c.armKeepalive(max(c.lastReceive, c.lastSend))
@@ -200,8 +200,8 @@ func (c *Conn) SetOptions(o *Options, now mono.Time) {
 	c.tellWritable()
 }
 
-// Flush lets leave what Nagle's algorithm, Options.Cork and SetMore hold back of all that was written so far, now or as
-// soon as the windows allow.
+// Flush sends, now or as soon as the windows allow, everything written so far that Nagle's algorithm, Options.Cork or
+// SetMore holds back.
 func (c *Conn) Flush(now mono.Time) {
 	if c.tx != nil {
 		c.tx.pushed = true
@@ -210,7 +210,7 @@ func (c *Conn) Flush(now mono.Time) {
 	c.tellWritable()
 }
 
-// SetPath takes over a changed path. A segment that no longer fits is cut when it is sent again.
+// SetPath takes over a changed path. A segment that is too large for it is cut when it is sent again.
 func (c *Conn) SetPath(p Path, now mono.Time) {
 	if c.state == Closed {
 		return
@@ -221,14 +221,14 @@ func (c *Conn) SetPath(p Path, now mono.Time) {
 	}
 }
 
-// ICMPError takes what an ICMP message says about the connection (RFC 9293 3.9.2.2). It is believed only if
-// what it quotes is in flight (RFC 5927 4.1), and ends nothing but an attempt to connect (5.2, ledger Z-2).
+// ICMPError handles an ICMP message about the connection (RFC 9293 3.9.2.2). The message is ignored unless the segment that
+// it quotes is in flight (RFC 5927 4.1), and it ends no connection that is already open (5.2, ledger Z-2).
 func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 	if e.Seq.LessThan(c.snd.una) || !e.Seq.LessThan(c.snd.nxt) {
 		return
 	}
 	if e.MTU > 0 {
-		if !c.MayFragment() { // else no packet of ours was too big for anybody
+		if !c.MayFragment() { // else routers cut our packets, and none was too big
 			c.packetTooBig(e, now)
 		}
 		return
@@ -246,8 +246,8 @@ func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 	}
 }
 
-// packetTooBig lowers the segment size (RFC 1191, RFC 8201), never below what the family guarantees and
-// never upwards, and sends what was too big again at once without a cut of cwnd.
+// packetTooBig lowers the segment size (RFC 1191, RFC 8201), though not below the size that every path of the family
+// carries, and never raises it. It sends the segments that were too big again at once, without reducing cwnd.
 func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	floor, header := 552, 20
 	if c.has(flagV6) {
@@ -258,7 +258,7 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 		return
 	}
 	c.maxSegment = uint16(mtu - header)
-	c.maxSuper = 0 // the device cuts to its own MTU only
+	c.maxSuper = 0 // the device would cut super-segments to its own MTU, which is too large
 	if !c.synchronized() {
 		return
 	}
@@ -277,8 +277,8 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	}
 }
 
-// disorder says whether acknowledgments look as if something were lost or overtaken, while no recovery is on: Linux's
-// state of that name. A tail loss probe is none before its answer.
+// disorder says whether acknowledgments suggest a loss or reordering while the connection is not in recovery: Linux's state
+// of that name. A tail loss probe that has not been answered does not count as such a sign.
 func (c *Conn) disorder() bool {
 	if c.tx == nil || c.phase != cc.Open {
 		return false

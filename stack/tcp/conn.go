@@ -21,26 +21,26 @@ const (
 	flagFINSent                          // snd.nxt is past the FIN
 	flagFINReceived                      // rcv.nxt is past the peer's FIN
 	flagReadShut                         // the user reads no more: text is acknowledged and dropped
-	flagClosed                           // the user has closed: nobody is there to read (an orphan)
+	flagClosed                           // the user has closed, and will not read any more (an orphan)
 	flagACKNow                           // the next Output acknowledges
 	flagACKSoon                          // an acknowledgment is wanted at once, but may wait for the burst's end
 	flagWantWrite                        // Send came up short: tell when there is room
-	flagTuning                           // a round trip has passed, and what is read tells how large the receive buffer should be
+	flagTuning                           // a round trip has passed: the receive buffer may grow by what was read since
 	flagHoldExpired                      // the override timer has released a held partial segment
-	flagTLPOut                           // a tail loss probe is out
-	flagTLPRetrans                       // and it was a retransmission
-	flagSYNText                          // text went on the SYN: what we sent, if all was taken, or received
+	flagTLPOut                           // a tail loss probe is in flight
+	flagTLPRetrans                       // that probe was a retransmission
+	flagSYNText                          // the SYN carried text: ours, and the peer took all of it, or the peer's
 	flagRecvFixed                        // the user fixed the receive buffer
 	flagSendFixed                        // the user fixed the send buffer
 	flagSYNRetrans                       // our SYN or SYN-ACK was sent again
 	flagECN                              // both SYNs agreed on ECN (RFC 3168)
 	flagEchoCE                           // text came with Congestion Experienced, and no CWR since
-	flagCWR                              // the window was reduced, and the peer has yet to be told
-	flagInteractive                      // text is answered by text: hold ACKs back from the start
-	flagMore                             // the user said that more follows what he wrote last: MSG_MORE
-	flagKeepsUp                          // the reader has lately taken all that there was
+	flagCWR                              // the window was reduced, and the next new text must tell the peer
+	flagInteractive                      // the application answers text by text: delay ACKs from the start
+	flagMore                             // the user said that more follows the last write: MSG_MORE
+	flagKeepsUp                          // the latest read emptied the receive queue
 	flagTaken                            // the peer has acknowledged something after our SYN
-	flagUnanswered                       // a delayed acknowledgment has waited in vain for text to ride on, and none was sent since
+	flagUnanswered                       // a delayed acknowledgment left without text to carry it, and no text was sent since
 )
 
 // The entries of a connection's deadline array.
@@ -49,7 +49,7 @@ const (
 	timerACK               // delayed acknowledgment
 	timerKeepalive
 	timerClose // FIN-WAIT-2 and orphan time-outs
-	timerHold  // override of a held partial segment
+	timerHold  // when a partial segment that is held back is sent anyway
 	numTimers
 )
 
@@ -67,8 +67,8 @@ type recvVars struct {
 
 func (r *recvVars) wnd() uint32 { return r.edge.Distance(r.nxt) }
 
-// Conn is one connection: the TCB. It is embedded by value in the stack's connection; the zero value is
-// CLOSED. It owns no buffer while nothing is queued.
+// Conn is one connection: the TCB. The stack's connection embeds it by value; the zero value is CLOSED. While nothing is
+// queued it owns no buffer.
 type Conn struct {
 	env *Env
 	out Sink
@@ -92,7 +92,7 @@ type Conn struct {
 	sndScale    uint8
 	rcvScale    uint8
 	retransmits uint8 // timeouts since SND.UNA last moved on
-	backoff     uint8 // how often they have doubled RTO; what ends it is a round-trip time (RFC 6298 5.5, 3)
+	backoff     uint8 // how often timeouts have doubled RTO; only a new round-trip sample resets it (RFC 6298 5.5, 3)
 	quick       uint8 // segments still to be acknowledged at once
 	probes      uint8 // keepalive probes in a row without an answer
 	dupACKs     uint8
@@ -104,24 +104,24 @@ type Conn struct {
 	totalRetrans              uint32
 	rcvBuf, sndBuf            int32
 	drsCopied                 uint32 // octets read since drsSince, for receive buffer tuning
-	used                      uint32 // the most octets that were lately in the network, which validates cwnd
+	used                      uint32 // the most octets that were in the network lately: how much of cwnd counts (cc.Window.Used)
 
 	drsSince    mono.Time
 	tsRecentAt  mono.Time
 	lastOOWACK  mono.Time // the last acknowledgment of an unacceptable segment
 	lastReceive mono.Time
 	lastSend    mono.Time
-	stalled     mono.Time // since when what is outstanding has made no progress
+	stalled     mono.Time // since when there has been no progress with the data to be sent; zero if there is none
 	rtoFrom     mono.Time // when the retransmission timer was last started
 	timers      [numTimers]mono.Time
 
-	cc   *controller // nil while it would know nothing
+	cc   *controller // nil while it has nothing to remember
 	tx   *sender
 	rx   *receiver
 	opts *Options // shared with others, never written to
 }
 
-// errno is a syscall.Errno in half the space. All systems' numbers fit.
+// errno is a syscall.Errno in half the space. The numbers of all systems fit.
 type errno uint32
 
 func (c *Conn) has(f connFlag) bool { return c.flags&f != 0 }
@@ -131,8 +131,8 @@ func (c *Conn) clear(f connFlag)    { c.flags &^= f }
 // State returns the connection's state.
 func (c *Conn) State() State { return c.state }
 
-// Err returns why the connection ended before its time, and zero while it has not: ECONNREFUSED,
-// ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH.
+// Err returns why the connection failed: ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH or ENETUNREACH, and zero
+// if it has not failed.
 func (c *Conn) Err() syscall.Errno { return syscall.Errno(c.err) }
 
 // setState enters state s. It is the one place where a connection's state changes.
@@ -144,7 +144,7 @@ func (c *Conn) setState(s State) {
 	}
 }
 
-// TakeEvents returns what has changed since it was last called.
+// TakeEvents returns the events since the last call.
 func (c *Conn) TakeEvents() Event {
 	e := c.events
 	c.events = 0
@@ -162,10 +162,10 @@ func (c *Conn) Options() Options {
 // TTL returns the TTL and the traffic class of Options.
 func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
-// MayFragment says whether segments may be cut on their way.
+// MayFragment says whether routers may cut the connection's packets into fragments.
 func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() }
 
-// Deadline returns the earliest moment at which Timeout has something to do, zero for never.
+// Deadline returns the earliest moment at which Timeout must be called, zero for never.
 func (c *Conn) Deadline() mono.Time {
 	var first mono.Time
 	for _, t := range c.timers {
@@ -176,7 +176,7 @@ func (c *Conn) Deadline() mono.Time {
 	return first
 }
 
-// synchronized says whether both ends have agreed on sequence numbers and the connection still lives.
+// synchronized says whether both ends have agreed on sequence numbers, and the connection has not ended.
 func (c *Conn) synchronized() bool {
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
@@ -186,7 +186,7 @@ func (c *Conn) synchronized() bool {
 	return false
 }
 
-// canSend says whether the state allows text and FIN to leave.
+// canSend says whether text and FIN may be sent in this state.
 func (c *Conn) canSend() bool {
 	switch c.state {
 	case Established, CloseWait, FinWait1, Closing, LastAck:
@@ -208,7 +208,7 @@ func (c *Conn) canReceive() bool {
 	return false
 }
 
-// init fills in what connections of either origin have in common.
+// init sets the fields that active and passive opens have in common.
 func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now mono.Time) {
 	*c = Conn{env: env, out: out, opts: env.share(o)}
 	c.applyPath(p)
@@ -233,7 +233,7 @@ func (c *Conn) applyPath(p Path) {
 	}
 }
 
-// path returns what applyPath has noted, or packetTooBig since.
+// path returns the path as set by applyPath, or by a later packetTooBig.
 func (c *Conn) path() Path {
 	p := Path{MTU: int(c.maxSegment) + 20, MaxSuper: int(c.maxSuper), V6: c.has(flagV6)}
 	if p.V6 {
@@ -242,7 +242,7 @@ func (c *Conn) path() Path {
 	return p
 }
 
-// defaultMSS is what a peer that names no MSS takes (RFC 9293 3.7.1).
+// defaultMSS is the MSS of a peer whose SYN has no MSS option (RFC 9293 3.7.1).
 func (c *Conn) defaultMSS() uint16 {
 	if c.has(flagV6) {
 		return 1220
@@ -250,7 +250,7 @@ func (c *Conn) defaultMSS() uint16 {
 	return 536
 }
 
-// advertisedMSS returns the MSS for our SYN: what the path carries less the fixed TCP header.
+// advertisedMSS returns the MSS for our SYN: the largest segment of the path less the fixed TCP header, at most maxSeg.
 func advertisedMSS(maxSegment, maxSeg uint16) uint16 {
 	mss := maxSegment - headerLen
 	if maxSeg != 0 {
@@ -268,7 +268,7 @@ func scaleFor(buf int) uint8 {
 	return scale
 }
 
-// receiveCap is the largest receive buffer that a connection with these options may come to have.
+// receiveCap returns how large the receive buffer of a connection with these options may become.
 func receiveCap(cfg *Config, o *Options) int {
 	if o.RecvBuffer > 0 {
 		return o.recvBuffer(cfg)
@@ -276,9 +276,9 @@ func receiveCap(cfg *Config, o *Options) int {
 	return o.clamp(cfg.MaxRecvBuffer)
 }
 
-// setMSS computes the payload of a full segment (RFC 9293 3.7.1): the smaller of what the peer takes and
-// what the path carries, less the timestamp option (ledger Z-17). What is asked for is taken as minMSS at least
-// (Z-12), so that a peer cannot make us cut the stream to dust; what the path cannot carry is never sent.
+// setMSS computes the payload of a full segment (RFC 9293 3.7.1): the peer's MSS or the path's, whichever is smaller, less
+// the timestamp option (ledger Z-17). A smaller MSS of the peer or of the options counts as minMSS (Z-12), so that a peer
+// cannot make us send tiny segments; but a segment is never larger than the path carries.
 func (c *Conn) setMSS() {
 	asked := c.peerMSS
 	if c.opts.MaxSeg != 0 {

@@ -4,27 +4,27 @@ package tcp
 type Pressure uint8
 
 const (
-	// Ample memory: buffers grow as the paths ask for it.
+	// Ample: there is enough memory. Buffers grow as large as their paths need.
 	Ample Pressure = iota
-	// Saving: no buffer grows, and a connection whose peer or reader does not keep up buffers only what it takes
-	// to go on. What a window has already offered stays offered and is kept.
+	// Saving: no buffer grows, and a connection whose peer or reader does not keep up may buffer only the minimum that it
+	// needs to go on. A window that was offered stays offered, and the text that arrives in it is kept.
 	Saving
-	// Exhausted: what was offered beyond that is dropped too, and text out of order in any case; the peer will
-	// have to send it again.
+	// Exhausted: text beyond that minimum is dropped even if the window offered room for it, and so is text out of order;
+	// the peer must send it again.
 	Exhausted
-	// Overdrawn: even those who move have used up what was kept for them. All that a connection may buffer is what
-	// keeps it alive.
+	// Overdrawn: even the memory reserved for connections that make progress is used up. Every connection may buffer only
+	// what keeps it alive.
 	Overdrawn
 )
 
-// What a connection may always buffer: leastSend octets to send, and text of leastSegments full segments to
-// read. When memory is overdrawn that is one piece of storage and one segment.
+// A connection may always buffer leastSend octets to send, and leastSegments full segments to read. When memory is
+// overdrawn it is one piece of storage and one segment.
 const (
 	leastSend     = 4608
 	leastSegments = 4
 )
 
-// chargeSend brings Env.Buffered up to date with the send queue.
+// chargeSend updates Env.Buffered after a change of the send queue.
 func (c *Conn) chargeSend() {
 	if tx := c.tx; tx != nil {
 		c.env.Buffered += int64(tx.q.storage - tx.charged)
@@ -32,7 +32,7 @@ func (c *Conn) chargeSend() {
 	}
 }
 
-// chargeReceive brings Env.Buffered up to date with what waits to be read or to be put in order.
+// chargeReceive updates Env.Buffered after a change of the receive queue or of the text out of order.
 func (c *Conn) chargeReceive() {
 	rx := c.rx
 	held := rx.storage + rx.ooo.charge
@@ -40,9 +40,9 @@ func (c *Conn) chargeReceive() {
 	rx.charged = held
 }
 
-// noRoom says whether text that arrives in order must be dropped for want of memory. A reader who keeps up loses
-// his privilege when half a buffer waits for him, or more than his share of what is kept for those who move: many who
-// have once kept up are many who may stop.
+// noRoom says whether text that arrives in order must be dropped because the host has no memory. A reader that keeps up may
+// buffer more than one that does not. It loses this privilege when half a buffer is unread, or more than Env.Share: many
+// readers that have kept up so far may all stop reading.
 func (c *Conn) noRoom() bool {
 	if c.env.Pressure < Exhausted || c.rx == nil {
 		return false
@@ -53,8 +53,8 @@ func (c *Conn) noRoom() bool {
 	return c.rx.bytes >= c.receiveLimit()
 }
 
-// pruneExhausted gives up text out of order that a host without memory keeps for nobody: only the first few
-// segments, which the next retransmission will bring into order. It returns how many octets that was.
+// pruneExhausted drops text out of order if the host has no memory, all but the first few segments, which the next
+// retransmission will bring into order. It returns the number of octets dropped.
 func (c *Conn) pruneExhausted() (pruned int) {
 	a := &c.rx.ooo
 	for c.env.Pressure >= Exhausted && a.charge > c.leastReceive() && len(a.pieces) > 0 {
@@ -71,7 +71,7 @@ func (c *Conn) leastReceive() int {
 	return min(int(c.rcvBuf), segments*int(c.rmss))
 }
 
-// chunkSize returns the largest piece of storage that the send queue may ask for now.
+// chunkSize returns how large a piece of storage the send queue may allocate now.
 func (c *Conn) chunkSize() int {
 	if c.env.Pressure == Ample {
 		return maxChunk
@@ -79,8 +79,8 @@ func (c *Conn) chunkSize() int {
 	return leanChunk
 }
 
-// sendLimit is the size of the send buffer now. While memory is short a connection that moves may have its share
-// of what is kept for such; one whose peer takes nothing, or does not answer, has the least.
+// sendLimit returns the size of the send buffer now. While memory is short a connection that makes progress may use
+// Env.Share; one whose peer offers no window, or does not answer, may use only the minimum.
 func (c *Conn) sendLimit() int {
 	if c.env == nil || c.env.Pressure == Ample {
 		return int(c.sndBuf)
@@ -95,8 +95,8 @@ func (c *Conn) sendLimit() int {
 	return max(least, int(min(int64(c.sndBuf), c.env.Share)))
 }
 
-// receiveLimit is the size of the receive buffer now. Where the reader keeps up the window may be as large as
-// ever while memory is short: what comes does not stay.
+// receiveLimit returns the size of the receive buffer now. If the reader keeps up, the window may stay large even while
+// memory is short, since the text does not stay in the buffer.
 func (c *Conn) receiveLimit() int {
 	if c.env.Pressure != Ample && !c.has(flagKeepsUp) {
 		return c.leastReceive()
@@ -104,15 +104,15 @@ func (c *Conn) receiveLimit() int {
 	return int(c.rcvBuf)
 }
 
-// The smallest buffers, those of Linux: with less a connection would send a little in each round trip, or wait for the
-// delayed acknowledgment of a peer that waits for more.
+// The smallest buffers are those of Linux. With less, a connection would send a little in each round trip, or wait for the
+// delayed acknowledgment of a peer that itself waits for more text.
 const (
 	leastRecvBuffer = 2304
 	leastSendBuffer = 4608
 	mostBuffer      = 1 << 30
 )
 
-// recvBuffer returns the receive buffer that a connection opens with, or has fixed.
+// recvBuffer returns the initial size of the receive buffer, which stays if the user has fixed it.
 func (o *Options) recvBuffer(cfg *Config) int {
 	n := cfg.RecvBuffer
 	if o.RecvBuffer > 0 {
@@ -121,7 +121,7 @@ func (o *Options) recvBuffer(cfg *Config) int {
 	return o.clamp(n)
 }
 
-// sendBuffer returns the send buffer that a connection has fixed.
+// sendBuffer returns the size of a send buffer that the user has fixed.
 func (o *Options) sendBuffer(cfg *Config) int32 {
 	return int32(min(max(int(o.SendBuffer), leastSendBuffer), cfg.MaxSendBuffer))
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// reordering is what RACK has learnt about the order in which the path delivers (RFC 8985 5.2, 6.2). It outlives
-// the flight.
+// reordering is what RACK has learnt about the order in which the path delivers (RFC 8985 5.2, 6.2). It is kept when nothing
+// is in flight.
 type reordering struct {
-	seen    bool  // something sent once has arrived behind what was sent after it
+	seen    bool  // a segment sent once was delivered after one that was sent later
 	inRound bool  // a D-SACK has widened the window, until round is acknowledged
 	mult    uint8 // RACK.reo_wnd_mult less one
 	left    uint8 // RACK.reo_wnd_persist: recoveries until mult falls back
 	round   Seq   // RACK.dsack_round
 }
 
-// reoPersist is for how many recoveries a widened reordering window lasts (RFC 8985 6.2 step 4).
+// reoPersist is the number of recoveries for which a widened reordering window lasts (RFC 8985 6.2 step 4).
 const reoPersist = 16
 
-// noteDelivered updates RACK's view for a record that has just been delivered (RFC 8985 6.2 step 1 to 3).
+// noteDelivered updates RACK's state for a record that has just been delivered (RFC 8985 6.2 step 1 to 3).
 func (c *Conn) noteDelivered(r *record, st *cc.Stamp, ev *ackEvent, seg *Segment, now mono.Time) {
 	tx := c.tx
 	if tx.sb.sampler != nil {
@@ -33,7 +33,7 @@ func (c *Conn) noteDelivered(r *record, st *cc.Stamp, ev *ackEvent, seg *Segment
 		if rtt < micros(c.minRTT) {
 			return
 		}
-		// Ahead of a hole the timestamp echoed is of what came before the hole, and tells nothing.
+		// For a record after a hole the echoed timestamp is of a segment before the hole, and says nothing about this one.
 		if c.has(flagTimestamps) && seg.Options&OptTimestamps != 0 && seg.TSEcr != 0 && r.end().LessThanEq(seg.Ack) &&
 			int32(seg.TSEcr-(tsClock(r.xmit)+c.tsOffset)) < 0 {
 			ev.late = true
@@ -56,13 +56,14 @@ func (c *Conn) noteDelivered(r *record, st *cc.Stamp, ev *ackEvent, seg *Segment
 	}
 }
 
-// sentAfter orders transmissions, those of one moment by their sequence numbers.
+// sentAfter says whether transmission 1 was after transmission 2. Of two at the same moment the one with the higher
+// sequence number was later.
 func sentAfter(t1 mono.Time, s1 Seq, t2 mono.Time, s2 Seq) bool {
 	return t1 > t2 || t1 == t2 && s2.LessThan(s1)
 }
 
-// widen makes the reordering window a quarter of MinRTT wider, once a round, since a D-SACK says that something
-// was sent again in vain (RFC 8985 6.2 step 4).
+// widen widens the reordering window by a quarter of MinRTT, at most once in a round, because a D-SACK has reported an
+// unnecessary retransmission (RFC 8985 6.2 step 4).
 func (r *reordering) widen(una, nxt Seq) {
 	if r.pass(una); r.inRound {
 		return
@@ -72,14 +73,14 @@ func (r *reordering) widen(una, nxt Seq) {
 	r.left = reoPersist
 }
 
-// pass ends the round when SND.UNA has come to its end: half the ring later that end would stand ahead again.
+// pass ends the round when SND.UNA has reached its end: 2^31 octets later that end would seem to be ahead again.
 func (r *reordering) pass(una Seq) {
 	if r.inRound && r.round.LessThanEq(una) {
 		r.inRound, r.round = false, 0
 	}
 }
 
-// recovered counts the recoveries that a widened window lasts.
+// recovered counts a recovery, and narrows a widened window after reoPersist of them.
 func (r *reordering) recovered() {
 	if r.left > 0 {
 		if r.left--; r.left == 0 {
@@ -88,8 +89,8 @@ func (r *reordering) recovered() {
 	}
 }
 
-// reorderWindow is RACK.reo_wnd: none while nothing says that the path reorders and either recovery is on or what
-// was selectively acknowledged would have been enough for RFC 6675.
+// reorderWindow is RACK.reo_wnd. It is zero while no reordering was seen on the path and either the connection is in recovery
+// or RFC 6675 would consider the first segment lost.
 func (c *Conn) reorderWindow() time.Duration {
 	reo := &c.cc.loss.reo
 	if !reo.seen && (c.recovering() || c.tx.sb.dupThresh(uint32(c.smss))) {
@@ -98,8 +99,8 @@ func (c *Conn) reorderWindow() time.Duration {
 	return min(micros(c.minRTT)/4*time.Duration(reo.mult+1), micros(c.srtt))
 }
 
-// detect marks what RACK deems lost: sent so long before something that was delivered that reordering does
-// not explain it (RFC 8985 6.2 step 5). It notes when the next suspect becomes lost.
+// detect marks the records that RACK considers lost: they were sent so long before another one that was delivered that
+// reordering does not explain it (RFC 8985 6.2 step 5). For records that may become lost it sets reoAt.
 func (c *Conn) detect(now mono.Time) {
 	tx := c.tx
 	tx.reoAt = 0
@@ -114,7 +115,7 @@ func (c *Conn) detect(now mono.Time) {
 		}
 		if !sentAfter(tx.rackXmit, tx.rackEnd, r.xmit, r.end()) {
 			if r.flags&recRetrans == 0 {
-				break // what stands behind it was sent later still, if only for the first time
+				break // the records after it were sent even later, or are retransmissions, which are newer still
 			}
 			continue
 		}
@@ -127,8 +128,8 @@ func (c *Conn) detect(now mono.Time) {
 	}
 }
 
-// loseExpired marks what a retransmission timeout says is lost: the first segment, and all that was sent longer
-// ago than a delivery takes (RFC 8985 6.3). Without SACK there is no telling, and all is.
+// loseExpired marks the records that are lost according to a retransmission timeout: the first one, and all that were sent
+// longer ago than a delivery takes (RFC 8985 6.3). Without SACK these cannot be told from others, and all are lost.
 func (c *Conn) loseExpired(now mono.Time) {
 	sb := &c.tx.sb
 	sb.checkReneging()

@@ -7,7 +7,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// recovery is the state of loss detection and recovery, which lives while something is in flight.
+// recovery is the state of loss detection and recovery. It exists only while something is queued or in flight.
 type recovery struct {
 	// RACK (RFC 8985 5.2): the transmission time and end of the segment sent last among those delivered,
 	// its round-trip time, and the highest number delivered.
@@ -15,17 +15,17 @@ type recovery struct {
 	rackEnd  Seq
 	rackRTT  time.Duration
 	fack     Seq
-	reoAt    mono.Time // when the reordering window of a suspected segment ends
+	reoAt    mono.Time // when the reordering windows of all segments that may be lost have ended
 
 	flight  cc.Flight
-	force   bool // the next segment leaves whatever cwnd says
+	force   bool // the next segment is sent even if cwnd does not allow it
 	frto    frtoStep
-	cwrEnd  Seq    // SND.NXT when ECN has cut the window
+	cwrEnd  Seq    // SND.NXT when the window was reduced because of ECN
 	lossUna Seq    // snd.una at the last timeout
-	reno    uint32 // octets that duplicate ACKs say have left, without SACK
+	reno    uint32 // octets that have left the network according to duplicate ACKs, without SACK
 }
 
-// recovering says whether loss recovery is on.
+// recovering says whether the connection is in loss recovery, fast or after a timeout.
 func (c *Conn) recovering() bool { return c.phase == cc.Recovery || c.phase == cc.Timeout }
 
 // flightSize is FlightSize of RFC 5681 2.
@@ -41,7 +41,7 @@ func (c *Conn) pipe() uint32 {
 	return c.flightSize() - min(gone, c.flightSize())
 }
 
-// react is congestion control's answer to an acknowledgment.
+// react detects losses after an acknowledgment and lets congestion control react to it.
 func (c *Conn) react(seg *Segment, ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	lost := tx.sb.lost
@@ -64,8 +64,9 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now mono.Time) {
 	c.recoverBy(seg, ev, lost, now)
 }
 
-// recoverBy moves loss recovery on by an acknowledgment and tells the controller. lost is what had been lost before it. A
-// controller that wants delivery rates hears of all acknowledgments, others only of those that may change cwnd.
+// recoverBy continues loss recovery after an acknowledgment and tells the controller. lost is the number of octets that were
+// lost before it. A controller that wants delivery rates is told of all acknowledgments, others only of those that may
+// change cwnd.
 func (c *Conn) recoverBy(seg *Segment, ev *ackEvent, lost uint32, now mono.Time) {
 	tx, phase := c.tx, c.phase
 	tell, grow := tx.sb.sampler != nil, false
@@ -99,9 +100,9 @@ func (c *Conn) recoverBy(seg *Segment, ev *ackEvent, lost uint32, now mono.Time)
 	}
 }
 
-// countDuplicate does without SACK what the scoreboard does with it (RFC 5681 3.2, RFC 6582): each duplicate
-// ACK stands for a segment that has left the network, the third for the loss of the first, and a partial
-// acknowledgment for the loss of the next. What a peer can feign is bounded by what is in flight.
+// countDuplicate replaces the scoreboard on a connection without SACK (RFC 5681 3.2, RFC 6582): each duplicate ACK means that
+// a segment has left the network, the third one that the first segment is lost, and a partial acknowledgment that the next
+// one is. However many duplicates a peer sends, they count for no more than is in flight.
 func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	mss := uint32(c.smss)
@@ -110,7 +111,7 @@ func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 		tx.reno -= min(tx.reno, ev.acked)
 		if !c.recovering() {
 			tx.reno, c.dupACKs = 0, 0
-			// RFC 6582's recover stays behind, so that the ring of numbers does not bring it in front.
+			// RFC 6582's recover must stay close behind SND.UNA: 2^31 further on it would seem to be ahead.
 			c.recover = maxSeq(c.recover, c.snd.una.Sub(1))
 		} else if c.snd.una.LessThan(c.recover) {
 			c.loseHead(now)
@@ -121,14 +122,14 @@ func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 			tx.reno += mss
 			ev.delivered = mss
 		}
-		// Duplicate ACKs for what a timeout or recovery has sent in vain show no loss (RFC 6582 3.2, 4).
+		// Retransmissions that were not needed cause duplicate ACKs too, which show no loss (RFC 6582 3.2, 4).
 		if c.dupACKs == 3 && !c.recovering() && c.recover.LessThan(c.snd.una) {
 			c.loseHead(now)
 		}
 	}
 }
 
-// renoLimit bounds what duplicate ACKs are believed to stand for: what was in flight when recovery began.
+// renoLimit bounds how many octets duplicate ACKs may count for: those in flight when recovery began.
 func (c *Conn) renoLimit() uint32 {
 	flight := c.flightSize()
 	switch c.phase {
@@ -156,7 +157,7 @@ func (c *Conn) loseHead(now mono.Time) {
 	}
 }
 
-// enterRecovery begins fast recovery: one cut of the window for all that is lost in this flight.
+// enterRecovery begins fast recovery. The window is reduced once for all losses of this flight.
 func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 	tx := c.tx
 	c.env.Counters.FastRecoveries++
@@ -176,9 +177,9 @@ func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
 
-// flightAtLoss is the FlightSize that ssthresh is computed from. What was selectively acknowledged still counts
-// in it, and goes on growing behind a hole that is lost again and again, while cwnd limits what the network
-// holds: more than cwnd is no measure of the path.
+// flightAtLoss returns the FlightSize from which ssthresh is computed, at most cwnd. FlightSize includes selectively
+// acknowledged text. Behind a hole that is lost again and again that text keeps growing, while cwnd limits how much is
+// really in the network: more than cwnd says nothing about the path.
 func (c *Conn) flightAtLoss(flight uint32) uint32 { return min(flight, max(c.cwnd, uint32(c.smss))) }
 
 // exitRecovery ends fast recovery.
@@ -189,13 +190,13 @@ func (c *Conn) exitRecovery(now mono.Time) {
 	c.takeWindow(w)
 	c.tx.reno, c.dupACKs = 0, 0
 	c.tx.force = false
-	c.forgetUsage() // of a cwnd that prr kept close to what was in flight
+	c.forgetUsage() // it was measured with the cwnd of recovery, which stays close to what is in flight
 }
 
-// timeoutRecovery is what the retransmission timer does to the window (RFC 5681 3.1, RFC 6675 5.1).
+// timeoutRecovery begins recovery after an expiry of the retransmission timer (RFC 5681 3.1, RFC 6675 5.1).
 func (c *Conn) timeoutRecovery(now mono.Time) {
 	tx := c.tx
-	// What a fast recovery in progress has cut for, and what was sent again before, is cut for already.
+	// The window is not reduced again for a fast recovery in progress, nor for a segment that was sent again before.
 	first := !c.recovering() || c.recover.LessThanEq(c.snd.una) || c.phase == cc.Timeout && tx.lossUna != c.snd.una
 	switch {
 	case !c.recovering():
@@ -205,7 +206,8 @@ func (c *Conn) timeoutRecovery(now mono.Time) {
 	}
 	c.armUndo(true)
 	w := c.window()
-	c.cc.OnTimeout(w, cc.Reduction{Flight: c.flightAtLoss(c.flightSize()), InNetwork: c.flightSize() - tx.sb.sacked, Again: !first}, now)
+	r := cc.Reduction{Flight: c.flightAtLoss(c.flightSize()), InNetwork: c.flightSize() - tx.sb.sacked, Again: !first}
+	c.cc.OnTimeout(w, r, now)
 	c.takeWindow(w)
 	c.tellCWR()
 	tx.lossUna = c.snd.una
@@ -218,9 +220,9 @@ func (c *Conn) timeoutRecovery(now mono.Time) {
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
 
-// endTLP ends the episode of a tail loss probe that was a retransmission (RFC 8985 7.4). A loss that the probe
-// itself repaired would go unnoticed but for this: an acknowledgment of later text, without a word of a duplicate
-// before, says that there was one.
+// endTLP ends the episode of a tail loss probe (RFC 8985 7.4). A probe that was a retransmission may itself have repaired a
+// loss, which no other rule would notice: if later text is acknowledged and no D-SACK has reported the probe as a
+// duplicate, the original was lost, and the window is reduced.
 func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now mono.Time) {
 	if !c.has(flagTLPOut) || c.cc == nil || c.snd.una.LessThan(c.cc.loss.tlpEnd) {
 		return
@@ -228,14 +230,14 @@ func (c *Conn) endTLP(seg *Segment, ev *ackEvent, now mono.Time) {
 	end := c.cc.loss.tlpEnd
 	switch {
 	case !c.has(flagTLPRetrans):
-	case ev.dsackTLP: // both copies have arrived
+	case ev.dsackTLP: // both copies have arrived: nothing was lost
 	case end.LessThan(c.snd.una):
 		if !c.recovering() && (c.tx == nil || c.tx.sb.lost == 0) {
 			c.signal(cc.Repaired, max(ev.flight, uint32(c.smss)), now)
 		}
-	case ev.acked == 0 && seg.TextLen == 0 && seg.NumSACK == 0: // a peer without D-SACK got both
+	case ev.acked == 0 && seg.TextLen == 0 && seg.NumSACK == 0: // of a peer without D-SACK that got both copies
 	default:
-		return // what was sent first may still arrive
+		return // the original may still arrive
 	}
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
@@ -251,7 +253,8 @@ const (
 	lossOfSYNText                      // text on the SYN that the peer did not take (RFC 7413 4.2.2)
 )
 
-var lossReasons = [...]string{"delivered later", "duplicate ACKs", "timeout", "too large for the path", "text on the SYN not taken"}
+var lossReasons = [...]string{"delivered later", "duplicate ACKs", "timeout", "too large for the path",
+	"text on the SYN not taken"}
 
 func (r lossReason) String() string { return lossReasons[r] }
 

@@ -5,16 +5,16 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// receiver is what a connection has only while text waits to be read or to be put in order.
+// receiver is the state that a connection has only while it holds text that is unread or out of order.
 type receiver struct {
 	spans fifo.Queue[Span] // text in order; only the last one may be appended to
 	off   int              // octets of the first span already read
-	bytes int              // octets waiting
+	bytes int              // unread octets
 	ooo   reassembly
 
 	urgent  urgentMark
 	storage int // octets that the spans pin
-	charged int // of that and of ooo, what Env.Buffered counts
+	charged int // how much of storage and of ooo.charge is counted in Env.Buffered
 }
 
 func (c *Conn) receiving() *receiver {
@@ -50,7 +50,7 @@ func (c *Conn) dropReceiver() {
 	}
 	c.chargeReceive()
 	c.rx = nil
-	// Field by field: a whole new value would be built on the stack and copied, for every request.
+	// The fields are set one by one: a composite literal would be built on the stack and copied, for every request.
 	rx.off, rx.bytes = 0, 0
 	rx.storage, rx.charged, rx.urgent = 0, 0, urgentMark{}
 	rx.ooo.reset()
@@ -59,11 +59,11 @@ func (c *Conn) dropReceiver() {
 	}
 }
 
-// keepable says whether text is worth keeping by reference: it fills at least half of what it would pin.
+// keepable says whether to keep text by reference: it fills at least half of the buffer that a reference would pin.
 func keepable(t Span) bool { return t.Owner != nil && 2*len(t.Data) >= t.Owner.Cap() }
 
-// hold returns a span of its own for text: a reference where that is fair, a copy where it would pin far
-// more than it holds. hint is how much more text is likely to follow.
+// hold returns a span that keeps text: by reference if the text fills its buffer well enough, otherwise as a copy. hint is
+// how much more text is likely to follow.
 func hold(t Span, hint int, alloc func(int) Span) Span {
 	if keepable(t) {
 		return keep(t)
@@ -73,23 +73,23 @@ func hold(t Span, hint int, alloc func(int) Span) Span {
 	return s
 }
 
-// keep returns t with a reference of its own, and without the room behind it.
+// keep returns t with a new reference, and without the room after its text.
 func keep(t Span) Span {
 	t.Owner.Retain()
 	t.Data = t.Data[:len(t.Data):len(t.Data)]
 	return t
 }
 
-// leastStorage is storage in octets that a copy would pin too.
+// leastStorage is the smallest storage in octets: a copy would pin as much.
 const leastStorage = 256
 
-// push appends text, which it borrows. A lean queue asks for no room for what may follow.
+// push appends text, which it borrows. A lean queue allocates no room for text that may follow.
 func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	r.bytes += len(t.Data)
 	hint := 0
 	if r.spans.Len() > 0 && !keepable(t) {
-		// More room than what lies before it has filled would let single octets between full segments pin
-		// many times what they hold.
+		// No more room than the last span has text: otherwise single octets between full segments could pin many times
+		// their size.
 		last := r.spans.Last()
 		if !lean {
 			hint = 2 * len(last.Data)
@@ -101,7 +101,7 @@ func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	if len(t.Data) > 0 {
 		var s Span
 		if r.spans.Len() == 0 && t.Owner != nil && t.Owner.Cap() <= leastStorage {
-			s = keep(t) // alone in the queue: nothing will pin more for it
+			s = keep(t) // alone in the queue, it pins no more than a copy
 		} else {
 			s = hold(t, hint, alloc)
 		}
@@ -110,8 +110,8 @@ func (r *receiver) push(t Span, lean bool, alloc func(int) Span) {
 	}
 }
 
-// pushOwned appends a span and takes ownership of its reference. What fits behind the last span is copied
-// there, or a peer that sends every second octet first could make each pin storage of its own.
+// pushOwned appends a span and takes ownership of its reference. If its text fits into the last span it is copied there:
+// otherwise a peer that sends every second octet first could make each octet pin storage of its own.
 func (r *receiver) pushOwned(s Span) {
 	r.bytes += len(s.Data)
 	if r.spans.Len() > 0 && !keepable(s) {
@@ -126,15 +126,15 @@ func (r *receiver) pushOwned(s Span) {
 	r.spans.Push(s)
 }
 
-// next drops the first span, which pinned so many octets, once it has been read.
+// next drops the first span, which has been read. storage is the number of octets that it pinned.
 func (r *receiver) next(storage int) {
 	r.storage -= storage
 	r.spans.Pop()
 	r.off = 0
 }
 
-// read passes over the first skip octets and copies what follows to p; with consume it takes both. It returns
-// how many it has copied.
+// read skips the first skip octets and copies the following ones to p. With consume it removes all of these from the queue.
+// It returns how many octets it copied.
 func (r *receiver) read(p []byte, skip int, consume bool) int {
 	n, i, off := 0, 0, r.off
 	spans := r.spans.Items()
@@ -168,8 +168,8 @@ func (r *receiver) read(p []byte, skip int, consume bool) int {
 	return n
 }
 
-// Readable returns the octets that Receive would return now. An urgent octet that is not part of the stream
-// does not count, and neither does what stands behind the mark while the reader is before it.
+// Readable returns the number of octets that Receive would return now. An urgent octet that is not part of the stream does
+// not count, and neither does text after the urgent mark while the reader is before it.
 func (c *Conn) Readable() int {
 	if c.rx == nil {
 		return 0
@@ -181,10 +181,10 @@ func (c *Conn) Readable() int {
 // EOF says whether the peer's FIN has been reached; text before it may still be unread.
 func (c *Conn) EOF() bool { return c.has(flagFINReceived | flagReadShut) }
 
-// Peek copies text to p without taking it.
+// Peek copies text to p and leaves it in the queue.
 func (c *Conn) Peek(p []byte) int { return c.PeekAt(p, 0) }
 
-// PeekAt is Peek of what stands behind the first off octets.
+// PeekAt is Peek of the text after the first off octets.
 func (c *Conn) PeekAt(p []byte, off int) int {
 	if c.rx == nil {
 		return 0
@@ -194,7 +194,7 @@ func (c *Conn) PeekAt(p []byte, off int) int {
 	return c.rx.read(p[:min(len(p), n)], skip+off, false)
 }
 
-// Discard takes up to n octets as Receive does, and drops them.
+// Discard removes up to n octets like Receive, without copying them.
 func (c *Conn) Discard(n int, now mono.Time) int {
 	if c.rx == nil {
 		return 0
@@ -218,17 +218,17 @@ func (c *Conn) RecvLowat() int {
 	return int(max(c.opts.RecvLowat, 1))
 }
 
-// ReadyToRead says whether RecvLowat octets wait, or as many as the peer may send.
+// ReadyToRead says whether RecvLowat octets can be read, or the window does not let the peer send more.
 func (c *Conn) ReadyToRead() bool {
 	n := c.Readable()
 	return n > 0 && (n >= c.RecvLowat() || c.WindowFull())
 }
 
-// WindowFull says whether the peer may send no full segment before something is read.
+// WindowFull says whether the peer cannot send a full segment before something is read.
 func (c *Conn) WindowFull() bool { return c.rcv.wnd() < uint32(c.rmss) }
 
-// Receive takes text (RFC 9293 3.10.3) and returns its length, 0 when none waits. It stops at the mark of
-// urgent data. Where it opens the window by enough, it tells the peer.
+// Receive copies text to p, removes it from the queue (RFC 9293 3.10.3), and returns its length, 0 if there is none. It stops
+// at the mark of urgent data. If this opens the window by enough, it sends a window update.
 func (c *Conn) Receive(p []byte, now mono.Time) int {
 	if c.rx == nil {
 		return 0
@@ -244,8 +244,8 @@ func (c *Conn) Receive(p []byte, now mono.Time) int {
 	return n
 }
 
-// ReceiveSpan takes the first run of text with its reference, which the caller releases. Its Data is empty
-// when none waits.
+// ReceiveSpan removes the first run of text and returns it with its reference, which the caller releases. Data is empty if
+// there is no text.
 func (c *Conn) ReceiveSpan(now mono.Time) Span {
 	r := c.rx
 	if r == nil {
@@ -281,7 +281,7 @@ func (c *Conn) afterRead(n int, now mono.Time) {
 	if c.rx.bytes == 0 {
 		c.set(flagKeepsUp)
 	}
-	// The acknowledgment that the end of the burst sends, unless the answer carries it, says this as well.
+	// With flagACKSoon the end of the burst sends an acknowledgment, or the answer carries it: it has the new window too.
 	if c.canReceive() && !c.has(flagACKSoon) && (c.windowUpdateDue() || c.peerWaits()) {
 		c.sendACK(now)
 		c.armRetransmit(now)
@@ -289,14 +289,14 @@ func (c *Conn) afterRead(n int, now mono.Time) {
 	c.dropReceiver()
 }
 
-// desiredEdge is where the right edge of the window would stand if the buffer's free room were all offered,
-// as far as the window field can express it.
+// desiredEdge returns the right edge of a window that offers all free room of the buffer, as far as the window field can
+// express it.
 func (c *Conn) desiredEdge() Seq {
 	return c.rcv.nxt.Add(uint32(min(max(c.receiveLimit()-c.unread(), 0), 65535<<c.rcvScale)))
 }
 
-// unread returns what text charges against the receive buffer: what waits in order, unless nobody will
-// read it. Text out of order lies inside the window that was offered for it.
+// unread returns how many octets count against the receive buffer: the unread text in order. Text out of order is inside the
+// window, which was offered out of the free room already.
 func (c *Conn) unread() int {
 	if c.rx == nil {
 		return 0
@@ -304,9 +304,8 @@ func (c *Conn) unread() int {
 	return c.rx.bytes
 }
 
-// windowUpdateDue says whether the reader has made room that is worth a segment of its own: at least a
-// segment or half of the buffer (RFC 9293 3.8.6.2.2), and as much as the peer has left, so that a stream
-// earns one update for many reads.
+// windowUpdateDue says whether the reader has freed enough room for a window update: at least a segment or half of the buffer
+// (RFC 9293 3.8.6.2.2), and as much as is left of the window, so that a stream has one update for many reads.
 func (c *Conn) windowUpdateDue() bool {
 	edge := c.desiredEdge()
 	if edge.LessThanEq(c.rcv.edge) {
@@ -316,15 +315,16 @@ func (c *Conn) windowUpdateDue() bool {
 	return gain >= min(uint32(c.rcvBuf)/2, uint32(c.rmss)) && gain >= c.rcv.wnd()
 }
 
-// peerWaits says whether the peer may be waiting for an acknowledgment before it sends more: its send buffer may be
-// smaller than two segments, or Nagle's algorithm hold a rest back. All that it sent is read, a delayed acknowledgment
-// has come as late as it may, and nobody here has answered since. Linux acknowledges a pushed segment then too.
+// peerWaits says whether the peer may be waiting for an acknowledgment before it sends more: its send buffer may be smaller
+// than two segments, or Nagle's algorithm may hold back the rest of a write. The signs are that all of its text is read, and
+// that the last delayed acknowledgment left without text, because the application had not answered. Linux acknowledges a
+// pushed segment then too.
 func (c *Conn) peerWaits() bool {
 	return c.has(flagUnanswered) && (c.rx == nil || c.rx.bytes == 0) && c.rcv.nxt != c.rcv.acked
 }
 
-// tuneReceive grows the receive buffer to twice what the reader takes in a round trip, as soon as he has taken
-// it: what comes in one burst counts together, so that the next response may be twice as large.
+// tuneReceive grows the receive buffer to twice the octets that were read in a round trip, as soon as they are read. So the
+// window allows the next response to be twice as large as this one.
 func (c *Conn) tuneReceive(n uint32, now mono.Time) {
 	if c.has(flagRecvFixed) || c.env.Pressure != Ample || c.srtt == 0 {
 		c.drsCopied, c.drsSince = 0, now

@@ -7,7 +7,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// record is a run of sequence numbers that was sent at one time. It covers the FIN's number too.
+// record is a run of sequence numbers that was sent at one time. The FIN's number is part of a record too.
 type record struct {
 	seq   Seq
 	n     uint32
@@ -25,8 +25,8 @@ const (
 
 func (r *record) end() Seq { return r.seq.Add(r.n) }
 
-// scoreboard holds a record for everything in flight, in the order of sequence numbers without a gap. It
-// is the only source of what to retransmit; snd.nxt never goes back.
+// scoreboard holds records of everything in flight, in the order of sequence numbers and without gaps. It alone says what
+// to retransmit; snd.nxt never goes back.
 type scoreboard struct {
 	recs []record
 	head int
@@ -36,17 +36,16 @@ type scoreboard struct {
 	hint int
 	// packed is how many records the last compact left.
 	packed int
-	// sampler is that of a controller that wants delivery rates; for such a one stamps has a stamp for each record.
+	// sampler is nil unless the controller wants delivery rates. Then stamps has a stamp for each record.
 	sampler *cc.Sampler
 	stamps  []cc.Stamp
 }
 
-// maxRecords bounds how finely selective acknowledgments may cut the scoreboard (CVE-2019-11478), and with it
-// the work for one of them. Past it, a block that covers part of a record is ignored until records have been
-// joined.
+// maxRecords bounds into how many records selective acknowledgments may cut the scoreboard (CVE-2019-11478), and so the work
+// for one of them. At this number a block that covers part of a record is ignored until records have been joined.
 const maxRecords = 2048
 
-// minSpan is the least time within which transmissions need not be told apart.
+// minSpan is the shortest interval within which the times of transmissions need not be distinguished.
 const minSpan = 10 * time.Microsecond
 
 func (s *scoreboard) reset() {
@@ -59,7 +58,7 @@ func (s *scoreboard) reset() {
 	s.sampler, s.stamps = nil, s.stamps[:0]
 }
 
-// sampleFor keeps stamps from now on if sampler is not nil. What was sent before has none.
+// sampleFor makes the scoreboard keep stamps for sampler, or none if it is nil. Records sent before have empty stamps.
 func (s *scoreboard) sampleFor(sampler *cc.Sampler) {
 	s.sampler, s.stamps = sampler, s.stamps[:0]
 	if sampler != nil {
@@ -77,10 +76,10 @@ func (s *scoreboard) stamp(i int) *cc.Stamp {
 
 func (s *scoreboard) len() int { return len(s.recs) - s.head }
 
-// sent notes a new transmission of [seq, seq+n). alone says that it stays a segment of its own when it is sent again.
+// sent notes a new transmission of [seq, seq+n). With alone it is retransmitted as a segment of its own too.
 func (s *scoreboard) sent(seq Seq, n uint32, alone bool, now mono.Time) {
 	if k := len(s.recs); k > s.head && !alone {
-		// Runs sent in one go are lost or delivered alike as far as time can tell.
+		// Segments sent at the same moment cannot be told apart by time, so they share a record.
 		if last := &s.recs[k-1]; last.xmit == now && last.flags == 0 && last.end() == seq {
 			last.n += n
 			return
@@ -130,7 +129,7 @@ func (s *scoreboard) split(i int, n uint32) {
 	}
 }
 
-// forget takes the flags' octets of r out of the sums.
+// forget subtracts n octets of r from the sums sacked and lost, according to the flags of r.
 func (s *scoreboard) forget(r *record, n uint32) {
 	if r.flags&recSacked != 0 {
 		s.sacked -= n
@@ -140,7 +139,7 @@ func (s *scoreboard) forget(r *record, n uint32) {
 	}
 }
 
-// ack drops what stands before una and calls visit for each record, or part of one, that this acknowledges.
+// ack drops everything before una and calls visit for each record, or part of a record, that is dropped.
 func (s *scoreboard) ack(una Seq, visit func(r *record, st *cc.Stamp)) {
 	for s.head < len(s.recs) {
 		r := &s.recs[s.head]
@@ -149,7 +148,7 @@ func (s *scoreboard) ack(una Seq, visit func(r *record, st *cc.Stamp)) {
 		}
 		if una.LessThan(r.end()) {
 			n, rest := una.Distance(r.seq), r.end().Distance(una)
-			r.n = n // what stands behind una was sent with it, but has not arrived
+			r.n = n // the part after una was sent at the same time, but has not arrived
 			visit(r, s.stamp(s.head))
 			s.forget(r, n)
 			r.seq, r.n = una, rest
@@ -168,9 +167,9 @@ func (s *scoreboard) ack(una Seq, visit func(r *record, st *cc.Stamp)) {
 	}
 }
 
-// mark marks what lies in b as selectively acknowledged, calls visit for each record newly so, and returns
-// the octets newly marked. Records so marked are joined with their neighbours: an acknowledgment that covers
-// many is paid for once.
+// mark marks the records in b as selectively acknowledged, calls visit for each newly marked one, and returns how many
+// octets those have. Marked records are joined with marked neighbours, so that the next acknowledgment that covers them need
+// not visit them one by one.
 func (s *scoreboard) mark(b Block, visit func(r *record, st *cc.Stamp)) uint32 {
 	first := s.find(b.Left)
 	if first < len(s.recs) && s.recs[first].seq.LessThan(b.Left) && s.recs[first].flags&recSacked == 0 {
@@ -205,8 +204,7 @@ func (s *scoreboard) mark(b Block, visit func(r *record, st *cc.Stamp)) uint32 {
 	return marked
 }
 
-// joinSacked makes one record of those from first up to last, all selectively acknowledged, and of such
-// neighbours.
+// joinSacked joins the records [first, last), all selectively acknowledged, and their neighbours if these are too.
 func (s *scoreboard) joinSacked(first, last int) {
 	if first > s.head && s.recs[first-1].flags&recSacked != 0 {
 		first--
@@ -217,7 +215,7 @@ func (s *scoreboard) joinSacked(first, last int) {
 	s.join(first, last)
 }
 
-// join makes one record of those from first up to last. It keeps their latest transmission.
+// join joins the records [first, last) into one, with the time of the latest transmission.
 func (s *scoreboard) join(first, last int) {
 	gone := last - first - 1
 	if gone <= 0 {
@@ -244,9 +242,9 @@ func (s *scoreboard) join(first, last int) {
 	}
 }
 
-// compact joins neighbours of the same kind when there are very many records: first those sent within the same span
-// of time, so that RACK and round-trip times lose no more than that, and only when that is not enough, as a peer can
-// make us send its window's worth by the octet, others too.
+// compact joins neighbours with the same flags if there are very many records: first those sent within the same span of
+// time, so that RACK and round-trip times become no less exact than span. A peer can make us send a whole window in single
+// octets; if then too many records remain, it joins others too.
 func (s *scoreboard) compact(span time.Duration) {
 	if s.len() < max(maxRecords, s.packed+maxRecords/16) {
 		return
@@ -291,8 +289,8 @@ func (s *scoreboard) lose(i int) bool {
 	return true
 }
 
-// checkReneging forgets all selective acknowledgments when the first record has one: the peer has dropped what it
-// said it had, and its marks are worth nothing (RFC 2018 8, RFC 6675 5.1).
+// checkReneging removes all marks of selective acknowledgments if the first record has one: then the peer has dropped text
+// that it had reported, and its reports cannot be trusted (RFC 2018 8, RFC 6675 5.1).
 func (s *scoreboard) checkReneging() {
 	if s.head == len(s.recs) || s.recs[s.head].flags&recSacked == 0 {
 		return
@@ -303,7 +301,7 @@ func (s *scoreboard) checkReneging() {
 	s.sacked = 0
 }
 
-// unlose takes back that anything is lost.
+// unlose removes all marks of losses.
 func (s *scoreboard) unlose() {
 	for i := s.head; i < len(s.recs) && s.lost > 0; i++ {
 		if r := &s.recs[i]; r.flags&recLost != 0 {
@@ -313,8 +311,8 @@ func (s *scoreboard) unlose() {
 	}
 }
 
-// dupThresh says whether enough was selectively acknowledged to deem the first segment lost (RFC 6675 4, IsLost):
-// three runs apart from each other, or more than two full segments.
+// dupThresh says whether enough was selectively acknowledged to consider the first segment lost (RFC 6675 4, IsLost): three
+// separate runs, or more than two full segments.
 func (s *scoreboard) dupThresh(smss uint32) bool {
 	if s.sacked > 2*smss {
 		return true
@@ -344,7 +342,7 @@ func (s *scoreboard) nextLost() int {
 	return -1
 }
 
-// resent notes that record i leaves again.
+// resent notes that record i is retransmitted.
 func (s *scoreboard) resent(i int, now mono.Time) {
 	r := &s.recs[i]
 	s.forget(r, r.n)

@@ -6,22 +6,22 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// chunk is a run of the send queue. Its Data may have room behind its length, which only the last chunk of
-// a queue uses: segments on their way out refer to octets that do not change any more.
+// chunk is a run of the send queue. Data may have room after its length. Only the last chunk of a queue is appended to: the
+// octets that segments refer to never change.
 type chunk struct {
 	seq  Seq
 	span Span
 }
 
-// sendQueue holds what was written and is not yet acknowledged, [first, end) of the sequence space.
+// sendQueue holds the text that was written and is not acknowledged: [first, end) of the sequence space.
 type sendQueue struct {
 	first, end Seq
 	chunks     fifo.Queue[chunk]
 	storage    int // octets that the chunks pin
 }
 
-// maxChunk is the largest piece of storage that a queue asks for at once, leanChunk that while memory is short: what
-// little a connection may then queue shall not pin many times as much.
+// maxChunk is the largest piece of storage that a queue allocates at once, leanChunk the largest one while memory is short:
+// the little text that a connection may queue then must not pin many times its size.
 const (
 	maxChunk  = 65536
 	leanChunk = 2048
@@ -29,7 +29,7 @@ const (
 
 func (q *sendQueue) len() uint32 { return q.end.Distance(q.first) }
 
-// write copies p, for which the caller has found room, into the queue, in pieces of most octets.
+// write copies p into the queue, in pieces of at most most octets. The caller has checked that there is room.
 func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 	for len(p) > 0 {
 		if q.chunks.Len() > 0 {
@@ -42,7 +42,7 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 				continue
 			}
 		}
-		// What is already queued says how much more is to be expected.
+		// A queue that is long already is likely to get as much again.
 		want := min(max(len(p), int(q.len())), most)
 		s := alloc(want)
 		s.Data = s.Data[:0]
@@ -51,7 +51,7 @@ func (q *sendQueue) write(p []byte, most int, alloc func(int) Span) {
 	}
 }
 
-// append takes over a span that the caller has filled.
+// append appends a span that the caller has filled, and takes ownership of it.
 func (q *sendQueue) append(s Span) {
 	s.Data = s.Data[:len(s.Data):len(s.Data)]
 	q.storage += s.Pinned()
@@ -59,7 +59,7 @@ func (q *sendQueue) append(s Span) {
 	q.end = q.end.Add(uint32(len(s.Data)))
 }
 
-// free drops what stands before una.
+// free drops the text before una.
 func (q *sendQueue) free(una Seq) {
 	for q.chunks.Len() > 0 {
 		ch := q.chunks.First()
@@ -73,7 +73,7 @@ func (q *sendQueue) free(una Seq) {
 	q.first = una
 }
 
-// gather appends to dst the runs that hold [seq, seq+n).
+// gather appends to dst the spans of [seq, seq+n).
 func (q *sendQueue) gather(dst []Span, seq Seq, n uint32) []Span {
 	chunks := q.chunks.Items()
 	low, high := 0, len(chunks)
@@ -111,23 +111,23 @@ func (q *sendQueue) release() {
 	q.first = q.end
 }
 
-// sender is what a connection has only while something is queued or in flight.
+// sender is the state that a connection has only while something is queued or in flight.
 type sender struct {
 	q  sendQueue
 	sb scoreboard
 	recovery
-	kind    timerKind   // what timerRetransmit is running for
-	spare   *controller // for a connection that has none
-	charged int         // of q.storage, what Env.Buffered counts
+	kind    timerKind   // the purpose for which timerRetransmit runs
+	spare   *controller // a blank one, for the next connection that needs one
+	charged int         // how much of q.storage is counted in Env.Buffered
 	up      Seq         // SND.UP
 	urgent  bool        // SND.UP is ahead of SND.UNA
 	small   Seq         // the end of the last partial segment
-	partial bool        // and it is ahead of SND.UNA
-	pushed  bool        // no partial segment of what is queued now waits for more
-	probing bool        // a tail loss probe is on its way out
+	partial bool        // small is ahead of SND.UNA
+	pushed  bool        // the text that is queued now is sent even if it ends in a partial segment
+	probing bool        // a tail loss probe is being sent
 }
 
-// sending returns the connection's sender and makes one where there is none.
+// sending returns the connection's sender, and makes one if there is none.
 func (c *Conn) sending() *sender {
 	if c.tx != nil {
 		return c.tx
@@ -158,7 +158,7 @@ func (c *Conn) sending() *sender {
 // maxFree bounds the lists of spare senders and receivers of an Env.
 const maxFree = 256
 
-// dropSender gives the sender back when nothing is queued, in flight or to be recovered.
+// dropSender drops the queue and gives the sender back to the Env.
 func (c *Conn) dropSender() {
 	tx := c.tx
 	if tx == nil {
@@ -178,9 +178,9 @@ func (c *Conn) dropSender() {
 	}
 }
 
-// Send copies as much of p as there is room for into the send queue, transmits what may leave, and returns
-// the number of octets taken: 0 when the buffer is full, when the stream has been ended, or when the
-// connection is not open. In SYN-SENT and SYN-RECEIVED text is queued (RFC 9293 3.10.2).
+// Send copies as much of p into the send queue as there is room for, calls Output, and returns the number of octets copied:
+// 0 if the buffer is full, the stream has been ended, or the connection is not open. In SYN-SENT and SYN-RECEIVED the text
+// is only queued (RFC 9293 3.10.2).
 func (c *Conn) Send(p []byte, now mono.Time) int {
 	n := c.Queue(p, now)
 	if n > 0 {
@@ -189,7 +189,7 @@ func (c *Conn) Send(p []byte, now mono.Time) int {
 	return n
 }
 
-// Queue is Send that transmits nothing: the caller calls Output soon.
+// Queue is Send without the call of Output, which the caller makes soon.
 func (c *Conn) Queue(p []byte, now mono.Time) int {
 	n := c.admit(len(p), now)
 	if n > 0 {
@@ -199,8 +199,8 @@ func (c *Conn) Queue(p []byte, now mono.Time) int {
 	return n
 }
 
-// SendSpan is Send of a span that the caller has filled and gives away, without a copy. It takes all of it
-// as soon as there is any room, and nothing, the span included, while there is none.
+// SendSpan is Send without a copy: it takes ownership of a span that the caller has filled. If there is any room it takes the
+// whole span, otherwise nothing, and the span remains the caller's.
 func (c *Conn) SendSpan(s Span, now mono.Time) bool {
 	if c.admit(len(s.Data), now) == 0 {
 		return false
@@ -211,7 +211,7 @@ func (c *Conn) SendSpan(s Span, now mono.Time) bool {
 	return true
 }
 
-// admit returns how many of n octets may be queued, and notes who came up short.
+// admit returns how many of n octets may be queued. If these are fewer than n it notes that the writer waits for room.
 func (c *Conn) admit(n int, now mono.Time) int {
 	switch c.state {
 	case SynSent, SynReceived, Established, CloseWait:
@@ -233,14 +233,14 @@ func (c *Conn) admit(n int, now mono.Time) int {
 			c.stalled = now
 		}
 		if c.tx != nil {
-			c.tx.pushed = false // Flush was for what was there before
+			c.tx.pushed = false // Flush applied only to the text queued before
 		}
 	}
 	return min(n, room)
 }
 
-// SendSize returns how many octets fill the largest segment that leaves in one piece: writes of so many leave
-// no remainder behind.
+// SendSize returns the payload of the largest segment, or super-segment, that is sent at once: after writes of this size
+// there is no remainder.
 func (c *Conn) SendSize() int {
 	if c.smss == 0 {
 		return minMSS
@@ -254,7 +254,7 @@ func (c *Conn) SendSize() int {
 // SendSpace returns how many octets Send would take now.
 func (c *Conn) SendSpace() int { return max(c.sendLimit()-c.SendQueued(), 0) }
 
-// SendQueued returns the octets that were written and are not acknowledged.
+// SendQueued returns how many octets were written and are not acknowledged.
 func (c *Conn) SendQueued() int {
 	if c.tx == nil {
 		return 0
@@ -262,7 +262,7 @@ func (c *Conn) SendQueued() int {
 	return int(c.tx.q.len())
 }
 
-// Writable says whether a third of the send buffer is free, or writing would fail at once.
+// Writable says whether a third of the send buffer is free, or writing would fail immediately.
 func (c *Conn) Writable() bool {
 	if c.handshaking() {
 		return false
@@ -274,7 +274,7 @@ func (c *Conn) Writable() bool {
 	return c.SendSpace() >= c.sendLimit()/3 && (lowat == 0 || 2*c.notSent() < lowat)
 }
 
-// notSent returns the octets that were written and never sent.
+// notSent returns how many octets were written and never sent.
 func (c *Conn) notSent() int {
 	if c.tx == nil || !c.snd.nxt.LessThan(c.tx.q.end) {
 		return 0
@@ -285,7 +285,7 @@ func (c *Conn) notSent() int {
 	return int(c.tx.q.end.Distance(c.snd.nxt))
 }
 
-// tellWritable raises the event Writable where somebody waits for it and it has come true.
+// tellWritable raises the event Writable if a writer waits for it and the connection has become writable.
 func (c *Conn) tellWritable() {
 	if c.has(flagWantWrite) && c.Writable() {
 		c.clear(flagWantWrite)
@@ -293,7 +293,7 @@ func (c *Conn) tellWritable() {
 	}
 }
 
-// AwaitWritable is Writable that has the event Writable told when it is not.
+// AwaitWritable is Writable; if it returns false the event Writable is raised later.
 func (c *Conn) AwaitWritable() bool {
 	if c.Writable() {
 		return true

@@ -24,14 +24,14 @@ var timerKinds = [...]string{"retransmission timeout", "tail loss probe", "reord
 func (k timerKind) String() string { return timerKinds[k] }
 
 const (
-	// suspended is how late a timer must be for the host to have slept. The peer cannot be blamed for that time,
-	// and what it said meanwhile has yet to be read.
+	// suspended is how late a timer must be to conclude that the host was asleep. That time does not count against the
+	// peer, whose answers during the sleep have not been read yet.
 	suspended    = 10 * time.Second
 	holdTime     = 200 * time.Millisecond // RFC 9293 3.8.6.2.1: 0.1 to 1 s
 	maxACKDelay  = 200 * time.Millisecond // WCDelAckT of RFC 8985 7.2
 	minPTO       = 10 * time.Millisecond
-	orphanR2     = 120 * time.Second // R2 for what nobody waits for, at least 100 s (RFC 9293 3.8.3)
-	orphanTries  = 8                 // and in timeouts, where RTO was backed off before they began; Linux's tcp_orphan_retries
+	orphanR2     = 120 * time.Second // R2 of a closed connection, at least 100 s (RFC 9293 3.8.3)
+	orphanTries  = 8                 // the same in timeouts, if RTO was backed off before; Linux's tcp_orphan_retries
 	defaultIdle  = 7200              // seconds, RFC 9293 3.8.4
 	defaultIntvl = 75
 	defaultCount = 9
@@ -67,7 +67,7 @@ func (c *Conn) Timeout(now mono.Time) {
 		c.timers[timerACK] = 0
 		if c.rcv.nxt != c.rcv.acked {
 			c.set(flagACKNow)
-			c.clear(flagInteractive) // nobody answers: the peer should not have to wait
+			c.clear(flagInteractive) // the application does not answer, and the peer should not have to wait
 			c.set(flagUnanswered)
 		}
 	}
@@ -91,7 +91,7 @@ func (c *Conn) retransmitTimeout(now mono.Time) {
 		c.countTimeout()
 		c.rtoFrom = now
 		if c.urgentMode() {
-			c.sendACKAt(c.snd.una, now) // the probe stands before the window, where a pointer is not looked at
+			c.sendACKAt(c.snd.una, now) // the probe is before the window, where the peer ignores an urgent pointer
 		}
 		c.sendProbe(c.snd.una.Sub(1), now)
 	case kindProbe:
@@ -112,8 +112,8 @@ func (c *Conn) retransmitTimeout(now mono.Time) {
 	}
 }
 
-// countTimeout counts an expiry of the timer. Tries begin anew with each advance of SND.UNA, the backoff does not: what
-// was sent more than once gives no round-trip time that could end it (Karn's rule).
+// countTimeout counts an expiry of the timer. An advance of SND.UNA resets the number of retransmissions, but not the
+// backoff: that needs a round-trip time, which a segment sent more than once does not give (Karn's rule).
 func (c *Conn) countTimeout() {
 	if c.retransmits < math.MaxUint8 {
 		c.retransmits++
@@ -123,16 +123,16 @@ func (c *Conn) countTimeout() {
 	}
 }
 
-// doubt tells the layer below when R1 is reached, again with each timeout that follows.
+// doubt raises the event Doubtful when R1 is reached, and again at each later timeout.
 func (c *Conn) doubt() {
 	if c.retransmits >= r1 {
 		c.events |= Doubtful
 	}
 }
 
-// giveUpAt is when what is outstanding has made no progress for so long that the connection ends: R2 of
-// RFC 9293 3.8.3. A peer that answers probes of its closed window is waited for without limit (MUST-37),
-// but not by an orphan (CVE-2008-4609), and not against an explicit user timeout.
+// giveUpAt returns when the connection ends because the data in flight has made no progress: R2 of RFC 9293 3.8.3. There is
+// no such limit while the peer answers probes of its closed window (MUST-37), except for a connection that the user has
+// closed (CVE-2008-4609) and for an explicit user timeout.
 func (c *Conn) giveUpAt() mono.Time {
 	persist := c.tx.kind == kindPersist
 	switch {
@@ -148,9 +148,9 @@ func (c *Conn) giveUpAt() mono.Time {
 	return c.stalled.Add(c.env.Config.UserTimeout)
 }
 
-// orphanEnd is giveUpAt of a connection that its owner has closed. An RTO that was backed off before SND.UNA last moved
-// on would leave a try or two within orphanR2, and a lossy path that still delivers would lose the end of its stream:
-// then tries are counted, and the last one has its RTO to be answered in.
+// orphanEnd is giveUpAt of a connection that the user has closed. If RTO was backed off before SND.UNA last advanced, only
+// one or two retransmissions would fit into orphanR2, and on a lossy path that still delivers the end of the stream would be
+// lost. In that case it allows a number of retransmissions, and an RTO after the last one for its answer.
 func (c *Conn) orphanEnd() mono.Time {
 	end := c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
 	if c.backoff <= c.retransmits || c.env.Config.UserTimeout < orphanR2 {
@@ -160,10 +160,9 @@ func (c *Conn) orphanEnd() mono.Time {
 	return max(end, c.rtoFrom.Add(left*c.backedOffRTO()))
 }
 
-// expendable says whether a connection that nobody waits for holds what a host without memory needs for others: its
-// peer has never taken anything and offers no window, as sockstress does, or has acknowledged nothing new for a quarter
-// of Config.OrphanTimeout and three timeouts. One timeout says nothing of the kind: the peer may answer what is sent
-// again.
+// expendable says whether to end a connection that the user has closed because the host has no memory for others: the peer
+// has never acknowledged anything and offers no window, as sockstress does, or has acknowledged nothing new for a quarter of
+// Config.OrphanTimeout and three timeouts. One timeout is not enough: the peer may answer the retransmission.
 func (c *Conn) expendable(now mono.Time) bool {
 	if !c.has(flagClosed) || c.env.Pressure < Exhausted {
 		return false
@@ -174,7 +173,7 @@ func (c *Conn) expendable(now mono.Time) bool {
 			return true
 		}
 	case kindRTO:
-	default: // kindProbe and kindReorder: an acknowledgment is still to be expected
+	default: // kindProbe and kindReorder: an acknowledgment may still come
 		return false
 	}
 	// Since each timeout doubles the next, the third one comes 7/4 of the last interval after the progress.
@@ -192,7 +191,7 @@ func (c *Conn) giveUp(now mono.Time) {
 	c.end(c.timeoutErrno())
 }
 
-// timeoutErrno is ETIMEDOUT, or what ICMP has said meanwhile (SHLD-25).
+// timeoutErrno returns ETIMEDOUT, or the error that an ICMP message has reported (SHLD-25).
 func (c *Conn) timeoutErrno() syscall.Errno {
 	if c.soft != 0 {
 		return syscall.Errno(c.soft)
@@ -200,8 +199,8 @@ func (c *Conn) timeoutErrno() syscall.Errno {
 	return syscall.ETIMEDOUT
 }
 
-// armRetransmit sets timerRetransmit to what comes first of all that may have to be done about what is
-// outstanding, and stops it when nothing is (RFC 6298 5.2).
+// armRetransmit sets timerRetransmit to the earliest moment at which something must be done about the data in flight, and
+// stops it if there is none (RFC 6298 5.2).
 func (c *Conn) armRetransmit(now mono.Time) {
 	switch c.state {
 	case SynSent, SynReceived:
@@ -228,7 +227,7 @@ func (c *Conn) armRetransmit(now mono.Time) {
 		}
 		at = c.rtoFrom.Add(c.backedOffRTO())
 	case flight == 0:
-		// Held back by Nagle, cork or silly window avoidance, which have a timer of their own.
+		// Nagle's algorithm, cork or silly window avoidance hold the text back, and have a timer of their own.
 		c.setRetransmit(0)
 		return
 	default:
@@ -237,7 +236,7 @@ func (c *Conn) armRetransmit(now mono.Time) {
 	c.setRetransmit(max(min(at, c.giveUpAt()), now+1))
 }
 
-// lossDeadline is when to look after what is in flight.
+// lossDeadline returns when to look for losses in flight, and sets the kind of the timer.
 func (c *Conn) lossDeadline() mono.Time {
 	tx := c.tx
 	rto := c.rtoFrom.Add(c.backedOffRTO())
@@ -256,8 +255,7 @@ func (c *Conn) lossDeadline() mono.Time {
 	return min(max(c.lastSend, c.rtoFrom).Add(c.probeTimeout()), rto)
 }
 
-// probeTimeout is PTO of RFC 8985 7.2, with a floor: a path of microseconds is not worth a timer of its own
-// for every request.
+// probeTimeout is PTO of RFC 8985 7.2, with a minimum: on a path of microseconds each request would need a timer of its own.
 func (c *Conn) probeTimeout() time.Duration {
 	if c.srtt == 0 {
 		return time.Second
@@ -269,8 +267,8 @@ func (c *Conn) probeTimeout() time.Duration {
 	return max(pto, minPTO)
 }
 
-// tailLossProbe sends new text if it may, else the last segment again, so that the peer's answer shows what
-// is missing (RFC 8985 7.3).
+// tailLossProbe sends new text if the windows allow, otherwise the last segment again, so that the peer's answer shows which
+// text is missing (RFC 8985 7.3).
 func (c *Conn) tailLossProbe(now mono.Time) {
 	tx := c.tx
 	c.env.Counters.Probes++
@@ -284,7 +282,7 @@ func (c *Conn) tailLossProbe(now mono.Time) {
 		}
 		r := &tx.sb.recs[i]
 		if c.textOf(r) == 0 && i > tx.sb.head && tx.sb.recs[i-1].flags == r.flags {
-			// A FIN of its own: what is lost with it is the text before it.
+			// The last segment is a FIN without text: if it was lost, so may be the text before it. Both are sent again.
 			tx.sb.join(i-1, i+1)
 			i--
 			r = &tx.sb.recs[i]
@@ -301,7 +299,7 @@ func (c *Conn) tailLossProbe(now mono.Time) {
 	c.rtoFrom = now
 }
 
-// armKeepalive starts the keepalive timer afresh (RFC 9293 3.8.4).
+// armKeepalive restarts the keepalive timer (RFC 9293 3.8.4).
 func (c *Conn) armKeepalive(now mono.Time) {
 	c.probes = 0
 	c.timers[timerKeepalive] = 0
@@ -321,8 +319,8 @@ func orDefault(v, def uint32) uint32 {
 	return v
 }
 
-// keepaliveTimeout probes a peer that has been silent for the idle time while nothing is outstanding, and
-// ends the connection when enough probes went unanswered. A user timeout takes the place of the count.
+// keepaliveTimeout probes a peer that has been silent for the idle time while nothing is in flight, and ends the connection
+// if enough probes have not been answered. A user timeout replaces the number of probes.
 func (c *Conn) keepaliveTimeout(now mono.Time) {
 	if !c.opts.KeepAlive || c.state == TimeWaitState {
 		return

@@ -7,26 +7,27 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// undo is what a cut of cwnd has taken, to be given back when all that it made us send again turns out to have been
-// sent in vain.
+// undo remembers cwnd and ssthresh from before a reduction. They are restored if it turns out that none of the
+// retransmissions since was necessary.
 type undo struct {
 	armed   bool
-	timeout bool     // the retransmission timer had a part in it
-	prior   cc.Prior // cwnd and ssthresh before the cut
-	mark    Seq      // SND.UNA at the cut
+	timeout bool     // the retransmission timer caused the reduction or extended it
+	prior   cc.Prior // cwnd and ssthresh before the reduction
+	mark    Seq      // SND.UNA at the reduction
 	resent  uint32   // octets sent again since, without those reported as duplicates
 }
 
-// frtoStep says how far F-RTO has come since a retransmission timeout (RFC 5682).
+// frtoStep is the progress of F-RTO since a retransmission timeout (RFC 5682).
 type frtoStep uint8
 
 const (
 	frtoOff  frtoStep = iota
 	frtoHead          // step 2: the first segment was sent again
-	frtoNew           // step 3: text that was never sent before is out
+	frtoNew           // step 3: text that was never sent before is in flight
 )
 
-// armUndo notes what a cut is about to take. A timeout amid recovery adds to that cut: both are undone or none.
+// armUndo notes cwnd and ssthresh before a reduction. A timeout during recovery extends the earlier reduction: both are
+// undone together or not at all.
 func (c *Conn) armUndo(timeout bool) {
 	u := &c.cc.loss.undo
 	if c.recovering() {
@@ -36,16 +37,16 @@ func (c *Conn) armUndo(timeout bool) {
 	*u = undo{armed: true, timeout: timeout, prior: cc.Prior{Cwnd: c.cwnd, Ssthresh: c.ssthresh}, mark: c.snd.una}
 }
 
-// expireUndo makes a cut final when no report of a duplicate can undo it any more: takeDSACK believes none about what
-// stands a whole window behind SND.UNA. Left in place, the mark would come to stand ahead of SND.UNA half the ring later.
+// expireUndo makes a reduction final when no report of a duplicate can undo it any more: takeDSACK ignores reports about text
+// more than a window behind SND.UNA. The mark must not stay: 2^31 octets later it would seem to be ahead of SND.UNA.
 func (c *Conn) expireUndo() {
 	if u := &c.cc.loss.undo; u.armed && !c.recovering() && c.recover.LessThan(c.snd.una.Sub(c.snd.maxWnd)) {
 		*u = undo{}
 	}
 }
 
-// undoCut gives back what the latest cut has taken, and ends the recovery that it began: what was deemed lost only
-// came late (RFC 9438 4.9, RFC 4015).
+// undoCut undoes the latest reduction and ends the recovery that began with it: the segments considered lost were only late
+// (RFC 9438 4.9, RFC 4015).
 func (c *Conn) undoCut(now mono.Time) {
 	u := &c.cc.loss.undo
 	if u.timeout {
@@ -69,8 +70,8 @@ func (c *Conn) undoCut(now mono.Time) {
 	}
 }
 
-// takeDSACK takes a report of a duplicate (RFC 2883 5). More reports than retransmissions are the network's own
-// duplicates and say nothing about us.
+// takeDSACK processes a report of a duplicate (RFC 2883 5). If there are more reports than retransmissions, the network
+// duplicates packets, and the reports mean nothing.
 func (c *Conn) takeDSACK(b Block, ev *ackEvent, now mono.Time) {
 	if c.cc == nil || b.Left.LessThan(c.snd.una.Sub(c.snd.maxWnd)) {
 		return
@@ -80,7 +81,7 @@ func (c *Conn) takeDSACK(b Block, ev *ackEvent, now mono.Time) {
 		return
 	}
 	if c.has(flagTLPRetrans) && b.Right == m.tlpEnd {
-		ev.dsackTLP = true // a probe is no guess that reordering could have misled
+		ev.dsackTLP = true // the probe was not sent because of reordering, so the window of RACK stays
 	} else {
 		m.reo.widen(c.snd.una, c.snd.nxt)
 	}
@@ -89,7 +90,7 @@ func (c *Conn) takeDSACK(b Block, ev *ackEvent, now mono.Time) {
 		return
 	}
 	if !u.timeout && !ev.dsackTLP {
-		m.reo.seen = true // what RACK took for lost was overtaken
+		m.reo.seen = true // RACK took a segment for lost that was only overtaken
 	}
 	u.resent -= min(b.Right.Distance(b.Left), u.resent)
 	if u.resent == 0 {
@@ -97,19 +98,20 @@ func (c *Conn) takeDSACK(b Block, ev *ackEvent, now mono.Time) {
 	}
 }
 
-// forwardRTO is F-RTO (RFC 5682 2.1 and, with SACK, 3.1): after a timeout has sent the first segment again, the
-// next two acknowledgments tell whether the rest was lost or only late. It says whether it has dealt with this one.
+// forwardRTO is F-RTO (RFC 5682 2.1 and, with SACK, 3.1): when the first segment was retransmitted after a timeout, the next
+// two acknowledgments show whether the other segments were lost or only late. It returns true if the acknowledgment needs no
+// other processing.
 func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 	tx := c.tx
 	switch tx.frto {
 	case frtoOff:
 	case frtoHead:
 		if ev.acked == 0 {
-			return false // it adjusts the scoreboard only
+			return false // it only updates the scoreboard
 		}
 		tx.frto = frtoOff
 		if c.recover.LessThanEq(c.snd.una) {
-			return false // step 2a: the retransmission filled the only gap, or all was late
+			return false // step 2a: the retransmission filled the only gap, or everything was late
 		}
 		if ev.original && c.has(flagSACK) {
 			c.spuriousTimeout(seg, ev, now)
@@ -134,18 +136,18 @@ func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 	return false
 }
 
-// mayForward says whether there is text that was never sent before, and a window for it.
+// mayForward says whether there is text that was never sent before, and whether the peer's window has room for it.
 func (c *Conn) mayForward() bool {
 	return !c.has(flagFINSent) && c.snd.nxt.LessThan(c.tx.q.end) && c.snd.nxt.LessThan(c.snd.una.Add(c.snd.wnd))
 }
 
-// spuriousTimeout is the answer to a timeout that came too early: the window comes back, and RTO learns how long
-// the path may take (RFC 5682 4, RFC 4015 3.2). It learns only from what is late for certain: where acknowledgments
-// are lost, one that reports a duplicate or covers what was sent once may be the retransmission's, and the time that
-// passed was the timer's own.
+// spuriousTimeout reacts to a timeout that was too early: the window is restored, and RTO is adapted to how long the path
+// really takes (RFC 5682 4, RFC 4015 3.2). It adapts only to an answer that certainly belongs to an original transmission:
+// if acknowledgments were lost, one that reports a duplicate, or that covers a segment sent twice, may answer the
+// retransmission, and then the measured time would include that of the timer.
 func (c *Conn) spuriousTimeout(seg *Segment, ev *ackEvent, now mono.Time) {
 	c.undoCut(now)
-	c.tx.rackXmit = 0 // it may be that of the first segment, which both transmissions might have delivered
+	c.tx.rackXmit = 0 // it may be that of the first segment, of which either transmission may have arrived
 	var sample time.Duration
 	switch {
 	case ev.dsack:
