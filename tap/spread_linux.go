@@ -84,9 +84,9 @@ func alu(op, to uint8, value int32) insn {
 	return insn{code: unix.BPF_ALU | op | unix.BPF_K, regs: registers(to, 0), imm: value}
 }
 
-// aluReg applies an operation of 32 bits to register to and another register.
-func aluReg(op, to, from uint8) insn {
-	return insn{code: unix.BPF_ALU | op | unix.BPF_X, regs: registers(to, from)}
+// aluReg applies an operation of 32 bits to register 0 and another register.
+func aluReg(op, from uint8) insn {
+	return insn{code: unix.BPF_ALU | op | unix.BPF_X, regs: registers(0, from)}
 }
 
 // jump skips instructions if the comparison of register 0 with a value is true.
@@ -126,7 +126,7 @@ func spreadIPv4(network int32) []insn {
 		move(2, 0), // the other side's ports, in our order
 		alu(unix.BPF_LSH, 2, 16),
 		alu(unix.BPF_RSH, 0, 16),
-		aluReg(unix.BPF_OR, 0, 2),
+		aluReg(unix.BPF_OR, 2),
 	)
 	program := append([]insn{
 		load(unix.BPF_B, network+ipProtocol),
@@ -138,7 +138,7 @@ func spreadIPv4(network int32) []insn {
 		load(unix.BPF_W, network+ipAddresses),
 		move(7, 0),
 		load(unix.BPF_W, network+ipAddresses+4),
-		aluReg(unix.BPF_XOR, 0, 7),
+		aluReg(unix.BPF_XOR, 7),
 	)...)
 }
 
@@ -150,7 +150,7 @@ func spreadIPv6(network int32) []insn {
 		move(2, 0), // the other side's ports, in our order
 		alu(unix.BPF_LSH, 2, 16),
 		alu(unix.BPF_RSH, 0, 16),
-		aluReg(unix.BPF_OR, 0, 2),
+		aluReg(unix.BPF_OR, 2),
 	)
 	program := append([]insn{
 		load(unix.BPF_B, network+ip6NextHeader),
@@ -158,7 +158,7 @@ func spreadIPv6(network int32) []insn {
 	}, ports...)
 	addresses := []insn{load(unix.BPF_W, network+ip6Addresses)}
 	for at := network + ip6Addresses + 4; at < network+ip6Payload; at += 4 {
-		addresses = append(addresses, move(7, 0), load(unix.BPF_W, at), aluReg(unix.BPF_XOR, 0, 7))
+		addresses = append(addresses, move(7, 0), load(unix.BPF_W, at), aluReg(unix.BPF_XOR, 7))
 	}
 	return append(program, endWithHash(addresses...)...)
 }
