@@ -1,5 +1,5 @@
-// The comparisons, the lab and the soak test, in a module of their own, so that nobody who imports unet downloads what
-// they need.
+// The comparisons, the lab and the soak test, in a module of their own, so that programs that import unet do not have
+// their dependencies in the module graph.
 module github.com/unet-go/unet/benchmarks
 
 go 1.26.0

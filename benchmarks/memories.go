@@ -19,7 +19,7 @@ import (
 // memories measures the memory of an idle connection.
 var memories = part{
 	name: "memory", title: "Memory of an idle connection, each end", rows: "connections", unit: "octets", scale: 1, less: true,
-	about: "Both ends are in one process (the kernel's over loopback, with the dialling end in another) and nobody waits on them: no goroutine. " +
+	about: "Both ends are in one process (the kernel's over loopback, with the dialling end in another) and no goroutine waits on them. " +
 		"For unet and gVisor it is heap in use with the runtime's own records, those of finalizers for instance; for the kernel its slab, that of the descriptors included, and the heap of package net. " +
 		"Resident is the growth of the process, halved as well; setup is the time for each connection.",
 	contestants: []string{unetName, kernelName, gvisorName, baseName},

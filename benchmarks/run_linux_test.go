@@ -194,7 +194,7 @@ func TestProcessorTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The kernel charges by the tick of its clock, to whom it finds at work, and may miss who works a while.
+	// At each tick of its clock the kernel charges the process that runs then, and may miss one that works between ticks.
 	var used usage
 	for used.process < tick || used.machine < tick {
 		for start := ownTime(); ownTime() < start+tick; { // work for a while

@@ -25,7 +25,7 @@ type endModel struct {
 	written, read int  // octets
 	shutWrite     bool // this end has ended its stream
 	shutRead      bool
-	closed        bool // nobody has the end any more
+	closed        bool // the end has no descriptor any more
 	broken        bool // a reset is due or has come: calls may fail, as they must not otherwise
 	closedAt      time.Time
 	reset         bool // in LAST-ACK: the next write says so
@@ -165,7 +165,7 @@ func (c *callWorld) connectCall(f *fdModel) {
 		return
 	}
 	l := c.listener(to)
-	if l != nil && len(l.queue) > 3 { // the accept queue is full: nobody answers
+	if l != nil && len(l.queue) > 3 { // the accept queue is full: there is no answer
 		c.expect("connect", err, syscall.EINPROGRESS)
 		c.expect("close", f.table.Close(f.number), nil)
 		f.open = false

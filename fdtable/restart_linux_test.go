@@ -11,7 +11,7 @@ import (
 	"github.com/unet-go/unet/tap"
 )
 
-// TestRestartOfKernel checks that a kernel whose timestamps have begun anew, as after a restart, can dial from the ports
+// TestRestartOfKernel checks that a kernel whose timestamps have begun again, as after a restart, can dial from the ports
 // of connections that we have in TIME-WAIT: about half of its SYNs look older than those connections.
 func TestRestartOfKernel(t *testing.T) {
 	b := newBench(t, tap.Config{})

@@ -13,7 +13,7 @@ import (
 const burstFrames = 32
 
 // BenchmarkWrite writes datagrams that the kernel takes through its whole receive path and then drops,
-// because nobody listens on their address; ns/op is for one frame.
+// because no socket listens on their address; ns/op is for one frame.
 func BenchmarkWrite(b *testing.B) {
 	for _, backend := range backends {
 		for _, size := range []int{64, 1400} {

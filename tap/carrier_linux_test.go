@@ -62,7 +62,7 @@ func TestCarrier(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !<-told {
-			t.Error("a deleted interface counts as one that is down, and nobody would tell that it is up again")
+			t.Error("a deleted interface counts as one that is down, and no message would say that it is up again")
 		}
 		if err := dev.Close(); err != nil {
 			t.Error(err)
@@ -74,7 +74,7 @@ func TestCarrier(t *testing.T) {
 	})
 }
 
-// The kernel drops messages for whoever does not keep up, and says so before it hands over those that it has kept,
+// The kernel drops messages for a reader that is too slow. It says so before it delivers those that it has kept,
 // which are older: what they say of the interface is not to be believed.
 func TestCarrierOfLostMessages(t *testing.T) {
 	dev := taptest.Open(t, tap.Config{})

@@ -124,7 +124,7 @@ func TestOpenErrors(t *testing.T) {
 		{"a group address", tap.Config{MAC: link.MAC{1}}, unix.EINVAL, "group"},
 		{"no address", tap.Config{PeerAddrs: []netip.Prefix{{}}}, unix.EINVAL, "subnet"},
 		{"a mapped address", tap.Config{PeerAddrs: []netip.Prefix{prefix("::ffff:10.0.0.1/120")}}, unix.EINVAL, "subnet"},
-		{"an address nobody can have", tap.Config{PeerAddrs: []netip.Prefix{prefix("ff02::1/64")}}, unix.EADDRNOTAVAIL, "add address ff02::1/64"},
+		{"an address that no host can have", tap.Config{PeerAddrs: []netip.Prefix{prefix("ff02::1/64")}}, unix.EADDRNOTAVAIL, "add address ff02::1/64"},
 		{"fewer than no queues", tap.Config{Queues: -1}, unix.EINVAL, "negative"},
 	} {
 		for _, portable := range []bool{false, true} {
@@ -285,7 +285,7 @@ func TestInterfaceDown(t *testing.T) {
 	})
 }
 
-// TestInterfaceDeleted checks that a device whose interface somebody deletes says so to a blocked reader.
+// TestInterfaceDeleted checks that a blocked reader gets an error when the device's interface is deleted.
 func TestInterfaceDeleted(t *testing.T) {
 	forBackends(t, func(t *testing.T, cfg tap.Config) {
 		dev := taptest.Open(t, cfg)

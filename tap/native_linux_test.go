@@ -144,7 +144,7 @@ func testNativeWriteWaits(t *testing.T, rings bool) {
 	if err := <-done; err != nil {
 		t.Errorf("Write: %v", err)
 	}
-	if _, err := driver.Read(b); err != nil { // the second Write has begun, and nobody reads on
+	if _, err := driver.Read(b); err != nil { // the second Write has begun, and nothing more is read
 		t.Fatal(err)
 	}
 	if err := q.Close(); err != nil {

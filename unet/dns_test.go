@@ -103,7 +103,7 @@ func (z *zone) serve(t *testing.T, pc net.PacketConn, l net.Listener) {
 	}()
 }
 
-// answering returns the address of whoever accepts next.
+// answering returns the address of the listener that accepts next.
 func answering(t *testing.T, l net.Listener) {
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {

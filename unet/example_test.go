@@ -205,7 +205,7 @@ func ExampleHost_ListenPacket() {
 	// Output: "who is it?" from 10.0.0.1, <nil>
 }
 
-// A dial that gives up: nobody is at that address.
+// A dial that gives up: no host has that address.
 func ExampleDialer() {
 	client, _, closeAll := network()
 	defer closeAll()

@@ -21,7 +21,7 @@ import (
 
 // stage is where a script about the ends of connections is played: server and client on the kernel's
 // loopback, or one of them on unet and the other one on the kernel at the other end of a TAP. A script whose
-// log is the same on all of them says that nobody can tell one from the other.
+// log is the same on all of them shows that a program cannot distinguish them.
 type stage struct {
 	*testing.T
 	face

@@ -67,7 +67,7 @@ func summaryOf(n int64) string {
 	return s.(string)
 }
 
-// gate lets nobody pass until all are there.
+// gate blocks each caller until all have come.
 type gate struct {
 	missing atomic.Int64
 	open    chan struct{}

@@ -195,7 +195,7 @@ func TestIntegrationMTU(t *testing.T) {
 }
 
 // router stands in the way from the client to the server, of which it takes packets of up to mtu octets, and says so
-// to whoever sends larger ones (RFC 1191 4).
+// to the senders of larger ones (RFC 1191 4).
 type router struct {
 	mtu     atomic.Int64 // zero for no bound
 	dropped atomic.Int64

@@ -16,7 +16,7 @@ import (
 	"github.com/unet-go/unet/stack/sim"
 )
 
-// An answer to another question is no word of the server that was asked: whoever guesses its port can send one. The
+// An answer to another question does not come from the server that was asked: anyone who guesses the port can send one. The
 // question stays with that server, whatever the answer says, and the resolver drops it and hears the true one.
 func TestAnswerToAnotherQuestion(t *testing.T) {
 	asksBefore(t)

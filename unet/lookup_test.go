@@ -45,7 +45,7 @@ func nameServer(t *testing.T, h *Host, z *zone) netip.AddrPort {
 }
 
 // A dial that can use IPv4 alone asks for nothing else: the server of a name is silent about its IPv6 addresses, and
-// that costs no time, whoever the resolver is.
+// that costs no time with any resolver.
 func TestDialAsksForIPv4Alone(t *testing.T) {
 	asksBefore(t)
 	const delay = 10 * time.Millisecond

@@ -36,7 +36,7 @@ type recipe struct {
 // place is what a recipe takes for granted: the machine's interface to the visitor, and their addresses.
 type place struct {
 	nic, machine, visitor, gateway string
-	seen                           string // whom the server sees
+	seen                           string // the client's address as the server sees it
 }
 
 var places = map[string]place{

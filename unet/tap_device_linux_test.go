@@ -76,7 +76,7 @@ func onTAPs(t *testing.T, test func(t *testing.T, h *Host, kernel, own netip.Add
 	}
 }
 
-// TestLinkDeleted has somebody delete the interface of a server that works.
+// TestLinkDeleted deletes the interface of a server that works.
 func TestLinkDeleted(t *testing.T) {
 	onTAPs(t, func(t *testing.T, h *Host, _, own netip.Addr) {
 		l, err := h.Listen("tcp", ":8080")

@@ -62,7 +62,7 @@ func (tr *trace) from(port string, keep func(sent) bool) (list []sent) {
 	return list
 }
 
-// clear forgets what there was, and begins the time anew.
+// clear removes all events, and starts the time again.
 func (tr *trace) clear() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()

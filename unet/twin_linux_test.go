@@ -196,14 +196,14 @@ type world struct {
 
 const (
 	silentIP  = "198.51.100.1"
-	foreignIP = "192.0.2.1" // nobody's, and without a route
+	foreignIP = "192.0.2.1" // of no host, and without a route
 )
 
 // twinWorlds returns the kernel's world and those of unet: one host alone, two on a segment, and one over TAP
 // at either end of a connection with the kernel.
 func twinWorlds(t *testing.T) (kernel *world, ours []*world) {
 	taptest.Need(t)
-	// Packets to the silent network end in a device that nobody reads.
+	// Packets to the silent network end in a device that is not read.
 	taptest.Open(t, tap.Config{TUN: true, PeerAddrs: []netip.Prefix{netip.MustParsePrefix("198.51.100.2/24")}})
 	kernel = &world{name: "kernel", server: kernelSide{}, client: kernelSide{}, serverIP: "127.0.0.1", clientIP: "127.0.0.1", silent: silentIP, oneHost: true}
 
@@ -296,7 +296,7 @@ func (s *script) log(step string, values ...any) {
 // logs turns the results of a call into what log takes.
 func logs(values ...any) []any { return values }
 
-// isSyscallConn asks for a descriptor as drivers do: whoever has none must not say otherwise.
+// isSyscallConn asks for a descriptor as drivers do: a connection without one must not implement syscall.Conn.
 func isSyscallConn(c any) (bool, error) {
 	conn, ok := c.(syscall.Conn)
 	if !ok {
@@ -463,7 +463,7 @@ func (s *script) sockets() (c, p packets) {
 	return c, p
 }
 
-// freePort returns an address of the server's on which nobody listens, labelled F.
+// freePort returns an address of the server without a listener, labelled F.
 func (s *script) freePort() *net.TCPAddr {
 	l := s.listen()
 	s.must(l.Close())

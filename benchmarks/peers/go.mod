@@ -1,5 +1,5 @@
-// What the comparison measures beside unet and the kernel, in a module of its own, so that nobody who imports unet
-// downloads it. The benchmark program builds it with a copy of this file.
+// The programs with which unet and the kernel are compared, in a module of its own, so that the benchmarks can be built
+// without it. The benchmark program builds it with a copy of this file.
 module github.com/unet-go/unet/benchmarks/peers
 
 go 1.26.0

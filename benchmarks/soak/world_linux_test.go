@@ -139,7 +139,7 @@ func (w *world) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// death takes the peer away with its network: nobody is told. Or, in the end, lets it finish.
+// death ends the peer and its network without telling the other side; at the end of the test it lets the peer finish.
 func (w *world) death(kill bool) {
 	w.mu.Lock()
 	cmd, stdin, ended := w.cmd, w.stdin, w.ended

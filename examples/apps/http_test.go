@@ -370,7 +370,7 @@ func TestHTTPTimeouts(t *testing.T) {
 		t.Run("WriteTimeout", func(t *testing.T) {
 			written := make(chan error, 1)
 			c := start(t, &http.Server{WriteTimeout: short, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				_, err := rw.Write(make([]byte, 64<<20)) // and nobody reads
+				_, err := rw.Write(make([]byte, 64<<20)) // and the client does not read
 				written <- err
 			})})
 			send(t, c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -203,7 +203,7 @@ func sshCommands(t *testing.T, client *ssh.Client, i int) {
 	}
 }
 
-// sshForward dials through the server: a listener that answers, and a port where nobody listens.
+// sshForward dials through the server: a listener that answers, and a port without a listener.
 func sshForward(t *testing.T, client *ssh.Client, w *world) {
 	l := w.listening(t)
 	answered := make(chan error, 1)

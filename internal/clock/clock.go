@@ -35,7 +35,7 @@ type Clock struct {
 const never = int64(^uint64(0) >> 1)
 
 // Init starts the clock, but not its goroutine: its owner calls Init, then go Run(), and at the end Stop. The clock is
-// ahead by so much, for tests of numbers that begin again at zero.
+// ahead by the given time, for tests of numbers that wrap around to zero.
 func (c *Clock) Init(ahead time.Duration) {
 	c.epoch = time.Now().Add(-ahead)
 	c.wakeAt.Store(never)
@@ -62,7 +62,7 @@ func (c *Clock) Armed(at mono.Time) {
 	}
 }
 
-// Wake has the goroutine look at all sources now.
+// Wake makes the goroutine look at all sources now.
 func (c *Clock) Wake() {
 	select {
 	case c.poke <- struct{}{}:

@@ -109,7 +109,7 @@ type Counters [Reasons]atomic.Uint64
 // Add counts one packet.
 func (c *Counters) Add(r Reason) { c[r].Add(1) }
 
-// Load returns the counts at about one moment.
+// Load returns the counts. They are read one after the other, within a short time.
 func (c *Counters) Load() (n Counts) {
 	for i := range c {
 		n[i] = c[i].Load()

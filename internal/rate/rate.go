@@ -1,4 +1,4 @@
-// Package rate bounds what a host says unasked.
+// Package rate limits the messages that a host sends without being asked: ICMP errors and resets.
 package rate
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// Buckets of sources stand in sets of sourceWays, and a keyed hash of the source chooses the set: what strangers
-// can make a limit hold is fixed.
+// The buckets of sources are in sets of sourceWays, and a keyed hash of the source chooses the set. So strangers cannot
+// make a limit use more memory.
 const (
 	sourceSets = 256
 	sourceWays = 4
@@ -20,17 +20,17 @@ const (
 // token is one token in a bucket: nanoseconds times tokens a second, so that filling rounds nothing.
 const token = int64(1e9)
 
-// allowance is what a bucket is filled by each second, and what it holds at most, in tokens.
+// allowance is the number of tokens that a bucket gets each second, and the most that it holds.
 type allowance struct{ rate, depth int64 }
 
 // bucket holds tokens.
 type bucket struct {
 	tokens int64
-	cost   int64 // of the next message; drawn once, or whoever asks often enough always gets the lowest
+	cost   int64 // of the next message; drawn once, since a source that asks often would always get the lowest otherwise
 	filled mono.Time
 }
 
-// fill brings the bucket up to date.
+// fill adds the tokens for the time since the bucket was last filled.
 func (b *bucket) fill(now mono.Time, a allowance) {
 	if b.filled == 0 {
 		b.tokens, b.cost = a.depth*token, token
@@ -40,7 +40,8 @@ func (b *bucket) fill(now mono.Time, a allowance) {
 	b.filled = now
 }
 
-// take takes a message's cost out of the bucket if it is there, and draws that of the next from least on.
+// take takes the cost of a message out of the bucket if there are so many tokens, and draws the cost of the next one, at
+// least least.
 func (b *bucket) take(least int64) bool {
 	if b.tokens < b.cost {
 		return false
@@ -56,17 +57,17 @@ type source struct {
 	bucket
 }
 
-// Limit bounds what a host says unasked: a token bucket for all and one for each source, an IPv4 address or an
-// IPv6 network of 64 bits (RFC 1812 4.3.2.8). What a message costs varies at random by up to a token, so that nobody
-// can count what others made the host send (CVE-2020-25705, ledger D-SIDE-2).
+// Limit limits the messages that a host sends without being asked. It has a token bucket for all and one for each source,
+// an IPv4 address or an IPv6 network of 64 bits (RFC 1812 4.3.2.8). The cost of a message varies at random by up to a
+// token, so that a stranger cannot count the messages that others made the host send (CVE-2020-25705, ledger D-SIDE-2).
 //
-// A set that has no bucket of a source gives it the fullest of its own. If that is full, nothing is forgotten of the
-// source that had it; otherwise the two share it. So forged sources, each of which sends little, push out nobody
-// who sends much, and neither are they given anything for being many.
+// If a source has no bucket in its set it gets the fullest one there. If that bucket is full, the source that had it has
+// lost nothing; otherwise the two share it. So forged sources, each of which sends little, cannot take the bucket of a
+// source that sends much, and many forged sources get no more messages than a few.
 type Limit struct {
 	seed      maphash.Seed
 	unbounded bool
-	least     int64 // the least that a message costs
+	least     int64 // the least cost of a message
 	all, one  allowance
 
 	mu      sync.Mutex
@@ -85,15 +86,15 @@ func (l *Limit) InitErrors(rate int) {
 	l.one = allowance{own, max(own/10, 6)}
 }
 
-// DefaultResets is how many resets leave each second at most where nobody says otherwise.
+// DefaultResets is the default of the most resets that leave each second.
 const DefaultResets = 100_000
 
-// resetBurst is how many resets one source may be sent at once, at the default rate.
+// resetBurst is the number of resets that may be sent to one source at once, at the default rate.
 const resetBurst = 4096
 
 // InitResets makes it the limit of resets for no connection. In any second at most rate of them leave: the bucket of all
 // fills at nearly four fifths of that and holds a fifth, and a message costs from half a token to one and a half. One
-// source gets a tenth of rate, and at once what that is in 0.41 s. A negative rate is no bound.
+// source gets a tenth of rate, and at once as many as in 0.41 s. A negative rate is no bound.
 func (l *Limit) InitResets(rate int) {
 	l.seed, l.unbounded, l.least = maphash.MakeSeed(), rate < 0, token/2
 	n := min(int64(rate), Max)
@@ -106,7 +107,7 @@ func (l *Limit) InitResets(rate int) {
 // Max keeps the product of a rate and a second in range.
 const Max = 1e9
 
-// Allow says whether a message may go to peer. Nothing is bounded that stays within the host.
+// Allow reports whether a message may be sent to peer. Messages that stay within the host are not limited.
 func (l *Limit) Allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 	if l.unbounded || loopback {
 		return true
@@ -126,7 +127,7 @@ func (l *Limit) Allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 	return l.common.take(l.least)
 }
 
-// sourceLocked returns the bucket that the source with this tag has, brought up to date.
+// sourceLocked returns the bucket of the source with this tag, filled up to now.
 func (l *Limit) sourceLocked(tag uint64, now mono.Time) *bucket {
 	set := &l.sources[tag>>32%sourceSets]
 	var fullest *source

@@ -7,7 +7,7 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// A source that finds no bucket of its own shares one, and takes it from nobody who still needs it.
+// A source without a bucket of its own shares one, and does not take it from a source that still needs it.
 func TestSharedBucket(t *testing.T) {
 	var l Limit
 	l.InitErrors(1000)

@@ -1,4 +1,4 @@
-// Package span is how the rooms of the stack pass octets on without a copy.
+// Package span has the type with which the packages of the stack pass octets on without a copy.
 package span
 
 // Storage is the reference-counted memory behind a Span; *link.Buffer is one.
@@ -7,7 +7,7 @@ type Storage interface {
 	Retain()
 	// Release gives one back.
 	Release()
-	// Cap returns the octets that a reference pins.
+	// Cap returns the number of octets that a reference keeps in memory.
 	Cap() int
 }
 
@@ -18,7 +18,7 @@ type Span struct {
 	Owner Storage
 }
 
-// Pinned returns the octets that a span pins.
+// Pinned returns the number of octets that a span keeps in memory.
 func (s *Span) Pinned() int {
 	if s.Owner == nil {
 		return 0
@@ -26,7 +26,7 @@ func (s *Span) Pinned() int {
 	return s.Owner.Cap()
 }
 
-// Release gives back the reference of a span that has one, and empties it.
+// Release releases the reference of a span, if it has one, and empties the span.
 func (s *Span) Release() {
 	if s.Owner != nil {
 		s.Owner.Release()

@@ -102,7 +102,7 @@ func TestModel(t *testing.T) {
 			case 0: // again, perhaps in the past
 				arm(x, to+delay())
 				late = append(late, x.id)
-			case 1: // somebody else, who may be about to fire
+			case 1: // another node, which may be about to fire
 				y := all[rng.IntN(nodes)]
 				arm(y, to+delay())
 				late = append(late, y.id)
@@ -130,7 +130,7 @@ func TestModel(t *testing.T) {
 		case 7:
 			advance(now + int64(rng.Uint64N(1<<rng.UintN(36))))
 		case 8:
-			advance(now - int64(rng.Uint64N(100))) // a clock read before somebody else's
+			advance(now - int64(rng.Uint64N(100))) // a time that was read before that of the last call
 		case 9:
 			if next, ok := w.Next(); ok && next > now {
 				advance(next)

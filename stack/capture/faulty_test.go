@@ -100,7 +100,7 @@ func TestFramesOfASecondTryAreWrittenOnce(t *testing.T) {
 	}
 }
 
-// What a device returns that cannot be is passed on: whoever reads the device knows what to do with it.
+// Impossible results of a device are passed on: the reader of the device knows how to treat them.
 func TestReadOfWhatCannotBe(t *testing.T) {
 	s := sim.NewSegment(sim.Config{})
 	defer s.Close()

@@ -462,7 +462,7 @@ func TestReceiversOfABroadcastOwnTheirCopies(t *testing.T) {
 		}
 		for i := range n {
 			if got[i].Header[17] != 7 {
-				t.Errorf("%s: somebody else wrote into the frame", p.Name())
+				t.Errorf("%s: another port wrote into the frame", p.Name())
 			}
 			clear(got[i].Header)
 			got[i].Release()

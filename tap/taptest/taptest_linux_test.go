@@ -63,7 +63,7 @@ func play(role string) {
 	panic("no such role: " + role)
 }
 
-// program is this binary in a role, as somebody outside all namespaces of ours would start it.
+// program is this binary in a role, started as from outside of our namespaces.
 func program(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -115,7 +115,7 @@ func TestInside(t *testing.T) {
 	}
 	for _, i := range all {
 		if i.Flags&net.FlagLoopback == 0 && i.Flags&net.FlagUp != 0 {
-			t.Errorf("interface %s of somebody else's is here", i.Name)
+			t.Errorf("interface %s of another namespace is here", i.Name)
 		}
 	}
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -111,7 +111,7 @@ func newFlooder(at netip.AddrPort) (*flooder, error) {
 		}
 	}
 	if f.peer == (link.MAC{}) {
-		return nil, fmt.Errorf("nobody knows the MAC of %v", at.Addr())
+		return nil, fmt.Errorf("the MAC of %v is not known", at.Addr())
 	}
 	if f.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err

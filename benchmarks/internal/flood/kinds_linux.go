@@ -33,7 +33,7 @@ var kinds = [...]Kind{
 	{Name: "syn-many", About: "SYNs from changing addresses beyond the client", Rate: 50_000, frame: func(f *flooder, b []byte) int {
 		return f.tcp(b, f.stranger(), f.ephemeral(), f.port, &wire.TCP{Flags: wire.TCPSyn, Seq: f.random()}, nil)
 	}},
-	{Name: "syn-link", About: "SYNs from changing addresses of the link that nobody has", Rate: 50_000, frame: func(f *flooder, b []byte) int {
+	{Name: "syn-link", About: "SYNs from changing addresses of the link that no host has", Rate: 50_000, frame: func(f *flooder, b []byte) int {
 		return f.tcp(b, f.neighbor(), f.ephemeral(), f.port, &wire.TCP{Flags: wire.TCPSyn, Seq: f.random()}, nil)
 	}},
 	{Name: "closed", About: "SYNs from the client's address to closed ports", Rate: 50_000, frame: func(f *flooder, b []byte) int {

@@ -142,7 +142,7 @@ func (k *talk) start() {
 	})
 }
 
-// end closes the listener and waits for those whom it has accepted.
+// end closes the listener and waits for the connections that it has accepted.
 func (k *talk) end() {
 	_ = k.listener.Close() // EBADF the second time
 	k.serving.Wait()
