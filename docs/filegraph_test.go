@@ -17,7 +17,7 @@ var largestCycle = map[string]int{
 	"fdtable":       18,
 	"stack":         15,
 	"stack/capture": 5,
-	"stack/ip":      22,
+	"stack/ip":      8,
 	"stack/link":    3,
 	"stack/sim":     8,
 	"stack/tcp":     29,

@@ -40,7 +40,7 @@ func path(tb testing.TB) (*Host, *receiver, *sinkDevice) {
 		tb.Fatal(err)
 	}
 	ifc := h.ip.Interfaces()[1]
-	rc := newReceiver(h, ifc.Queues()[0])
+	rc := newReceiver(h, ifc, ifc.Queues()[0])
 	rc.burst(linkFrames([][]byte{request(peerIP, peerMAC, ourIP)}))
 	return h, rc, d
 }

@@ -22,7 +22,7 @@ func TestArrivalTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			ifc := b.h.ip.Interfaces()[1]
-			rc := newReceiver(b.h, ifc.Queues()[0])
+			rc := newReceiver(b.h, ifc, ifc.Queues()[0])
 			// deal gives the host a frame that was read so long ago.
 			deal := func(late time.Duration, frame []byte) {
 				rc.now = b.h.clock.Now()

@@ -150,7 +150,7 @@ func newCostWorld(t *testing.T, cfg Config) *costWorld {
 	w := &costWorld{T: t, h: h, dev: &costDevice{closed: make(chan struct{})}, rnd: rand.New(rand.NewPCG(1, 2))}
 	w.must(h.Attach(w.dev, Interface{Addrs: []netip.Prefix{ourNet}}))
 	ifc := h.ip.Interfaces()[1]
-	w.rc = newReceiver(h, ifc.Queues()[0])
+	w.rc = newReceiver(h, ifc, ifc.Queues()[0])
 	b, err := h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{})
 	w.must(err)
 	o := tcp.DefaultOptions()

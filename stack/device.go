@@ -106,7 +106,7 @@ func (rc *receiver) read() (n int, ok bool) {
 			return 0, false
 		}
 		if ip.LastFailure(failures, err) {
-			rc.host.queueFailed(q, err)
+			rc.host.queueFailed(rc.iface, q, err)
 			return 0, false
 		}
 		q.NoteError(err)
@@ -118,8 +118,8 @@ func (rc *receiver) read() (n int, ok bool) {
 
 // queueFailed takes a queue out of use whose device has failed for good, and with the last one its interface. It runs on
 // the queue's receive loop, which ends.
-func (h *Host) queueFailed(q *ip.Queue, err error) {
-	loss := q.Fail(err)
+func (h *Host) queueFailed(ifc *ip.Interface, q *ip.Queue, err error) {
+	loss := ifc.FailQueue(q, err)
 	if loss.Interface == nil {
 		return
 	}

@@ -120,7 +120,7 @@ func (h *Host) receive(ifc *ip.Interface) {
 	var glancers []*receiver
 	for _, q := range ifc.Queues() {
 		if q.CanTry() {
-			glancers = append(glancers, newReceiver(h, q))
+			glancers = append(glancers, newReceiver(h, ifc, q))
 		}
 	}
 	list := make([][]*receiver, ifc.Index()+1)
@@ -130,7 +130,7 @@ func (h *Host) receive(ifc *ip.Interface) {
 	list[ifc.Index()] = glancers
 	h.glancers.Store(&list)
 	for _, q := range ifc.Queues() {
-		newReceiver(h, q).start()
+		newReceiver(h, ifc, q).start()
 	}
 }
 

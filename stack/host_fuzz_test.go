@@ -112,7 +112,7 @@ func inputFrames(t *testing.T, data []byte) {
 		t.Fatal(err)
 	}
 	ifc := h.ip.Interfaces()[1]
-	rc := newReceiver(h, ifc.Queues()[0])
+	rc := newReceiver(h, ifc, ifc.Queues()[0])
 	for frames := fuzzFrames(data); len(frames) > 0; {
 		n := min(burstFrames, len(frames))
 		rc.burst(linkFrames(frames[:n]))

@@ -31,7 +31,8 @@ const (
 // all processors share: the other one took the loop, or half of those who answer, and all they touch with them.
 type receiver struct {
 	host  *Host
-	queue *ip.Queue
+	iface *ip.Interface
+	queue *ip.Queue // of the interface
 	// turn has a token for the goroutine whose turn it is. It alone uses what follows.
 	turn chan struct{}
 
@@ -46,9 +47,9 @@ type receiver struct {
 	woken  int
 }
 
-func newReceiver(h *Host, q *ip.Queue) *receiver {
-	rc := &receiver{host: h, queue: q, segments: newArrivals(len(h.tcp.shards)), room: burstFrames}
-	rc.in.Init(q.Interface())
+func newReceiver(h *Host, ifc *ip.Interface, q *ip.Queue) *receiver {
+	rc := &receiver{host: h, iface: ifc, queue: q, segments: newArrivals(len(h.tcp.shards)), room: burstFrames}
+	rc.in.Init(&h.ip, ifc)
 	return rc
 }
 
@@ -147,7 +148,7 @@ func (rc *receiver) burst(frames []link.Frame) {
 		frames[i].Release()
 	}
 	rc.room = roomFor(len(frames), octets, len(rc.segments.wakes.conds))
-	rc.queue.Interface().Received(len(frames), octets)
+	rc.iface.Received(len(frames), octets)
 }
 
 // roomFor returns how many frames the burst may have that follows upon one of so many frames and octets, which woke

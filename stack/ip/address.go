@@ -88,8 +88,8 @@ func (t *topology) hasAddr(ifc *Interface, a netip.Addr) bool {
 }
 
 // Addrs returns the addresses with the lengths of their networks, without loopback's.
-func (l *Layer) Addrs() (addrs []netip.Prefix) {
-	for _, list := range l.topology.Load().addrs {
+func (c *core) Addrs() (addrs []netip.Prefix) {
+	for _, list := range c.topology.Load().addrs {
 		for _, a := range list {
 			addrs = append(addrs, a.prefix)
 		}
@@ -98,20 +98,20 @@ func (l *Layer) Addrs() (addrs []netip.Prefix) {
 }
 
 // IsLocal says whether a is an address of this host.
-func (l *Layer) IsLocal(a netip.Addr) bool {
-	return a.IsLoopback() || l.topology.Load().class(a) == own
+func (c *core) IsLocal(a netip.Addr) bool {
+	return a.IsLoopback() || c.topology.Load().class(a) == own
 }
 
 // IsBroadcast says whether a is a broadcast address, of a network of the host's or of any.
-func (l *Layer) IsBroadcast(a netip.Addr) bool {
-	return a == limitedBroadcast || l.topology.Load().class(a) == broadcast
+func (c *core) IsBroadcast(a netip.Addr) bool {
+	return a == limitedBroadcast || c.topology.Load().class(a) == broadcast
 }
 
-// lifetimes is the layer as the keeper of its addresses' lifetimes.
-type lifetimes Layer
+// lifetimes ends the lifetimes of addresses.
+type lifetimes struct{ *core }
 
-func (l *lifetimes) nextDeadline() (at mono.Time, ok bool) {
-	for _, addrs := range l.topology.Load().addrs {
+func (c lifetimes) nextDeadline() (at mono.Time, ok bool) {
+	for _, addrs := range c.topology.Load().addrs {
 		for _, a := range addrs {
 			for _, end := range [...]mono.Time{a.preferredUntil, a.validUntil} {
 				if end != 0 && (!ok || end < at) {
@@ -123,8 +123,8 @@ func (l *lifetimes) nextDeadline() (at mono.Time, ok bool) {
 	return at, ok
 }
 
-func (l *lifetimes) advance(now mono.Time) []Report {
-	_ = (*Layer)(l).change(func(t *topology) error {
+func (c lifetimes) advance(now mono.Time) []Report {
+	_ = c.change(func(t *topology) error {
 		t.age(now)
 		return nil
 	})

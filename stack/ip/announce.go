@@ -33,7 +33,10 @@ const (
 
 // announcer announces the addresses of one interface and defends them. Its lock comes before a transmit queue's.
 type announcer struct {
-	iface *Interface
+	base  *base
+	queue *Queue // its packets leave by
+	name  string
+	mac   link.MAC
 	mode  AnnounceMode
 
 	mu       sync.Mutex
@@ -48,34 +51,11 @@ type announcement struct {
 	at   mono.Time
 }
 
-func newAnnouncer(ifc *Interface, mode AnnounceMode) *announcer {
-	if dev, ok := ifc.dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
+func newAnnouncer(b *base, q *Queue, dev link.Device, mode AnnounceMode) *announcer {
+	if dev, ok := dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
 		mode = AnnounceAlways
 	}
-	return &announcer{iface: ifc, mode: mode}
-}
-
-// Announce announces addresses of the interface, or all of them if none is named, if hosts do that on it: once now, and
-// again after announceInterval. The caller flushes once it holds no lock.
-func (ifc *Interface) Announce(addrs ...netip.Addr) {
-	a := ifc.announcer
-	if a == nil || a.mode != AnnounceAlways {
-		return
-	}
-	if len(addrs) == 0 {
-		for _, own := range ifc.layer.topology.Load().addrs[ifc.index] {
-			addrs = append(addrs, own.prefix.Addr())
-		}
-	}
-	now := ifc.layer.now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, addr := range addrs {
-		if addr.Is4() {
-			a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
-			a.sendLocked(announcement{addr: addr, left: announceNum}, now)
-		}
-	}
+	return &announcer{base: b, queue: q, name: dev.Info().Name, mac: dev.Info().MAC, mode: mode}
 }
 
 // sendLocked sends one of the announcements that are left of d, and notes when the next one is due.
@@ -84,14 +64,14 @@ func (a *announcer) sendLocked(d announcement, now mono.Time) {
 	if d.left--; d.left > 0 {
 		d.at = now.Add(announceInterval)
 		a.due = append(a.due, d)
-		a.iface.layer.arm(d.at)
+		a.base.arm(d.at)
 	}
 }
 
 // sendOne sends an announcement (RFC 5227 3): a request, since more hosts learn from these than from replies.
 func (a *announcer) sendOne(addr netip.Addr) {
 	ip := addr.As4()
-	a.iface.sendARP(wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.iface.info.MAC, SenderIP: ip, TargetIP: ip})
+	sendARP(a.queue, a.mac, wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.mac, SenderIP: ip, TargetIP: ip})
 }
 
 func (a *announcer) nextDeadline() (mono.Time, bool) {
@@ -122,8 +102,7 @@ func (a *announcer) advance(now mono.Time) []Report {
 // own. The address is configured, and never given up (RFC 5227 2.4 (c)): one announcement in defendInterval, however
 // many such packets there are, since two hosts that answer each other would never end.
 func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
-	l := a.iface.layer
-	now := l.now()
+	now := a.base.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last, ok := a.defended[addr]; ok && now.Sub(last) < defendInterval {
@@ -136,8 +115,8 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	if a.mode != AnnounceNever {
 		a.sendOne(addr)
 	}
-	l.env.Log.Warn("another host uses our address", "interface", a.iface.info.Name, "address", addr.String(),
-		"mac", macText(mac), "ours", macText(a.iface.info.MAC))
+	a.base.Log.Warn("another host uses our address", "interface", a.name, "address", addr.String(),
+		"mac", macText(mac), "ours", macText(a.mac))
 }
 
 // macText returns an Ethernet address in hexadecimal digits with colons.

@@ -35,34 +35,7 @@ func (in *Input) arp(b []byte) {
 		ifc.neighbors.heard(sender, p.SenderMAC, answer, create)
 	}
 	if p.Op == wire.ARPRequest && forUs {
-		ifc.sendARP(p.SenderMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: ifc.info.MAC, SenderIP: p.TargetIP,
+		sendARP(ifc.queues[0], ifc.info.MAC, p.SenderMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: ifc.info.MAC, SenderIP: p.TargetIP,
 			TargetMAC: p.SenderMAC, TargetIP: p.SenderIP})
 	}
-}
-
-// solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
-// (RFC 1122 2.3.2.1's unicast poll).
-func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
-	src := ifc.layer.topology.Load().source(ifc, target)
-	if !src.Is4() || !target.Is4() {
-		return
-	}
-	dst := wire.BroadcastMAC
-	if unicast != nil {
-		dst = *unicast
-	}
-	ifc.sendARP(dst, wire.ARP{Op: wire.ARPRequest, SenderMAC: ifc.info.MAC, SenderIP: src.As4(),
-		TargetIP: target.As4()})
-}
-
-func (ifc *Interface) sendARP(dst link.MAC, p wire.ARP) {
-	const n = wire.EthernetLen + wire.ARPLen
-	buf := link.NewBuffer(link.Headroom + n)
-	b := buf.Bytes()[link.Headroom:]
-	eth := wire.Ethernet{Dst: dst, Src: ifc.info.MAC, Type: wire.EtherTypeARP}
-	eth.Marshal(b)
-	p.Marshal(b[wire.EthernetLen:])
-	var f link.Frame
-	f.Set(buf, link.Headroom, link.Headroom+n)
-	ifc.queues[0].put(&f, nil)
 }

@@ -96,7 +96,7 @@ func withConfig(t *testing.T, config Config, f func(l *Layer, dev *device)) {
 // input returns an Input for the interface that has begun a burst.
 func input(l *Layer) *Input {
 	in := new(Input)
-	in.Init(l.Interfaces()[1])
+	in.Init(l, l.Interfaces()[1])
 	in.Begin()
 	return in
 }

@@ -35,14 +35,14 @@ func PauseAfter(failures int) time.Duration { return firstPause << (failures - 1
 // to be kept, at when the clock's goroutine must look after the queue, 0 for never. The caller tells the clock when it
 // no longer holds q.mu. While the host is being closed the pause is made here, without the lock.
 func (q *Queue) failedWriteLocked(err error) (at mono.Time, again bool) {
-	l := q.iface.layer
-	q.iface.counters.writeErrors.Add(1)
-	q.iface.noteError(err)
+	b := q.device.base
+	q.device.counters.writeErrors.Add(1)
+	q.device.noteError(err)
 	q.failures++
 	switch {
 	case q.dead || q.fatal != nil:
 		return 0, false
-	case l.over():
+	case b.over():
 		if final(err) || q.failures > closeTries {
 			return 0, false
 		}
@@ -51,7 +51,7 @@ func (q *Queue) failedWriteLocked(err error) (at mono.Time, again bool) {
 		q.mu.Lock()
 		return 0, !q.dead
 	}
-	now := l.now()
+	now := b.now()
 	if LastFailure(q.failures, err) {
 		// The device is closed by the clock's goroutine: whoever wrote may be amid a read of the same device, which
 		// its Close waits for. The receive loop then learns of it.
@@ -108,7 +108,7 @@ func (q *Queue) requeueLocked(frames []link.Frame) {
 	for i := range newer {
 		if i >= room {
 			newer[i].Release()
-			q.iface.layer.drop(drop.TxQueueFull)
+			q.device.base.drop(drop.TxQueueFull)
 		}
 		newer[i] = link.Frame{}
 	}
@@ -121,59 +121,8 @@ func (q *Queue) requeueLocked(frames []link.Frame) {
 	q.queued.Store(int32(len(q.pending)))
 }
 
-// noteError keeps the last error for Stats.
-func (ifc *Interface) noteError(err error) { ifc.lastError.Store(&err) }
-
-// Loss says what a host has lost with a queue whose device has failed.
-type Loss struct {
-	// Interface has no queue left. nil: it has others.
-	Interface *Interface
-	// Left is the number of interfaces that have not failed, loopback's left out.
-	Left int
-	// Err is the device's error.
-	Err error
-}
-
-// Fail takes a queue out of use whose device has failed for good, with err, and with the last one its interface. Its
-// receive loop calls it, and ends.
-func (q *Queue) Fail(err error) (loss Loss) {
-	_ = q.dev.Close()
-	if e := q.kill(); e != nil {
-		err = e // what Read has returned is only that we closed the device
-	}
-	ifc := q.iface
-	ifc.noteError(err)
-	loss.Err = err
-	last, left := ifc.layer.loseQueue(ifc, err)
-	if last {
-		_ = ifc.dev.Close()
-		loss.Interface, loss.Left = ifc, left
-	}
-	return loss
-}
-
 // NoteError keeps an error of the device that passes, for InterfaceStats.
-func (q *Queue) NoteError(err error) { q.iface.noteError(err) }
-
-// loseQueue notes that an interface has a queue less. It says whether that was its last one, and how many interfaces
-// there are still.
-func (l *Layer) loseQueue(ifc *Interface, err error) (last bool, left int) {
-	l.links.Lock()
-	defer l.links.Unlock()
-	if l.over() {
-		return false, 0
-	}
-	if ifc.live--; ifc.live > 0 {
-		l.env.Log.Warn("queue failed", "interface", ifc.info.Name, "left", ifc.live, "err", err)
-		return false, 0
-	}
-	ifc.state.Store(uint32(InterfaceFailed))
-	_ = l.change(func(t *topology) error {
-		t.removeInterface(ifc)
-		return nil
-	})
-	return true, len(l.topology.Load().remaining())
-}
+func (q *Queue) NoteError(err error) { q.device.noteError(err) }
 
 // write hands frames to the device in order, and returns how many it took.
 func (q *Queue) write(frames []link.Frame) (n int, err error) {
@@ -188,7 +137,7 @@ func (q *Queue) write(frames []link.Frame) (n int, err error) {
 			err = io.ErrShortWrite
 		}
 		n += k
-		q.iface.counters.framesOut.Add(uint64(k)) // of each Write, so that Close sees whether the device goes on
+		q.device.counters.framesOut.Add(uint64(k)) // of each Write, so that Close sees whether the device goes on
 	}
 	return n, err
 }

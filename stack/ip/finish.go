@@ -92,7 +92,26 @@ func (l *Layer) Finish(loops *sync.WaitGroup) {
 // framesOut returns how many frames the devices have taken.
 func (l *Layer) framesOut() (n uint64) {
 	for _, ifc := range l.Interfaces() {
-		n += ifc.counters.framesOut.Load()
+		n += ifc.device.counters.framesOut.Load()
 	}
 	return n
+}
+
+// AwaitNeighbors waits until no packet waits for a neighbour, or d has passed, or ctx is done. It says whether none waits.
+func (l *Layer) AwaitNeighbors(ctx context.Context, d time.Duration) (settled bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for _, ifc := range l.Interfaces() {
+		if ifc.neighbors == nil || ifc.currentState() == InterfaceFailed {
+			continue
+		}
+		if settled := ifc.neighbors.whenSettled(); settled != nil {
+			select {
+			case <-settled:
+			case <-ctx.Done():
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -26,3 +26,14 @@ func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
 func mayReport(p *Packet) bool {
 	return !p.Broadcast && isUnicast(p.Src) && !p.laterFragment && !(p.Protocol == p.family.icmp && isError4(p.Payload))
 }
+
+// Reported counts a Report that a transport has taken, and one that nobody could be told of.
+func (l *Layer) Reported(r *Report, taken bool) {
+	switch {
+	case r.Neighbor: // counted when the packet was dropped
+	case taken:
+		l.counters.icmpErrorsIn.Add(1)
+	default:
+		l.drop(drop.ICMPQuote)
+	}
+}

@@ -1,15 +1,9 @@
 package ip
 
 import (
-	"net/netip"
-
 	"github.com/unet-go/unet/internal/drop"
-	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wire"
 )
-
-// maxICMPError is the longest ICMP error in octets, IP header included (RFC 1812 4.3.2.3).
-const maxICMPError = 576
 
 // icmp4 takes an ICMP message (RFC 792, RFC 1122 3.2.2).
 func (in *Input) icmp4(p *Packet) Outcome {
@@ -29,72 +23,6 @@ func (in *Input) icmp4(p *Packet) Outcome {
 	return in.drop(drop.ICMPType)
 }
 
-// echo4 answers an echo request, from the address that was asked (RFC 1122 3.2.2.6), but not one to many.
-func (l *Layer) echo4(p *Packet, body []byte) {
-	if p.Broadcast || !isUnicast(p.Src) {
-		l.drop(drop.ICMPBroadcast)
-		return
-	}
-	r, err := l.HostRoute(p.Dst, p.Src)
-	if err != nil {
-		l.drop(drop.ICMPType)
-		return
-	}
-	var header [wire.ICMPLen]byte
-	copy(header[:], p.Payload)
-	header[0] = wire.ICMPv4EchoReply
-	spans := [1]span.Span{{Data: body}}
-	if p.Buffer != nil {
-		spans[0].Owner = p.Buffer
-	}
-	header[2], header[3] = 0, 0
-	sum := ^wire.Fold(wire.Sum(body, wire.Sum(header[:], 0)))
-	header[2], header[3] = uint8(sum>>8), uint8(sum)
-	l.counters.echoReplies.Add(1)
-	r.Send(&OutPacket{Protocol: wire.ProtocolICMP, TOS: p.TOS &^ 3, Header: header[:], ChecksumOffset: -1,
-		Payload: spans[:], PayloadLen: len(body)})
-}
-
-// sendError4 sends an ICMP error about p, as much of which as there is room for it quotes.
-func (r *Route) sendError4(p *Packet, reason Reason, detail uint32) {
-	m := wire.ICMPv4{Type: errors4[reason].typ, Code: errors4[reason].code}
-	if reason == HeaderProblem {
-		m.Rest[0] = uint8(detail)
-	}
-	var b [maxICMPError - wire.IPv4Len]byte
-	n := m.Marshal(b[:])
-	n += copy(b[n:], p.header)
-	n += copy(b[n:], p.Payload)
-	wire.PutICMPv4Checksum(b[:n])
-	// Precedence 6, internetwork control (RFC 1812 4.3.2.5).
-	r.Send(&OutPacket{Protocol: wire.ProtocolICMP, TOS: 0xc0, Header: b[:n], ChecksumOffset: -1})
-}
-
-// errors4 has the types and codes of the errors that are sent.
-var errors4 = [reasons]struct{ typ, code uint8 }{
-	NetUnreachable:      {wire.ICMPv4DestinationUnreachable, wire.ICMPv4NetUnreachable},
-	HostUnreachable:     {wire.ICMPv4DestinationUnreachable, wire.ICMPv4HostUnreachable},
-	ProtocolUnreachable: {wire.ICMPv4DestinationUnreachable, wire.ICMPv4ProtocolUnreachable},
-	PortUnreachable:     {wire.ICMPv4DestinationUnreachable, wire.ICMPv4PortUnreachable},
-	PacketTooBig:        {wire.ICMPv4DestinationUnreachable, wire.ICMPv4FragmentationNeeded},
-	SourceRouteFailed:   {wire.ICMPv4DestinationUnreachable, wire.ICMPv4SourceRouteFailed},
-	TimeExceeded:        {wire.ICMPv4TimeExceeded, 0},
-	ReassemblyTimeout:   {wire.ICMPv4TimeExceeded, wire.ICMPv4ReassemblyExceeded},
-	HeaderProblem:       {wire.ICMPv4ParameterProblem, 0},
-}
-
-// isError4 says whether an ICMP message is an error, or one that nobody knows, which counts as one.
-func isError4(message []byte) bool {
-	if len(message) == 0 {
-		return true
-	}
-	switch message[0] {
-	case 0, 8, 9, 10, 13, 14, 15, 16, 17, 18: // queries and their answers
-		return false
-	}
-	return true
-}
-
 // icmpError4 makes a Report of an ICMP error. The quote must be of a packet of ours.
 func (in *Input) icmpError4(p *Packet, m *wire.ICMPv4, body []byte) Outcome {
 	reason, mtu, ok := meaning4(m)
@@ -104,20 +32,8 @@ func (in *Input) icmpError4(p *Packet, m *wire.ICMPv4, body []byte) Outcome {
 	if !in.Report.quote4(body) || in.Report.Local != p.Dst || p.Broadcast {
 		return in.drop(drop.ICMPQuote)
 	}
-	in.Report.Reason, in.Report.MTU, in.Report.Neighbor, in.Report.Interface = reason, mtu, false, in.iface
+	in.Report.Reason, in.Report.MTU, in.Report.Neighbor = reason, mtu, false
 	return AboutOurs
-}
-
-// quote4 fills a report with what a quoted packet, mostly cut short, says of itself. It is false where that is too little.
-func (r *Report) quote4(b []byte) bool {
-	var ip wire.IPv4
-	transport, err := ip.ParseQuote(b)
-	if err != nil || ip.FragmentOffset != 0 {
-		return false
-	}
-	r.Local, r.Remote = netip.AddrFrom4(ip.Src), netip.AddrFrom4(ip.Dst)
-	r.Protocol, r.Transport = ip.Protocol, transport
-	return true
 }
 
 // meaning4 returns the reason that a type and a code of ICMP stand for, and the MTU that goes with PacketTooBig.

@@ -8,27 +8,6 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Packet is an IP packet for this host on its way up to a transport, borrowed until the next call of Input.Frame. All
-// addresses are plain ones, never IPv4-mapped; Src is one host's unicast address.
-type Packet struct {
-	Src, Dst  netip.Addr
-	Interface *Interface // that the packet came from
-	Payload   []byte     // transport header and data, cut to the IP length
-	// Buffer holds Payload; to keep payload is to take a reference to it. nil: copy to keep.
-	Buffer             *link.Buffer
-	Protocol, TOS, TTL uint8
-	// ChecksumOK says that the transport checksum need not be verified.
-	ChecksumOK bool
-	// Broadcast says that the frame or the packet went to more than one host.
-	Broadcast bool
-	// GSOSize is the payload of each segment that a super-segment stands for; 0 for a plain packet.
-	GSOSize uint16
-
-	family        *family
-	header        []byte // the IP header, as an ICMP error quotes it
-	laterFragment bool   // a fragment other than the first
-}
-
 // Outcome says what a frame has come to.
 type Outcome uint8
 
@@ -56,8 +35,8 @@ type Input struct {
 	owned            []*link.Buffer // of reassembled packets, to be released after the burst
 }
 
-// Init makes in ready for frames of an interface.
-func (in *Input) Init(ifc *Interface) { in.layer, in.iface = ifc.layer, ifc }
+// Init makes in ready for frames of one of the layer's interfaces.
+func (in *Input) Init(l *Layer, ifc *Interface) { in.layer, in.iface = l, ifc }
 
 // Begin begins a burst of frames: addresses and routes are those of now until it ends.
 func (in *Input) Begin() {

@@ -2,6 +2,7 @@ package ip
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -24,7 +25,7 @@ type InterfaceConfig struct {
 // Interface is one attached device. It does not change after it is made; its caches, its counters and its state do. Its
 // addresses are the topology's, since they may change.
 type Interface struct {
-	layer     *Layer
+	core      *core
 	index     int // in topology.ifaces
 	dev       link.Device
 	info      link.Info
@@ -34,14 +35,9 @@ type Interface struct {
 	queues    []*Queue       // a power of two of them
 	neighbors *neighborCache // nil where frames have no link address
 	announcer *announcer     // likewise
-	counters  interfaceCounters
+	device    deviceState
 	state     atomic.Uint32 // an InterfaceState; changes under Layer.links
 	live      int           // queues that have not failed, guarded by Layer.links
-	lastError atomic.Pointer[error]
-}
-
-type interfaceCounters struct {
-	framesIn, octetsIn, framesOut, octetsOut, writeErrors atomic.Uint64
 }
 
 // InterfaceStats are the counters of one interface.
@@ -62,9 +58,9 @@ type InterfaceStats struct {
 }
 
 // newInterface returns an interface that is no part of the topology yet, and its addresses.
-func newInterface(l *Layer, dev link.Device, config InterfaceConfig) (*Interface, []address, error) {
+func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface, []address, error) {
 	info := dev.Info()
-	ifc := &Interface{layer: l, dev: dev, info: info, mtu: info.MTU}
+	ifc := &Interface{core: c, device: deviceState{base: &c.base}, dev: dev, info: info, mtu: info.MTU}
 	if config.MTU != 0 {
 		ifc.mtu = min(config.MTU, info.MTU)
 	}
@@ -83,8 +79,6 @@ func newInterface(l *Layer, dev link.Device, config InterfaceConfig) (*Interface
 			return nil, nil, syscall.EINVAL
 		}
 		ifc.linkLen = wire.EthernetLen
-		ifc.neighbors = newNeighborCache(ifc, ifc.solicitARP)
-		ifc.announcer = newAnnouncer(ifc, config.Announce)
 	}
 	devs := []link.Device{dev}
 	if m, ok := dev.(link.MultiQueue); ok {
@@ -100,15 +94,15 @@ func newInterface(l *Layer, dev link.Device, config InterfaceConfig) (*Interface
 const leastMTU = 68
 
 // newLoopbackInterface returns the interface that leads back to the host itself.
-func newLoopbackInterface(l *Layer) *Interface {
-	dev := newLoopback(l.env.LoopbackOctets)
-	ifc := &Interface{layer: l, loopback: true, dev: dev, info: dev.Info(), mtu: loopbackMTU}
+func newLoopbackInterface(c *core) *Interface {
+	dev := newLoopback(c.LoopbackOctets)
+	ifc := &Interface{core: c, device: deviceState{base: &c.base}, loopback: true, dev: dev, info: dev.Info(), mtu: loopbackMTU}
 	ifc.addQueue(dev)
 	return ifc
 }
 
 func (ifc *Interface) addQueue(dev link.Device) {
-	q := &Queue{dev: dev, iface: ifc, limit: ifc.layer.env.QueueOctets}
+	q := &Queue{dev: dev, device: &ifc.device, limit: ifc.core.QueueOctets}
 	q.glancer, _ = dev.(link.Glancer)
 	ifc.queues = append(ifc.queues, q)
 	ifc.live++
@@ -128,25 +122,62 @@ func (ifc *Interface) Queues() []*Queue { return ifc.queues }
 
 // Received counts frames that came from the device, and their octets.
 func (ifc *Interface) Received(frames, octets int) {
-	ifc.counters.framesIn.Add(uint64(frames))
-	ifc.counters.octetsIn.Add(uint64(octets))
+	ifc.device.counters.framesIn.Add(uint64(frames))
+	ifc.device.counters.octetsIn.Add(uint64(octets))
 }
 
 // Device returns the device, which is the interface's own: only its owner closes it.
 func (ifc *Interface) Device() link.Device { return ifc.dev }
 
 func (ifc *Interface) stats() InterfaceStats {
-	c := &ifc.counters
+	c := &ifc.device.counters
 	s := InterfaceStats{Name: ifc.info.Name, MAC: ifc.info.MAC,
 		FramesIn: c.framesIn.Load(), OctetsIn: c.octetsIn.Load(),
 		FramesOut: c.framesOut.Load(), OctetsOut: c.octetsOut.Load(),
 		WriteErrors: c.writeErrors.Load()}
 	s.State = ifc.currentState()
-	if err := ifc.lastError.Load(); err != nil {
+	if err := ifc.device.lastError.Load(); err != nil {
 		s.Err = *err
 	}
 	if ifc.neighbors != nil {
 		s.Neighbors, s.Held = ifc.neighbors.size()
 	}
 	return s
+}
+
+// Neighbors returns the interface's neighbour cache, in no order.
+func (ifc *Interface) Neighbors() (list []Neighbor) {
+	c := ifc.neighbors
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.entries {
+		list = append(list, Neighbor{Addr: n.addr, MAC: n.mac, State: neighborStates[n.state]})
+	}
+	return list
+}
+
+// Announce announces addresses of the interface, or all of them if none is named, if hosts do that on it: once now, and
+// again after announceInterval. The caller flushes once it holds no lock.
+func (ifc *Interface) Announce(addrs ...netip.Addr) {
+	a := ifc.announcer
+	if a == nil || a.mode != AnnounceAlways {
+		return
+	}
+	if len(addrs) == 0 {
+		for _, own := range ifc.core.topology.Load().addrs[ifc.index] {
+			addrs = append(addrs, own.prefix.Addr())
+		}
+	}
+	now := ifc.core.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, addr := range addrs {
+		if addr.Is4() {
+			a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
+			a.sendLocked(announcement{addr: addr, left: announceNum}, now)
+		}
+	}
 }

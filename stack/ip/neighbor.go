@@ -10,8 +10,8 @@ import (
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
-	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wheel"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -82,8 +82,8 @@ type solicitor func(target netip.Addr, unicast *link.MAC)
 // neighborCache holds what is known of the neighbours of one interface. Its lock comes before a transmit
 // queue's: what waited for a neighbour must leave before anything newer.
 type neighborCache struct {
-	layer   *Layer
-	iface   *Interface
+	base    *base
+	mac     link.MAC // the interface's own
 	solicit solicitor
 
 	mu       sync.Mutex
@@ -98,9 +98,9 @@ type neighborCache struct {
 	settled  chan struct{} // closed when heldAll comes to 0; nil where nobody waits for that
 }
 
-func newNeighborCache(ifc *Interface, solicit solicitor) *neighborCache {
-	c := &neighborCache{layer: ifc.layer, iface: ifc, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
-		maxCount: ifc.layer.env.MaxNeighbors}
+func newNeighborCache(b *base, mac link.MAC, solicit solicitor) *neighborCache {
+	c := &neighborCache{base: b, mac: mac, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
+		maxCount: b.MaxNeighbors}
 	c.expired = c.expireLocked
 	c.idle.idleNext, c.idle.idlePrev = &c.idle, &c.idle
 	return c
@@ -114,66 +114,10 @@ type Neighbor struct {
 	State string
 }
 
-// Neighbors returns the interface's neighbour cache, in no order.
-func (ifc *Interface) Neighbors() (list []Neighbor) {
-	c := ifc.neighbors
-	if c == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, n := range c.entries {
-		list = append(list, Neighbor{Addr: n.addr, MAC: n.mac, State: neighborStates[n.state]})
-	}
-	return list
-}
-
 func (c *neighborCache) size() (entries, held int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.entries), c.heldAll
-}
-
-// resolve returns the MAC of the route's next hop. While it is not known, f is taken, with references of
-// its own to gather, and leaves once it is.
-func (r *Route) resolve(q *Queue, f *link.Frame, gather []span.Span, proto uint8) (mac link.MAC, ok bool) {
-	n := r.neighbor.Load()
-	if n != nil {
-		if mac, ok = n.address(); ok {
-			return mac, true
-		}
-	}
-	c := r.iface.neighbors
-	now := c.layer.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n == nil || n.gone {
-		if n = c.needLocked(r.nextHop); n == nil {
-			c.layer.drop(drop.NeighborTable)
-			f.Release()
-			return mac, false
-		}
-		r.neighbor.Store(n)
-	}
-	n.lastUsed = now
-	switch n.state {
-	case failed:
-		c.idleRemove(n)
-		c.startLocked(n, now)
-		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
-		return mac, false
-	case incomplete:
-		if n.tries == 0 { // new
-			c.startLocked(n, now)
-		}
-		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
-		return mac, false
-	case stale:
-		c.idleRemove(n)
-		c.enterLocked(n, delay, now, delayFirstProbe)
-	case reachable, delay, probe:
-	}
-	return n.mac, true
 }
 
 // needLocked returns the entry for addr, a new one if need be; nil when the cache is full of entries in use.
@@ -244,12 +188,12 @@ func (c *neighborCache) idleRemove(n *neighbor) {
 
 func (c *neighborCache) armLocked(n *neighbor, at mono.Time) {
 	c.timers.Arm(&n.timer, int64(at))
-	c.layer.arm(at)
+	c.base.arm(at)
 }
 
 // reachableTime returns a randomised REACHABLE period (RFC 4861 6.3.2).
 func (c *neighborCache) reachableTime() time.Duration {
-	base := int64(c.layer.env.NeighborReachable)
+	base := int64(c.base.NeighborReachable)
 	return time.Duration(base/2 + rand.Int64N(base))
 }
 
@@ -312,9 +256,9 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	c.lost = nil
 	c.mu.Unlock()
 	for i := range lost {
-		c.layer.drop(drop.NeighborFailed)
-		r := Report{Reason: HostUnreachable, Neighbor: true, Interface: c.iface}
-		if r.quote4(lost[i].frame.Header[c.iface.linkLen:]) {
+		c.base.drop(drop.NeighborFailed)
+		r := Report{Reason: HostUnreachable, Neighbor: true}
+		if r.quote4(lost[i].frame.Header[wire.EthernetLen:]) {
 			r.Transport = bytes.Clone(r.Transport)
 			reports = append(reports, r)
 		}
@@ -342,7 +286,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		c.takenLocked(n)
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:
-		if period := c.layer.env.NeighborReachable; confirmed.Add(period) > now {
+		if period := c.base.NeighborReachable; confirmed.Add(period) > now {
 			c.armLocked(n, confirmed.Add(period))
 			return
 		}
@@ -377,7 +321,7 @@ func (c *neighborCache) clear() {
 	defer c.mu.Unlock()
 	for _, n := range c.entries {
 		for i := range n.held {
-			c.layer.drop(drop.Closing)
+			c.base.drop(drop.Closing)
 			n.held[i].frame.Release()
 		}
 		c.takenLocked(n)

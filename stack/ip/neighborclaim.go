@@ -24,7 +24,7 @@ const heardLately = 2 * time.Second
 // heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
 // that the sender may become a new entry: it asked for us, so we shall soon want to answer.
 func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool) {
-	now := c.layer.now()
+	now := c.base.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.entries[addr]

@@ -1,9 +1,7 @@
 package ip
 
 import (
-	"context"
 	"slices"
-	"time"
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/span"
@@ -57,14 +55,14 @@ func (c *neighborCache) dropHeldLocked(n *neighbor, i int) {
 	h.frame.Release()
 	n.held = slices.Delete(n.held, i, i+1)
 	c.heldAll--
-	c.layer.drop(drop.NeighborQueue)
+	c.base.drop(drop.NeighborQueue)
 }
 
 // sendHeldLocked sends what waited for n, whose address is known.
 func (c *neighborCache) sendHeldLocked(n *neighbor) {
 	for i := range n.held {
 		h := &n.held[i]
-		putLinkHeader(&h.frame, n.mac, c.iface.info.MAC, h.family.etherType)
+		putLinkHeader(&h.frame, n.mac, c.mac, h.family.etherType)
 		h.queue.put(&h.frame, nil)
 	}
 	c.takenLocked(n)
@@ -96,22 +94,3 @@ func (c *neighborCache) whenSettled() <-chan struct{} {
 
 // NeighborTime is how long it takes at most until a neighbour has answered or counts as failed.
 const NeighborTime = resolveTries * retransInterval
-
-// AwaitNeighbors waits until no packet waits for a neighbour, or d has passed, or ctx is done. It says whether none waits.
-func (l *Layer) AwaitNeighbors(ctx context.Context, d time.Duration) (settled bool) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	for _, ifc := range l.Interfaces() {
-		if ifc.neighbors == nil || ifc.currentState() == InterfaceFailed {
-			continue
-		}
-		if settled := ifc.neighbors.whenSettled(); settled != nil {
-			select {
-			case <-settled:
-			case <-ctx.Done():
-				return false
-			}
-		}
-	}
-	return true
-}

@@ -39,7 +39,7 @@ func (r *Route) Send(p *OutPacket) {
 		return
 	}
 	if p.DontFragment || p.GSOSize != 0 {
-		r.iface.layer.drop(drop.TooBig)
+		r.iface.core.drop(drop.TooBig)
 		return
 	}
 	r.sendFragments(p)
@@ -102,7 +102,7 @@ func owned(spans []span.Span) bool {
 // ttl returns the TTL or hop limit of a packet.
 func (r *Route) ttl(p *OutPacket) uint8 {
 	if p.TTL == 0 {
-		return r.iface.layer.env.TTL
+		return r.iface.core.TTL
 	}
 	return p.TTL
 }
@@ -186,9 +186,4 @@ func (r *Route) transmit(q *Queue, f *link.Frame, gather []span.Span, proto uint
 	}
 	putLinkHeader(f, mac, r.iface.info.MAC, r.family.etherType)
 	q.put(f, gather)
-}
-
-func putLinkHeader(f *link.Frame, dst, src link.MAC, etherType uint16) {
-	eth := wire.Ethernet{Dst: dst, Src: src, Type: etherType}
-	eth.Marshal(f.Header)
 }

@@ -1,34 +1,17 @@
 package ip
 
 import (
-	"net/netip"
-
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
-var (
-	limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	allHosts         = netip.AddrFrom4([4]byte{224, 0, 0, 1}) // every host is in this group (RFC 1112 4)
-	allHostsMAC      = link.MAC{0x01, 0x00, 0x5e, 0, 0, 1}
-)
-
-// groupMAC returns the Ethernet address of a broadcast or multicast address (RFC 1112 6.4).
-func groupMAC(a netip.Addr) link.MAC {
-	if !a.IsMulticast() {
-		return wire.BroadcastMAC
-	}
-	b := a.As4()
-	return link.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}
-}
-
 // putHeader4 writes the IPv4 header of a whole packet to b.
 func (r *Route) putHeader4(b []byte, p *OutPacket, total int) {
 	h := r.header4(p, total)
 	if !p.DontFragment { // only a packet that may be cut needs an identification (RFC 6864 4.1)
-		h.ID = r.iface.layer.ids.next(r.local, r.remote, p.Protocol)
+		h.ID = r.iface.core.ids.next(r.local, r.remote, p.Protocol)
 	}
 	h.Marshal(b)
 }
@@ -44,7 +27,7 @@ func (r *Route) sendFragments(p *OutPacket) {
 	ifc := r.iface
 	size := len(p.Header) + p.PayloadLen
 	if wire.IPv4Len+size > maxPacket {
-		ifc.layer.drop(drop.TooBig)
+		ifc.core.drop(drop.TooBig)
 		return
 	}
 	whole := link.NewBuffer(size)
@@ -59,7 +42,7 @@ func (r *Route) sendFragments(p *OutPacket) {
 	q := r.queueFor(p)
 	step := (r.limit(p) - wire.IPv4Len) &^ 7
 	ip := r.header4(p, 0)
-	ip.ID = ifc.layer.ids.next(r.local, r.remote, p.Protocol)
+	ip.ID = ifc.core.ids.next(r.local, r.remote, p.Protocol)
 	var gather [1]span.Span
 	for offset := 0; offset < size; offset += step {
 		n := min(step, size-offset)
@@ -73,5 +56,5 @@ func (r *Route) sendFragments(p *OutPacket) {
 		r.transmit(q, &f, gather[:], p.Protocol)
 	}
 	whole.Release()
-	ifc.layer.counters.fragmented.Add(1)
+	ifc.core.counters.fragmented.Add(1)
 }

@@ -74,4 +74,4 @@ func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock.Clock) int {
 }
 
 // LearnPathMTU notes that a router has asked for packets of at most mtu octets on the way to remote.
-func (l *Layer) LearnPathMTU(remote netip.Addr, mtu int) { l.pathMTUs.learn(remote, mtu, l.now()) }
+func (c *core) LearnPathMTU(remote netip.Addr, mtu int) { c.pathMTUs.learn(remote, mtu, c.now()) }

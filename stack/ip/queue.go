@@ -7,6 +7,7 @@ import (
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/span"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -24,7 +25,7 @@ const (
 type Queue struct {
 	dev     link.Device
 	glancer link.Glancer // dev, if it is one, else nil
-	iface   *Interface
+	device  *deviceState
 	queued  atomic.Int32 // len(pending), to look at without the lock
 
 	mu       sync.Mutex
@@ -48,6 +49,19 @@ type Queue struct {
 	gone atomic.Bool
 }
 
+// deviceState is what the queues of one device share.
+type deviceState struct {
+	base      *base
+	counters  interfaceCounters
+	lastError atomic.Pointer[error]
+}
+
+type interfaceCounters struct {
+	framesIn, octetsIn, framesOut, octetsOut, writeErrors atomic.Uint64
+}
+
+func (d *deviceState) noteError(err error) { d.lastError.Store(&err) }
+
 // put moves f to the end of the queue, with references of its own to the spans of gather behind it, and leaves
 // f empty. A full queue drops f.
 func (q *Queue) put(f *link.Frame, gather []span.Span) {
@@ -67,7 +81,7 @@ func (q *Queue) put(f *link.Frame, gather []span.Span) {
 		}
 		q.mu.Unlock()
 		f.Release()
-		q.iface.layer.drop(reason)
+		q.device.base.drop(reason)
 		return
 	}
 	spans := slot.Payload // the array is used again
@@ -108,9 +122,6 @@ func (q *Queue) extendLocked(size int) *link.Frame {
 	q.queued.Store(int32(n + 1))
 	return &q.pending[n]
 }
-
-// Interface returns the interface that the queue is part of.
-func (q *Queue) Interface() *Interface { return q.iface }
 
 // Read reads frames as link.Device says. The caller calls ReadDone when it has taken them.
 func (q *Queue) Read(frames []link.Frame) (int, error) {
@@ -166,7 +177,7 @@ func (q *Queue) drain(early bool) {
 	}
 	q.mu.Unlock()
 	if retry != 0 {
-		q.iface.layer.env.Clock.Armed(retry)
+		q.device.base.Clock.Armed(retry)
 	}
 }
 
@@ -213,7 +224,7 @@ func (q *Queue) send(frames []link.Frame) (rest []link.Frame, err error) {
 			octets -= frames[n+i].Len()
 		}
 	}
-	c := &q.iface.counters
+	c := &q.device.counters
 	c.octetsOut.Add(uint64(octets))
 	for i := range frames[:n] {
 		frames[i].Release()
@@ -225,4 +236,9 @@ func (q *Queue) send(frames []link.Frame) (rest []link.Frame, err error) {
 		}
 	}
 	return rest, err
+}
+
+func putLinkHeader(f *link.Frame, dst, src link.MAC, etherType uint16) {
+	eth := wire.Ethernet{Dst: dst, Src: src, Type: etherType}
+	eth.Marshal(f.Header)
 }

@@ -32,8 +32,8 @@ func (d *stuckDevice) Write(frames []link.Frame) (int, error) {
 }
 
 func newQueue(d link.Device) *Queue {
-	l := &Layer{env: Env{Drops: new(drop.Counters), Clock: new(clock.Clock)}}
-	return &Queue{dev: d, iface: &Interface{layer: l}}
+	b := &base{Env: Env{Drops: new(drop.Counters), Clock: new(clock.Clock)}}
+	return &Queue{dev: d, device: &deviceState{base: b}}
 }
 
 func frameOf(b byte) *link.Frame {
@@ -100,7 +100,7 @@ func TestTransmitQueue(t *testing.T) {
 		if diff := cmp.Diff([][]byte{{1}, {2}}, d.out); diff != "" {
 			t.Error(diff)
 		}
-		if n := q.iface.counters.writeErrors.Load(); n != 1 {
+		if n := q.device.counters.writeErrors.Load(); n != 1 {
 			t.Errorf("%d write errors, want 1", n)
 		}
 	})
@@ -111,7 +111,7 @@ func TestTransmitQueue(t *testing.T) {
 			q.put(frameOf(1), nil)
 		}
 		q.flush()
-		if n := q.iface.layer.env.Drops.Load()[drop.TxQueueFull]; n != 3 || len(d.out) != maxQueuedFrames {
+		if n := q.device.base.Drops.Load()[drop.TxQueueFull]; n != 3 || len(d.out) != maxQueuedFrames {
 			t.Errorf("%d dropped and %d sent", n, len(d.out))
 		}
 	})
@@ -191,8 +191,7 @@ func (d partDevice) Write(frames []link.Frame) (int, error) {
 // OctetsOut is about what the device has taken.
 func TestOctetsOutOfPart(t *testing.T) {
 	dev := partDevice{&device{info: link.Info{Name: "mem0", Kind: link.IP, MTU: 1500}}}
-	ifc := &Interface{dev: dev}
-	q := &Queue{dev: dev, iface: ifc}
+	q := &Queue{dev: dev, device: new(deviceState)}
 	frames := make([]link.Frame, 3)
 	for i := range frames {
 		b := link.NewBuffer(100 * (i + 1))
@@ -202,7 +201,7 @@ func TestOctetsOutOfPart(t *testing.T) {
 	if len(rest) != 2 || err == nil || rest[0].Len() != 200 || rest[1].Len() != 300 {
 		t.Errorf("send leaves %d frames, %v", len(rest), err)
 	}
-	if c := &ifc.counters; c.framesOut.Load() != 1 || c.octetsOut.Load() != 100 {
+	if c := &q.device.counters; c.framesOut.Load() != 1 || c.octetsOut.Load() != 100 {
 		t.Errorf("%d frames of %d octets are counted, want one of 100", c.framesOut.Load(), c.octetsOut.Load())
 	}
 	for i := range rest {

@@ -71,7 +71,7 @@ type fragmentSource struct {
 // reassembly puts fragmented datagrams together (RFC 791 3.2, RFC 1122 3.3.2). All datagrams have the same
 // time from their first fragment on, so the list by age is the list by deadline.
 type reassembly struct {
-	layer *Layer
+	base *base
 
 	mu             sync.Mutex
 	datagrams      map[fragmentKey]*datagram
@@ -80,8 +80,8 @@ type reassembly struct {
 	charge         int
 }
 
-func (t *reassembly) init(l *Layer) {
-	t.layer = l
+func (t *reassembly) init(b *base) {
+	t.base = b
 	t.datagrams = make(map[fragmentKey]*datagram)
 	t.sources = make(map[netip.Addr]*fragmentSource)
 }
@@ -97,7 +97,7 @@ func (t *reassembly) size() int {
 func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 	end := f.offset + len(p.Payload)
 	if len(p.Payload) == 0 || end+len(p.header) > maxPacket || f.more && len(p.Payload)%8 != 0 || tiny(f, p) {
-		t.layer.drop(drop.Fragment)
+		t.base.drop(drop.Fragment)
 		return false
 	}
 	key := fragmentKey{src: p.Src, dst: p.Dst, proto: p.Protocol, id: f.id}
@@ -108,7 +108,7 @@ func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 		d = t.openLocked(key, p)
 	}
 	if d.refused {
-		t.layer.drop(drop.FragmentOverlap)
+		t.base.drop(drop.FragmentOverlap)
 		return false
 	}
 	if !f.more {
@@ -206,12 +206,12 @@ func (t *reassembly) openLocked(key fragmentKey, p *Packet) *datagram {
 		t.sources[key.src] = s
 	}
 	d := &datagram{key: key, iface: p.Interface, length: -1, source: s,
-		deadline: t.layer.now().Add(t.layer.env.ReassemblyTimeout)}
+		deadline: t.base.now().Add(t.base.ReassemblyTimeout)}
 	if d.older = t.newest; d.older != nil {
 		d.older.newer = d
 	} else {
 		t.oldest = d
-		t.layer.arm(d.deadline)
+		t.base.arm(d.deadline)
 	}
 	t.newest = d
 	if d.sourceOlder = s.newest; d.sourceOlder != nil {
@@ -266,7 +266,7 @@ func (t *reassembly) freeLocked(d *datagram) {
 }
 
 func (t *reassembly) refuseLocked(d *datagram) {
-	t.layer.drop(drop.FragmentOverlap)
+	t.base.drop(drop.FragmentOverlap)
 	t.freeLocked(d)
 	d.refused = true
 }
@@ -274,7 +274,7 @@ func (t *reassembly) refuseLocked(d *datagram) {
 // makeRoomLocked gives up the oldest datagrams of whoever has more than a quarter of the memory, then the
 // oldest of all (CVE-2018-5391).
 func (t *reassembly) makeRoomLocked(d *datagram) {
-	limit := t.layer.env.ReassemblyBytes
+	limit := t.base.ReassemblyBytes
 	for s := d.source; s.charge > limit/4 && s.oldest != nil; {
 		t.evictLocked(s.oldest)
 	}
@@ -284,7 +284,7 @@ func (t *reassembly) makeRoomLocked(d *datagram) {
 }
 
 func (t *reassembly) evictLocked(d *datagram) {
-	t.layer.drop(drop.ReassemblyMemory)
+	t.base.drop(drop.ReassemblyMemory)
 	t.closeLocked(d)
 }
 
@@ -300,7 +300,7 @@ func (t *reassembly) completeLocked(d *datagram, p *Packet) {
 	*p = Packet{family: p.family, Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto, Interface: d.iface, header: b[:n:n],
 		Payload: b[n:], Buffer: buf, TOS: d.tos, TTL: p.TTL, Broadcast: d.broadcast}
 	t.closeLocked(d)
-	t.layer.counters.reassembled.Add(1)
+	t.base.counters.reassembled.Add(1)
 }
 
 func (t *reassembly) nextDeadline() (mono.Time, bool) {
@@ -312,11 +312,11 @@ func (t *reassembly) nextDeadline() (mono.Time, bool) {
 	return t.oldest.deadline, true
 }
 
-// advance gives up what is not complete in time, and tells the source when the first fragment is there to
-// be quoted (RFC 1122 3.3.2).
-func (t *reassembly) advance(now mono.Time) []Report {
-	var late []Packet
+// expire gives up what is not complete in time. It returns the datagrams whose source is to be told, since the first
+// fragment is there to be quoted (RFC 1122 3.3.2).
+func (t *reassembly) expire(now mono.Time) (late []Packet) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {
 		if d.header != nil && !d.refused {
 			first := d.fragments[0]
@@ -324,14 +324,10 @@ func (t *reassembly) advance(now mono.Time) []Report {
 				Interface: d.iface, header: d.header, Payload: bytes.Clone(first.buf.Bytes()[:first.length]),
 				Broadcast: d.broadcast})
 		}
-		t.layer.drop(drop.ReassemblyTimeout)
+		t.base.drop(drop.ReassemblyTimeout)
 		t.closeLocked(d)
 	}
-	t.mu.Unlock()
-	for i := range late {
-		t.layer.SendError(&late[i], ReassemblyTimeout, 0)
-	}
-	return nil
+	return late
 }
 
 // clear frees everything.

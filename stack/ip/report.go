@@ -2,8 +2,6 @@ package ip
 
 import (
 	"net/netip"
-
-	"github.com/unet-go/unet/internal/drop"
 )
 
 // Reason is what an ICMP error says of a packet, whatever the version of IP.
@@ -46,17 +44,4 @@ type Report struct {
 	Protocol      uint8
 	// Transport is the beginning of our packet's transport header, borrowed as a Packet is. It may be cut short.
 	Transport []byte
-	// Interface is the interface that the message came from, or that of the neighbour.
-	Interface *Interface
-}
-
-// Reported counts a Report that a transport has taken, and one that nobody could be told of.
-func (l *Layer) Reported(r *Report, taken bool) {
-	switch {
-	case r.Neighbor: // counted when the packet was dropped
-	case taken:
-		l.counters.icmpErrorsIn.Add(1)
-	default:
-		l.drop(drop.ICMPQuote)
-	}
 }

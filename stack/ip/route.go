@@ -57,8 +57,8 @@ func (r *Route) Group() bool { return r.group }
 // PathMTU returns the largest packet in octets that the path to the remote address is known to take, at most MTU.
 // What routers say of a path outlives what is sent over it: see Layer.LearnPathMTU.
 func (r *Route) PathMTU() int {
-	l := r.iface.layer
-	return l.pathMTUs.find(r.remote, r.mtu, l.env.Clock)
+	c := r.iface.core
+	return c.pathMTUs.find(r.remote, r.mtu, c.Clock)
 }
 
 // The route cache has sets of a few slots each; a slot remembers one route, and the cache is bounded by that.

@@ -30,25 +30,25 @@ func (ifc *Interface) currentState() InterfaceState { return InterfaceState(ifc.
 
 // CarrierChanged takes over what the device says of its link (link.Carrier). It is not called twice at once.
 func (ifc *Interface) CarrierChanged(up bool) {
-	if ifc.layer.setCarrier(ifc, up) && up {
+	if ifc.core.setCarrier(ifc, up) && up {
 		ifc.cameUp()
 	}
 }
 
 // setCarrier says whether that is news.
-func (l *Layer) setCarrier(ifc *Interface, up bool) (changed bool) {
+func (c *core) setCarrier(ifc *Interface, up bool) (changed bool) {
 	state := InterfaceUp
 	if !up {
 		state = InterfaceDown
 	}
-	l.links.Lock()
-	defer l.links.Unlock()
+	c.links.Lock()
+	defer c.links.Unlock()
 	if before := ifc.currentState(); before == state || before == InterfaceFailed {
 		return false
 	}
 	ifc.state.Store(uint32(state))
-	_ = l.change(func(*topology) error { return nil }) // no route that was found before is used again
-	l.env.Log.Info("interface "+state.String(), "interface", ifc.info.Name)
+	_ = c.change(func(*topology) error { return nil }) // no route that was found before is used again
+	c.Log.Info("interface "+state.String(), "interface", ifc.info.Name)
 	return true
 }
 
@@ -56,5 +56,52 @@ func (l *Layer) setCarrier(ifc *Interface, up bool) (changed bool) {
 // lock. The other end of the link may be another one than before: it learns our addresses (RFC 5227 3).
 func (ifc *Interface) cameUp() {
 	ifc.Announce()
-	ifc.layer.Flush()
+	ifc.core.Flush()
+}
+
+// Loss says what a host has lost with a queue whose device has failed.
+type Loss struct {
+	// Interface has no queue left. nil: it has others.
+	Interface *Interface
+	// Left is the number of interfaces that have not failed, loopback's left out.
+	Left int
+	// Err is the device's error.
+	Err error
+}
+
+// FailQueue takes a queue out of use whose device has failed for good, with err, and with the last one the interface. The
+// queue's receive loop calls it, and ends.
+func (ifc *Interface) FailQueue(q *Queue, err error) (loss Loss) {
+	_ = q.dev.Close()
+	if e := q.kill(); e != nil {
+		err = e // what Read has returned is only that we closed the device
+	}
+	ifc.device.noteError(err)
+	loss.Err = err
+	last, left := ifc.core.loseQueue(ifc, err)
+	if last {
+		_ = ifc.dev.Close()
+		loss.Interface, loss.Left = ifc, left
+	}
+	return loss
+}
+
+// loseQueue notes that an interface has a queue less. It says whether that was its last one, and how many interfaces
+// there are still.
+func (c *core) loseQueue(ifc *Interface, err error) (last bool, left int) {
+	c.links.Lock()
+	defer c.links.Unlock()
+	if c.over() {
+		return false, 0
+	}
+	if ifc.live--; ifc.live > 0 {
+		c.Log.Warn("queue failed", "interface", ifc.info.Name, "left", ifc.live, "err", err)
+		return false, 0
+	}
+	ifc.state.Store(uint32(InterfaceFailed))
+	_ = c.change(func(t *topology) error {
+		t.removeInterface(ifc)
+		return nil
+	})
+	return true, len(c.topology.Load().remaining())
 }

@@ -2,17 +2,16 @@ package ip
 
 import "github.com/unet-go/unet/internal/mono"
 
-// source is a part of the layer that has deadlines, as clock.Source is. What it finds out about packets of ours it
+// source is a part of the layer that has deadlines, as clock.Source has them. What it finds out about packets of ours it
 // returns.
 type source interface {
 	nextDeadline() (mono.Time, bool)
 	advance(now mono.Time) []Report
 }
 
-// sources calls f for each part of the layer that has deadlines.
+// sources calls f for each part of the layer that has deadlines, the reassembly aside.
 func (l *Layer) sources(f func(s source)) {
-	f(&l.reassembly)
-	f((*lifetimes)(l))
+	f(lifetimes{&l.core})
 	for _, ifc := range l.Interfaces() {
 		if ifc.loopback { // its device never fails
 			continue
@@ -29,6 +28,7 @@ func (l *Layer) sources(f func(s source)) {
 
 // NextDeadline returns the layer's earliest deadline, or a lower bound of it.
 func (l *Layer) NextDeadline() (earliest mono.Time, ok bool) {
+	earliest, ok = l.reassembly.nextDeadline()
 	l.sources(func(s source) {
 		if at, armed := s.nextDeadline(); armed && (!ok || at < earliest) {
 			earliest, ok = at, true
@@ -40,6 +40,10 @@ func (l *Layer) NextDeadline() (earliest mono.Time, ok bool) {
 // Advance acts on all deadlines up to now, and flushes. It returns what it has found out about packets of ours: those
 // that have waited in vain for a neighbour.
 func (l *Layer) Advance(now mono.Time) (reports []Report) {
+	late := l.reassembly.expire(now)
+	for i := range late {
+		l.SendError(&late[i], ReassemblyTimeout, 0)
+	}
 	l.sources(func(s source) {
 		if at, ok := s.nextDeadline(); ok && at <= now {
 			reports = append(reports, s.advance(now)...)

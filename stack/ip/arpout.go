@@ -1,0 +1,36 @@
+package ip
+
+import (
+	"net/netip"
+
+	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
+)
+
+// solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
+// (RFC 1122 2.3.2.1's unicast poll).
+func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
+	src := ifc.core.topology.Load().source(ifc, target)
+	if !src.Is4() || !target.Is4() {
+		return
+	}
+	dst := wire.BroadcastMAC
+	if unicast != nil {
+		dst = *unicast
+	}
+	sendARP(ifc.queues[0], ifc.info.MAC, dst, wire.ARP{Op: wire.ARPRequest, SenderMAC: ifc.info.MAC, SenderIP: src.As4(),
+		TargetIP: target.As4()})
+}
+
+// sendARP queues an ARP packet from the interface with the address src.
+func sendARP(q *Queue, src, dst link.MAC, p wire.ARP) {
+	const n = wire.EthernetLen + wire.ARPLen
+	buf := link.NewBuffer(link.Headroom + n)
+	b := buf.Bytes()[link.Headroom:]
+	eth := wire.Ethernet{Dst: dst, Src: src, Type: wire.EtherTypeARP}
+	eth.Marshal(b)
+	p.Marshal(b[wire.EthernetLen:])
+	var f link.Frame
+	f.Set(buf, link.Headroom, link.Headroom+n)
+	q.put(&f, nil)
+}

@@ -1,0 +1,79 @@
+package ip
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/unet-go/unet/internal/clock"
+	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/mono"
+)
+
+// Config has the limits of a layer. All of them are set: their defaults are the host's.
+type Config struct {
+	// TTL is the IPv4 TTL and the IPv6 hop limit of packets that say none.
+	TTL uint8
+	// MaxNeighbors caps the neighbour cache of each interface.
+	MaxNeighbors int
+	// NeighborReachable is how long a neighbour counts as reachable after it was heard (RFC 4861 10).
+	NeighborReachable time.Duration
+	// ReassemblyBytes caps the memory in octets of incomplete datagrams, ReassemblyTimeout the time that a datagram has.
+	ReassemblyBytes   int
+	ReassemblyTimeout time.Duration
+	// ICMPRate is the largest number of ICMP errors each second, negative for no bound.
+	ICMPRate int
+	// QueueOctets bounds what the frames of one device queue pin, in octets, LoopbackOctets those within loopback's device.
+	QueueOctets, LoopbackOctets int
+}
+
+// Log takes lines for those who run the host. It may be called under any lock and does not wait.
+type Log interface {
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+}
+
+// Env is what a layer needs of its host.
+type Env struct {
+	Config
+	Clock *clock.Clock
+	Drops *drop.Counters
+	Log   Log
+	// Over is closed when the host is closed, or has no device left.
+	Over <-chan struct{}
+}
+
+// base is what all parts of the layer use, and uses none of them.
+type base struct {
+	Env
+	counters counters
+	arming   atomic.Int64 // see arm
+}
+
+type counters struct {
+	reassembled, fragmented               atomic.Uint64
+	echoReplies, icmpErrors, icmpErrorsIn atomic.Uint64
+}
+
+func (b *base) drop(reason drop.Reason) { b.Drops.Add(reason) }
+
+func (b *base) now() mono.Time { return b.Clock.Now() }
+
+// over says whether the host is closed, or has no device left.
+func (b *base) over() bool {
+	select {
+	case <-b.Over:
+		return true
+	default:
+		return false
+	}
+}
+
+// arm notes that a timer of the layer was armed; the next Flush tells the clock, which must not happen under a lock.
+func (b *base) arm(at mono.Time) {
+	for {
+		old := b.arming.Load()
+		if old != 0 && old <= int64(at) || b.arming.CompareAndSwap(old, int64(at)) {
+			return
+		}
+	}
+}
