@@ -60,8 +60,8 @@ func (l *Listener) endFastOpen(reset bool, now mono.Time) {
 // fastOpenSYNLocked answers a SYN with the Fast Open option, as usual or with a connection. The SYN-ACK carries a
 // cookie unless the client has a fresh one.
 func (s *shard) fastOpenSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono.Time) {
-	valid, fresh := s.env.CheckFastOpen(syn.tuple, &syn.in.seg.Cookie, now)
-	var cookie tcp.Cookie
+	valid, fresh := s.env.CheckFastOpen(syn.tuple, &syn.in.seg.FastOpen, now)
+	var cookie tcp.FastOpenCookie
 	if !fresh {
 		cookie = s.env.FastOpenCookie(syn.tuple, now)
 	}
@@ -71,19 +71,19 @@ func (s *shard) fastOpenSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono
 	case syn.in.seg.TextLen == 0:
 	case !syn.listener.reserveFastOpen(now):
 		s.events.fastOpenOverflows++
-		cookie = tcp.Cookie{}
+		cookie = tcp.FastOpenCookie{}
 	default:
 		s.acceptFastOpenLocked(syn, cookie, now)
 		return
 	}
 	s.keepSYNLocked(syn, synAck, now)
 	if synAck.Flags != 0 && cookie.Len > 0 {
-		synAck.SetCookie(cookie, pathOf(syn.route))
+		synAck.SetFastOpenCookie(cookie, pathOf(syn.route))
 	}
 }
 
 // acceptFastOpenLocked makes a connection of a SYN with a valid cookie, for which its listener has reserved a place.
-func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.Cookie, now mono.Time) {
+func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.FastOpenCookie, now mono.Time) {
 	c := newConn(s, syn.route)
 	if !s.insertLocked(&c.flow, &syn.in.key, syn.in.hash) {
 		syn.listener.cancel()

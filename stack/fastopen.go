@@ -27,7 +27,7 @@ type fastOpenPath struct{ local, remote netip.Addr }
 
 // fastOpenRecord is what is known of a path.
 type fastOpenRecord struct {
-	cookie tcp.Cookie
+	cookie tcp.FastOpenCookie
 	mss    uint16
 	losses uint8
 	until  mono.Time // Fast Open is not used before
@@ -74,7 +74,7 @@ func (f *fastOpenCache) lost(p fastOpenPath, now mono.Time) {
 	f.change(p, func(r *fastOpenRecord) {
 		r.until = now.Add(blackHole << r.losses)
 		r.losses = min(r.losses+1, maxLosses)
-		r.cookie = tcp.Cookie{}
+		r.cookie = tcp.FastOpenCookie{}
 	})
 }
 
@@ -97,9 +97,9 @@ func (c *TCPConn) learnFastOpenLocked(seg *tcp.Segment, now mono.Time) {
 		cache.lost(path, now)
 	case state == tcp.Closed || seg == nil || repeated:
 		// This says nothing about Fast Open.
-	case seg.Options&tcp.OptFastOpen != 0 && seg.Cookie.Len > 0:
+	case seg.Options&tcp.OptFastOpen != 0 && seg.FastOpen.Len > 0:
 		cache.change(path, func(r *fastOpenRecord) {
-			*r = fastOpenRecord{cookie: seg.Cookie}
+			*r = fastOpenRecord{cookie: seg.FastOpen}
 			if seg.Options&tcp.OptMSS != 0 {
 				r.mss = seg.MSS
 			}
@@ -115,13 +115,13 @@ func (c *TCPConn) learnFastOpenLocked(seg *tcp.Segment, now mono.Time) {
 // fillFastOpenCookie and fastOpenCookieOf translate between a segment's cookie and the option in package wire.
 func fillFastOpenCookie(o *wire.TCPOptions, seg *tcp.Segment) {
 	if seg.Options&tcp.OptFastOpen != 0 {
-		o.FastOpenLen, o.FastOpen = seg.Cookie.Len, seg.Cookie.Octets
+		o.FastOpenLen, o.FastOpen = seg.FastOpen.Len, seg.FastOpen.Octets
 	}
 }
 
-func fastOpenCookieOf(o *wire.TCPOptions) tcp.Cookie {
+func fastOpenCookieOf(o *wire.TCPOptions) tcp.FastOpenCookie {
 	if o.Has&wire.TCPOptFastOpen == 0 {
-		return tcp.Cookie{}
+		return tcp.FastOpenCookie{}
 	}
-	return tcp.Cookie{Len: o.FastOpenLen, Octets: o.FastOpen}
+	return tcp.FastOpenCookie{Len: o.FastOpenLen, Octets: o.FastOpen}
 }

@@ -29,7 +29,7 @@ func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 	if known.cookie.Len > 0 {
 		c.bits |= synWaits
 	} else {
-		c.tcp.OpenWith(tcp.Cookie{}, 0, nil, now)
+		c.tcp.OpenWith(tcp.FastOpenCookie{}, 0, nil, now)
 	}
 	c.afterLocked(now)
 }

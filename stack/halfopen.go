@@ -51,7 +51,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		s.events.synCookies++
 		g.lastSYNCookie.Store(int64(now))
 		var half tcp.HalfOpen
-		half.InitCookie(&s.env, t, pathOf(r), syn.options, &in.seg, now)
+		half.InitSYNCookie(&s.env, t, pathOf(r), syn.options, &in.seg, now)
 		half.SynAck(&s.env, &synAck, now)
 	case in.seg.Options&tcp.OptFastOpen != 0 && listener.FastOpen() > 0:
 		s.fastOpenSYNLocked(&syn, &synAck, now)
@@ -105,7 +105,7 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		return
 	}
 	var half tcp.HalfOpen
-	if !half.FromCookie(&s.env, t, pathOf(r), listener.options.Load(), &in.seg, now) {
+	if !half.FromSYNCookie(&s.env, t, pathOf(r), listener.options.Load(), &in.seg, now) {
 		s.refuseLocked(in)
 		return
 	}

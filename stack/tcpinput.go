@@ -111,7 +111,7 @@ func (in *inbound) fill(h *wire.TCP, p *ip.Packet, text []byte) {
 	for i := range o.NumSACK {
 		seg.SACK[i] = tcp.Block{Left: tcp.Seq(o.SACK[i].Left), Right: tcp.Seq(o.SACK[i].Right)}
 	}
-	seg.Cookie = fastOpenCookieOf(o)
+	seg.FastOpen = fastOpenCookieOf(o)
 	seg.CE, seg.ECT = p.TOS&ip.ECNMask == ip.CE, p.TOS&ip.ECNMask != ip.NotECT
 	seg.Text = tcp.Span{Data: text}
 	if p.Buffer != nil {

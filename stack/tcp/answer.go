@@ -30,7 +30,7 @@ const (
 	ListenDrop ListenVerdict = iota
 	// ListenSYN makes a HalfOpen record of it.
 	ListenSYN
-	// ListenACK gives it to HalfOpen.FromCookie, and where that refuses it, to AnswerClosed.
+	// ListenACK gives it to HalfOpen.FromSYNCookie, and where that refuses it, to AnswerClosed.
 	ListenACK
 )
 

@@ -213,7 +213,7 @@ func TestGuessedNumbers(t *testing.T) {
 		syn := Segment{Flags: SYN, Seq: 5000, Window: 1000, Options: OptMSS, MSS: 1460}
 		for i := range numbers {
 			var h HalfOpen
-			h.InitCookie(env, tuple(i), path, &o, &syn, mono.Time(time.Hour))
+			h.InitSYNCookie(env, tuple(i), path, &o, &syn, mono.Time(time.Hour))
 			numbers[i] = uint32(h.iss)
 		}
 		unpredictable(t, numbers)

@@ -23,10 +23,10 @@ const (
 
 var cookieMSS = [8]uint16{216, 536, 940, 1220, 1300, 1440, 1460, 8960}
 
-// InitCookie makes a record whose SYN-ACK is a cookie. The caller sends SynAck and forgets the record.
-func (h *HalfOpen) InitCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) {
+// InitSYNCookie makes a record whose SYN-ACK is a cookie. The caller sends SynAck and forgets the record.
+func (h *HalfOpen) InitSYNCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) {
 	h.take(env, p, o, seg)
-	h.flags |= halfCookie
+	h.flags |= halfSYNCookie
 	if h.flags&halfTimestamps == 0 {
 		// There is nowhere to remember these.
 		h.flags &^= halfScaled | halfSACK | halfECN
@@ -53,7 +53,7 @@ func (s *Secret) cookieMask(t Tuple) (mask Seq, tsOffset uint32) {
 }
 
 func (s *Secret) cookie(t Tuple, irs Seq, count uint64, index uint32) Seq {
-	h := s.prf(purposeCookie, t, count<<35|uint64(index)<<32|uint64(irs))
+	h := s.prf(purposeSYNCookie, t, count<<35|uint64(index)<<32|uint64(irs))
 	hash := binary.BigEndian.Uint32(h[:]) & cookieHashMask
 	return Seq(uint32(count&7)<<29 | index<<26 | hash)
 }
@@ -77,9 +77,9 @@ func (h *HalfOpen) cookieStamp(stamp uint32) uint32 {
 	return v
 }
 
-// FromCookie makes the record that a cookie stands for out of the segment that acknowledges it, and says
+// FromSYNCookie makes the record that a cookie stands for out of the segment that acknowledges it, and says
 // whether it is one of ours, at most two minutes old.
-func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) bool {
+func (h *HalfOpen) FromSYNCookie(env *Env, t Tuple, p Path, o *Options, seg *Segment, now mono.Time) bool {
 	mask, tsOffset := env.Secret.cookieMask(t)
 	cookie, irs := seg.Ack.Sub(1)^mask, seg.Seq.Sub(1)
 	count := cookieCount(now)
@@ -110,7 +110,7 @@ func (h *HalfOpen) FromCookie(env *Env, t Tuple, p Path, o *Options, seg *Segmen
 		}
 	}
 	h.take(env, p, o, &syn)
-	h.flags |= halfCookie
+	h.flags |= halfSYNCookie
 	h.tsOffset = tsOffset
 	h.iss, h.sent = cookie^mask, now
 	return true

@@ -85,7 +85,7 @@ func TestECNNegotiation(t *testing.T) {
 				o := DefaultOptions()
 				tup := Tuple{addrA, addrB}
 				if cookie {
-					h.InitCookie(env, tup, path, &o, &syn, now)
+					h.InitSYNCookie(env, tup, path, &o, &syn, now)
 				} else {
 					h.Init(env, tup, path, &o, &syn, ISSFloor{}, now)
 				}
@@ -97,7 +97,7 @@ func TestECNNegotiation(t *testing.T) {
 					Options: OptTimestamps, TSVal: 6, TSEcr: reply.TSVal}
 				if cookie {
 					h = HalfOpen{}
-					if !h.FromCookie(env, tup, path, &o, &last, now) {
+					if !h.FromSYNCookie(env, tup, path, &o, &last, now) {
 						t.Fatal("the cookie is refused")
 					}
 				}

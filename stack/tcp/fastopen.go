@@ -10,9 +10,9 @@ import (
 // TCP Fast Open (RFC 7413): text travels on the SYN, and the listener's user has it before the handshake is
 // over, if the SYN carries a cookie that this listener's host has given to the same address before.
 
-// Cookie is what the Fast Open option carries: a request for a cookie while Len is zero, else one of 4 to 16
+// FastOpenCookie is what the Fast Open option carries: a request for a cookie while Len is zero, else one of 4 to 16
 // octets.
-type Cookie struct {
+type FastOpenCookie struct {
 	Len    uint8
 	Octets [16]byte
 }
@@ -27,13 +27,13 @@ const (
 
 // FastOpenCookie returns the cookie of the tuple's remote address for now (RFC 7413 4.1.2): a keyed hash of
 // both addresses, under a key that changes with the hour.
-func (e *Env) FastOpenCookie(t Tuple, now mono.Time) Cookie {
+func (e *Env) FastOpenCookie(t Tuple, now mono.Time) FastOpenCookie {
 	return e.Secret.fastOpen(t, cookieEpoch(now))
 }
 
 // CheckFastOpen says whether c is a cookie for the tuple, and whether it was made with the present key, not
 // the one before.
-func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now mono.Time) (valid, fresh bool) {
+func (e *Env) CheckFastOpen(t Tuple, c *FastOpenCookie, now mono.Time) (valid, fresh bool) {
 	epoch := cookieEpoch(now)
 	if *c == e.Secret.fastOpen(t, epoch) {
 		return true, true
@@ -43,22 +43,22 @@ func (e *Env) CheckFastOpen(t Tuple, c *Cookie, now mono.Time) (valid, fresh boo
 
 func cookieEpoch(now mono.Time) uint64 { return uint64(now) / uint64(cookiePeriod) }
 
-func (s *Secret) fastOpen(t Tuple, epoch uint64) Cookie {
+func (s *Secret) fastOpen(t Tuple, epoch uint64) FastOpenCookie {
 	t.Local, t.Remote = addrOnly(t.Local), addrOnly(t.Remote)
 	h := s.prf(purposeFastOpen, t, epoch)
-	c := Cookie{Len: cookieLen}
+	c := FastOpenCookie{Len: cookieLen}
 	copy(c.Octets[:], h[:cookieLen])
 	return c
 }
 
-// SetCookie gives a SYN or SYN-ACK the Fast Open option. A cookie is left out where the path's packets are too small
+// SetFastOpenCookie gives a SYN or SYN-ACK the Fast Open option. A cookie is left out where the path's packets are too small
 // for all options together; a request fits any.
-func (s *Segment) SetCookie(c Cookie, p Path) {
+func (s *Segment) SetFastOpenCookie(c FastOpenCookie, p Path) {
 	if c.Len > 0 && p.MaxSegment() < headerLen+synOptions {
 		return
 	}
 	s.Options |= OptFastOpen
-	s.Cookie = c
+	s.FastOpen = c
 }
 
 // handshaking says whether the peer's answer must come before anything else is sent: not in a SYN-RECEIVED
@@ -83,7 +83,7 @@ func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, now
 // OpenWith transmits the SYN of ConnectLater with a cookie, or a request for one. Behind a cookie the first
 // octets of p travel along, as many as fit in a segment of mss, the peer's MSS of last time (RFC 7413 4.2.1);
 // 0 means the family's default. It returns how many those are, which the connection has taken.
-func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now mono.Time) int {
+func (c *Conn) OpenWith(cookie FastOpenCookie, mss uint16, p []byte, now mono.Time) int {
 	if c.state != SynSent || c.timers[timerRetransmit] != 0 {
 		return 0
 	}
@@ -111,10 +111,10 @@ func (c *Conn) OpenWith(cookie Cookie, mss uint16, p []byte, now mono.Time) int 
 
 // sendFastSYN transmits the first SYN, or SYN-ACK, with the Fast Open option and n octets of text. Those that
 // repeat it carry neither, for a path that may not let them through (RFC 7413 4.2.1).
-func (c *Conn) sendFastSYN(cookie Cookie, n uint32, now mono.Time) {
+func (c *Conn) sendFastSYN(cookie FastOpenCookie, n uint32, now mono.Time) {
 	seg := c.env.segment()
 	c.fillSYN(seg, now)
-	seg.SetCookie(cookie, c.path())
+	seg.SetFastOpenCookie(cookie, c.path())
 	if n > 0 {
 		c.env.gather = c.tx.q.gather(c.env.gather[:0], c.snd.iss.Add(1), n)
 		seg.Gather, seg.TextLen = c.env.gather, n
@@ -162,7 +162,7 @@ func (c *Conn) SYNRepeated() bool { return c.has(flagSYNRetrans) }
 // AcceptFastOpen makes c a connection in SYN-RECEIVED of a SYN whose cookie is good, and takes its text. h was
 // made by Init from the same SYN. The SYN-ACK leaves at once, with the cookie if there is one to give; text may
 // be written at once, and leaves too.
-func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie Cookie, now mono.Time) {
+func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie FastOpenCookie, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	c.snd.una = h.iss
 	c.setState(SynReceived)

@@ -13,15 +13,15 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-var someCookie = Cookie{Len: 8, Octets: [16]byte{1, 2, 3, 4, 5, 6, 7, 8}}
+var someCookie = FastOpenCookie{Len: 8, Octets: [16]byte{1, 2, 3, 4, 5, 6, 7, 8}}
 
 // cookies checks the Fast Open options of what came out, nil for a segment without one, and then want.
-func (l *lab) cookies(cookies ...*Cookie) *lab {
+func (l *lab) cookies(cookies ...*FastOpenCookie) *lab {
 	l.t.Helper()
-	var got []*Cookie
+	var got []*FastOpenCookie
 	for i := range l.out {
 		if l.out[i].Options&OptFastOpen != 0 {
-			got = append(got, &l.out[i].Cookie)
+			got = append(got, &l.out[i].FastOpen)
 		} else {
 			got = append(got, nil)
 		}
@@ -33,7 +33,7 @@ func (l *lab) cookies(cookies ...*Cookie) *lab {
 }
 
 // fastClient is a connection in SYN-SENT whose SYN offers a cookie and text.
-func fastClient(t *testing.T, cookie Cookie, mss uint16, text []byte) (l *lab, taken int) {
+func fastClient(t *testing.T, cookie FastOpenCookie, mss uint16, text []byte) (l *lab, taken int) {
 	t.Helper()
 	l = &lab{t: t, env: newEnv(Config{}), now: mono.Time(time.Hour), irs: 5000}
 	o := Options{Linger: -1, NoDelay: true}
@@ -46,11 +46,11 @@ func fastClient(t *testing.T, cookie Cookie, mss uint16, text []byte) (l *lab, t
 }
 
 // synAck hands over the peer's SYN-ACK.
-func (l *lab) synAck(ack uint32, cookie *Cookie) *lab {
+func (l *lab) synAck(ack uint32, cookie *FastOpenCookie) *lab {
 	l.now = l.now.Add(10 * time.Millisecond)
 	in := Segment{Flags: SYN | ACK, Seq: l.irs, Ack: l.iss.Add(ack), Window: 65535, Options: OptMSS, MSS: 1460}
 	if cookie != nil {
-		in.SetCookie(*cookie, path)
+		in.SetFastOpenCookie(*cookie, path)
 	}
 	l.conn.SegmentArrives(&in, l.now)
 	l.conn.Output(l.now)
@@ -60,11 +60,11 @@ func (l *lab) synAck(ack uint32, cookie *Cookie) *lab {
 func TestFastOpenClient(t *testing.T) {
 	text := bytes.Repeat([]byte("x"), 3000)
 	t.Run("C-TFO-1 a request is an empty option, and carries no text", func(t *testing.T) {
-		l, n := fastClient(t, Cookie{}, 0, text)
+		l, n := fastClient(t, FastOpenCookie{}, 0, text)
 		if n != 0 {
 			t.Errorf("took %d octets", n)
 		}
-		l.cookies(&Cookie{}).want(seg{flags: SYN})
+		l.cookies(&FastOpenCookie{}).want(seg{flags: SYN})
 		l.synAck(1, &someCookie).want(seg{flags: ACK, seq: 1, ack: 1}).state(Established)
 	})
 	t.Run("C-TFO-5 text that the SYN-ACK covers is sent once", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestFastOpenClient(t *testing.T) {
 }
 
 // fastServer is a connection in SYN-RECEIVED that took n octets from its SYN.
-func fastServer(t *testing.T, o Options, n int, cookie Cookie) *lab {
+func fastServer(t *testing.T, o Options, n int, cookie FastOpenCookie) *lab {
 	t.Helper()
 	l := &lab{t: t, env: newEnv(Config{RecvBuffer: 20000, MaxRecvBuffer: 20000}), now: mono.Time(time.Hour), irs: 5000}
 	syn := Segment{Flags: SYN | FIN, Seq: l.irs, Window: 30000, Options: OptMSS, MSS: 1460}
@@ -176,7 +176,7 @@ func fastServer(t *testing.T, o Options, n int, cookie Cookie) *lab {
 func TestFastOpenServer(t *testing.T) {
 	o := Options{Linger: -1}
 	t.Run("C-TFO-2 text on the SYN is readable and acknowledged at once", func(t *testing.T) {
-		l := fastServer(t, o, 100, Cookie{})
+		l := fastServer(t, o, 100, FastOpenCookie{})
 		l.cookies(nil).want(seg{flags: SYN | ACK, seq: 0, ack: 101, win: 19900}).state(SynReceived)
 		if got := l.read(); len(got) != 100 {
 			t.Errorf("read %d octets", len(got))
@@ -198,14 +198,14 @@ func TestFastOpenServer(t *testing.T) {
 		l.wait(time.Minute).want()
 	})
 	t.Run("C-TFO-2 an answer of which the first ACK says nothing is sent again in time", func(t *testing.T) {
-		l := fastServer(t, o, 100, Cookie{})
+		l := fastServer(t, o, 100, FastOpenCookie{})
 		l.send(200).wait(100 * time.Millisecond)
 		l.out = nil
 		l.in(seg{flags: ACK, seq: 101, ack: 1}).want().state(Established)
 		l.wait(500 * time.Millisecond).want(seg{flags: PSH | ACK, seq: 1, ack: 101, n: 200})
 	})
 	t.Run("C-TFO-2 a close in SYN-RECEIVED", func(t *testing.T) {
-		l := fastServer(t, o, 100, Cookie{})
+		l := fastServer(t, o, 100, FastOpenCookie{})
 		l.read()
 		l.send(200)
 		l.out = nil
@@ -226,7 +226,7 @@ func TestFastOpenServer(t *testing.T) {
 		}
 	})
 	t.Run("C-TFO-2 the SYN again is answered again, and its text not taken twice", func(t *testing.T) {
-		l := fastServer(t, o, 100, Cookie{})
+		l := fastServer(t, o, 100, FastOpenCookie{})
 		l.out = nil
 		l.in(seg{flags: SYN, n: 100}).want(seg{flags: SYN | ACK, seq: 0, ack: 101})
 		if l.conn.Readable() != 100 {
@@ -236,10 +236,10 @@ func TestFastOpenServer(t *testing.T) {
 	t.Run("C-TFO-2 text beyond the window is left to be sent again", func(t *testing.T) {
 		o := o
 		o.RecvBuffer = 2304
-		fastServer(t, o, 5000, Cookie{}).want(seg{flags: SYN | ACK, seq: 0, ack: 2305})
+		fastServer(t, o, 5000, FastOpenCookie{}).want(seg{flags: SYN | ACK, seq: 0, ack: 2305})
 	})
 	t.Run("C-TFO-4 a RST in SYN-RECEIVED is told apart from a refusal", func(t *testing.T) {
-		l := fastServer(t, o, 100, Cookie{})
+		l := fastServer(t, o, 100, FastOpenCookie{})
 		l.in(seg{flags: RST, seq: 101}).state(Closed)
 		if l.conn.Err() != syscall.ECONNRESET || l.conn.Readable() != 100 {
 			t.Errorf("error %v, %d octets to read", l.conn.Err(), l.conn.Readable())
@@ -280,7 +280,7 @@ func TestFastOpenCookie(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		tuple        Tuple
-		cookie       Cookie
+		cookie       FastOpenCookie
 		later        time.Duration
 		valid, fresh bool
 	}{

@@ -44,7 +44,7 @@ const (
 	halfScaled halfFlag = 1 << iota
 	halfSACK
 	halfTimestamps
-	halfCookie
+	halfSYNCookie
 	halfECN
 	halfDeferred // the handshake is complete, but for the text that the listener waits for
 )
@@ -101,7 +101,7 @@ func (h *HalfOpen) SynAck(env *Env, reply *Segment, now mono.Time) {
 		reply.Options |= OptSACKPermitted
 	}
 	h.stamp(env, reply, now)
-	if h.flags&halfCookie != 0 && h.flags&halfTimestamps != 0 {
+	if h.flags&halfSYNCookie != 0 && h.flags&halfTimestamps != 0 {
 		reply.TSVal = h.cookieStamp(reply.TSVal)
 	}
 }

@@ -177,36 +177,36 @@ func TestCookies(t *testing.T) {
 	env := newEnv(Config{})
 	env.Secret = NewSecret()
 	var h HalfOpen
-	h.InitCookie(env, tuple, path, &o, &syn, now)
+	h.InitSYNCookie(env, tuple, path, &o, &syn, now)
 	var sa Segment
 	h.SynAck(env, &sa, now)
 	ack := Segment{Flags: ACK, Seq: 5001, Ack: sa.Seq.Add(1), Window: 500, Options: OptTimestamps, TSVal: 78, TSEcr: sa.TSVal}
 	t.Run("D-SYN-2 a cookie gives the options back, a forged or old one does not", func(t *testing.T) {
 		var back HalfOpen
-		if !back.FromCookie(env, tuple, path, &o, &ack, now.Add(59*time.Second)) {
+		if !back.FromSYNCookie(env, tuple, path, &o, &ack, now.Add(59*time.Second)) {
 			t.Fatal("a good cookie was refused")
 		}
 		if back.mss != 1460 || back.sndScale != 7 || back.flags&(halfSACK|halfScaled|halfTimestamps) != halfSACK|halfScaled|halfTimestamps ||
 			back.iss != sa.Seq || back.irs != 5000 {
 			t.Errorf("record %+v", back)
 		}
-		if back.FromCookie(env, tuple, path, &o, &ack, now.Add(2*time.Minute)) {
+		if back.FromSYNCookie(env, tuple, path, &o, &ack, now.Add(2*time.Minute)) {
 			t.Error("a cookie of two minutes was taken")
 		}
 		elsewhere := ack
 		elsewhere.Seq++
-		if back.FromCookie(env, tuple, path, &o, &elsewhere, now) {
+		if back.FromSYNCookie(env, tuple, path, &o, &elsewhere, now) {
 			t.Error("a cookie for another number of the peer's was taken")
 		}
 		other := Tuple{addrA, netip.MustParseAddrPort("10.0.0.3:2000")}
-		if back.FromCookie(env, other, path, &o, &ack, now) {
+		if back.FromSYNCookie(env, other, path, &o, &ack, now) {
 			t.Error("a cookie for somebody else was taken")
 		}
 		r := rand.New(rand.NewPCG(1, 1))
 		taken := 0
 		for range 200_000 {
 			forged := Segment{Flags: ACK, Seq: Seq(r.Uint32()), Ack: Seq(r.Uint32())}
-			if back.FromCookie(env, tuple, path, &o, &forged, now) {
+			if back.FromSYNCookie(env, tuple, path, &o, &forged, now) {
 				taken++
 			}
 		}
@@ -218,7 +218,7 @@ func TestCookies(t *testing.T) {
 		plain := syn
 		plain.Options = OptMSS | OptSACKPermitted | OptWindowScale
 		var c HalfOpen
-		c.InitCookie(env, tuple, path, &o, &plain, now)
+		c.InitSYNCookie(env, tuple, path, &o, &plain, now)
 		var reply Segment
 		c.SynAck(env, &reply, now)
 		if reply.Options != OptMSS {

@@ -245,7 +245,7 @@ func (c *Conn) afterSYN(seg *Segment, now mono.Time) {
 func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Options, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	switch {
-	case h.flags&halfCookie != 0:
+	case h.flags&halfSYNCookie != 0:
 		c.rto = int32(initialRTO / time.Microsecond)
 	case h.retries == 0:
 		c.sampleRTT(now.Sub(h.sent))

@@ -23,7 +23,7 @@ func NewSecret() *Secret {
 
 const (
 	purposeISN = iota + 1
-	purposeCookie
+	purposeSYNCookie
 	purposeFastOpen
 )
 

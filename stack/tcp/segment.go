@@ -40,7 +40,7 @@ type Segment struct {
 	NumSACK      uint8
 	TSVal, TSEcr uint32
 	SACK         [4]Block
-	Cookie       Cookie // of Fast Open
+	FastOpen     FastOpenCookie
 
 	// CE says that the IP header of an incoming segment carried Congestion Experienced (RFC 3168 5).
 	CE bool

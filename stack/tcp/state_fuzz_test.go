@@ -138,7 +138,7 @@ func newStateWorld(seed uint64) *stateWorld {
 				for i := range text {
 					text[i] = e.at(uint64(i))
 				}
-				e.written = uint64(e.conn.OpenWith(Cookie{Len: uint8(8 * w.rnd.IntN(2))}, uint16(w.rnd.IntN(3)*700), text, w.now))
+				e.written = uint64(e.conn.OpenWith(FastOpenCookie{Len: uint8(8 * w.rnd.IntN(2))}, uint16(w.rnd.IntN(3)*700), text, w.now))
 			} else {
 				e.conn.Connect(e.env, e, e.tuple, e.path, &e.opts, floor, w.now)
 			}
@@ -216,12 +216,12 @@ func (e *stateEnd) arrive(seg *Segment) {
 			half := e.half
 			half.Init(e.env, e.tuple, e.path, &e.opts, seg, ISSFloor{}, now)
 			e.half, e.listens = nil, false
-			e.conn.AcceptFastOpen(e.env, e, half, e.path, &e.opts, seg, Cookie{Len: uint8(8 * w.rnd.IntN(2))}, now)
+			e.conn.AcceptFastOpen(e.env, e, half, e.path, &e.opts, seg, FastOpenCookie{Len: uint8(8 * w.rnd.IntN(2))}, now)
 			e.output()
 			return
 		}
 		if w.one(8) {
-			e.half.InitCookie(e.env, e.tuple, e.path, &e.opts, seg, now)
+			e.half.InitSYNCookie(e.env, e.tuple, e.path, &e.opts, seg, now)
 			e.half.SynAck(e.env, &reply, now)
 			e.half = nil
 		} else {
@@ -231,7 +231,7 @@ func (e *stateEnd) arrive(seg *Segment) {
 		e.Transmit(&reply)
 	case e.listens && ListenArrives(seg) == ListenACK:
 		half := new(HalfOpen)
-		if half.FromCookie(e.env, e.tuple, e.path, &e.opts, seg, now) {
+		if half.FromSYNCookie(e.env, e.tuple, e.path, &e.opts, seg, now) {
 			e.listens = false
 			e.conn.Accept(e.env, e, half, e.tuple, e.path, &e.opts, now)
 			e.conn.SegmentArrives(seg, now)
