@@ -1,8 +1,10 @@
 package fdtable
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -11,32 +13,17 @@ import (
 // unreachable sends an ICMP destination unreachable of a code for a frame, from a router to the frame's sender.
 func unreachable(t *testing.T, router *sim.Port, quoted []byte, code byte) {
 	t.Helper()
-	ip := quoted[14:42] // the header and eight octets
-	const total = 20 + 8 + 28
-	p := make([]byte, 14+total)
-	copy(p[0:6], quoted[6:12])
-	mac := router.Info().MAC
-	copy(p[6:12], mac[:])
-	p[12] = 8
-	h := p[14:34]
-	h[0], h[3], h[8], h[9] = 0x45, total, 64, 1
-	copy(h[12:16], []byte{10, 1, 0, 99})
-	copy(h[16:20], ip[12:16])
-	put := func(field, over []byte) {
-		sum := wire.Checksum(over, 0)
-		field[0], field[1] = byte(sum>>8), byte(sum)
+	var ip wire.IPv4
+	if _, err := ip.ParseQuote(quoted[14:]); err != nil {
+		t.Fatal(err)
 	}
-	put(h[10:12], h)
-	m := p[34:]
-	m[0], m[1] = 3, code
-	copy(m[8:], ip)
-	put(m[2:4], m)
-	b := link.NewBuffer(link.Headroom + len(p))
-	copy(b.Bytes()[link.Headroom:], p)
-	frames := make([]link.Frame, 1)
-	frames[0].Set(b, link.Headroom, link.Headroom+len(p))
-	if n, err := router.Write(frames); n != 1 || err != nil {
+	from, to := netip.AddrFrom4([4]byte{10, 1, 0, 99}), netip.AddrFrom4(ip.Src)
+	const headerAndEight = 28
+	message := frames.ICMP(from, to, wire.ICMPv4DestinationUnreachable, code, [4]byte{}, quoted[14:14+headerAndEight])
+	packet := frames.IP(from, to, wire.ProtocolICMP, message)
+	out := []link.Frame{frames.Frame(frames.Ethernet(link.MAC(quoted[6:12]), router.Info().MAC, packet))}
+	if n, err := router.Write(out); n != 1 || err != nil {
 		t.Fatalf("Write = %d, %v", n, err)
 	}
-	frames[0].Release()
+	out[0].Release()
 }

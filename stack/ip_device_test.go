@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
@@ -238,35 +239,24 @@ func (b *bed) wantNoDatagram(s *UDPSocket) {
 
 // Frames.
 
-func arpFrame(dst, src link.MAC, p wire.ARP) []byte {
-	b := make([]byte, wire.ARPLen)
-	p.Marshal(b)
-	return ethFrame(dst, src, wire.EtherTypeARP, b)
-}
+func arpFrame(dst, src link.MAC, p wire.ARP) []byte { return frames.ARP(dst, src, p) }
 
 func ethFrame(dst, src link.MAC, typ uint16, payload []byte) []byte {
-	b := make([]byte, wire.EthernetLen, wire.EthernetLen+len(payload))
-	(&wire.Ethernet{Dst: dst, Src: src, Type: typ}).Marshal(b)
-	return append(b, payload...)
+	return frames.EthernetType(dst, src, typ, payload)
 }
 
 // in4 frames an IPv4 packet from the peer to the host.
-func in4(packet []byte) []byte { return ethFrame(ourMAC, peerMAC, wire.EtherTypeIPv4, packet) }
+func in4(packet []byte) []byte {
+	return frames.EthernetType(ourMAC, peerMAC, wire.EtherTypeIPv4, packet)
+}
 
 // out4 frames one from the host to the peer.
-func out4(packet []byte) []byte { return ethFrame(peerMAC, ourMAC, wire.EtherTypeIPv4, packet) }
+func out4(packet []byte) []byte {
+	return frames.EthernetType(peerMAC, ourMAC, wire.EtherTypeIPv4, packet)
+}
 
 // ip4 builds a packet; fields of h that are zero get their usual values.
-func ip4(h wire.IPv4, payload []byte) []byte {
-	if h.TTL == 0 {
-		h.TTL = 64
-	}
-	if h.TotalLen == 0 {
-		h.TotalLen = wire.IPv4Len + (len(h.Options)+3)&^3 + len(payload)
-	}
-	b := make([]byte, wire.IPv4MaxLen)
-	return append(b[:h.Marshal(b)], payload...)
-}
+func ip4(h wire.IPv4, payload []byte) []byte { return frames.IPv4(h, payload) }
 
 func fromPeer(proto uint8) wire.IPv4 {
 	return wire.IPv4{Protocol: proto, Src: peerIP.As4(), Dst: ourIP.As4()}
@@ -278,32 +268,16 @@ func toPeer(proto uint8) wire.IPv4 {
 
 // udp4 builds a datagram with its checksum.
 func udp4(src, dst netip.Addr, srcPort, dstPort uint16, data []byte) []byte {
-	b := make([]byte, wire.UDPLen, wire.UDPLen+len(data))
-	u := wire.UDP{SrcPort: srcPort, DstPort: dstPort, Length: wire.UDPLen + len(data)}
-	u.Marshal(b)
-	b = append(b, data...)
-	c := wire.UDPChecksum(b, wire.PseudoHeader(src, dst, wire.ProtocolUDP, len(b)))
-	b[6], b[7] = byte(c>>8), byte(c)
-	return b
+	return frames.UDP(src, dst, srcPort, dstPort, data)
 }
 
 // icmp4 builds an ICMP message with its checksum.
 func icmp4(typ, code uint8, rest [4]byte, body []byte) []byte {
-	b := make([]byte, wire.ICMPLen, wire.ICMPLen+len(body))
-	(&wire.ICMPv4{Type: typ, Code: code, Rest: rest}).Marshal(b)
-	b = append(b, body...)
-	wire.PutICMPv4Checksum(b)
-	return b
+	return frames.ICMP(peerIP, ourIP, typ, code, rest, body)
 }
 
 // tcp4 builds a segment with its checksum.
-func tcp4(src, dst netip.Addr, h wire.TCP, data []byte) []byte {
-	b := make([]byte, wire.TCPMaxLen)
-	b = append(b[:h.Marshal(b)], data...)
-	c := wire.Checksum(b, wire.PseudoHeader(src, dst, wire.ProtocolTCP, len(b)))
-	b[16], b[17] = byte(c>>8), byte(c)
-	return b
-}
+func tcp4(src, dst netip.Addr, h wire.TCP, data []byte) []byte { return frames.TCP(src, dst, h, data) }
 
 // octets returns n octets that differ from place to place.
 func octets(n int) []byte {

@@ -3,10 +3,10 @@
 package unet
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"sync"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
@@ -122,19 +122,13 @@ func (h *hoarder) push(p []byte) {
 
 func (h *hoarder) segment(t wire.TCP, text []byte) {
 	src, dst := netip.MustParseAddr(clientIP), netip.MustParseAddr(serverIP)
-	b := make([]byte, wire.TCPMaxLen)
 	t.DstPort = 80
-	b = append(b[:t.Marshal(b)], text...)
-	sum := wire.Checksum(b, wire.PseudoHeader(src, dst, wire.ProtocolTCP, len(b)))
-	binary.BigEndian.PutUint16(b[16:], sum)
-	h.packet(wire.IPv4{Protocol: wire.ProtocolTCP}, b)
+	h.packet(wire.IPv4{Protocol: wire.ProtocolTCP}, frames.TCP(src, dst, t, text))
 }
 
 func (h *hoarder) packet(ip wire.IPv4, payload []byte) {
-	ip.TTL, ip.Src, ip.Dst = 64, netip.MustParseAddr(clientIP).As4(), netip.MustParseAddr(serverIP).As4()
-	ip.TotalLen = wire.IPv4Len + len(payload)
-	b := make([]byte, wire.IPv4MaxLen)
-	h.push(append(b[:ip.Marshal(b)], payload...))
+	ip.Src, ip.Dst = netip.MustParseAddr(clientIP).As4(), netip.MustParseAddr(serverIP).As4()
+	h.push(frames.IPv4(ip, payload))
 }
 
 func (h *hoarder) way(port uint16) hoarding { return h.ways[int(port)%len(h.ways)] }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
@@ -103,15 +104,8 @@ func input(l *Layer) *Input {
 
 // frame returns an Ethernet frame from the peer with a packet from src to dst.
 func frame(src, dst netip.Addr, h wire.IPv4, payload []byte) *link.Frame {
-	h.Src, h.Dst, h.TotalLen = src.As4(), dst.As4(), wire.IPv4Len+len(payload)
-	n := wire.EthernetLen + h.TotalLen
-	buf := link.NewBuffer(link.Headroom + n)
-	b := buf.Bytes()[link.Headroom : link.Headroom+n]
-	eth := wire.Ethernet{Dst: ourMAC, Src: peerMAC, Type: wire.EtherTypeIPv4}
-	eth.Marshal(b)
-	h.Marshal(b[wire.EthernetLen:])
-	copy(b[wire.EthernetLen+wire.IPv4Len:], payload)
+	h.Src, h.Dst = src.As4(), dst.As4()
 	f := new(link.Frame)
-	f.Set(buf, link.Headroom, link.Headroom+n)
+	*f = frames.Frame(frames.Ethernet(ourMAC, peerMAC, frames.IPv4(h, payload)))
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -54,9 +55,7 @@ func packet6(next byte, payload []byte, extensions ...extension) []byte {
 		*at = next
 	}
 	b = append(b, payload...)
-	h := wire.IPv6{TrafficClass: 0xb8, FlowLabel: 0x12345, PayloadLen: len(b) - wire.IPv6Len, NextHeader: b[6], HopLimit: 64, Src: from6, Dst: to6}
-	h.Marshal(b)
-	return b
+	return frames.IPv6(wire.IPv6{TrafficClass: 0xb8, FlowLabel: 0x12345, NextHeader: b[6], Src: from6, Dst: to6}, b[wire.IPv6Len:])
 }
 
 // sum6 is the sum of a transport protocol's octets with their pseudo header, 0xffff if the checksum is right.

@@ -2,17 +2,17 @@ package stranger
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
 
 const (
-	etherLen = 14
 	// mostLost is how many frames of a flow are lost in a row, so that a bad path is never a dead one.
 	mostLost = 3
 	// mostPast is how many old packets of a flow are kept.
@@ -319,15 +319,8 @@ func (s *stranger) planted(talk, end int, place uint32) bool {
 
 // pack makes a packet of a segment, with right checksums.
 func pack(ip wire.IPv4, h *wire.TCP, text []byte) []byte {
-	p := make([]byte, wire.IPv4Len+wire.TCPMaxLen, wire.IPv4Len+wire.TCPMaxLen+len(text))
-	h.Checksum = 0
-	p = append(p[:wire.IPv4Len+h.Marshal(p[wire.IPv4Len:])], text...)
-	segment := p[wire.IPv4Len:]
-	sum := wire.Checksum(segment, wire.PseudoHeader4(ip.Src, ip.Dst, wire.ProtocolTCP, len(segment)))
-	binary.BigEndian.PutUint16(segment[16:], sum)
-	ip.Options, ip.TotalLen = nil, len(p)
-	ip.Marshal(p)
-	return p
+	ip.Options, ip.TotalLen = nil, 0
+	return frames.IPv4(ip, frames.TCP(netip.AddrFrom4(ip.Src), netip.AddrFrom4(ip.Dst), *h, text))
 }
 
 // cutSegment makes two segments of one.
@@ -367,18 +360,12 @@ func (s *stranger) fragments(p []byte, r *rand.Rand) (pieces [][]byte) {
 
 // send sends a packet to a host.
 func (s *stranger) send(to int, packet []byte) {
-	frame := make([]byte, etherLen+len(packet))
-	ether := wire.Ethernet{Dst: [6]byte{2, 0, 0, 0, 1, byte(to + 1)}, Src: [6]byte{2, 0, 0, 0, 1, byte(2 - to)}, Type: wire.EtherTypeIPv4}
-	ether.Marshal(frame)
-	copy(frame[etherLen:], packet)
+	frame := frames.Ethernet(link.MAC{2, 0, 0, 0, 1, byte(to + 1)}, link.MAC{2, 0, 0, 0, 1, byte(2 - to)}, packet)
 	s.write(to, frame)
 }
 
 func (s *stranger) write(to int, frame []byte) {
-	b := link.NewBuffer(link.Headroom + len(frame))
-	copy(b.Bytes()[link.Headroom:], frame)
-	var f [1]link.Frame
-	f[0].Set(b, link.Headroom, link.Headroom+len(frame))
+	f := [1]link.Frame{frames.Frame(frame)}
 	_, _ = s.ports[to].Write(f[:]) // ErrClosed at the end
 	f[0].Release()
 }
