@@ -44,7 +44,7 @@ func (l *live) expect(st *statement, due time.Time) error {
 	return nil
 }
 
-// await returns the next packet, for which it looks a little longer than it must.
+// await returns the next packet. It waits a little longer than the tolerance allows, so that a failure can show a late packet.
 func (l *live) await(until time.Time) (frame, bool) {
 	for _, end := range []time.Time{time.Now(), until, until.Add(300 * time.Millisecond)} {
 		for {
@@ -67,7 +67,7 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// compareFrame returns a > line and what came, without that in which they may differ.
+// compareFrame returns the text of a > line and of the packet that came, both without the fields in which they may differ.
 func (l *live) compareFrame(st *statement, f *flow, got frame, came bool) (expected, seen string, err error) {
 	if len(st.args) > 1 && st.args[0] == "arp" {
 		if !came {
@@ -100,8 +100,8 @@ func (l *live) compareFrame(st *statement, f *flow, got frame, came bool) (expec
 	return "> " + want.String(), "> " + is.String(), nil
 }
 
-// alike takes out of both views in what the kernel may differ: identifications, the sizes of windows, the shift of a
-// window and the host's timestamps, which it learns.
+// alike removes from both views the fields in which the kernel may differ from the script: identifications, the sizes of
+// windows, the shift of a window, and the host's timestamps, which it remembers for actualStamps.
 func (l *live) alike(f *flow, want, is view) {
 	if wanted, _, ok := strings.Cut(want["ts"], "/"); ok {
 		if actual, _, ok := strings.Cut(is["ts"], "/"); ok {
@@ -130,14 +130,15 @@ func (l *live) alike(f *flow, want, is view) {
 }
 
 // full says whether a segment is as long as the longest of its flow so far, at least 500 octets: where among these a
-// sender pushes is its own affair (RFC 9293 3.9.1.2).
+// sender sets PSH is its own choice (RFC 9293 3.9.1.2).
 func (l *live) full(f *flow, is view) bool {
 	n, _ := strconv.Atoi(is["len"])
 	l.fullest[f.name] = max(l.fullest[f.name], n, 500)
 	return n == l.fullest[f.name]
 }
 
-// actualStamps are the arguments of a segment to the host, where it echoes what the host has sent in truth.
+// actualStamps returns the arguments of a segment to the host, with the timestamps that they echo replaced by those that
+// the kernel really sent.
 func (l *live) actualStamps(st *statement) []string {
 	args := slices.Clone(st.args)
 	for i, a := range args {
@@ -149,7 +150,7 @@ func (l *live) actualStamps(st *statement) []string {
 	return args
 }
 
-// check compares what TCP_INFO says of a descriptor, or the counters of the namespace, with a line.
+// check compares an info line with the kernel's TCP_INFO of a descriptor, or a stats line with the namespace's counters.
 func (l *live) check(st *statement) error {
 	if st.verb == "stats" {
 		return l.compareValues(st, 1, l.script.family.kernelStat)
@@ -168,8 +169,8 @@ func (l *live) check(st *statement) error {
 	})
 }
 
-// compareValues compares NAME=VALUE from word number first on with what the kernel says. What it does not say is
-// passed over, and times are compared as those of segments are.
+// compareValues compares the words NAME=VALUE of a line, from word number first on, with the kernel's values. Names for
+// which the kernel has no value are skipped. Times may differ as much as those of segments.
 func (l *live) compareValues(st *statement, first int, say func(name string) (string, bool)) error {
 	words := strings.Fields(st.text)
 	for i, w := range words {

@@ -13,7 +13,7 @@ import (
 	"github.com/unet-go/unet/fdtable"
 )
 
-// arguments are what stands between the brackets of a call.
+// arguments are the arguments of a call, as the script has them.
 type arguments []string
 
 // call runs a call and returns its result as a script writes it. want is the result that is expected.
@@ -22,7 +22,7 @@ type call func(r *runner, a arguments, want string) string
 // calls are the socket calls that a script can make.
 var calls map[string]call
 
-func init() { // refers to itself through the parser
+func init() { // not an initializer: the functions refer to calls, through the parser
 	calls = map[string]call{
 		"socket":   callSocket,
 		"bind":     func(r *runner, a arguments, _ string) string { return errorOf(r.sockets.Bind(a.fd(), r.address(a, 1))) },
@@ -70,7 +70,7 @@ func init() {
 	}
 }
 
-// badArgument is what an argument that cannot be read panics with; call turns it into an error.
+// badArgument is the value of the panic about an argument that cannot be read; call turns it into an error.
 type badArgument string
 
 func (a arguments) at(i int) string {
@@ -110,7 +110,7 @@ func number(s string) (int, error) {
 	return int(n), nil
 }
 
-// address reads IP:PORT, host:PORT, peer:PORT, any:PORT or the name of a flow, which means its peer.
+// address reads IP:PORT, host:PORT, peer:PORT, any:PORT, or the name of a flow, which stands for the flow's peer.
 func (r *runner) address(a arguments, i int) netip.AddrPort {
 	text := a.at(i)
 	if f := r.flows[text]; f != nil {
@@ -159,15 +159,15 @@ func callAccept(r *runner, a arguments, _ string) string {
 	return resultOf(fd, err)
 }
 
-// callConnect is connect(FD, FLOW or address). A flow's own port of the host is what its SYN shows.
+// callConnect is connect(FD, FLOW or address). The host's port of a flow becomes the one that its SYN has.
 func callConnect(r *runner, a arguments, _ string) string {
 	return errorOf(r.sockets.Connect(a.fd(), r.destination(a, 1)))
 }
 
-// streamMu guards runner.streams: calls that block run beside the script.
+// streamMu guards runner.streams, since calls that block run concurrently with the script.
 var streamMu sync.Mutex
 
-// advance returns how far the stream named key has come, and moves it on by n.
+// advance returns how many octets of the stream named key have been read or written, and adds n to that.
 func (r *runner) advance(key string, n int) uint32 {
 	streamMu.Lock()
 	defer streamMu.Unlock()
@@ -176,8 +176,8 @@ func (r *runner) advance(key string, n int) uint32 {
 	return at
 }
 
-// callRead is read(FD, N). A result in quotes is the text; a number is its length, and the text must be the
-// pattern's.
+// callRead is read(FD, N). A result in quotes is the text that was read. A result that is a number is its length, and the
+// text must be that of the pattern.
 func callRead(r *runner, a arguments, want string) string {
 	p := make([]byte, a.int(1))
 	n, err := r.sockets.Read(a.fd(), p)
@@ -209,7 +209,7 @@ func callSend(r *runner, a arguments, _ string) string {
 	})
 }
 
-// sendText makes a call that sends the text of argument 1, by which the stream of the descriptor goes on.
+// sendText makes a call that sends the text of argument 1, and advances the descriptor's stream by the octets sent.
 func (r *runner) sendText(a arguments, send func(text []byte) (int, error)) string {
 	text := []byte(strings.Trim(a.at(1), `"`))
 	if !strings.HasPrefix(a.at(1), `"`) {
@@ -222,7 +222,7 @@ func (r *runner) sendText(a arguments, send func(text []byte) (int, error)) stri
 	return resultOf(n, err)
 }
 
-// callRecv is recv(FD, N, FLAGS), with a result as that of read.
+// callRecv is recv(FD, N, FLAGS). Its result is written as that of read.
 func callRecv(r *runner, a arguments, want string) string {
 	p := make([]byte, a.int(1))
 	n, _, err := r.sockets.Recvfrom(a.fd(), p, a.int(2))
@@ -246,7 +246,7 @@ func callPoll(r *runner, a arguments, _ string) string {
 	return events("", int(fds[0].Revents))
 }
 
-// callClose forgets what the descriptor has read and written: its number may come again.
+// callClose is close(FD). It resets the descriptor's streams, since its number may be used again.
 func callClose(r *runner, a arguments, _ string) string {
 	streamMu.Lock()
 	delete(r.streams, "read "+a.at(0))

@@ -14,7 +14,7 @@ import (
 // history is how many lines that were as expected a failure shows before the one that was not.
 const history = 8
 
-// searchTime is how long a failure looks for a packet that did not come when it should.
+// searchTime is for how long a failing script waits for a packet that did not come in time, to show it.
 const searchTime = 5 * time.Minute
 
 // pass notes that a line was as expected.
@@ -26,7 +26,7 @@ func (r *runner) stamp(at time.Duration, text string) string {
 	return fmt.Sprintf("%.6f %s", at.Truncate(time.Microsecond).Seconds(), text)
 }
 
-// differ is the error of a line that was not as expected: what was expected and what was seen side by side.
+// differ returns the error about a line that was not as expected. It shows the expected and the actual text side by side.
 func (r *runner) differ(expected, seen string) error {
 	rows := append([][2]string{{"expected", "seen"}}, r.done[max(0, len(r.done)-history):]...)
 	rows = append(rows, [2]string{expected, seen})
@@ -70,7 +70,7 @@ func (r *runner) expectSegment(st *statement, f *flow, due time.Duration) error 
 	got, came := r.await()
 	var s *segment
 	if came && got.neighbor == nil && isTCP(got.packet) {
-		s, _ = readSegment(got.packet) // what cannot be read is described by describe
+		s, _ = readSegment(got.packet) // an error is shown by describe
 	}
 	args := st.args
 	if st.times > 1 && s != nil {
@@ -99,7 +99,7 @@ func (r *runner) expectSegment(st *statement, f *flow, due time.Duration) error 
 	return nil
 }
 
-// expectOther compares the next packet with a > line that is about no segment.
+// expectOther compares the next packet with a > line that does not describe a segment.
 func (r *runner) expectOther(st *statement, due time.Duration) error {
 	got, came := r.await()
 	expected := r.stamp(due, st.text)
@@ -114,8 +114,8 @@ func (r *runner) expectOther(st *statement, due time.Duration) error {
 	return nil
 }
 
-// await returns the next packet: the one that is there, one that comes within this microsecond, or, to tell
-// what was wrong, the next one at all.
+// await returns the next packet: one that is there already, else one that comes within this microsecond, else, so that
+// the failure can show it, the first one that comes later.
 func (r *runner) await() (frame, bool) {
 	if got, ok := r.take(); ok {
 		return got, true
@@ -132,7 +132,7 @@ func (r *runner) await() (frame, bool) {
 	return frame{}, false
 }
 
-// silent demands that no packet is left over before a line.
+// silent returns an error if a packet has come that no line before this one has expected.
 func (r *runner) silent(st *statement) error {
 	got, came := r.take()
 	if !came {
@@ -141,7 +141,7 @@ func (r *runner) silent(st *statement) error {
 	return r.differ(r.stamp(r.now(), st.text), r.stamp(got.at.Sub(r.began), r.describe(got)))
 }
 
-// describe is a packet that no line expects.
+// describe returns the text of a packet that is not compared with a flow.
 func (r *runner) describe(got frame) string {
 	b := got.packet
 	if got.neighbor != nil {
@@ -161,7 +161,7 @@ func (r *runner) describe(got frame) string {
 	return "> " + none.see(s, nil).String()
 }
 
-// info compares what TCP_INFO says of a descriptor with a line: info FD NAME=VALUE...
+// info runs a line "info FD NAME=VALUE...", which compares fields of a descriptor's TCP_INFO.
 func (r *runner) info(st *statement) error {
 	if len(st.args) < 2 {
 		return fmt.Errorf("info takes a descriptor and what it shall say")
@@ -177,7 +177,7 @@ func (r *runner) info(st *statement) error {
 	return r.compare(st, "info "+st.args[0], reflect.ValueOf(info), st.args[1:])
 }
 
-// stats compares the host's counters with a line: stats NAME=VALUE...
+// stats runs a line "stats NAME=VALUE...", which compares the host's counters.
 func (r *runner) stats(st *statement) error {
 	return r.compare(st, "stats", reflect.ValueOf(r.host.Stats()), st.args)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// open makes the host and the link as the config lines say: fields of stack.Config by their names, and
-// mtu (of the link), addr (the host's addresses) and irs (the peer's initial sequence number).
+// open makes the host and the link according to the config lines. They name fields of stack.Config, or mtu (of the link),
+// addr (more addresses of the host) and irs (the peer's initial sequence number).
 func (r *runner) open() error {
 	cfg := stack.Config{Name: "host", Shards: 1}
 	mtu, addrs, err := r.settings(func(name, value string) error {
@@ -47,7 +47,7 @@ func (r *runner) open() error {
 	return nil
 }
 
-// settings reads the config lines: the link's MTU, the host's addresses, and what set makes of the others.
+// settings reads the config lines. It returns the link's MTU and the host's addresses, and calls set for all other names.
 func (r *runner) settings(set func(name, value string) error) (mtu int, addrs []netip.Prefix, err error) {
 	mtu, addrs = 1500, []netip.Prefix{netip.PrefixFrom(r.script.family.host, r.script.family.bits)}
 	for _, word := range r.script.config {
@@ -218,7 +218,8 @@ func (r *runner) flow(name string) (*flow, error) {
 	return nil, fmt.Errorf("no flow is named %s", name)
 }
 
-// switchARP says whether the peer answers ARP requests; while it does not, they are packets like others.
+// switchARP runs "arp on" and "arp off": whether the peer answers questions about neighbours. While it does not, > lines
+// must expect the questions.
 func (r *runner) switchARP(args []string) error {
 	if len(args) != 1 || args[0] != "on" && args[0] != "off" {
 		return fmt.Errorf("arp on or arp off")

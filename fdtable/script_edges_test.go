@@ -13,11 +13,11 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// edges says where the numbers of a script's world begin.
+// edges are the first values of sequence numbers, timestamps and the clock in a run of a script.
 type edges struct {
 	iss, irs   uint32
 	stamp      uint32        // the host's first timestamp
-	peerStamps uint32        // is added to the peer's timestamps
+	peerStamps uint32        // added to the peer's timestamps
 	clock      time.Duration // by which the host's clock is ahead at its birth
 }
 
@@ -34,11 +34,11 @@ func setHidden[T any](cfg *stack.Config, name string, value T) {
 	*(*T)(f.Addr().UnsafePointer()) = value
 }
 
-// half is the middle of a ring of 2^32 numbers, where the sign of a difference turns.
+// half is the middle of the 2^32 numbers that wrap around: where the sign of a difference changes.
 const half = 1 << 31
 
-// positions are where in the use of an end's numbers an edge may stand. Each function returns the initial sequence
-// number of an end that uses up so many numbers, for the edge 0.
+// positions are the places of an edge within the sequence numbers that an end uses. Each function returns the initial
+// sequence number with which an end that uses length numbers passes the edge 0 at that place.
 var positions = []struct {
 	name  string
 	begin func(length uint32) uint32
@@ -51,13 +51,13 @@ var positions = []struct {
 	{"the last number is the last before it", func(length uint32) uint32 { return -length }},
 }
 
-// clocks are the times at which a counter of 32 bits begins again or changes its sign.
+// clocks are the times at which a counter of 32 bits wraps around or changes its sign, for several units.
 var clocks = []time.Duration{half, 2 * half, half * time.Microsecond, 2 * half * time.Microsecond, half * time.Millisecond,
 	2 * half * time.Millisecond, half * time.Second, 2 * half * time.Second, 1 << 62}
 
-// TestScriptsAtEdges runs all scripts in worlds where sequence numbers, timestamps and the clock begin so near to the end
-// or to the middle of their rings that the script passes over it: at its SYN, its first text, amid its text, at its last
-// number (RFC 9293 3.4, RFC 7323 5.2).
+// TestScriptsAtEdges runs all scripts with sequence numbers, timestamps and clocks that begin just before the end or the
+// middle of their 2^32 values. So the script passes that edge at its SYN, its first octet of text, in the middle of its
+// text, or at its last number (RFC 9293 3.4, RFC 7323 5.2).
 func TestScriptsAtEdges(t *testing.T) {
 	scripts := everyScript(t)
 	for i, at := range positions {

@@ -25,7 +25,7 @@ func decode(t *testing.T, frame []byte) gopacket.Packet {
 	if p.ErrorLayer() != nil {
 		t.Fatalf("%x: %v", frame, p.ErrorLayer().Error())
 	}
-	// Once more, with lengths and checksums worked out anew: they must be the ones that are there.
+	// Written again with computed lengths and checksums it must be the same frame.
 	var all []gopacket.SerializableLayer
 	var network gopacket.NetworkLayer
 	for _, l := range p.Layers() {
@@ -88,7 +88,7 @@ func (r *runner) sent(t *testing.T, text string) (frames [][]byte) {
 	return frames
 }
 
-// The peer's segments, of either family, are what another reader of packets takes for right.
+// The peer's segments are correct in both families: gopacket reads the same fields, and finds no wrong checksum.
 func TestScriptFrames(t *testing.T) {
 	for version, f := range families {
 		for _, c := range []struct {
@@ -197,7 +197,7 @@ func TestScriptNeighbors(t *testing.T) {
 	}
 }
 
-// What a family line changes, and what it refuses.
+// A family line changes the addresses; addresses and options of the other family are errors.
 func TestScriptFamily(t *testing.T) {
 	for version, want := range map[string]string{"4": "192.0.2.1:80", "6": "[2001:db8::1]:80"} {
 		r := scriptOf(t, version)
@@ -224,7 +224,7 @@ func TestScriptFamily(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-	// A host that takes no IPv6 address says so in words of its own. Everything else stays what it is.
+	// The error of a host that takes no IPv6 address gets a text of its own. Other errors stay as they are.
 	refused := fmt.Errorf("attach: %w", syscall.EAFNOSUPPORT)
 	if err := families["6"].refusal(refused); err != errNoIPv6 {
 		t.Errorf("family 6: %v", err)

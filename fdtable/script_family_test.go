@@ -22,7 +22,7 @@ type family struct {
 	mss             int // of the usual link, of 1500 octets
 }
 
-// families are what a family line can name.
+// families are the values of a family line.
 var families = map[string]*family{
 	"4": {version: 4, domain: fdtable.AF_INET, host: netip.MustParseAddr("192.0.2.1"), peer: netip.MustParseAddr("192.0.2.2"),
 		router: netip.MustParseAddr("192.0.2.254"), any: netip.IPv4Unspecified(), bits: 24, mss: 1460},

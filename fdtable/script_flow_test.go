@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// flow is a connection as the script sees it: numbers are relative to both initial sequence numbers, which
-// makes the first octet of text number 1, and the host's timestamps to the first one that it sent.
+// flow is a connection with the numbers that a script uses. They are relative to the initial sequence numbers, so that
+// the first octet of text has number 1; the host's timestamps are relative to the first one that it sent.
 type flow struct {
 	name       string
 	host, peer netip.AddrPort // host's port is 0 until its SYN shows it
@@ -25,7 +25,7 @@ type flow struct {
 	lastStamp  uint32  // relative
 	literal    bool    // its text has been other than the pattern
 	cookie     *[]byte // of Fast Open: the last one that the host has sent on any flow
-	peerStamps uint32  // what is added to the peer's timestamps
+	peerStamps uint32  // added to the peer's timestamps
 }
 
 // newFlow returns a flow between the usual ends.
@@ -42,7 +42,7 @@ func (r *runner) newFlow(name string) *flow {
 // usualIRS is the peer's initial sequence number.
 const usualIRS = 1 << 28
 
-// irs returns an initial sequence number of the peer's in the world that the script runs in.
+// irs returns the initial sequence number that the peer uses in this run for one that the script gives.
 func (r *runner) irs(n uint32) uint32 {
 	if r.edges == nil {
 		return n
@@ -56,10 +56,10 @@ func (f *flow) again() {
 		peerStamps: f.peerStamps}
 }
 
-// view is what a line says about a segment: values by the names of viewNames.
+// view is a segment as a line describes it: values by the names in viewNames.
 type view map[string]string
 
-// viewNames are all that a line can say, in the order in which it is printed.
+// viewNames are the names of all values that a line can have, in the order in which they are printed.
 var viewNames = []string{"flow", "flags", "seq", "ack", "win", "len", "urg", "mss", "sackok", "ts", "ws", "sack", "tfo",
 	"opt", "bad", "text", "tos", "ttl", "frag", "id"}
 
@@ -101,7 +101,7 @@ func textAt(seq uint32, flags uint16) uint32 {
 
 const segmentNames = "seq ack win len urg mss sackok ts ws sack tfo opt text tos ttl frag id"
 
-// expect reads a > line. What it does not say is as it most often is: seq and ack are the next numbers, the
+// expect reads a > line. Values that the line does not give are the usual ones: seq and ack are the next numbers, the
 // window is that of the line before, there is no text and there are no options.
 func (f *flow) expect(args []string) (view, error) {
 	v, err := fields(args[1:], segmentNames)
@@ -144,8 +144,8 @@ func (f *flow) expect(args []string) (view, error) {
 	return want, nil
 }
 
-// see describes a segment of the host's in the terms of the flow, and notes what it teaches about it. want
-// says for which names any value will do.
+// see describes a segment from the host with the numbers of its flow, and updates the flow. Names that have the value *
+// in want get that value.
 func (f *flow) see(s *segment, want view) view {
 	o := readOptions(s.options)
 	if f.host.Port() == 0 {
@@ -242,8 +242,8 @@ func (f *flow) seeOptions(o *optionSet, flags uint16, got view) {
 
 const sentNames = segmentNames + " badsum raw ipopt from to reserved bmac"
 
-// make makes the segment of a < line. What it does not say is: the peer's next number, an acknowledgment of
-// all that the host has sent, the window of the line before, TTL 64.
+// make makes the segment of a < line. Values that the line does not give are the peer's next number, an acknowledgment of
+// everything that the host has sent, the window of the line before, and a TTL of 64.
 func (f *flow) make(args []string) (*segment, error) {
 	values, err := fields(args[1:], sentNames)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/unet-go/unet/internal/wire"
 )
 
-// segment is a TCP segment, with the parts of its IP header that scripts name. It is written and read here
-// without the stack's own code, checksums aside, so that the two cannot agree on a mistake.
+// segment is a TCP segment, with the fields of its IP header that scripts can name. The runner has code of its own to
+// write and to read it, apart from the checksums, so that it does not repeat a mistake of the stack.
 type segment struct {
 	src, dst netip.AddrPort
 	flags    uint16 // FIN is 1, as on the wire; AE is 0x100, the reserved bits follow
@@ -39,7 +39,7 @@ const (
 	urg
 )
 
-// letters in the order in which people write them.
+// flagString returns the letters of flags, in their usual order.
 func flagString(flags uint16) string {
 	var s strings.Builder
 	for _, bit := range []int{1, 0, 2, 3, 5, 6, 7, 8, 4} { // SYN first, ACK last
@@ -95,7 +95,7 @@ func (s *segment) packet() []byte {
 	return ip.packet(t)
 }
 
-// readSegment reads an IP packet of TCP. An error says what is wrong with a packet that is one.
+// readSegment reads an IP packet of TCP. The error says what is wrong with the packet.
 func readSegment(b []byte) (*segment, error) {
 	ip, t, err := readIP(b)
 	switch {
@@ -128,7 +128,7 @@ func (s *segment) length() uint32 {
 // block is one of a SACK option.
 type block struct{ left, right uint32 }
 
-// optionSet is what the options of a segment say.
+// optionSet are the options of a segment.
 type optionSet struct {
 	mss, scale     int // -1 for none
 	sackOK, stamps bool

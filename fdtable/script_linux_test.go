@@ -14,13 +14,13 @@ import (
 
 var scriptsLinux = flag.Bool("scripts.linux", false, "all scripts in TestScriptsOnLinux, in real time")
 
-// outcome is what a script's run against the kernel comes to.
+// outcome is the result of a script's run against the kernel.
 type outcome struct {
-	kind   string // "same", "differs at N", "differs at the end" or "not for Linux", or several with or between
+	kind   string // "same", "differs at N", "differs at the end" or "not for Linux", or several of these with "or" between them
 	reason string
 }
 
-// onLinux reads testdata/script/linux.txt: lines of SCRIPT | OUTCOME | REASON. A script that is not there is the same.
+// onLinux reads testdata/script/linux.txt: lines of SCRIPT | OUTCOME | REASON. Scripts that are not listed must have the outcome "same".
 func onLinux(t *testing.T, scripts []*script) map[string]outcome {
 	t.Helper()
 	all := make(map[string]outcome)
@@ -34,9 +34,9 @@ func onLinux(t *testing.T, scripts []*script) map[string]outcome {
 	return all
 }
 
-// TestScriptsOnLinux runs the scripts against the kernel's TCP, each in a namespace of its own, and demands that it does
-// the same as this stack, or what testdata/script/linux.txt says that it does in place of that. Without -scripts.linux it
-// is a handful that does not depend on time.
+// TestScriptsOnLinux runs the scripts against the kernel's TCP, each in a namespace of its own. The kernel must do the same
+// as this stack, or have the outcome that testdata/script/linux.txt lists. Without -scripts.linux the test runs only the
+// few scripts whose outcome does not depend on time.
 func TestScriptsOnLinux(t *testing.T) {
 	taptest.Need(t)
 	scripts := parseScripts(t)

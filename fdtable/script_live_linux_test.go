@@ -15,8 +15,8 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// How far from its time a segment of the kernel's may be: what answers something at once, and what a timer of some
-// length sends. The kernel's wheel rounds times up by an eighth.
+// By how much a segment from the kernel may come too early or too late: promptly for an answer, slip for a segment that a
+// timer sends. The kernel's timer wheel rounds times up by an eighth.
 const (
 	promptly  = 30 * time.Millisecond
 	leastSlip = 60 * time.Millisecond
@@ -27,23 +27,23 @@ func slip(d time.Duration) time.Duration { return max(leastSlip, d*3/10) }
 // longest is how long a script may take in real time.
 const longest = 150 * time.Second
 
-// live plays a script's peer in real time on a TAP device whose other end is the kernel's, in a namespace of the
-// thread's own. The calls are the kernel's.
+// live runs a script in real time against the kernel, in a network namespace of the thread's own: it is the peer at a TAP
+// device, and the calls are system calls.
 type live struct {
 	*runner
 	kernel  *kernelSockets
 	tap     int
 	at      time.Time                    // of the line before
-	spoke   time.Time                    // when the host last sent or was called
-	acted   time.Time                    // when either side last did something
-	lag     time.Duration                // the most by which the peer has been late: the kernel takes it for the path's
-	fullest map[string]int               // the longest text of a segment of the host's, by flow
-	stamps  map[string]map[string]string // the host's timestamps as they are by those of the script, by flow
+	spoke   time.Time                    // when the host last sent something, or a call was made
+	acted   time.Time                    // when either side last acted
+	lag     time.Duration                // by how much the peer was late at most; the kernel takes that for a delay of the path
+	fullest map[string]int               // the longest text of a segment from the host, by flow
+	stamps  map[string]map[string]string // the host's real timestamps by those in the script, by flow
 }
 
-// runOnLinux runs a script against the kernel. The error is nil where all comes as the script says, of type unlike
-// where that cannot be told, and of type difference else. It needs a thread of its own, which it leaves in another
-// namespace.
+// runOnLinux runs a script against the kernel. The error is nil if the kernel does what the script says, of type unlike if
+// the script cannot be run on Linux, and else of type difference. The function needs a thread of its own, which it leaves
+// in another namespace.
 func runOnLinux(s *script) error {
 	l := &live{runner: newRunner(s, nil), kernel: &kernelSockets{congestion: "cubic"}, tap: -1, stamps: make(map[string]map[string]string),
 		fullest: make(map[string]int)}
@@ -68,7 +68,7 @@ func runOnLinux(s *script) error {
 	return nil
 }
 
-// difference is what is not as a script says; line is 0 at its end.
+// difference is the error of a script that failed at a line; line is 0 for the end of the script.
 type difference struct {
 	line int
 	err  error
@@ -143,7 +143,7 @@ func (l *live) close() {
 	_ = unix.Close(l.tap)
 }
 
-// pump collects what the host sends until a time, at least what is there.
+// pump collects the host's frames until a time, but at least those that are there already.
 func (l *live) pump(until time.Time) {
 	b := make([]byte, 1<<16+18)
 	for {
@@ -210,7 +210,7 @@ func (l *live) step(st *statement) error {
 
 func (l *live) late(due time.Time) bool { return time.Since(due) > 2*time.Millisecond }
 
-// do does what a statement says that expects no packet. What it says of the host's state becomes true within slack.
+// do runs a statement that expects no packet. A statement about the host's state may become true up to slack later.
 func (l *live) do(st *statement, slack time.Duration) (err error) {
 	switch st.verb {
 	case "call":
@@ -230,7 +230,7 @@ func (l *live) do(st *statement, slack time.Duration) (err error) {
 	return l.act(st)
 }
 
-// wait is the result of a call that comes before a time.
+// wait returns the result of a call, if it comes before a time.
 func (l *live) wait(p *pendingCall, until time.Time) (got string, returned bool) {
 	for {
 		select {
@@ -274,7 +274,7 @@ func (l *live) call(st *statement) error {
 	return nil
 }
 
-// complete waits for the result of a call that has waited.
+// complete waits for the result of a call that was waiting.
 func (l *live) complete(st *statement, due time.Time) error {
 	name := st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], "")
 	i := slices.IndexFunc(l.pending, func(p *pendingCall) bool { return p.name == name })
@@ -297,7 +297,7 @@ func (l *live) complete(st *statement, due time.Time) error {
 	return err
 }
 
-// tolerance is how far from its time what is due may be.
+// tolerance returns by how much a segment or result that is due at a time may be early or late.
 func (l *live) tolerance(due time.Time) time.Duration {
 	if due.Sub(l.acted) < time.Millisecond {
 		return promptly

@@ -38,8 +38,8 @@ func (m *neighborMessage) String() string {
 	return fmt.Sprintf("arp %s %v", kind, m.target)
 }
 
-// isQuestion says whether the peer has to answer: not what a host says of its own address, nor its question whether
-// another one has it.
+// isQuestion says whether the peer has to answer. It does not answer announcements of the host's own address, nor the
+// question of duplicate address detection whether another host has it.
 func (m *neighborMessage) isQuestion() bool {
 	return !m.reply && m.sender != m.target && !m.sender.IsUnspecified()
 }
@@ -63,8 +63,8 @@ func readNeighbor(frame []byte) (m neighborMessage, is bool) {
 	return m, true
 }
 
-// isChatter says whether a packet is what every host with IPv6 says to the link, and no script is about: that it looks
-// for routers, which groups it is in, and that it asks whether its own address is free.
+// isChatter says whether a packet is one that every IPv6 host sends and that no script expects: router solicitations,
+// reports of multicast groups, and duplicate address detection.
 func isChatter(packet []byte) bool {
 	h, message, err := readIP(packet)
 	if err != nil || h.src.Is4() {

@@ -15,12 +15,12 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// unlike is why a script says nothing about Linux.
+// unlike is the reason why a script cannot be run on Linux.
 type unlike string
 
 func (u unlike) Error() string { return string(u) }
 
-// sysctls make a namespace of the kernel's as like a host as it can be. Those that a kernel does not have are passed over.
+// sysctls make a namespace behave as similarly to a host of unet as possible. Those that the kernel does not have are skipped.
 var sysctls = map[string]string{
 	"ipv4/tcp_ecn":      "2",
 	"ipv4/tcp_fastopen": "3",
@@ -70,7 +70,7 @@ func setSysctl(name, value string) error {
 	return err
 }
 
-// configure does to the namespace what a config line does to a host.
+// configure sets the sysctl that corresponds to a config line.
 func configure(name, value string) error {
 	on := value == "true"
 	flag := map[bool]string{true: "0", false: "1"}[on]
@@ -95,7 +95,7 @@ func configure(name, value string) error {
 	case "TCP.SYNACKRetries":
 		err = setSysctl("ipv4/tcp_synack_retries", value)
 	default:
-		err = unlike(name + " has no like in Linux")
+		err = unlike(name + " has no equivalent in Linux")
 	}
 	if errnoOf(err) == 0 && err != nil {
 		if _, ok := err.(unlike); !ok {
@@ -193,7 +193,7 @@ func awaitAddress(a netip.Addr) error {
 	return fmt.Errorf("the kernel has no route to its own address %v", a)
 }
 
-// cutEarly makes TCP cut its text into segments itself: the link takes no larger packets (IFLA_GSO_MAX_SEGS).
+// cutEarly makes the kernel's TCP send single segments: the link takes no super-segments (IFLA_GSO_MAX_SEGS).
 func cutEarly(name string) error {
 	index, err := net.InterfaceByName(name)
 	if err != nil {
@@ -212,7 +212,7 @@ func attribute(typ uint16, value []byte) []byte {
 	return append(binary.NativeEndian.AppendUint16(b, typ), value...)
 }
 
-// netlink sends a message to the kernel's routing, and returns what that answers.
+// netlink sends a message to rtnetlink, and returns the error that it answers with.
 func netlink(typ, flags uint16, message []byte) error {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -267,7 +267,7 @@ var procStates = map[string]string{"ESTABLISHED": "01", "SYN-SENT": "02", "SYN-R
 var kernelStates = map[uint8]tcp.State{1: tcp.Established, 2: tcp.SynSent, 3: tcp.SynReceived, 4: tcp.FinWait1, 5: tcp.FinWait2,
 	6: tcp.TimeWaitState, 7: tcp.Closed, 8: tcp.CloseWait, 9: tcp.LastAck, 10: tcp.Listen, 11: tcp.Closing}
 
-// kernelInfo returns what TCP_INFO says by the names of tcp.Info.
+// kernelInfo returns the kernel's TCP_INFO, by the names of the fields of tcp.Info.
 func kernelInfo(fd int) (map[string]any, error) {
 	i, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

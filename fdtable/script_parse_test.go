@@ -13,7 +13,7 @@ type script struct {
 	name   string
 	rows   []string // IDs of the ledger
 	config []string // NAME=VALUE
-	family *family  // what a family line says
+	family *family  // of the family line; IPv4 without one
 	lines  []statement
 }
 
@@ -32,7 +32,7 @@ type statement struct {
 	times int
 }
 
-// verbs are the words that begin a statement which is no call and no segment.
+// verbs are the first words of statements that are neither calls nor segments.
 var verbs = []string{"none", "flow", "arp", "icmp", "info", "stats"}
 
 var (
@@ -129,8 +129,8 @@ func (s *script) add(number int, code string) error {
 	return nil
 }
 
-// opening returns the lines that established and connected stand for: a handshake that takes 100 ms, with the
-// peer's options, to which the host agrees. A window is that of the peer's last segment.
+// opening returns the lines that established and connected are short for: a handshake that takes 100 ms, with options of
+// the peer that the host accepts. A win option is the window of the peer's last segment.
 func opening(word string, options []string, mss int) (lines []string, known bool) {
 	var offer, agreed, window, stamp, echo string
 	own := fmt.Sprintf(" mss=%d", mss)

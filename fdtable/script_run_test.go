@@ -19,7 +19,7 @@ import (
 
 const peerPort, hostPort = 40000, 80
 
-// frame is a packet of the host's that no line has been compared with yet.
+// frame is a packet from the host that has not been compared with a line yet.
 type frame struct {
 	at       time.Time
 	packet   []byte           // from the IP header on
@@ -43,13 +43,13 @@ type runner struct {
 	flows   map[string]*flow
 	streams map[string]uint32 // octets read or written, by descriptor
 	pending []*pendingCall
-	done    [][2]string // lines that were as expected: the line, and what was seen
-	batch   [][]byte
+	done    [][2]string   // lines that were as expected: the line, and the packet that it matched
+	batch   [][]byte      // frames of <+ lines, which leave with the next < line
 	cookie  []byte        // of Fast Open: the last one that the host has sent
 	reading chan struct{} // closed when the reader has ended
-	edges   *edges        // where numbers begin; nil for where they usually do
+	edges   *edges        // the first values of numbers; nil for the usual ones
 
-	mu   sync.Mutex // guards what the reader fills
+	mu   sync.Mutex // guards the fields below, which the reader fills
 	seen []frame
 	arp  bool // answer questions about neighbours
 }
@@ -60,7 +60,7 @@ type pendingCall struct {
 	result chan string
 }
 
-// runScript runs a script and returns what is not as it says, with a capture of all frames.
+// runScript runs a script. If it fails, the error shows why, and pcap is a capture of all frames.
 func runScript(s *script) (pcap []byte, err error) { return newRunner(s, nil).run() }
 
 func newRunner(s *script, e *edges) *runner {
@@ -189,7 +189,7 @@ func (r *runner) step(st *statement) error {
 	return nil
 }
 
-// act does what a statement other than > says.
+// act runs a statement other than >.
 func (r *runner) act(st *statement) error {
 	switch st.verb {
 	case "<", "<+":
@@ -226,8 +226,8 @@ func (r *runner) take() (frame, bool) {
 	return f, true
 }
 
-// flowOf returns the flow that a segment of the host's belongs to, nil for none. Of several whose port of the host
-// is not known yet it is the first by name.
+// flowOf returns the flow of a segment from the host, or nil. If the host's port is not known yet in several flows that
+// match, it is the first of these by name.
 func (r *runner) flowOf(s *segment) *flow {
 	var match *flow
 	for _, f := range r.flows {
@@ -242,7 +242,7 @@ func (r *runner) flowOf(s *segment) *flow {
 	return match
 }
 
-// send puts the segments of a < line on the wire; those of <+ lines go with the next < as one burst.
+// send puts the segments of a < line on the wire, together with those of the <+ lines before it as one burst.
 func (r *runner) send(st *statement) error {
 	f, err := r.flow(st.flow)
 	if err != nil {
@@ -278,7 +278,7 @@ func (r *runner) send(st *statement) error {
 	return nil
 }
 
-// flush sends what is kept back.
+// flush sends the batch.
 func (r *runner) flush() {
 	r.put(r.batch)
 	r.batch = r.batch[:0]
@@ -324,7 +324,7 @@ func (r *runner) sendICMP(st *statement) error {
 	return nil
 }
 
-// none lets time pass, in which nothing may come out.
+// none runs "none SECONDS": the host must send nothing in that time.
 func (r *runner) none(st *statement) error {
 	if len(st.args) != 1 {
 		return fmt.Errorf("none takes the time in seconds")
@@ -338,7 +338,7 @@ func (r *runner) none(st *statement) error {
 	return r.silent(st)
 }
 
-// end lets 200 ms pass in silence; no call may still wait.
+// end ends a script: the host must send nothing for 200 ms, and no call may still be waiting.
 func (r *runner) end() error {
 	synctest.Wait()
 	last := &statement{text: "(nothing)"}

@@ -19,7 +19,7 @@ const accepted = listening + `
 accept(0) = 1
 `
 
-// TestScriptFails checks that a script that is not true fails, and what it says then.
+// TestScriptFails checks that scripts fail if the host does something else, and the text of their errors.
 func TestScriptFails(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"another segment", listening + `
@@ -175,7 +175,7 @@ close(1) = 0
 	}
 }
 
-// TestScriptSyntax checks what is said of a script that cannot be read.
+// TestScriptSyntax checks the errors about scripts that cannot be read.
 func TestScriptSyntax(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{"none 1\n", "x: no comment says what it shows"},

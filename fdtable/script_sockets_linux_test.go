@@ -45,7 +45,7 @@ func (k *kernelSockets) fd(fd int) int {
 	return k.fds[fd]
 }
 
-// closeAll ends what still waits, and closes all descriptors without a word to the peer.
+// closeAll ends calls that are still waiting, and closes all descriptors with resets.
 func (k *kernelSockets) closeAll() {
 	for i := range k.fds {
 		if fd := k.fd(i); fd >= 0 {
@@ -56,7 +56,7 @@ func (k *kernelSockets) closeAll() {
 	}
 }
 
-// again makes a call until no signal interrupts it: Go's own signals end what waits with SO_RCVTIMEO.
+// again repeats a call that a signal interrupts: signals of Go's runtime interrupt calls on a socket with SO_RCVTIMEO.
 func again[T any](call func() (T, error)) (T, error) {
 	for {
 		if v, err := call(); err != unix.EINTR {

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// begin makes the call of a line on a goroutine of its own, for it may wait. An argument that cannot be read comes out
-// of wrong, before the result.
+// begin makes the call of a line on a goroutine of its own, since it may block. If an argument cannot be read, wrong gets
+// a message about it before the result comes.
 func (r *runner) begin(st *statement) (p *pendingCall, wrong chan badArgument) {
 	p = &pendingCall{name: st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], ""),
 		result: make(chan string, 1)}
@@ -29,7 +29,7 @@ func (r *runner) begin(st *statement) (p *pendingCall, wrong chan badArgument) {
 	return p, wrong
 }
 
-// call makes the call of a line, and compares its result unless it is said to wait.
+// call makes the call of a line, and compares its result unless the line says that it blocks.
 func (r *runner) call(st *statement) error {
 	p, wrong := r.begin(st)
 	synctest.Wait()
@@ -53,7 +53,7 @@ func (r *runner) call(st *statement) error {
 	return nil
 }
 
-// complete compares the result of a call that has waited.
+// complete compares the result of a call that was waiting.
 func (r *runner) complete(st *statement) error {
 	name := st.args[0] + "(" + strings.Join(st.args[1:min(2, len(st.args))], "")
 	i := slices.IndexFunc(r.pending, func(p *pendingCall) bool { return p.name == name })
@@ -76,7 +76,7 @@ func (r *runner) returned(st *statement, got string) error {
 	return nil
 }
 
-// result is the text of a call with another result.
+// result returns the text of a call with another result.
 func result(text, got string) string {
 	if i := strings.LastIndex(text, ")"); i >= 0 {
 		text = text[:i+1]
