@@ -19,7 +19,7 @@ var (
 	callSeed  = flag.Uint64("calls.seed", 1, "seed of TestCalls")
 )
 
-// endModel is what a program knows of one end of a connection on a perfect wire, once the wire is quiet.
+// endModel is the state of one end of a connection as a program can know it on a perfect wire, when nothing is in flight.
 type endModel struct {
 	peer          *endModel
 	written, read int  // octets
@@ -37,7 +37,7 @@ func (e *endModel) waiting() int { return e.peer.written - e.read }
 // at is the octet at a place of the end's stream.
 func (e *endModel) at(place int) byte { return byte(place) ^ byte(place>>8) }
 
-// fdModel is what a program knows of one descriptor.
+// fdModel is the state of one descriptor as a program can know it.
 type fdModel struct {
 	table     *Table
 	number    int
@@ -317,7 +317,7 @@ func (c *callWorld) shutdownCall(f *fdModel) {
 			e.reset = e.peer.closed && time.Since(e.peer.closedAt) > time.Minute // FIN-WAIT-2 is over there
 		}
 		if how != SHUT_WR {
-			// What comes from now on is thrown away, and whether what has come is, the model does not care.
+			// Text that arrives from now on is thrown away; for text that has arrived before, the model allows both.
 			e.shutRead, e.broken = true, true
 		}
 	}

@@ -157,7 +157,7 @@ func TestConnect(t *testing.T) {
 	})
 }
 
-// TestConnectErrors: what a dial says about the way it failed.
+// TestConnectErrors checks the errors of connect for each way in which it fails.
 func TestConnectErrors(t *testing.T) {
 	dialFails := func(w *world, to netip.AddrPort, want error) {
 		w.t.Helper()
@@ -203,7 +203,7 @@ func dropTCP(_ *sim.Port, f []byte) sim.Verdict {
 	return sim.Pass
 }
 
-// lateWrite is a device whose Write returns when what it wrote has been answered.
+// lateWrite is a device whose Write returns only after the answer to its frames has come.
 type lateWrite struct{ link.Device }
 
 func (d lateWrite) Write(frames []link.Frame) (int, error) {

@@ -56,7 +56,7 @@ func (w *world) events(t *Table, ep int, want ...string) {
 	}
 }
 
-// polled demands what Poll says of fd at once.
+// polled checks the events that Poll reports of fd without waiting.
 func (w *world) polled(t *Table, fd int, want string) {
 	w.t.Helper()
 	synctest.Wait()

@@ -17,7 +17,7 @@ func (w *world) urge(t *Table, fd int, text string) {
 	w.got(n, err, len(text), nil)
 }
 
-// oob demands what the urgent octet is, looked at and taken.
+// oob checks the urgent octet, first with MSG_PEEK and then without.
 func (w *world) oob(t *Table, fd int, want string, wantErr error) {
 	w.t.Helper()
 	for _, flags := range []int{MSG_OOB | MSG_PEEK, MSG_OOB} {

@@ -12,7 +12,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// What was set before a socket became what it is holds for that, and reads as it was set.
+// Options that are set before connect or listen apply to the connection or listener, and read as they were set.
 func TestOptionValues(t *testing.T) {
 	inWorld(t, "SO_RCVBUF and IP_TOS of a datagram socket, before bind and behind it", slow, func(t *testing.T, w *world) {
 		var tos []byte

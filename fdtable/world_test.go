@@ -123,7 +123,8 @@ func (w *world) take(from byte) string {
 	return strings.Join(flags, " ")
 }
 
-// settle lets what is on its way arrive. A segment without delay needs it too: the hosts run beside the test.
+// settle waits until all frames have arrived. A segment without delay needs it too, since the hosts have goroutines of
+// their own.
 func (w *world) settle() {
 	time.Sleep(100 * ms)
 	synctest.Wait()

@@ -75,7 +75,7 @@ func TestCarrier(t *testing.T) {
 }
 
 // The kernel drops messages for a reader that is too slow. It says so before it delivers those that it has kept,
-// which are older: what they say of the interface is not to be believed.
+// which are older: they must not decide the state of the interface.
 func TestCarrierOfLostMessages(t *testing.T) {
 	dev := taptest.Open(t, tap.Config{})
 	l, err := netlink.LinkByName(dev.Info().Name)
@@ -116,7 +116,7 @@ func TestCarrierOfLostMessages(t *testing.T) {
 	must(netlink.LinkSetUp(l))
 	close(busy)
 	want(true)
-	time.Sleep(50 * time.Millisecond) // while it reads what the kernel has kept
+	time.Sleep(50 * time.Millisecond) // while it reads the messages that the kernel has kept
 	must(netlink.LinkSetDown(l))
 	want(false)
 	must(dev.Close())
@@ -125,7 +125,7 @@ func TestCarrierOfLostMessages(t *testing.T) {
 	}
 }
 
-// A bridge that loses its port says so in the port's name, which goes on.
+// A bridge that loses its port sends a message with the port's name. The port itself is not deleted.
 func TestCarrierAfterBridge(t *testing.T) {
 	dev := taptest.Open(t, tap.Config{})
 	l, err := netlink.LinkByName(dev.Info().Name)

@@ -57,7 +57,7 @@ func testGlance(t *testing.T, rings bool) {
 	held(3)
 	q.ReadDone()
 
-	// A reader that waits lets another one take what comes, and waits on.
+	// While one reader waits another one takes the frames that come. The first one waits on.
 	done := make(chan error)
 	wait := func() {
 		n, err := q.ReadHeld(frames)

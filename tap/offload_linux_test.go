@@ -51,7 +51,8 @@ func testChecksumLeftToDevice(t *testing.T, cfg tap.Config) {
 	}
 }
 
-// TestBadMeta checks that a Meta that lies, or asks for what the device does not offer, is a counted drop.
+// TestBadMeta checks that a frame is dropped and counted if its Meta is wrong or asks for an offload that the device does
+// not offer.
 func TestBadMeta(t *testing.T) {
 	for _, b := range backends {
 		p := newPeer(t, b.cfg)
@@ -103,7 +104,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestTruncated raises the MTU behind the portable backend's back, and sends what no longer fits.
+// TestTruncated raises the MTU without telling the portable backend, and sends frames that do not fit into its buffers.
 func TestTruncated(t *testing.T) {
 	p := newPeer(t, tap.Config{Portable: true, MTU: 1000})
 	c, _ := p.socket()

@@ -22,7 +22,7 @@ import (
 // hang is when a test gives up on a frame that does not come; no test waits for it to pass.
 const hang = 20 * time.Second
 
-// peer is a device under test and what a test must know to talk to the kernel over it.
+// peer is a device under test, with the addresses that a test needs to talk to the kernel over it.
 type peer struct {
 	testing.TB
 	dev          *tap.Device
@@ -184,7 +184,7 @@ func (p *peer) answer(request *layers.ARP) {
 	p.write(serialize(p, p.ethernet(layers.EthernetTypeARP), &reply), link.Meta{})
 }
 
-// await reads until a frame satisfies want, and keeps what was read with that for the next call.
+// await reads until a frame satisfies want, and keeps the other frames of that read for the next call.
 func (p *peer) await(want func(*received) bool) received {
 	p.Helper()
 	for {
@@ -199,7 +199,7 @@ func (p *peer) await(want func(*received) bool) received {
 	}
 }
 
-// isUDP says whether a frame carries a datagram from the kernel to us.
+// isUDP reports whether a frame carries a datagram from the kernel to us.
 func (p *peer) isUDP(r *received) bool {
 	ip := r.NetworkLayer()
 	return ip != nil && bytes.Equal(ip.NetworkFlow().Dst().Raw(), p.ours.AsSlice()) && r.Layer(layers.LayerTypeUDP) != nil

@@ -44,7 +44,7 @@ func TestIOUringRefused(t *testing.T) {
 	}
 }
 
-// TestIOUringRefusedChild is what the child process runs.
+// TestIOUringRefusedChild is the test that the child process runs.
 func TestIOUringRefusedChild(t *testing.T) {
 	var call, errno int
 	var when string

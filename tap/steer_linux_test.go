@@ -59,7 +59,7 @@ func TestSteeringFollowsTheWriter(t *testing.T) {
 		t.Fatalf("frames go to %q, want %q", got, want)
 	}
 	look(35, steerWindow)
-	// The kernel takes each write for itself; this file keeps what a shorter one leaves.
+	// In the kernel each write replaces the value; in this file the end of a longer one stays.
 	if got := file(); !strings.HasPrefix(got, "4") || s.cpus[s.target] != 2 {
 		t.Fatalf("frames go to %q, processor %d, want the first again", got, s.cpus[s.target])
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/unet-go/unet/tap/taptest"
 )
 
-// rps reads what the kernel has for queue n of the interface.
+// rps reads the kernel's setting for queue n of the interface.
 func rps(t *testing.T, name string, n string) string {
 	t.Helper()
 	file, err := tap.OpenSysfs("class/net/" + name + "/queues/rx-" + n + "/rps_cpus")

@@ -207,7 +207,7 @@ func TestBatchRead(t *testing.T) {
 		}
 	}
 
-	// A batch that is too small takes what it can, and loses nothing.
+	// A batch that is too small takes as many frames as fit, and loses none.
 	for i := range burst {
 		p.send(c, []byte{byte(i)})
 	}

@@ -116,7 +116,7 @@ func (b *bridge) neighbor(a netip.Addr) (mac link.MAC) {
 	return mac
 }
 
-// await asks until what is so, and gives up when that takes absurdly long.
+// await calls is until it returns true, and fails the test after a very long time.
 func (b *bridge) await(what string, is func() bool) {
 	b.Helper()
 	for limit := time.Now().Add(hang); !is(); time.Sleep(time.Millisecond) {

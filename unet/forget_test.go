@@ -15,7 +15,7 @@ import (
 	"github.com/unet-go/unet/stack/sim"
 )
 
-// collect collects garbage until what it is to bring about has happened, or it is clear that it never will.
+// collect collects garbage until happened returns true, or until it is clear that it never will.
 func collect(happened func() bool) bool {
 	for range 500 {
 		runtime.GC()
@@ -215,7 +215,7 @@ func TestForgetWhileInUse(t *testing.T) {
 	all.Wait()
 }
 
-// A host that is closed ignores what is forgotten, and what it had is found closed.
+// A closed host ignores connections that are forgotten, and its connections are closed already.
 func TestForgetAfterHostClose(t *testing.T) {
 	client, server, _ := pair(t, sim.Config{})
 	l := listen(t, server)

@@ -40,7 +40,7 @@ const (
 
 const firstHoarder = 1024
 
-// heard is what a segment of the server said.
+// heard has the numbers of a segment of the server.
 type heard struct {
 	port     uint16
 	seq, ack uint32
@@ -165,7 +165,7 @@ func (h *hoarder) open() {
 	}
 }
 
-// serve answers what the server says.
+// serve answers the segments of the server.
 func (h *hoarder) serve() {
 	for {
 		select {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// dialled logs a dial and closes what it gave.
+// dialled logs a dial and closes the connection.
 func (s *script) dialled(step string, c net.Conn, err error) {
 	if c == nil {
 		s.log(step, nil, err)

@@ -107,7 +107,7 @@ func familyScenarios() (list []scenario) {
 		}})
 }
 
-// isAnybody says whether the address is the dialling host's own, whichever that is.
+// isAnybody reports whether the address is any of the dialling host's own.
 func isAnybody(name string) bool { return name == "none" || strings.HasPrefix(name, "any") }
 
 func familyDial(s *script, network string, targets []string) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// over says whether the call has come back.
+// over reports whether the call has returned.
 func (d *doing) over() bool { return len(d.done) > 0 }
 
 // forgets makes a connection in a goroutine of its own, has use use it, and forgets the client's end. It returns

@@ -32,7 +32,7 @@ import (
 // program sees it writes down line by line, and the lines must be the same. What differs all the same
 // stands in docs/differences.md.
 
-// listening and packets are what the listeners and UDP sockets of both have in common.
+// listening and packets have the methods that the listeners and UDP sockets of both packages have in common.
 type listening interface {
 	net.Listener
 	SetDeadline(time.Time) error
@@ -282,7 +282,7 @@ func (s *script) must(err error) {
 // label gives an address a name that is the same in all worlds.
 func (s *script) label(name string, a net.Addr) { s.labels[a.String()] = name }
 
-// log writes down a step and what it gave.
+// log writes down a step and its result.
 func (s *script) log(step string, values ...any) {
 	line := step + ":"
 	for _, v := range values {
@@ -387,7 +387,7 @@ func (s *script) start(step string, call func() []any) *doing {
 	return d
 }
 
-// waiting returns once the goroutine is parked on the network, or gone: nothing but its own state says so.
+// waiting returns when the goroutine waits for the network, or has ended: it looks at the goroutine's state.
 func waiting(id string) {
 	buf := make([]byte, 1<<20)
 	for {
@@ -406,7 +406,7 @@ func waiting(id string) {
 	}
 }
 
-// end waits for the call and writes down what it gave.
+// end waits for the call and writes down its result.
 func (d *doing) end() { d.s.log(d.step, <-d.done...) }
 
 // listen returns a listener on the server, labelled L.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// listened logs a listen and returns what it gave.
+// listened logs a listen and returns its result.
 func (s *script) listened(step string, l net.Listener, err error) {
 	if l == nil {
 		s.log(step, nil, err)

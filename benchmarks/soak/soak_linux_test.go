@@ -50,7 +50,7 @@ func TestSoak(t *testing.T) {
 	})
 }
 
-// run is a run of the test: unet's side of the traffic, and what is to happen when.
+// run is a run of the test: unet's side of the traffic, and the times of the events.
 type run struct {
 	*world
 	tally
@@ -132,7 +132,7 @@ func (r *run) events(end time.Time) {
 	}
 }
 
-// sample is what the process held at a time.
+// sample is the memory of the process at one time.
 type sample struct{ at, heap, resident float64 } // seconds and octets
 
 func (r *run) report() {
@@ -153,7 +153,7 @@ func (r *run) report() {
 		runtime.NumGoroutine())
 }
 
-// verdict says what was wrong.
+// verdict returns an error for anything that was wrong.
 func (r *run) verdict() {
 	r.report()
 	if n := r.mismatches.Load() + r.gone.mismatches.Load(); n > 0 {

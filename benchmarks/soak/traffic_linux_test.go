@@ -42,7 +42,7 @@ const hung = 5 * time.Minute
 // errMismatch is an octet that is not the one that was sent.
 var errMismatch = errors.New("an octet came that was not sent")
 
-// tally counts what the ends of one process have done.
+// tally counts the exchanges of one process.
 type tally struct {
 	exchanges, octets, mismatches, broken atomic.Uint64
 }

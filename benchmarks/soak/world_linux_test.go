@@ -113,7 +113,7 @@ func (w *world) birth() {
 	}
 }
 
-// listen takes what the peer counts until it dies.
+// listen reads the peer's counts until it dies.
 func (w *world) listen(stdout io.Reader, cmd *exec.Cmd, ready func(), ended chan struct{}) {
 	defer close(ended)
 	for in := bufio.NewScanner(stdout); in.Scan(); ready() {
@@ -127,7 +127,7 @@ func (w *world) listen(stdout io.Reader, cmd *exec.Cmd, ready func(), ended chan
 	_ = cmd.Wait()
 }
 
-// Write takes what the peer says of its errors.
+// Write takes the peer's error messages.
 func (w *world) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -174,7 +174,7 @@ func (w *world) mourn() {
 	w.killed = time.Now()
 }
 
-// excused says whether an exchange that began then may have failed for the peer's death.
+// excused reports whether an exchange that began at the given time may have failed because the peer died.
 func (w *world) excused(began time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -50,7 +50,7 @@ func (w *world) client(t *testing.T, l net.Listener, secure bool, protocols *htt
 	return &http.Client{Transport: tr}, "https://" + serverName
 }
 
-// pages are what the servers of these tests have to offer.
+// pages are the pages of the servers of these tests.
 func pages(page []byte) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {

@@ -140,7 +140,7 @@ func (w *world) connect(t *testing.T, l net.Listener) net.Conn {
 // serverName is whose certificate servers show.
 const serverName = "server.test"
 
-// identity returns what a server of that name and a client that trusts it need for TLS.
+// identity returns the TLS configurations of a server of that name, and of a client that trusts it.
 var identity = sync.OnceValues(func() (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestWrongAnswers checks that both clients find what is not as it should be.
+// TestWrongAnswers checks that both clients find wrong answers.
 func TestWrongAnswers(t *testing.T) {
 	for _, tc := range []struct{ name, body, fetch, load string }{
 		{"another octet", "Hello, Wurld!", "octet 8 is 0x75, not 0x6f", `body "Hello, Wurld!"`},

@@ -110,7 +110,7 @@ func TestMissingRightIsToldAndFails(t *testing.T) {
 	}
 }
 
-// line hands out what the program prints as lines.
+// line returns the output of the program line by line.
 type line chan string
 
 func (l line) Write(p []byte) (int, error) {

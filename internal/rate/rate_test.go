@@ -48,7 +48,7 @@ func TestSharedBucket(t *testing.T) {
 	}
 }
 
-// Nobody who knows one host's sources can tell in which sets another's stand.
+// The sets of one host's sources tell nothing about those of another host.
 func TestSeeds(t *testing.T) {
 	var a, b, c Limit
 	a.InitErrors(1000)

@@ -21,7 +21,7 @@ func newTimed(id int) *timed {
 	return t
 }
 
-// check verifies what the wheel's words promise of its lists and bitmaps.
+// check verifies that the wheel's lists and bitmaps are consistent.
 func (w *Wheel[T]) check(t *testing.T) {
 	t.Helper()
 	n := 0

@@ -206,7 +206,7 @@ func TestOracleIPv4(t *testing.T) {
 	}
 }
 
-// network is what a transport's checksum needs to know.
+// network has the addresses for a transport's checksum.
 type network interface {
 	gopacket.NetworkLayer
 	gopacket.SerializableLayer

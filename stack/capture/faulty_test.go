@@ -15,13 +15,13 @@ import (
 
 var errPassing = errors.New("an error that passes")
 
-// call is what a call of a device returns.
+// call has the results of a call of a device.
 type call struct {
 	n   int
 	err error
 }
 
-// faulty is a device whose calls return what the test says, and move the frames that they say they have moved.
+// faulty is a device whose calls return the results that the test sets, and move as many frames as these say.
 type faulty struct {
 	link.Device
 	reads, writes []call

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// play is what the inner process does.
+// play is the program of the inner process.
 func play(role string) {
 	switch role {
 	case "report":

@@ -33,7 +33,7 @@ func (g *forgery) lie(n int) {
 	}
 }
 
-// tell sends a forgery along with what the sender sends.
+// tell sends a forged segment beside the sender's own.
 func (s *stranger) tell(f *flow, r *rand.Rand) {
 	back := s.reverse(f)
 	if !back.synchronized {
@@ -125,7 +125,7 @@ func (g *forgery) blind() bool {
 	return true
 }
 
-// abuse makes a segment with what the stranger knows of the numbers.
+// abuse makes a segment from the sequence numbers that the stranger has learned.
 func (g *forgery) abuse() {
 	h, r := &g.h, g.r
 	acked := g.back.ack
@@ -190,7 +190,7 @@ func (g *forgery) disturb() {
 	}
 }
 
-// change sends a segment on that is not what the host has sent.
+// change forwards a segment of the host after changing it.
 func (s *stranger) change(f *flow, ip *wire.IPv4, h *wire.TCP, text []byte) {
 	g := &forgery{stranger: s, flow: f, back: s.reverse(f), r: s.dice[1-f.to], h: *h}
 	s.forged++

@@ -19,15 +19,15 @@ const (
 	mostPast = 64
 )
 
-// flowKey is one direction of a talk: from who dials, 0, or from who is dialed.
+// flowKey is one direction of a talk: from the dialling end, 0, or from the other one.
 type flowKey struct{ talk, end int }
 
-// flow is what the stranger knows of a direction.
+// flow holds what the stranger has learned about a direction.
 type flow struct {
 	flowKey
 	to           int    // side
 	iss          uint32 // of the sender
-	nxt          uint32 // the end of what it has sent, without a FIN
+	nxt          uint32 // the number after the last octet that was sent, without a FIN
 	began        bool   // it has sent a SYN
 	synchronized bool   // it has sent an acknowledgment: it is neither in LISTEN nor in SYN-SENT
 	ack          uint32 // the farthest that it has acknowledged
@@ -176,7 +176,7 @@ func (s *stranger) reverse(f *flow) *flow {
 	return &flow{}
 }
 
-// learn takes note of what a segment says.
+// learn takes note of the numbers of a segment.
 func (s *stranger) learn(f *flow, ip *wire.IPv4, h *wire.TCP, n int) {
 	syn := h.Flags&wire.TCPSyn != 0
 	switch {
@@ -206,7 +206,7 @@ func (s *stranger) learn(f *flow, ip *wire.IPv4, h *wire.TCP, n int) {
 	}
 }
 
-// pass sends on what a host has sent, in the stranger's own way.
+// pass forwards a frame of a host, or does with it what the stranger's temper demands.
 func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 	r := s.dice[1-f.to]
 	often := func(p float64) bool { return !s.quiet && r.Float64() < p }
@@ -237,7 +237,7 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 		r.Shuffle(len(packets), func(i, k int) { packets[i], packets[k] = packets[k], packets[i] })
 	}
 	for _, p := range packets {
-		flipped := false // two bits of one packet may be what the checksum does not see
+		flipped := false // one bit only: the checksum does not always notice two
 		pieces := [][]byte{p}
 		if often(s.fragment) && len(p) > wire.IPv4Len+16 {
 			pieces = s.fragments(p, r)
@@ -303,7 +303,7 @@ func (s *stranger) calm() {
 // plant notes that text of the stranger's own may be read.
 func (f *flow) plant(seq, n uint32) { f.plants = append(f.plants, run{seq - f.iss - 1, n}) }
 
-// planted says whether the octet at a place of a stream may be the stranger's.
+// planted reports whether the octet at an offset of a stream may be from the stranger.
 func (s *stranger) planted(talk, end int, place uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,12 +47,12 @@ type talk struct {
 	number   int
 	dialer   int // side
 	fast     bool
-	plans    [2]plan // of who dials, and of who is dialed
+	plans    [2]plan // of the dialling user and of the other one
 	listener *stack.Listener
 	dialing  sync.WaitGroup
 	serving  sync.WaitGroup
-	written  [2]atomic.Int64 // by who dials, by who is dialed
-	whole    [2]atomic.Bool  // who dials, and somebody who was dialed, has had it all
+	written  [2]atomic.Int64 // octets by the dialling user and by the other one
+	whole    [2]atomic.Bool  // the dialling user, and one that was dialled, has received everything
 }
 
 func newTalk(w *world, number int) *talk {
@@ -93,12 +93,12 @@ func newTalk(w *world, number int) *talk {
 func (k *talk) port() uint16  { return uint16(80 + k.number) }
 func (k *talk) server() *side { return k.world.sides[1-k.dialer] }
 
-// orderly says whether everything must arrive.
+// orderly reports whether everything must arrive.
 func (k *talk) orderly() bool {
 	return k.world.temper != hostile && k.plans[0].ending == orderly && k.plans[1].ending == orderly
 }
 
-// at is the octet at a place of what one end writes: who dials is 0. No octet has its first bit set.
+// at returns the octet at an offset of the stream of one end; the dialling one is 0. No octet has its first bit set.
 func (k *talk) at(end int, place uint32) byte {
 	return byte(place*31^place>>6^place>>13+uint32(k.number*2+end)*45) & 0x7f
 }
@@ -148,7 +148,7 @@ func (k *talk) end() {
 	k.serving.Wait()
 }
 
-// check says whether all has arrived that must.
+// check returns an error if anything is missing that must have arrived.
 func (k *talk) check() {
 	for end := range k.whole {
 		if k.orderly() && !k.whole[end].Load() {
@@ -241,7 +241,7 @@ func (u *user) leaves(n int64) bool {
 	return true
 }
 
-// writeAll writes what the plan says, and that it is all.
+// writeAll writes the octets of the plan, and then the end of the stream.
 func (u *user) writeAll() error {
 	r := u.rand(1)
 	for u.sent < int64(u.size) {
@@ -312,7 +312,7 @@ func (u *user) readAll() error {
 	}
 }
 
-// look checks what has been read.
+// look checks the octets that were read.
 func (u *user) look(p []byte) {
 	other := 1 - u.end
 	for i, got := range p {

@@ -14,7 +14,7 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// temper is what a stranger is up to.
+// temper is the behaviour of a stranger.
 type temper int
 
 const (
@@ -138,7 +138,7 @@ func (w *world) newSide(i int, path sim.Config) *side {
 	return s
 }
 
-// run has the users talk, waits for all of them, and looks at what is left.
+// run makes the users talk, waits for all of them, and checks that nothing is left.
 func (w *world) run() {
 	w.stranger.start()
 	for _, k := range w.talks {
@@ -178,7 +178,7 @@ func (w *world) run() {
 	w.end()
 }
 
-// within calls f on a goroutine of its own, and says whether it returns in time.
+// within calls f on a goroutine of its own, and reports whether it returns in time.
 func (w *world) within(f func()) bool {
 	done := make(chan struct{})
 	go func() {
