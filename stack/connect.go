@@ -113,7 +113,7 @@ func (l *tcpLayer) lockTuple(r *ip.Route, key *flowKey, reuse bool) (*TCPConn, t
 		s.unlock()
 		return nil, floor, syscall.ENETDOWN
 	}
-	c := newConn(s, r)
+	c := newConnLocked(s, r, l.core.clock.Now())
 	if !s.insertLocked(&c.flow, key, hash) {
 		s.unlock()
 		return nil, floor, syscall.EADDRNOTAVAIL

@@ -84,7 +84,7 @@ func (s *shard) fastOpenSYNLocked(syn *arrivedSYN, synAck *tcp.Segment, now mono
 
 // acceptFastOpenLocked makes a connection of a SYN with a valid cookie, for which its listener has reserved a place.
 func (s *shard) acceptFastOpenLocked(syn *arrivedSYN, cookie tcp.FastOpenCookie, now mono.Time) {
-	c := newConn(s, syn.route)
+	c := newConnLocked(s, syn.route, now)
 	if !s.insertLocked(&c.flow, &syn.in.key, syn.in.hash) {
 		syn.listener.cancel()
 		syn.listener.endFastOpen(false, now)

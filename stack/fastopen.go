@@ -78,7 +78,10 @@ func (f *fastOpenCache) lost(p fastOpenPath, now mono.Time) {
 	})
 }
 
-func (c *TCPConn) fastOpenPath() fastOpenPath { return fastOpenPath{c.route.Local(), c.route.Remote()} }
+func (c *TCPConn) fastOpenPath() fastOpenPath {
+	r := c.route.Load()
+	return fastOpenPath{r.Local(), r.Remote()}
+}
 
 // learnFastOpenLocked learns from the end of the SYN-SENT of a connection whose SYN has asked for Fast Open. seg is
 // the segment that ended it, nil for none.

@@ -24,7 +24,7 @@ func (c *TCPConn) connectFastOpenLocked(o *tcp.Options, now mono.Time) {
 		c.connectLocked(o, tcp.ISSFloor{}, now)
 		return
 	}
-	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, now)
+	c.tcp.ConnectLater(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route.Load()), o, now)
 	c.bits |= fastOpenAsked
 	if known.cookie.Len > 0 {
 		c.bits |= synWaits

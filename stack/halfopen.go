@@ -113,7 +113,7 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		s.events.listenOverflows++
 		return
 	}
-	c := newConn(s, r)
+	c := newConnLocked(s, r, now)
 	if !s.insertLocked(&c.flow, &in.key, in.hash) {
 		listener.cancel()
 		return
@@ -171,7 +171,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 		s.armHalfOpenLocked(half)
 		return
 	}
-	c := newConn(s, r)
+	c := newConnLocked(s, r, now)
 	s.flows.replace(&half.flow, &c.flow)
 	s.dropHalfOpenLocked(half)
 	c.acceptLocked(listener, &half.tcp, in, now)
@@ -184,7 +184,7 @@ func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbou
 	options := listener.options.Load()
 	c.bits |= inTable | connected
 	c.recountLocked(false)
-	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), pathOf(c.route), options, now)
+	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), pathOf(c.route.Load()), options, now)
 	s.states[tcp.Established]++
 	c.state = tcp.Established
 	c.tcp.SegmentArrives(&in.seg, now)

@@ -14,7 +14,7 @@ import (
 // to go through the send queue. It gives the lock back in between. Then the bit writing, which it sets and leaves set,
 // keeps other writers away. more says that more will be written after p.
 func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
-	if c.route.MaxSuper() == 0 {
+	if c.route.Load().MaxSuper() == 0 {
 		return 0
 	}
 	p = p[:min(len(p), lendMost)]
@@ -29,13 +29,13 @@ func (c *TCPConn) lendLocked(p []byte, more bool, now mono.Time) int {
 	c.tcp.Output(now)
 	c.afterLocked(now)
 	c.unlock()
-	for _, q := range c.route.Interface().Queues() {
+	for _, q := range c.route.Load().Interface().Queues() {
 		q.FlushEarly()
 	}
 	wait := c.shard.layer.largeWrites.Load() >= lendWaitFrom
 	if !wait {
 		// The acknowledgments of a peer on this machine are there already: what they cover needs no copy.
-		c.shard.layer.glance(c.route.Interface())
+		c.shard.layer.glance(c.route.Load().Interface())
 	}
 	c.lock()
 	if wait && c.tcp.Prompt() {

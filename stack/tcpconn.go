@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -19,7 +20,7 @@ type TCPConn struct {
 	timer   wheel.Node[flow]
 	tcp     tcp.Conn
 	shard   *shard
-	route   *ip.Route
+	route   atomic.Pointer[ip.Route] // set by setRouteLocked; Local reads it without the lock
 	waiters *waiters
 	rare    *rareFields
 
@@ -70,11 +71,12 @@ const (
 	errReset   = syscall.ECONNRESET
 )
 
-// newConn returns a connection of s that is not in the table.
-func newConn(s *shard, r *ip.Route) *TCPConn {
-	c := &TCPConn{shard: s, route: r}
+// newConnLocked returns a connection of s that is not in the table and sends over r.
+func newConnLocked(s *shard, r *ip.Route, now mono.Time) *TCPConn {
+	c := &TCPConn{shard: s}
 	c.kind = connFlow
 	c.timer.Owner = &c.flow
+	c.setRouteLocked(r, now)
 	s.layer.core.forgotten.open()
 	return c
 }
@@ -113,10 +115,10 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 		c.bits |= connected
 	}
 	if events&tcp.Progress != 0 {
-		c.route.Confirm(now)
+		c.route.Load().Confirm(now)
 	}
 	if events&tcp.Doubtful != 0 {
-		c.route.Doubt(now)
+		c.route.Load().Doubt(now)
 		c.shard.unflushed = true // doubt may send a request to the neighbour
 	}
 	if events&tcp.Drained != 0 {
@@ -194,7 +196,9 @@ func (c *TCPConn) Tuple() tcp.Tuple { return tcp.Tuple{Local: c.Local(), Remote:
 
 // Local returns the connection's local address. It takes it from the route, since the number in the flow may stand for
 // another address once the connection has left the table.
-func (c *TCPConn) Local() netip.AddrPort { return netip.AddrPortFrom(c.route.Local(), c.localPort()) }
+func (c *TCPConn) Local() netip.AddrPort {
+	return netip.AddrPortFrom(c.route.Load().Local(), c.localPort())
+}
 
 // Remote returns the peer's address.
 func (c *TCPConn) Remote() netip.AddrPort { return addrPort(&c.remote, uint16(c.ports)) }
@@ -283,7 +287,7 @@ func (c *TCPConn) endErrorLocked(otherwise error) error {
 // connectLocked sends the SYN of c, which lockNewConn has made.
 func (c *TCPConn) connectLocked(o *tcp.Options, floor tcp.ISSFloor, now mono.Time) {
 	s := c.shard
-	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route), o, floor, now)
+	c.tcp.Connect(&s.env, (*connSink)(c), s.tupleLocked(&c.flow), pathOf(c.route.Load()), o, floor, now)
 	c.afterLocked(now)
 }
 

@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/tcp"
@@ -15,11 +16,23 @@ type connSink TCPConn
 func (k *connSink) Transmit(seg *tcp.Segment) {
 	c := (*TCPConn)(k)
 	ttl, tos := c.tcp.TTL()
-	c.shard.transmitLocked(c.route, c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
+	c.shard.transmitLocked(c.route.Load(), c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
 }
 
 // pathOf returns what a TCB must know of a route.
 func pathOf(r *ip.Route) tcp.Path { return tcp.Path{MTU: r.MTU(), MaxSuper: r.MaxSuper(), V6: r.V6()} }
+
+// setRouteLocked lets what c sends from now on go over r, another interface or gateway for instance, in segments that
+// fit there. What is in flight follows when the TCB sends it again. A route between other addresses than those of the
+// connection would belong to another connection: c then keeps the route that it has, and the answer is false.
+func (c *TCPConn) setRouteLocked(r *ip.Route, now mono.Time) bool {
+	if old := c.route.Load(); old != nil && (r.Local() != old.Local() || r.Remote() != old.Remote()) {
+		return false
+	}
+	c.route.Store(r)
+	c.tcp.SetPath(pathOf(r), now) // does nothing before the TCB is opened, which is told of the path then
+	return true
+}
 
 // transmitLocked builds the header of seg and passes the segment to the route. ports is as in flow. df forbids fragments.
 func (s *shard) transmitLocked(r *ip.Route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
