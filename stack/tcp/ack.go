@@ -72,7 +72,7 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	ev.acked = seg.Ack.Distance(c.snd.una)
 	c.snd.una = seg.Ack
 	c.rtoFrom = now
-	c.stalled = now
+	c.stalledSince = now
 	c.retransmits = 0
 	c.set(flagTaken)
 	c.events |= Progress
@@ -88,10 +88,10 @@ func (c *Conn) takeCumulative(seg *Segment, ev *ackEvent, now mono.Time) {
 	})
 	tx.q.free(minSeq(seg.Ack, tx.q.end))
 	tx.urgent = tx.urgent && c.snd.una.LessThan(tx.up)
-	tx.partial = tx.partial && c.snd.una.LessThan(tx.small)
+	tx.partial = tx.partial && c.snd.una.LessThan(tx.partialEnd)
 	c.chargeSend()
 	if c.snd.una == c.snd.nxt && tx.q.len() == 0 {
-		c.stalled = 0
+		c.stalledSince = 0
 	}
 	c.tellWritable()
 }
@@ -165,7 +165,7 @@ func (c *Conn) takeRTT(seg *Segment, ev *ackEvent, now mono.Time) {
 // no progress: a peer that opens and closes its window and takes nothing could keep it for ever (CVE-2008-4609).
 func (c *Conn) windowOpened(now mono.Time) {
 	if !c.has(flagClosed) {
-		c.stalled = now
+		c.stalledSince = now
 	}
 	if c.tx.kind == kindPersist {
 		c.tx.kind = kindRTO

@@ -6,8 +6,8 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// AnswerClosed is SEGMENT ARRIVES where there is no connection (RFC 9293 3.10.7.1). It fills reply with the
-// RST to be sent and says whether there is one.
+// AnswerClosed is SEGMENT ARRIVES if there is no connection (RFC 9293 3.10.7.1). It fills reply with the RST to be sent and
+// returns whether there is one.
 func AnswerClosed(seg, reply *Segment) bool {
 	if seg.Has(RST) {
 		return false
@@ -22,20 +22,20 @@ func AnswerClosed(seg, reply *Segment) bool {
 	return true
 }
 
-// ListenVerdict is what a listener does about a segment.
+// ListenVerdict is how a listener handles a segment.
 type ListenVerdict uint8
 
 const (
 	// ListenDrop drops the segment.
 	ListenDrop ListenVerdict = iota
-	// ListenSYN makes a HalfOpen record of it.
+	// ListenSYN makes a HalfOpen record from it.
 	ListenSYN
-	// ListenACK gives it to HalfOpen.FromSYNCookie, and where that refuses it, to AnswerClosed.
+	// ListenACK passes it to HalfOpen.FromSYNCookie, and if that refuses it, to AnswerClosed.
 	ListenACK
 )
 
-// ListenArrives is SEGMENT ARRIVES in LISTEN (RFC 9293 3.10.7.2). A SYN that carries FIN is dropped, as in Linux: nobody
-// opens a connection that way but those who look for a filter to slip through.
+// ListenArrives is SEGMENT ARRIVES in LISTEN (RFC 9293 3.10.7.2). A SYN that carries FIN is dropped, as in Linux: only attempts
+// to get past a packet filter begin that way.
 func ListenArrives(seg *Segment) ListenVerdict {
 	switch {
 	case seg.Has(RST):
@@ -55,26 +55,26 @@ const (
 	challengeBase  = 500 // per shard and challengeEvery, plus a random number up to as many again
 )
 
-// challengeLimit caps the challenge ACKs of a shard. The cap is drawn anew each period, so that counting
-// the answers on one connection tells nothing about another (CVE-2016-5696).
+// challengeLimit caps the challenge ACKs of a shard. Each period has a new random cap, so that the number of answers on one
+// connection reveals nothing about another (CVE-2016-5696).
 type challengeLimit struct {
-	since mono.Time
-	left  int
+	since     mono.Time
+	remaining int
 }
 
 func (l *challengeLimit) allow(env *Env, now mono.Time) bool {
 	if l.since == 0 || now.Sub(l.since) >= challengeEvery {
 		l.since = now
-		l.left = challengeBase + int(env.Rand()%challengeBase)
+		l.remaining = challengeBase + int(env.Rand()%challengeBase)
 	}
-	if l.left == 0 {
+	if l.remaining == 0 {
 		return false
 	}
-	l.left--
+	l.remaining--
 	return true
 }
 
-// challengeACK answers a segment that only a confused or a blind sender sends (RFC 5961).
+// challengeACK answers a segment that comes from a confused peer or a blind attacker (RFC 5961).
 func (c *Conn) challengeACK(now mono.Time) {
 	if !oowAllowed(&c.lastOOWACK, now) || !c.env.challenge.allow(c.env, now) {
 		c.env.Counters.DroppedChallengeACKs++
@@ -84,16 +84,16 @@ func (c *Conn) challengeACK(now mono.Time) {
 	c.sendACK(now)
 }
 
-// ackUnacceptable answers a segment that the acceptability test has refused. Only dataless segments can go
-// back and forth for ever, so only they are held to a rate; a probe of a window that is closed, which is
-// one octet behind, is always answered.
+// ackUnacceptable answers a segment that the acceptability test has refused. Only segments without text can cause endless
+// exchanges of answers, so only these are limited in rate. A probe of a closed window, which is one octet before RCV.NXT, is
+// always answered.
 func (c *Conn) ackUnacceptable(seg *Segment, now mono.Time) {
 	probe := seg.Seq == c.rcv.nxt.Sub(1) && c.rcv.wnd() == 0
 	if seg.TextLen == 0 && !seg.Has(FIN) && !probe && !oowAllowed(&c.lastOOWACK, now) {
 		c.env.Counters.DroppedChallengeACKs++
 		return
 	}
-	// The peer that probes or repeats itself is there.
+	// A peer that probes or retransmits is alive.
 	if c.ackInRange(seg) {
 		c.lastReceive = now
 		c.probes = 0

@@ -6,7 +6,7 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// verdict is what one step of SEGMENT ARRIVES says of a segment.
+// verdict is the result of one check of SEGMENT ARRIVES.
 type verdict bool
 
 const (
@@ -14,8 +14,8 @@ const (
 	accept verdict = true
 )
 
-// SegmentArrives is SEGMENT ARRIVES of RFC 9293 3.10.7 for a connection of its own. It may change seg. What
-// it decides to send, but for resets and challenge ACKs, leaves with the next Output.
+// SegmentArrives is SEGMENT ARRIVES of RFC 9293 3.10.7 for a connection that has a TCB. It may change seg. It sends resets and
+// challenge ACKs itself; everything else is sent by the next Output.
 func (c *Conn) SegmentArrives(seg *Segment, now mono.Time) {
 	c.env.Counters.SegmentsIn++
 	if c.env.Trace != nil {
@@ -33,7 +33,7 @@ func (c *Conn) SegmentArrives(seg *Segment, now mono.Time) {
 // arrivesSynchronized is RFC 9293 3.10.7.4.
 func (c *Conn) arrivesSynchronized(seg *Segment, now mono.Time) {
 	if c.state == SynReceived && seg.Has(SYN) && seg.Seq == c.rcv.irs {
-		// The peer's SYN-ACK of a simultaneous open repeats the SYN that we hold already.
+		// In a simultaneous open the peer's SYN-ACK repeats the SYN that has arrived before.
 		if !seg.Has(ACK) {
 			c.sendSYN(now)
 			return
@@ -47,7 +47,7 @@ func (c *Conn) arrivesSynchronized(seg *Segment, now mono.Time) {
 		return
 	}
 	if seg.TextLen > 0 && now.Sub(c.lastReceive) > micros(c.rto) {
-		c.quick = quickACKs // a burst begins: its sender may be in slow start
+		c.quickLeft = quickACKs // text after a pause: the peer may be in slow start, which early ACKs make faster
 		c.clear(flagInteractive)
 	}
 	c.lastReceive = now
@@ -60,8 +60,8 @@ func (c *Conn) arrivesSynchronized(seg *Segment, now mono.Time) {
 	c.segmentText(seg, now)
 }
 
-// checkSequence is the first check of RFC 9293 3.10.7.4, with PAWS in front (RFC 7323 5.3 R1). A RST is
-// left to checkReset, which has a stricter rule of its own, and which PAWS must not hide (RFC 7323 5.2).
+// checkSequence is the first check of RFC 9293 3.10.7.4, with PAWS before it (RFC 7323 5.3 R1). A RST passes: checkReset has a
+// stricter rule for it, and PAWS must not drop it (RFC 7323 5.2).
 func (c *Conn) checkSequence(seg *Segment, now mono.Time) verdict {
 	if seg.Has(RST) {
 		return accept
@@ -82,7 +82,7 @@ func (c *Conn) checkSequence(seg *Segment, now mono.Time) verdict {
 		return accept
 	}
 	if c.rcv.wnd() == 0 && seg.Seq == c.rcv.nxt {
-		// A closed window still takes the ACK and the urgent pointer of the next segment, not its text.
+		// With a closed window the ACK and the urgent pointer of the next segment still count, not its text.
 		seg.Text, seg.TextLen = Span{}, 0
 		seg.Flags &^= FIN | SYN
 		c.set(flagACKNow)
@@ -94,13 +94,13 @@ func (c *Conn) checkSequence(seg *Segment, now mono.Time) verdict {
 	return drop
 }
 
-// overtakenTicks is how much older than TS.Recent the timestamp of a segment that was overtaken may be: a twentieth of
-// a second of a clock of milliseconds, in which no path carries 2 GiB.
+// overtakenTicks is how much older than TS.Recent the timestamp of an overtaken segment may be. At a tick of a millisecond it
+// is a twentieth of a second, in which no path carries 2 GiB.
 const overtakenTicks = 50
 
-// overtaken says whether a segment that looks old to PAWS is one of this window that a retransmission has overtaken: it
-// fills a gap in front of text that is here already. Dropped, it would have to be sent again, and that retransmission
-// would overtake others in its turn: on a fast path that reorders recovery would never end.
+// overtaken says whether a segment that looks old to PAWS belongs to this window and was overtaken by a retransmission: it
+// fills a gap before text that has arrived. If it were dropped it would be retransmitted, and that retransmission would in turn
+// overtake other segments: on a fast path with reordering recovery would never end.
 func (c *Conn) overtaken(seg *Segment) bool {
 	return seg.TextLen > 0 && c.rcv.nxt.LessThanEq(seg.Seq) && c.rx != nil && c.rx.ooo.ahead(seg.Seq) &&
 		c.tsRecent-seg.TSVal <= overtakenTicks
@@ -109,7 +109,7 @@ func (c *Conn) overtaken(seg *Segment) bool {
 // acceptable is the four-case test of RFC 9293 3.4.
 func (c *Conn) acceptable(seg *Segment) bool { return seg.acceptable(c.rcv.nxt, c.rcv.wnd()) }
 
-// noteDuplicate remembers text that has been received before, for one D-SACK (RFC 2883 4).
+// noteDuplicate remembers text that was received before, to report it in a D-SACK (RFC 2883 4).
 func (c *Conn) noteDuplicate(seg *Segment) {
 	if !c.has(flagSACK) || seg.TextLen == 0 || !seg.Seq.LessThan(c.rcv.nxt) {
 		return
@@ -117,9 +117,9 @@ func (c *Conn) noteDuplicate(seg *Segment) {
 	c.receiving().ooo.noteDup(seg.Seq, minSeq(seg.Seq.Add(seg.TextLen), c.rcv.nxt))
 }
 
-// checkReset is the second check of RFC 9293 3.10.7.4 as RFC 5961 3.2 hardens it (MUST-66 holds: the window
-// may be zero). Only a RST at exactly RCV.NXT ends the connection; one elsewhere in the window earns a
-// challenge ACK, so a blind attacker has one chance in 2^32, not one in the window's size.
+// checkReset is the second check of RFC 9293 3.10.7.4 as hardened by RFC 5961 3.2. It applies to a zero window too (MUST-66).
+// Only a RST at exactly RCV.NXT ends the connection; one elsewhere in the window is answered by a challenge ACK. So a blind
+// attacker must guess one of 2^32 numbers, not one of the many in the window.
 func (c *Conn) checkReset(seg *Segment, now mono.Time) verdict {
 	switch {
 	case !seg.Has(RST):
@@ -134,9 +134,9 @@ func (c *Conn) checkReset(seg *Segment, now mono.Time) verdict {
 	return drop
 }
 
-// endByReset ends the connection as each state asks for it. After the peer's FIN the stream it sent is
-// whole, so that only writing fails: EPIPE, as POSIX has it. Where both streams have ended, what was not acknowledged is
-// lost, and who still has the connection is told (ledger A-SM-38).
+// endByReset ends the connection as its state requires. After the peer's FIN its stream is complete, so only writing fails,
+// with EPIPE as in POSIX. If both streams have ended, unacknowledged text is lost, and a user that still has the connection
+// gets the error (ledger A-SM-38).
 func (c *Conn) endByReset() {
 	c.env.Counters.ResetsIn++
 	switch c.state {
@@ -158,8 +158,8 @@ func (c *Conn) endByReset() {
 	}
 }
 
-// checkSYN is the fourth check as RFC 5961 4.2 has it: a SYN in a synchronized state is answered by a
-// challenge ACK wherever it stands.
+// checkSYN is the fourth check, according to RFC 5961 4.2: in a synchronized state a SYN is answered by a challenge ACK,
+// whatever its sequence number.
 func (c *Conn) checkSYN(seg *Segment, now mono.Time) verdict {
 	if !seg.Has(SYN) {
 		return accept
@@ -168,9 +168,9 @@ func (c *Conn) checkSYN(seg *Segment, now mono.Time) verdict {
 	return drop
 }
 
-// ackInRange is the range that RFC 5961 5.2 allows an acknowledgment: not for what was never sent, and not
-// older than the largest window that the peer has ever offered. Measured back from SND.NXT, so that the number
-// 2^31 away is out of range too (ledger D-ACK-4); flight and window together stay below that.
+// ackInRange says whether an acknowledgment is in the range that RFC 5961 5.2 allows: not for text that was never sent, and
+// not older than the largest window that the peer has ever offered. It is computed as a distance before SND.NXT, so that the
+// number 2^31 away is out of range too (ledger D-ACK-4); flight and window together are smaller.
 func (c *Conn) ackInRange(seg *Segment) bool {
 	return seg.Has(ACK) && c.snd.nxt.Distance(seg.Ack) <= c.flightSize()+c.snd.maxWnd
 }
@@ -203,7 +203,7 @@ func (c *Conn) checkACK(seg *Segment, now mono.Time) verdict {
 	return c.afterACK(now)
 }
 
-// handshakeDone takes the acknowledgment of our SYN in SYN-RECEIVED.
+// handshakeDone processes the acknowledgment of our SYN in SYN-RECEIVED.
 func (c *Conn) handshakeDone(seg *Segment, now mono.Time) {
 	c.snd.una = c.snd.iss.Add(1)
 	c.synAcked(seg, now)
@@ -213,11 +213,11 @@ func (c *Conn) handshakeDone(seg *Segment, now mono.Time) {
 	if c.has(flagActive) {
 		c.set(flagACKNow)
 	} else if c.snd.una.LessThan(seg.Ack) {
-		c.acknowledge(seg, now) // the peer has had our answer already
+		c.acknowledge(seg, now) // Fast Open: it acknowledges text too
 	}
 }
 
-// afterACK moves the state when our FIN has been acknowledged.
+// afterACK changes the state when our FIN has been acknowledged.
 func (c *Conn) afterACK(now mono.Time) verdict {
 	if !c.has(flagFINSent) || c.snd.una != c.snd.nxt {
 		return accept
@@ -254,7 +254,7 @@ func (c *Conn) setWindow(wnd uint32, seq, ack Seq) {
 
 func (c *Conn) traceWindow(wnd uint32) { c.env.Trace(c, TraceEvent{Kind: TraceWindow, Window: wnd}) }
 
-// enterTimeWait hands the connection over to the record that stands for it from here on.
+// enterTimeWait enters TIME-WAIT. The caller then replaces the connection by the record that TimeWait returns.
 func (c *Conn) enterTimeWait() {
 	c.setState(TimeWaitState)
 	c.timers = [numTimers]mono.Time{}
@@ -262,8 +262,8 @@ func (c *Conn) enterTimeWait() {
 	c.events |= EnteredTimeWait | Readable | Writable | Drained
 }
 
-// end closes the connection for good, with the reason that the user will be told. Text that arrived before
-// stays readable (ledger Z-5).
+// end enters CLOSED. why is the error that the user gets; zero for none. Text that arrived before can still be read (ledger
+// Z-5).
 func (c *Conn) end(why syscall.Errno) {
 	if c.state == Closed {
 		return

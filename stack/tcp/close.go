@@ -31,8 +31,8 @@ func (c *Conn) CloseWrite(now mono.Time) {
 	}
 	c.set(flagFINQueued)
 	c.events |= Writable
-	if c.stalled == 0 {
-		c.stalled = now
+	if c.stalledSince == 0 {
+		c.stalledSince = now
 	}
 	c.sending()
 	c.Output(now)
@@ -272,7 +272,7 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 		for k := sb.head; k < len(sb.recs); k++ {
 			c.noteLoss(k, lossByMTU, now)
 		}
-		c.tx.force = true
+		c.tx.ignoreCwnd = true
 		c.Output(now)
 	}
 }
@@ -284,7 +284,7 @@ func (c *Conn) disorder() bool {
 		return false
 	}
 	sb := &c.tx.sb
-	if sb.sacked > 0 || sb.lost > 0 || c.tx.reno > 0 {
+	if sb.sacked > 0 || sb.lost > 0 || c.tx.dupDelivered > 0 {
 		return true
 	}
 	for i := sb.head; i < len(sb.recs) && !c.has(flagTLPOut); i++ {

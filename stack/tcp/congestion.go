@@ -61,7 +61,7 @@ func (c *Conn) PacingRate() uint64 {
 func (c *Conn) window() *cc.Window {
 	w := &c.env.window
 	w.Cwnd, w.Ssthresh, w.SMSS = c.cwnd, c.ssthresh, uint32(c.smss)
-	w.InFlight, w.Used = c.pipe(), c.used
+	w.InFlight, w.Used = c.pipe(), c.recentUse
 	w.SRTT, w.MinRTT = micros(c.srtt), micros(c.minRTT)
 	w.Flight = &c.env.noFlight
 	if c.tx != nil {
@@ -93,7 +93,7 @@ func (c *Conn) tellACK(ev *ackEvent, phase cc.Phase, grow bool, now mono.Time) {
 	w, a := c.window(), &c.env.ack
 	a.Acked, a.Delivered, a.RTT = ev.acked, ev.delivered, ev.rtt
 	a.Una, a.Nxt = uint32(c.snd.una), uint32(c.snd.nxt)
-	a.Phase, a.Safe, a.Forced, a.Echo = phase, ev.safe, c.tx.force, ev.echo
+	a.Phase, a.Safe, a.Forced, a.Echo = phase, ev.safe, c.tx.ignoreCwnd, ev.echo
 	a.Sample = nil
 	if s := c.tx.sb.sampler; s != nil {
 		a.Sample = s.Take(ev.pipe, w.MinRTT)
@@ -120,7 +120,7 @@ func (c *Conn) signal(s cc.Signal, flight uint32, now mono.Time) {
 func (c *Conn) noteUsage(sent bool, now mono.Time) {
 	pipe := c.pipe()
 	if limited := pipe+uint32(c.smss) > c.cwnd; sent || limited {
-		c.tx.flight.Usage.Note(pipe, uint32(c.snd.una), uint32(c.snd.nxt), limited, &c.used, micros(c.rto), now)
+		c.tx.flight.Usage.Note(pipe, uint32(c.snd.una), uint32(c.snd.nxt), limited, &c.recentUse, micros(c.rto), now)
 	}
 }
 

@@ -93,7 +93,7 @@ type Conn struct {
 	rcvScale    uint8
 	retransmits uint8 // timeouts since SND.UNA last moved on
 	backoff     uint8 // how often timeouts have doubled RTO; only a new round-trip sample resets it (RFC 6298 5.5, 3)
-	quick       uint8 // segments still to be acknowledged at once
+	quickLeft   uint8 // segments still to be acknowledged at once
 	probes      uint8 // keepalive probes in a row without an answer
 	dupACKs     uint8
 
@@ -104,16 +104,16 @@ type Conn struct {
 	totalRetrans              uint32
 	rcvBuf, sndBuf            int32
 	drsCopied                 uint32 // octets read since drsSince, for receive buffer tuning
-	used                      uint32 // the most octets that were in the network lately: how much of cwnd counts (cc.Window.Used)
+	recentUse                 uint32 // the most octets that were in the network lately: how much of cwnd counts (cc.Window.Used)
 
-	drsSince    mono.Time
-	tsRecentAt  mono.Time
-	lastOOWACK  mono.Time // the last acknowledgment of an unacceptable segment
-	lastReceive mono.Time
-	lastSend    mono.Time
-	stalled     mono.Time // since when there has been no progress with the data to be sent; zero if there is none
-	rtoFrom     mono.Time // when the retransmission timer was last started
-	timers      [numTimers]mono.Time
+	drsSince     mono.Time
+	tsRecentAt   mono.Time
+	lastOOWACK   mono.Time // the last acknowledgment of an unacceptable segment
+	lastReceive  mono.Time
+	lastSend     mono.Time
+	stalledSince mono.Time // since when there has been no progress with the data to be sent; zero if there is none
+	rtoFrom      mono.Time // when the retransmission timer was last started
+	timers       [numTimers]mono.Time
 
 	cc   *controller // nil while it has nothing to remember
 	tx   *sender
@@ -221,7 +221,7 @@ func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now mono.Time) {
 		c.sndBuf = o.sendBuffer(env.Config)
 		c.set(flagSendFixed)
 	}
-	c.quick = quickACKs
+	c.quickLeft = quickACKs
 	c.lastReceive, c.lastSend, c.drsSince = now, now, now
 }
 

@@ -7,11 +7,10 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// A SYN cookie is an initial sequence number that stands for a half-open record that nobody keeps (RFC 4987
-// 3.6): three bits of a minute counter, three of the MSS, and a keyed hash of both with the tuple and the
-// peer's own number. The six bits that are no hash are masked with a keyed hash of the tuple, so that cookies
-// show neither the time nor each other (RFC 6528). Window scale, SACK and ECN travel in the low bits of the timestamp,
-// if there is one.
+// A SYN cookie is an initial sequence number that replaces a half-open record (RFC 4987 3.6): three bits of a minute counter,
+// three of the MSS, and a keyed hash of both with the tuple and the peer's initial number. The six bits that are not hashed are
+// masked with a keyed hash of the tuple, so that a cookie reveals neither the time nor other cookies (RFC 6528). Window scale,
+// SACK and ECN are encoded in the low bits of the timestamp, if there is one.
 const (
 	cookieMinute   = time.Minute
 	cookieHashBits = 26
@@ -28,7 +27,7 @@ func (h *HalfOpen) InitSYNCookie(env *Env, t Tuple, p Path, o *Options, seg *Seg
 	h.take(env, p, o, seg)
 	h.flags |= halfSYNCookie
 	if h.flags&halfTimestamps == 0 {
-		// There is nowhere to remember these.
+		// Without a timestamp there is no place to store these.
 		h.flags &^= halfScaled | halfSACK | halfECN
 		h.sndScale, h.rcvScale = 0, 0
 	}

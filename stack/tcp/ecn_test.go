@@ -132,7 +132,7 @@ func TestECNNegotiation(t *testing.T) {
 func TestECNReceiver(t *testing.T) {
 	t.Run("C-ECN-3 Congestion Experienced is echoed until CWR", func(t *testing.T) {
 		l := congested(t, "", 0)
-		l.conn.quick = 0
+		l.conn.quickLeft = 0
 		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 100, ce: true}).want(seg{flags: ACK | ECE, seq: 1, ack: 101})
 		l.in(seg{flags: ACK, seq: 101, ack: 1, n: 100}).want()
 		l.wait(time.Second).want(seg{flags: ACK | ECE, seq: 1, ack: 201}) // delayed
@@ -140,7 +140,7 @@ func TestECNReceiver(t *testing.T) {
 		l.in(seg{flags: ACK, seq: 201, ack: 11, n: 100, ce: true})
 		l.wait(time.Second).want(seg{flags: ACK | ECE, seq: 11, ack: 301})
 		l.in(seg{flags: ACK, seq: 301, ack: 11, n: 100}).want(seg{flags: ACK | ECE, seq: 11, ack: 401})
-		l.conn.quick = 0 // it was the first of a burst
+		l.conn.quickLeft = 0 // it was the first of a burst
 		l.in(seg{flags: ACK | CWR, seq: 401, ack: 11, n: 100}).want(seg{flags: ACK, seq: 11, ack: 501})
 		l.in(seg{flags: ACK | CWR, seq: 501, ack: 11, n: 100, ce: true}).want(seg{flags: ACK | ECE, seq: 11, ack: 601})
 	})

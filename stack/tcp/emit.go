@@ -2,7 +2,7 @@ package tcp
 
 import "github.com/unet-go/unet/internal/mono"
 
-// sendSegment transmits n octets of text from seq, with FIN where fin says so. fresh: they were never sent before.
+// sendSegment transmits n octets of text from seq, with a FIN if fin. fresh says that they were never sent before.
 func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now mono.Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, ACK
@@ -23,7 +23,7 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now mono.Time) {
 	if fin {
 		seg.Flags |= FIN
 	}
-	mss := c.segmentSize() // before fill, which reports a duplicate once
+	mss := c.segmentSize() // before fill, which may use up a SACK block
 	c.fill(seg, now)
 	if n > mss {
 		seg.GSOSize = uint16(mss)
@@ -35,14 +35,14 @@ func (c *Conn) sendSegment(seq Seq, n uint32, fin, fresh bool, now mono.Time) {
 // sendACK transmits <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
 func (c *Conn) sendACK(now mono.Time) { c.sendACKAt(c.acceptableSeq(), now) }
 
-// acceptableSeq returns the number of a segment without text: SND.NXT, or the right edge of the peer's window where
-// that has shrunk to before SND.NXT. At SND.NXT the peer would drop the segment and the acknowledgment in it, and two
-// ends whose windows are both closed would wait for each other for ever. By less than a unit of the window field the
-// edge may differ from the one that the peer goes by.
+// acceptableSeq returns the sequence number for a segment without text: SND.NXT, or the right edge of the peer's window if that
+// has shrunk to before SND.NXT. At SND.NXT the peer would drop the segment with its acknowledgment, and two ends whose windows
+// are both closed would wait for each other for ever. The edge that we compute may differ from the peer's own by less than a
+// unit of the window field; such a difference does not count.
 func (c *Conn) acceptableSeq() Seq {
 	una := c.snd.una
 	if c.state == SynReceived {
-		una = c.snd.iss.Add(1) // our SYN is not acknowledged yet, and stands before the window
+		una = c.snd.iss.Add(1) // our SYN is not acknowledged yet, and does not count in the window
 	}
 	edge := una.Add(c.snd.wnd)
 	if !edge.LessThan(c.snd.nxt) || c.snd.nxt.Distance(edge) < 1<<c.sndScale {
@@ -58,15 +58,15 @@ func (c *Conn) sendACKAt(seq Seq, now mono.Time) {
 	c.transmit(seg)
 }
 
-// sendProbe transmits a segment without text at seq, which stands before what the peer expects, so that it
-// answers (ledger Z-15; RFC 9293 3.8.4).
+// sendProbe transmits a segment without text at seq, a number before the one that the peer expects: the peer must answer it
+// (ledger Z-15; RFC 9293 3.8.4).
 func (c *Conn) sendProbe(seq Seq, now mono.Time) {
 	c.env.Counters.Probes++
 	c.sendACKAt(seq, now)
 }
 
-// sendReset transmits a RST at seq, with the acknowledgment where there is one to give, and the time of this moment
-// (RFC 7323 3.2). Without an acknowledgment no timestamp is echoed.
+// sendReset transmits a RST at seq, with an acknowledgment if the state is synchronized, and with the current timestamp (RFC
+// 7323 3.2). Without an acknowledgment it echoes no timestamp.
 func (c *Conn) sendReset(seq Seq, now mono.Time) {
 	seg := c.env.segment()
 	seg.Seq, seg.Flags = seq, RST
@@ -85,8 +85,8 @@ func (c *Conn) sendReset(seq Seq, now mono.Time) {
 	c.transmit(seg)
 }
 
-// fill completes a segment that carries ACK: acknowledgment, window, timestamps and SACK blocks. All that
-// was held back is acknowledged with it.
+// fill completes a segment that carries ACK: acknowledgment, window, timestamps and SACK blocks. After it no acknowledgment is
+// due any more.
 func (c *Conn) fill(seg *Segment, now mono.Time) {
 	seg.Ack = c.rcv.nxt
 	seg.Window = c.advertise()
@@ -112,10 +112,10 @@ func (c *Conn) transmit(seg *Segment) {
 	c.out.Transmit(seg)
 }
 
-// advertise moves the right edge of the window as far as the free buffer allows, and never back (SHLD-14),
-// by steps worth a segment (MUST-39), and returns the field that expresses it. The field is rounded up, so
-// that an edge once offered stays offered, unless that would offer more than the buffer and a unit: small segments
-// would move the edge on for ever. What it then says less than before is still taken (RFC 7323 2.4).
+// advertise moves the right edge of the window forward as far as the free buffer allows, in steps of at least a segment
+// (MUST-39) and never back (SHLD-14), and returns the window field for it. The field is rounded up, so that an edge once
+// offered stays offered, unless that would offer more than the buffer and one unit: otherwise each small segment would move the edge
+// further. Text up to an edge offered before is accepted even if the field says less now (RFC 7323 2.4).
 func (c *Conn) advertise() uint16 {
 	want := c.desiredEdge()
 	if c.rcv.edge.LessThan(want) {
@@ -138,8 +138,8 @@ func (c *Conn) advertise() uint16 {
 	return uint16(field)
 }
 
-// sackRoom returns how many blocks fit into a segment's options beside the timestamps (RFC 2018 4), and into the
-// path's packets. Beside text they leave a quarter of the segment to it.
+// sackRoom returns how many blocks fit into the options of a segment beside the timestamps (RFC 2018 4), and into the packets
+// of the path. In a segment with text the blocks leave at least a quarter of the payload to the text.
 func (c *Conn) sackRoom(text bool) uint8 {
 	room := (40 - c.stampLen() - sackHeader) / sackBlock
 	space := c.optionRoom()
@@ -149,7 +149,7 @@ func (c *Conn) sackRoom(text bool) uint8 {
 	return uint8(min(room, max(space-sackHeader, 0)/sackBlock))
 }
 
-// The length of the SACK option with two NOPs in front, and what each block adds.
+// The length of the SACK option without blocks, with two NOPs before it, and that of each block.
 const (
 	sackHeader = 4
 	sackBlock  = 8
@@ -170,7 +170,8 @@ func (c *Conn) sackLen() int {
 	return sackHeader + sackBlock*int(n)
 }
 
-// fillSACK reports a duplicate once, first (RFC 2883 4), and then the blocks that are held (RFC 2018 4).
+// fillSACK fills in the SACK blocks: first a duplicate, which is reported once (RFC 2883 4), then the blocks that are held (RFC
+// 2018 4).
 func (c *Conn) fillSACK(seg *Segment) {
 	if c.rx == nil || !c.has(flagSACK) {
 		return
@@ -194,5 +195,6 @@ func (c *Conn) fillSACK(seg *Segment) {
 
 // traceSegment traces a segment that leaves or has arrived. The caller has checked that there is a Trace.
 func (c *Conn) traceSegment(kind TraceKind, seg *Segment) {
-	c.env.Trace(c, TraceEvent{Kind: kind, Flags: seg.Flags, Seq: seg.Seq, Ack: seg.Ack, Len: seg.TextLen, Window: uint32(seg.Window)})
+	c.env.Trace(c, TraceEvent{Kind: kind, Flags: seg.Flags, Seq: seg.Seq, Ack: seg.Ack, Len: seg.TextLen,
+		Window: uint32(seg.Window)})
 }

@@ -5,42 +5,40 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// Sink takes the segments of one connection. Transmit borrows seg and all that it refers to until it
-// returns; it must not call back into the connection.
+// Sink transmits the segments of one connection. Transmit borrows seg and everything that it refers to until it returns; it
+// must not call the connection.
 type Sink interface {
 	Transmit(seg *Segment)
 }
 
-// Env is what the connections of one shard share. Calls for connections of one Env are serialised by the
-// caller; nothing here is locked.
+// Env is the state that the connections of one shard share. The caller serialises all calls for connections of one Env; there
+// are no locks here.
 type Env struct {
 	// Config is the host's configuration, with defaults applied.
 	Config *Config
 	// Secret keys the initial sequence numbers, the timestamp offsets, the SYN cookies and those of Fast Open.
 	Secret *Secret
-	// Numbers, where it is not nil, takes the place of Secret for initial sequence numbers and timestamps.
+	// Numbers, if it is not nil, replaces Secret for initial sequence numbers and timestamps.
 	Numbers *Numbers
-	// Alloc returns storage of at least n octets with one reference, which the connection then owns; Data
-	// is the whole storage.
+	// Alloc returns storage of at least n octets with one reference, which the connection owns. Data is the whole storage.
 	Alloc func(n int) Span
 	// Rand returns a random number, for jitter and for limits that must not be predictable.
 	Rand func() uint64
 	// Counters counts what happened in this shard.
 	Counters Counters
-	// Buffered is the storage in octets that the queues of the connections hold, counted as their buffers
-	// are large.
+	// Buffered is how much storage the queues of the connections hold, in octets. The whole size of each buffer counts.
 	Buffered int64
-	// Pressure is the caller's word on how much all connections of the host hold.
+	// Pressure says how short of memory the host is; the caller sets it.
 	Pressure Pressure
 	// Trace, if it is not nil, is told of each event of each connection, in the midst of the call that caused it, whose
 	// time the caller of that call knows. It must not call back into the connection, except for what only reads. Nothing
 	// outside of this package sets it yet.
 	Trace func(c *Conn, e TraceEvent)
-	// Share is how many octets a connection may have in its send queue while Pressure is not Ample and its peer
-	// goes on taking them, and in its receive queue while Pressure is Exhausted and its reader has kept up.
+	// Share is how many octets a connection may have in its send queue while Pressure is not Ample, as long as its peer
+	// acknowledges, and in its receive queue while Pressure is Exhausted, as long as its reader keeps up.
 	Share int64
 
-	stamped   mono.Time // the latest moment that a timestamp has told
+	stamped   mono.Time // the latest time used in a timestamp
 	challenge challengeLimit
 	window    cc.Window // scratch for calls of a controller, with those below
 	ack       cc.Ack
@@ -50,12 +48,12 @@ type Env struct {
 	gather    []Span
 	senders   []*sender
 	receivers []*receiver
-	options   [4]*Options // that connections were last given, from newOption on in a ring
+	options   [4]*Options // the latest options that connections were given; a ring, newOption is the oldest
 	newOption int
 }
 
-// share returns a copy of o that all connections with the same options share, as long as not too many
-// different ones come in between: most have their listener's.
+// share returns a copy of o. Connections with the same options share a copy, unless too many different ones are used in
+// between: most connections have the options of their listener.
 func (e *Env) share(o *Options) *Options {
 	for _, known := range e.options {
 		if known != nil && *known == *o {
@@ -68,8 +66,8 @@ func (e *Env) share(o *Options) *Options {
 	return &fresh
 }
 
-// stamp returns the timestamp clock of now, but never one before another that it returned: a caller may go by the
-// moment at which a burst began while another has gone on, and what PAWS finds older than before is lost (RFC 7323 5.4).
+// stamp returns the timestamp clock at now, but never an earlier value than before: a caller may use the time at which a burst
+// began although a later time was used since, and the peer's PAWS drops segments with an older timestamp (RFC 7323 5.4).
 func (e *Env) stamp(now mono.Time) uint32 {
 	e.stamped = max(e.stamped, now)
 	return tsClock(e.stamped)

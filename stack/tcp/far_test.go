@@ -173,7 +173,7 @@ func (e *farEnd) near() {
 		check("the highest number delivered", true, tx.fack, c.snd.una)
 		check("RACK's newest", tx.rackXmit != 0, tx.rackEnd, c.snd.una)
 		check("SND.UP", tx.urgent, tx.up, c.snd.una)
-		check("the end of a partial segment", tx.partial, tx.small, c.snd.una)
+		check("the end of a partial segment", tx.partial, tx.partialEnd, c.snd.una)
 	}
 	if rx := c.rx; rx != nil {
 		check("RCV.UP", rx.urgent.state != urgentNone, rx.urgent.up, c.rcv.nxt)

@@ -7,8 +7,8 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// TCP Fast Open (RFC 7413): text travels on the SYN, and the listener's user has it before the handshake is
-// over, if the SYN carries a cookie that this listener's host has given to the same address before.
+// TCP Fast Open (RFC 7413): a SYN carries text, and the listener's user can read it before the handshake is complete, if the
+// SYN also carries a cookie that the listener's host has given to the same address before.
 
 // FastOpenCookie is what the Fast Open option carries: a request for a cookie while Len is zero, else one of 4 to 16
 // octets.
@@ -18,8 +18,8 @@ type FastOpenCookie struct {
 }
 
 const (
-	cookieLen = 8 // of those that we give
-	// cookiePeriod is how long one key makes the cookies. They are good for one period more.
+	cookieLen = 8 // of our own cookies
+	// cookiePeriod is how long one key is used for new cookies. They are valid for one period more.
 	cookiePeriod = time.Hour
 	// synOptions is the room for the options of a SYN that carries text.
 	synOptions = 40
@@ -51,8 +51,8 @@ func (s *Secret) fastOpen(t Tuple, epoch uint64) FastOpenCookie {
 	return c
 }
 
-// SetFastOpenCookie gives a SYN or SYN-ACK the Fast Open option. A cookie is left out where the path's packets are too small
-// for all options together; a request fits any.
+// SetFastOpenCookie gives a SYN or SYN-ACK the Fast Open option. A cookie is left out if the path's packets are too small for all
+// options together; a request always fits.
 func (s *Segment) SetFastOpenCookie(c FastOpenCookie, p Path) {
 	if c.Len > 0 && p.MaxSegment() < headerLen+synOptions {
 		return
@@ -61,8 +61,8 @@ func (s *Segment) SetFastOpenCookie(c FastOpenCookie, p Path) {
 	s.FastOpen = c
 }
 
-// handshaking says whether the peer's answer must come before anything else is sent: not in a SYN-RECEIVED
-// that Fast Open has brought about (RFC 7413 4.2.2).
+// handshaking says whether nothing may be sent before the peer answers our SYN. In a SYN-RECEIVED that is due to Fast Open,
+// text may be sent (RFC 7413 4.2.2).
 func (c *Conn) handshaking() bool {
 	switch c.state {
 	case SynSent:
@@ -74,20 +74,20 @@ func (c *Conn) handshaking() bool {
 	return false
 }
 
-// ConnectLater is Connect that leaves the SYN to OpenWith. There is no floor: text on a SYN must not come to a
+// ConnectLater is Connect without the SYN, which OpenWith sends. There is no floor: text on a SYN must not come to a
 // four-tuple that was in use a moment ago.
 func (c *Conn) ConnectLater(env *Env, out Sink, t Tuple, p Path, o *Options, now mono.Time) {
 	c.open(env, out, t, p, o, ISSFloor{}, now)
 }
 
-// OpenWith transmits the SYN of ConnectLater with a cookie, or a request for one. Behind a cookie the first
-// octets of p travel along, as many as fit in a segment of mss, the peer's MSS of last time (RFC 7413 4.2.1);
-// 0 means the family's default. It returns how many those are, which the connection has taken.
+// OpenWith transmits the SYN after ConnectLater, with a cookie or a request for one. With a cookie the SYN carries the first
+// octets of p, as many as fit in a segment of mss, the MSS that the peer announced last time (RFC 7413 4.2.1); 0 means the
+// family's default. It returns how many octets the connection has taken.
 func (c *Conn) OpenWith(cookie FastOpenCookie, mss uint16, p []byte, now mono.Time) int {
 	if c.state != SynSent || c.timers[timerRetransmit] != 0 {
 		return 0
 	}
-	c.stalled, c.rtoFrom = now, now
+	c.stalledSince, c.rtoFrom = now, now
 	n := 0
 	if cookie.Len > 0 && len(p) > 0 {
 		if mss == 0 {
@@ -109,8 +109,8 @@ func (c *Conn) OpenWith(cookie FastOpenCookie, mss uint16, p []byte, now mono.Ti
 	return n
 }
 
-// sendFastSYN transmits the first SYN, or SYN-ACK, with the Fast Open option and n octets of text. Those that
-// repeat it carry neither, for a path that may not let them through (RFC 7413 4.2.1).
+// sendFastSYN transmits the first SYN, or SYN-ACK, with the Fast Open option and n octets of text. Retransmissions carry
+// neither, since the path may not let them through (RFC 7413 4.2.1).
 func (c *Conn) sendFastSYN(cookie FastOpenCookie, n uint32, now mono.Time) {
 	seg := c.env.segment()
 	c.fillSYN(seg, now)
@@ -123,14 +123,14 @@ func (c *Conn) sendFastSYN(cookie FastOpenCookie, n uint32, now mono.Time) {
 	clear(c.env.gather)
 }
 
-// synTextAcked looks what the peer has taken of the text that our SYN carried. The rest leaves at once, and
-// is no sign of congestion (RFC 7413 4.2.2). Whatever was written meanwhile counts as waiting from now on.
+// synTextAcked processes how much of the text on our SYN the peer has acknowledged. The rest is sent again at once, and is no
+// sign of congestion (RFC 7413 4.2.2). The time-outs of text written during the handshake begin now.
 func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	tx := c.tx
 	if tx == nil {
 		return
 	}
-	c.stalled, c.rtoFrom = now, now
+	c.stalledSince, c.rtoFrom = now, now
 	if !c.has(flagActive) || c.snd.una == c.snd.nxt {
 		return
 	}
@@ -149,24 +149,23 @@ func (c *Conn) synTextAcked(ack Seq, now mono.Time) {
 	for i := tx.sb.head; i < len(tx.sb.recs); i++ {
 		c.noteLoss(i, lossOfSYNText, now)
 	}
-	tx.force = true
+	tx.ignoreCwnd = true
 }
 
-// SYNTextTaken says whether text on the SYN has reached the peer's user, or the peer's ours, so that Fast Open
-// has worked. It is meaningful from ESTABLISHED on.
+// SYNTextTaken says whether Fast Open has worked: the peer accepted the text on our SYN, or we accepted that on the peer's. It
+// is meaningful from ESTABLISHED on.
 func (c *Conn) SYNTextTaken() bool { return c.has(flagSYNText) }
 
 // SYNRepeated says whether our SYN was sent more than once.
 func (c *Conn) SYNRepeated() bool { return c.has(flagSYNRetrans) }
 
-// AcceptFastOpen makes c a connection in SYN-RECEIVED of a SYN whose cookie is good, and takes its text. h was
-// made by Init from the same SYN. The SYN-ACK leaves at once, with the cookie if there is one to give; text may
-// be written at once, and leaves too.
+// AcceptFastOpen makes c a connection in SYN-RECEIVED from a SYN whose cookie is valid, and takes its text. h was made by Init
+// from the same SYN. The SYN-ACK is sent at once, with cookie if it is not empty. Text may be written and is sent at once too.
 func (c *Conn) AcceptFastOpen(env *Env, out Sink, h *HalfOpen, p Path, o *Options, seg *Segment, cookie FastOpenCookie, now mono.Time) {
 	c.adopt(env, out, h, p, o, now)
 	c.snd.una = h.iss
 	c.setState(SynReceived)
-	c.stalled, c.rtoFrom = now, now
+	c.stalledSince, c.rtoFrom = now, now
 	c.openCwnd()
 	seg.Seq, seg.Flags = seg.Seq.Add(1), ACK
 	c.trim(seg)

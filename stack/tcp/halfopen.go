@@ -6,7 +6,7 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// Verdict is what the owner of a record does after a call.
+// Verdict says what the owner of a record must do after a call.
 type Verdict uint8
 
 const (
@@ -14,11 +14,11 @@ const (
 	Drop Verdict = iota
 	// Reply sends reply.
 	Reply
-	// Remove takes the record out of the table, and sends reply if its Flags are not zero.
+	// Remove removes the record from the table, and sends reply if its Flags are not zero.
 	Remove
-	// Complete makes a connection of a HalfOpen record, by Conn.Accept.
+	// Complete makes a connection from a HalfOpen record, by Conn.Accept.
 	Complete
-	// Reopen takes a TimeWait record out and gives the segment, a SYN, to the listener.
+	// Reopen removes a TimeWait record and passes the segment, a SYN, to the listener.
 	Reopen
 )
 
@@ -46,7 +46,7 @@ const (
 	halfTimestamps
 	halfSYNCookie
 	halfECN
-	halfDeferred // the handshake is complete, but for the text that the listener waits for
+	halfDeferred // the handshake is complete, but the listener waits for text
 )
 
 // Init makes the record of a SYN (RFC 9293 3.10.7.2, third check). The initial sequence number stands
@@ -58,7 +58,7 @@ func (h *HalfOpen) Init(env *Env, t Tuple, p Path, o *Options, seg *Segment, flo
 	h.deadline = now.Add(initialRTO)
 }
 
-// take notes what the SYN says and what we answer.
+// take sets the fields from the SYN, and decides about our answer.
 func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 	*h = HalfOpen{irs: seg.Seq, wnd: seg.Window, mss: 536, ttl: o.TTL, tos: o.TOS}
 	if p.V6 {
@@ -131,8 +131,8 @@ func (h *HalfOpen) ack(env *Env, reply *Segment, now mono.Time) Verdict {
 	return Reply
 }
 
-// SegmentArrives is RFC 9293 3.10.7.4 for SYN-RECEIVED of a passive open. Complete leaves the record as it
-// is, so that the caller may as well ignore the segment for want of room in the accept queue.
+// SegmentArrives is RFC 9293 3.10.7.4 for SYN-RECEIVED of a passive open. Complete leaves the record as it is, so that the
+// caller can ignore the segment if the accept queue is full.
 func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) Verdict {
 	env.Counters.SegmentsIn++
 	nxt := h.irs.Add(1)
@@ -149,7 +149,7 @@ func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) 
 	}
 	if seg.Has(SYN) {
 		if seg.Seq == h.irs && !seg.Has(ACK) {
-			h.SynAck(env, reply, now) // the peer has not seen it yet
+			h.SynAck(env, reply, now) // the peer has not received it yet
 			return Reply
 		}
 		return h.ack(env, reply, now)
@@ -179,9 +179,8 @@ func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) 
 	return Complete
 }
 
-// Defer says whether a segment that would complete h is to be ignored, since the listener waits for text
-// (Options.DeferAccept) and there is none on it. When the time is up the SYN-ACK goes out once more, and the
-// answer to that one completes h whatever it brings.
+// Defer says whether to ignore a segment that would complete h, because the listener waits for text (Options.DeferAccept) and
+// the segment has none. After that time the SYN-ACK is sent once more, and the answer to it completes h even without text.
 func (h *HalfOpen) Defer(o *Options, seg *Segment) bool {
 	retries, wait := deferral(o.DeferAccept)
 	if seg.TextLen > 0 || seg.Has(FIN) || int(h.retries) >= retries {
@@ -193,8 +192,8 @@ func (h *HalfOpen) Defer(o *Options, seg *Segment) bool {
 	return true
 }
 
-// deferral returns how many times a SYN-ACK would be sent again within so many seconds, rounded up, and how
-// long that is.
+// deferral returns how many times a SYN-ACK would be retransmitted within so many seconds, rounded up, and how long that
+// takes.
 func deferral(seconds uint16) (retries int, wait time.Duration) {
 	for step := initialRTO; wait < time.Duration(seconds)*time.Second && retries < 255; retries++ {
 		wait += step

@@ -10,20 +10,19 @@ import (
 // lendSegments is the number of full segments below which Lend takes nothing.
 const lendSegments = 2
 
-// promptRTT is the round-trip time up to which it may pay to wait for an acknowledgment.
+// promptRTT is the largest round-trip time for which it may pay to wait for an acknowledgment.
 const promptRTT = time.Millisecond
 
-// Lend puts the front of s into the send queue without a copy, as much of it as Output transmits at once, and returns
-// how many octets that is: 0 where less than two full segments may leave now, or more than a partial segment is to be sent
-// before.
-// The queue takes references of its own to s.Owner; the caller calls Output, and soon Keep.
+// Lend puts the beginning of s into the send queue without a copy, as much as the next Output transmits, and returns how many
+// octets that is: 0 if fewer than lendSegments full segments may be sent now, or if more than a partial segment must be sent
+// before. The queue takes its own references to s.Owner; the caller calls Output, and soon Keep.
 func (c *Conn) Lend(s Span, now mono.Time) int {
 	switch c.state {
 	case Established, CloseWait:
 	case Closed, Listen, SynSent, SynReceived, FinWait1, FinWait2, Closing, LastAck, TimeWaitState:
 		return 0
 	}
-	// A partial segment that Nagle's algorithm has held back leaves with what follows it now; more than that is in the way.
+	// A partial segment that Nagle's algorithm holds back is sent together with s; more unsent text must be sent first.
 	held := uint32(c.notSent())
 	if c.handshaking() || held >= uint32(c.smss) || c.urgentMode() {
 		return 0
@@ -57,8 +56,8 @@ func (c *Conn) Lend(s Span, now mono.Time) int {
 	return int(n)
 }
 
-// Keep copies what the send queue still holds of a span that was lent, so that its owner can have it back.
-// Segments that are on their way have references of their own.
+// Keep copies the part of a lent span that the send queue still holds, so that its owner can have it back. Segments that the
+// device has not sent yet have their own references.
 func (c *Conn) Keep(owner Storage) {
 	if c.tx != nil {
 		c.tx.q.keep(owner, c.chunkSize(), c.env.Alloc)
@@ -74,7 +73,7 @@ func (c *Conn) Lent(owner Storage) int {
 	return c.tx.q.lent(owner)
 }
 
-// Prompt says whether the peer is so near that an acknowledgment of what was just sent is a matter of microseconds.
+// Prompt says whether the peer is so near that it acknowledges within microseconds.
 func (c *Conn) Prompt() bool {
 	return c.minRTT > 0 && micros(c.minRTT) <= promptRTT && c.phase == cc.Open
 }
@@ -91,7 +90,7 @@ func (q *sendQueue) lent(owner Storage) int {
 func (q *sendQueue) keep(owner Storage, most int, alloc func(int) Span) {
 	left := q.lent(owner)
 	if left == 0 {
-		return // all is acknowledged, and the chunk gone with it
+		return // everything is acknowledged, and the chunk was dropped
 	}
 	lent := q.chunks.Last().span
 	q.chunks.DropLast()

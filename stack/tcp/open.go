@@ -12,7 +12,7 @@ import (
 // initial sequence number stands after floor.
 func (c *Conn) Connect(env *Env, out Sink, t Tuple, p Path, o *Options, floor ISSFloor, now mono.Time) {
 	c.open(env, out, t, p, o, floor, now)
-	c.stalled, c.rtoFrom = now, now
+	c.stalledSince, c.rtoFrom = now, now
 	c.sendSYN(now)
 	c.armSYN()
 }
@@ -71,7 +71,7 @@ func (c *Conn) fillSYN(seg *Segment, now mono.Time) {
 
 // armSYN starts the timer for a SYN: the backed-off RTO, cut short by the time that connect may take.
 func (c *Conn) armSYN() {
-	c.setRetransmit(min(c.rtoFrom.Add(c.backedOffRTO()), c.stalled.Add(c.connectLimit())))
+	c.setRetransmit(min(c.rtoFrom.Add(c.backedOffRTO()), c.stalledSince.Add(c.connectLimit())))
 }
 
 // connectLimit is how long connect goes on: R2 for SYNs (RFC 9293 3.8.3).
@@ -95,7 +95,7 @@ func (c *Conn) connectLimit() time.Duration {
 
 func (c *Conn) synTimeout(now mono.Time) {
 	tired := !c.has(flagActive) && int(c.retransmits) >= c.env.Config.SYNACKRetries
-	if tired || now.Sub(c.stalled) >= c.connectLimit() {
+	if tired || now.Sub(c.stalledSince) >= c.connectLimit() {
 		c.env.Counters.UserTimeouts++
 		c.end(c.timeoutErrno())
 		return
@@ -149,8 +149,8 @@ func (c *Conn) arrivesSynSent(seg *Segment, now mono.Time) {
 	c.setState(SynReceived)
 	c.retransmits, c.backoff = 0, 0
 	c.rtoFrom = now
-	if c.stalled == 0 {
-		c.stalled = now // OpenWith has not been called: this is our first SYN
+	if c.stalledSince == 0 {
+		c.stalledSince = now // OpenWith has not been called: this is our first SYN
 	}
 	c.sendSYN(now)
 	c.armSYN()
@@ -203,7 +203,7 @@ func (c *Conn) establish(now mono.Time) {
 	c.setMSS() // the path may have changed since the SYN
 	c.retransmits, c.backoff = 0, 0
 	c.setRetransmit(0)
-	c.stalled = 0
+	c.stalledSince = 0
 	c.soft = 0
 	c.openCwnd()
 	c.armKeepalive(now)

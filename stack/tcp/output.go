@@ -5,21 +5,20 @@ import (
 	"github.com/unet-go/unet/stack/tcp/cc"
 )
 
-// Output transmits what may leave: what is lost, new text and the FIN as far as the windows allow, and an
-// acknowledgment that is due and found nothing to ride on. The caller calls it once for each connection
-// that a burst has touched.
+// Output transmits lost segments, new text and the FIN, as far as the windows allow, and then an acknowledgment if one is
+// due that none of these segments carried. The caller calls it once for each connection that got segments in a burst.
 func (c *Conn) Output(now mono.Time) { c.output(now, false) }
 
-// OutputEarly is Output in the midst of a burst: an acknowledgment that is wanted at once, but that no loss
-// asks for, is held back for the answer of the application, which is about to run. It says whether one is
-// held; the caller then calls Output when the burst is over.
+// OutputEarly is Output before the end of a burst. The application is about to run, and its answer can carry an
+// acknowledgment. So one that is wanted early, but not because of a loss, is held back. It returns whether one is held; the
+// caller then calls Output when the burst is over.
 func (c *Conn) OutputEarly(now mono.Time) (held bool) {
 	c.output(now, true)
 	return c.has(flagACKSoon)
 }
 
-// Push transmits the text and the FIN that may leave now, and nothing else: for a caller that has put Output off and
-// is about to do what would keep them from leaving.
+// Push transmits the text and the FIN as far as the windows allow, and nothing else. A caller that has delayed Output calls it
+// before an action after which these could not be sent any more.
 func (c *Conn) Push(now mono.Time) {
 	if c.tx != nil && !c.handshaking() && c.canSend() {
 		c.sendText(now)
@@ -53,8 +52,8 @@ func (c *Conn) output(now mono.Time, early bool) {
 // finPending says whether the user has ended the stream and the FIN has not been sent.
 func (c *Conn) finPending() bool { return c.has(flagFINQueued) && !c.has(flagFINSent) }
 
-// ackDue says whether an acknowledgment must leave now: one is asked for, or two full segments' worth of
-// text is unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2). One that is wanted soon waits for a burst's end.
+// ackDue says whether an acknowledgment must be sent now: it was requested, or two full segments of text are
+// unacknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2). With early, one that is only wanted soon waits for the end of the burst.
 func (c *Conn) ackDue(early bool) bool {
 	if c.has(flagACKNow) || !early && c.has(flagACKSoon) {
 		return true
@@ -64,7 +63,7 @@ func (c *Conn) ackDue(early bool) bool {
 
 func (c *Conn) sendText(now mono.Time) {
 	c.tx.sb.compact(max(micros(c.minRTT)/64, minSpan))
-	forward := c.tx.frto == frtoNew // what looks lost waits for the proof that it is
+	forward := c.tx.frto == frtoNew // F-RTO first finds out whether the segments are really lost
 	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
 	}
 	sent := false
@@ -79,11 +78,11 @@ func (c *Conn) sendText(now mono.Time) {
 	}
 }
 
-// budget returns how many of want octets cwnd allows now. While anything is in the network, less than a segment is
-// worth sending only if it is all.
+// budget returns how many of want octets cwnd allows now. While something is in the network it allows less than a segment
+// only if that is all of want.
 func (c *Conn) budget(want uint32) uint32 {
 	pipe := c.pipe()
-	if c.tx.force {
+	if c.tx.ignoreCwnd {
 		return max(c.cwnd-min(pipe, c.cwnd), uint32(c.smss))
 	}
 	if pipe >= c.cwnd {
@@ -96,12 +95,12 @@ func (c *Conn) budget(want uint32) uint32 {
 	return max(room, min(want, uint32(c.smss)))
 }
 
-// segmentSize returns the payload of a full segment that carries the SACK blocks of this moment. To fill in a segment
-// may use up a block: whoever cuts text asks before.
+// segmentSize returns the payload of a full segment with the SACK blocks that it would carry now. fill may use up one of
+// them, so code that cuts text into segments calls segmentSize before fill.
 func (c *Conn) segmentSize() uint32 { return uint32(c.smss) - uint32(c.sackLen()) }
 
-// superSize returns the largest payload that one trip to the device may carry, a multiple of mss. An urgent
-// pointer counts from its own segment, so that it cannot be in one that the device cuts.
+// superSize returns the largest payload of a super-segment, a multiple of mss. In urgent mode it is one segment: an urgent
+// pointer is an offset from its own segment, so a super-segment that the device cuts cannot have one.
 func (c *Conn) superSize(mss uint32) uint32 {
 	overhead := uint32(40 + headerLen + 40) // of either family, with all options
 	if uint32(c.maxSuper) < overhead+2*mss || c.urgentMode() {
@@ -110,8 +109,8 @@ func (c *Conn) superSize(mss uint32) uint32 {
 	return (uint32(c.maxSuper) - overhead) / mss * mss
 }
 
-// retransmit sends the first lost record again, or as much of it as the windows allow, and says whether
-// more may follow.
+// retransmit sends the first lost record again, or as much of it as the windows allow, and returns whether it sent
+// anything.
 func (c *Conn) retransmit(now mono.Time) bool {
 	tx := c.tx
 	i := tx.sb.nextLost()
@@ -135,16 +134,16 @@ func (c *Conn) retransmit(now mono.Time) bool {
 			n -= n % mss
 		}
 	case n < r.n && (n == 0 || n < edge.Distance(r.seq)):
-		n = r.n // the FIN leaves with the text before it, as it did
+		n = r.n // the FIN is sent with the text before it, as the first time
 	}
 	if n < r.n {
 		tx.sb.split(i, n)
 	}
 	c.resend(i, now)
 	if i == tx.sb.head {
-		c.rtoFrom = now // its answer has as long as that of any other (RFC 6675 6)
+		c.rtoFrom = now // a whole RTO for the answer to the first segment (RFC 6675 6)
 	}
-	tx.force = false
+	tx.ignoreCwnd = false
 	return true
 }
 
@@ -178,9 +177,9 @@ func (c *Conn) resend(i int, now mono.Time) {
 	c.sendSegment(r.seq, text, text < r.n, false, now)
 }
 
-// sendNew sends the next run of text that was not sent before, with the FIN when it follows and fits, and
-// says whether it sent anything. A FIN of its own is no load, and does not wait for cwnd: the peer's reader would learn
-// of the end of the stream a round trip late.
+// sendNew sends the next run of text that was not sent before, with the FIN if it follows and fits, and returns whether it
+// sent anything. A FIN without text is no load for the network and does not wait for cwnd, which would delay the end of the
+// stream for the peer's reader by a round trip.
 func (c *Conn) sendNew(now mono.Time) bool {
 	tx := c.tx
 	if c.has(flagFINSent) {
@@ -201,7 +200,7 @@ func (c *Conn) sendNew(now mono.Time) bool {
 	mss := c.segmentSize()
 	super := c.superSize(mss)
 	if c.has(flagCWR) {
-		super = mss // so that CWR is said once
+		super = mss // the device would repeat CWR in each segment of a super-segment
 	}
 	n := min(unsent, usable, room, super)
 	if n%mss != 0 {
@@ -218,10 +217,9 @@ func (c *Conn) sendNew(now mono.Time) bool {
 	return true
 }
 
-// holdPartial decides about the octets of n past the last full segment: sender's silly window avoidance
-// (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4) in Minshall's form, where only a partial segment that is not
-// acknowledged holds the next one back (ledger SHLD-7): the end of a large write waits for nothing. It returns how much
-// may leave.
+// holdPartial returns how many of n octets may be sent: all, or only the full segments among them. It is the sender's silly
+// window avoidance (RFC 9293 3.8.6.2.1) and Nagle's algorithm (3.7.4) in Minshall's form, in which only an earlier partial
+// segment that is not acknowledged holds back the next one (ledger SHLD-7): the end of a large write is not delayed.
 func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now mono.Time) uint32 {
 	whole := n - n%mss
 	if whole > 0 && n < unsent {
@@ -238,7 +236,7 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now mono.Time) u
 			c.hold(now)
 		}
 	case room <= usable:
-		// cwnd is in the way, not the peer: an ACK will open it, unless nothing is out.
+		// cwnd is the limit, not the peer's window: the next ACK raises it, unless nothing is in flight.
 		if c.flightSize() == 0 {
 			return n
 		}
@@ -253,8 +251,8 @@ func (c *Conn) holdPartial(n, unsent, usable, room, mss uint32, now mono.Time) u
 // corked says whether the user wants partial segments held back.
 func (c *Conn) corked() bool { return c.opts.Cork || c.has(flagMore) }
 
-// SetMore says whether more follows what is written next: if so, a partial segment at its end is held back as
-// by Options.Cork, until something is written of which that is not true. It transmits nothing.
+// SetMore says whether the application will write more after its next write. If so, a partial segment at the end is held back
+// as with Options.Cork, until SetMore(false) and another write. SetMore transmits nothing.
 func (c *Conn) SetMore(more bool) {
 	if c.clear(flagMore); more {
 		c.set(flagMore)
@@ -278,12 +276,12 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	}
 	if c.snd.una == c.snd.nxt {
 		c.rtoFrom = now
-		if c.stalled == 0 {
-			c.stalled = now
+		if c.stalledSince == 0 {
+			c.stalledSince = now
 		}
 	}
 	c.snd.nxt = c.snd.nxt.Add(length)
-	behindFull := n == 0 && !(tx.partial && tx.small == seq) // a FIN that no segment has room for but its own
+	behindFull := n == 0 && !(tx.partial && tx.partialEnd == seq) // a FIN for which the last segment of text has no room
 	tx.sb.sent(seq, length, behindFull, now)
 	if tx.sb.sampler != nil {
 		c.stampSent(len(tx.sb.recs)-1, length, now)
@@ -291,9 +289,9 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	if c.phase == cc.Recovery {
 		tx.flight.PRR.Sent(length)
 	}
-	tx.force = false
+	tx.ignoreCwnd = false
 	if n%c.segmentSize() != 0 {
-		tx.small, tx.partial = c.snd.nxt, true
+		tx.partialEnd, tx.partial = c.snd.nxt, true
 	}
 	c.lastSend = now
 	c.env.Counters.OctetsOut += uint64(n)
@@ -320,6 +318,6 @@ func (c *Conn) restartAfterIdle(now mono.Time) {
 	w := c.window()
 	c.cc.OnIdle(w, idle, now)
 	c.takeWindow(w)
-	c.used = min(c.used, c.cwnd)
+	c.recentUse = min(c.recentUse, c.cwnd)
 	c.lastSend = now
 }

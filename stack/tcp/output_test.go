@@ -370,7 +370,7 @@ func TestRightEdge(t *testing.T) {
 func TestAcknowledgments(t *testing.T) {
 	quiet := func(t *testing.T) *lab {
 		l := established(t)
-		l.conn.quick = 0
+		l.conn.quickLeft = 0
 		return l
 	}
 	t.Run("SHLD-18 a small segment is acknowledged late", func(t *testing.T) {
@@ -533,7 +533,7 @@ func TestTimestamps(t *testing.T) {
 	})
 	t.Run("C-TS-3 TS.Recent follows the segment that the next ACK covers first", func(t *testing.T) {
 		l := sacking(t)
-		l.conn.quick = 0
+		l.conn.quickLeft = 0
 		l.in(seg{flags: ACK, seq: 1, ack: 1, n: 10, tsval: 2000})
 		l.in(seg{flags: ACK, seq: 11, ack: 1, n: 10, tsval: 2001})
 		l.wait(40 * time.Millisecond)

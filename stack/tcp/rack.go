@@ -13,7 +13,7 @@ type reordering struct {
 	seen    bool  // a segment sent once was delivered after one that was sent later
 	inRound bool  // a D-SACK has widened the window, until round is acknowledged
 	mult    uint8 // RACK.reo_wnd_mult less one
-	left    uint8 // RACK.reo_wnd_persist: recoveries until mult falls back
+	persist uint8 // RACK.reo_wnd_persist: recoveries until mult falls back
 	round   Seq   // RACK.dsack_round
 }
 
@@ -70,7 +70,7 @@ func (r *reordering) widen(una, nxt Seq) {
 	}
 	r.inRound, r.round = true, nxt
 	r.mult = min(r.mult+1, 64)
-	r.left = reoPersist
+	r.persist = reoPersist
 }
 
 // pass ends the round when SND.UNA has reached its end: 2^31 octets later that end would seem to be ahead again.
@@ -82,8 +82,8 @@ func (r *reordering) pass(una Seq) {
 
 // recovered counts a recovery, and narrows a widened window after reoPersist of them.
 func (r *reordering) recovered() {
-	if r.left > 0 {
-		if r.left--; r.left == 0 {
+	if r.persist > 0 {
+		if r.persist--; r.persist == 0 {
 			r.mult = 0
 		}
 	}

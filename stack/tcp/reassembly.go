@@ -1,6 +1,6 @@
 package tcp
 
-// piece is text that has arrived ahead of a gap.
+// piece is a run of text that has arrived after a gap.
 type piece struct {
 	seq  Seq
 	span Span
@@ -8,12 +8,12 @@ type piece struct {
 
 func (p *piece) end() Seq { return p.seq.Add(uint32(len(p.span.Data))) }
 
-// reassembly holds the text that arrived out of order, its FIN, and what the next acknowledgments report
-// about it. Pieces are sorted, do not overlap, and are bounded in number and in memory, so that a peer that
-// sends single octets with gaps between them cannot make us spend much on either (CVE-2018-5390).
+// reassembly holds the text and the FIN that arrived out of order, and the SACK blocks that the next acknowledgments report.
+// Pieces are sorted and do not overlap. Their number and memory are bounded, so that a peer that sends single octets with gaps
+// between them can use up neither time nor memory (CVE-2018-5390).
 type reassembly struct {
 	pieces []piece
-	// charge is the memory that the pieces pin, with their overhead, in octets; text is what of it is text.
+	// charge is the memory that the pieces pin, with their overhead, in octets; text is how many octets of it are text.
 	charge, text int
 	fin          bool
 	finSeq       Seq
@@ -26,22 +26,22 @@ type reassembly struct {
 
 const (
 	pieceOverhead = 64
-	// leastPieces is how many pieces may be held whatever the limit.
+	// leastPieces is how many pieces may be held even if the limit is small.
 	leastPieces = 2048
-	// pieceShare is how many octets of a larger limit each further piece must stand for. Full segments of an
-	// Ethernet are larger: a flight of them behind one hole is held whole.
+	// pieceShare is the number of octets of a larger limit for each further piece. Full segments of an Ethernet have more
+	// octets, so a whole flight of them behind one hole can be held.
 	pieceShare = 1024
-	// fewPieces are moved to the front of their array when those before them are taken.
+	// fewPieces is up to how many pieces are moved to the front of their array when those before them are removed.
 	fewPieces = 256
 )
 
-// ahead says whether something is held that stands behind seq.
+// ahead says whether a piece after seq is held.
 func (a *reassembly) ahead(seq Seq) bool {
 	n := len(a.pieces)
 	return n > 0 && seq.LessThan(a.pieces[n-1].seq)
 }
 
-// idle says whether there is nothing to remember.
+// idle says whether there is nothing to keep.
 func (a *reassembly) idle() bool { return len(a.pieces) == 0 && !a.fin && !a.hasDup }
 
 // reset releases everything. The array stays for the next use.
@@ -72,10 +72,9 @@ func (a *reassembly) after(seq Seq) int {
 	return low
 }
 
-// insert keeps what of text at seq is not yet held, and reports the block that it became part of. It
-// borrows text. limit is the receive buffer. Text is never more, since the window that it came in was offered
-// out of it, and what it pins beyond may be as much again. Past that what stands farthest to the right is given
-// up first, and insert returns how many octets that was.
+// insert keeps the part of text t at seq that is not held yet. It borrows t. limit is the size of the receive buffer. The
+// text itself cannot exceed it, since the window was offered out of that buffer; the memory pinned in addition may be as much
+// again. Beyond that insert drops the rightmost pieces, and returns how many octets it dropped.
 func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (pruned int) {
 	end := seq.Add(uint32(len(t.Data)))
 	for i := a.after(seq); seq.LessThan(end); i++ {
@@ -109,7 +108,7 @@ func (a *reassembly) insert(seq Seq, t Span, limit int, alloc func(int) Span) (p
 	return pruned
 }
 
-// extend appends part to the piece in front of index i where that has room of its own for it.
+// extend appends part to the piece before index i, if that piece ends at seq and has room.
 func (a *reassembly) extend(i int, seq Seq, part Span) bool {
 	if i == 0 || keepable(part) {
 		return false
@@ -144,7 +143,8 @@ func pinned(s Span) int {
 	return s.Owner.Cap() + pieceOverhead
 }
 
-// prune gives up the last piece; nothing in it was ever acknowledged but selectively (RFC 2018 8).
+// prune drops the last piece and returns its length. Its text was acknowledged only selectively, so that the peer still has it
+// (RFC 2018 8).
 func (a *reassembly) prune() int {
 	k := len(a.pieces) - 1
 	p := &a.pieces[k]
@@ -167,7 +167,7 @@ func (a *reassembly) prune() int {
 	return n
 }
 
-// noteOverlap remembers the first part of [seq, end) that is held, for one D-SACK.
+// noteOverlap remembers the first part of [seq, end) that is held already, to report it in a D-SACK.
 func (a *reassembly) noteOverlap(seq, end Seq) {
 	i := a.after(seq)
 	if i == len(a.pieces) || end.LessThanEq(a.pieces[i].seq) {
@@ -180,8 +180,8 @@ func (a *reassembly) noteOverlap(seq, end Seq) {
 	a.noteDup(left, minSeq(right, end))
 }
 
-// noteDup remembers a duplicate for the next acknowledgment. One of an earlier segment gives way, unless the two
-// make one run.
+// noteDup remembers a duplicate for the next acknowledgment. It replaces that of an earlier segment, unless the two form one
+// run.
 func (a *reassembly) noteDup(left, right Seq) {
 	if a.hasDup && left.LessThanEq(a.dup.Right) && a.dup.Left.LessThanEq(right) {
 		left, right = minSeq(left, a.dup.Left), maxSeq(right, a.dup.Right)
@@ -209,8 +209,8 @@ func (a *reassembly) report(seq Seq) {
 	a.recent, a.numRecent = list, n
 }
 
-// drop forgets the first n pieces. Many that stay are left where they are: to move them for each hole that is
-// filled would take longer the more holes there are.
+// drop removes the first n pieces. If many pieces remain they stay where they are in the array: moving them each time a hole
+// is filled would take time in proportion to the number of holes.
 func (a *reassembly) drop(n int) {
 	if k := len(a.pieces) - n; k <= fewPieces {
 		copy(a.pieces, a.pieces[n:])
@@ -222,8 +222,8 @@ func (a *reassembly) drop(n int) {
 	a.pieces = a.pieces[n:]
 }
 
-// widen makes b, which is piece i, the whole run that the piece is part of. A run that was reported before is
-// passed in one step: behind a hole runs grow by one piece for each segment of a flight.
+// widen extends b, which is piece i, to the whole run that the piece is part of. A part of the run that was reported before is
+// skipped in one step: behind a hole a run grows by one piece for each segment of a flight.
 func (a *reassembly) widen(b *Block, i int) {
 	known := func(match func(old Block) bool) (Block, bool) {
 		for _, old := range a.recent[:a.numRecent] {
@@ -244,7 +244,7 @@ func (a *reassembly) widen(b *Block, i int) {
 	for k := i + 1; k < len(a.pieces) && a.pieces[k].seq == b.Right; k++ {
 		if old, ok := known(func(old Block) bool { return old.Left == b.Right }); ok {
 			b.Right = old.Right
-			// Text that has just come may stand in that run's last piece, behind what was reported.
+			// New text may have been appended to the last piece of that run, after the part that was reported.
 			if k = a.after(old.Right); k < len(a.pieces) && a.pieces[k].seq.LessThan(old.Right) {
 				b.Right = a.pieces[k].end()
 			} else {
@@ -256,7 +256,7 @@ func (a *reassembly) widen(b *Block, i int) {
 	}
 }
 
-// take moves what has come into order at nxt to r and returns the new RCV.NXT.
+// take moves the pieces that are in order at nxt to r, or drops them without keep, and returns the new RCV.NXT.
 func (a *reassembly) take(nxt Seq, r *receiver, keep bool) Seq {
 	n := 0
 	for ; n < len(a.pieces); n++ {

@@ -17,12 +17,12 @@ type recovery struct {
 	fack     Seq
 	reoAt    mono.Time // when the reordering windows of all segments that may be lost have ended
 
-	flight  cc.Flight
-	force   bool // the next segment is sent even if cwnd does not allow it
-	frto    frtoStep
-	cwrEnd  Seq    // SND.NXT when the window was reduced because of ECN
-	lossUna Seq    // snd.una at the last timeout
-	reno    uint32 // octets that have left the network according to duplicate ACKs, without SACK
+	flight       cc.Flight
+	ignoreCwnd   bool // the next segment is sent even if cwnd does not allow it
+	frto         frtoStep
+	cwrEnd       Seq    // SND.NXT when the window was reduced because of ECN
+	lossUna      Seq    // snd.una at the last timeout
+	dupDelivered uint32 // octets that have left the network according to duplicate ACKs, without SACK
 }
 
 // recovering says whether the connection is in loss recovery, fast or after a timeout.
@@ -37,7 +37,7 @@ func (c *Conn) pipe() uint32 {
 	if tx == nil {
 		return 0
 	}
-	gone := tx.sb.sacked + tx.sb.lost + tx.reno
+	gone := tx.sb.sacked + tx.sb.lost + tx.dupDelivered
 	return c.flightSize() - min(gone, c.flightSize())
 }
 
@@ -91,7 +91,7 @@ func (c *Conn) recoverBy(seg *Segment, ev *ackEvent, lost uint32, now mono.Time)
 		}
 		if c.recover.LessThanEq(c.snd.una) {
 			c.phase = cc.Open
-			tx.reno, c.dupACKs = 0, 0
+			tx.dupDelivered, c.dupACKs = 0, 0
 		}
 		grow = ev.acked > 0
 	}
@@ -108,9 +108,9 @@ func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 	mss := uint32(c.smss)
 	switch {
 	case ev.acked > 0:
-		tx.reno -= min(tx.reno, ev.acked)
+		tx.dupDelivered -= min(tx.dupDelivered, ev.acked)
 		if !c.recovering() {
-			tx.reno, c.dupACKs = 0, 0
+			tx.dupDelivered, c.dupACKs = 0, 0
 			// RFC 6582's recover must stay close behind SND.UNA: 2^31 further on it would seem to be ahead.
 			c.recover = maxSeq(c.recover, c.snd.una.Sub(1))
 		} else if c.snd.una.LessThan(c.recover) {
@@ -118,8 +118,8 @@ func (c *Conn) countDuplicate(ev *ackEvent, now mono.Time) {
 		}
 	case ev.dup:
 		c.dupACKs = min(c.dupACKs+1, 200)
-		if tx.reno+mss <= c.renoLimit() {
-			tx.reno += mss
+		if tx.dupDelivered+mss <= c.renoLimit() {
+			tx.dupDelivered += mss
 			ev.delivered = mss
 		}
 		// Retransmissions that were not needed cause duplicate ACKs too, which show no loss (RFC 6582 3.2, 4).
@@ -172,7 +172,7 @@ func (c *Conn) enterRecovery(ev *ackEvent, now mono.Time) {
 	c.takeWindow(w)
 	c.phase = cc.Recovery
 	c.recover = c.snd.nxt
-	tx.force = true
+	tx.ignoreCwnd = true
 	c.cc.loss.reo.recovered()
 	c.clear(flagTLPOut | flagTLPRetrans)
 }
@@ -188,8 +188,8 @@ func (c *Conn) exitRecovery(now mono.Time) {
 	w := c.window()
 	c.cc.OnRecovered(w, now)
 	c.takeWindow(w)
-	c.tx.reno, c.dupACKs = 0, 0
-	c.tx.force = false
+	c.tx.dupDelivered, c.dupACKs = 0, 0
+	c.tx.ignoreCwnd = false
 	c.forgetUsage() // it was measured with the cwnd of recovery, which stays close to what is in flight
 }
 
@@ -211,8 +211,8 @@ func (c *Conn) timeoutRecovery(now mono.Time) {
 	c.takeWindow(w)
 	c.tellCWR()
 	tx.lossUna = c.snd.una
-	tx.reno, c.dupACKs = 0, 0
-	tx.force = true
+	tx.dupDelivered, c.dupACKs = 0, 0
+	tx.ignoreCwnd = true
 	tx.reoAt = 0
 	c.loseExpired(now)
 	c.phase = cc.Timeout

@@ -60,7 +60,7 @@ func TestNoBurstAfterRecovery(t *testing.T) {
 		l := limitedLab(t, name, true, false)
 		mss := uint32(l.conn.smss)
 		const n = 400
-		l.conn.cwnd, l.conn.used = n*mss, n*mss
+		l.conn.cwnd, l.conn.recentUse = n*mss, n*mss
 		l.conn.snd.wnd, l.conn.snd.maxWnd, l.conn.sndScale = n*mss, n*mss, 14
 		window := func(segments uint32) int { return int(segments*mss>>14) + 1 }
 		l.send(2 * n * int(mss))

@@ -65,7 +65,7 @@ func TestSeamsBreak(t *testing.T) {
 		"c.snd.maxWnd++":                      "snd.maxWnd",
 		"p := &c.snd.wl1; *p = 3":             "snd.wl1",
 		"c.snd = sendVars{una: 1, wl2: 3}":    "snd.wl2",
-		"c.cwnd, c.used = 1, 2":               "c.cwnd",
+		"c.cwnd, c.recentUse = 1, 2":          "c.cwnd",
 		"c.tx.sb.lose(3)":                     "sb.lose",
 		"sb := &c.tx.sb; sb.lose(3)":          "sb.lose",
 		"u.state = urgentHere; _ = c.snd.wnd": "",

@@ -10,7 +10,7 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// Secret is the key of everything that a stranger must not guess: initial sequence numbers (RFC 6528),
+// Secret is the key for everything that a stranger must not be able to guess: initial sequence numbers (RFC 6528),
 // timestamp offsets (RFC 7323 5.4), SYN cookies (RFC 4987 3.6) and those of Fast Open (RFC 7413 4.1.2). It is never shown.
 type Secret [32]byte
 

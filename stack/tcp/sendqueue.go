@@ -116,15 +116,15 @@ type sender struct {
 	q  sendQueue
 	sb scoreboard
 	recovery
-	kind    timerKind   // the purpose for which timerRetransmit runs
-	spare   *controller // a blank one, for the next connection that needs one
-	charged int         // how much of q.storage is counted in Env.Buffered
-	up      Seq         // SND.UP
-	urgent  bool        // SND.UP is ahead of SND.UNA
-	small   Seq         // the end of the last partial segment
-	partial bool        // small is ahead of SND.UNA
-	pushed  bool        // the text that is queued now is sent even if it ends in a partial segment
-	probing bool        // a tail loss probe is being sent
+	kind       timerKind   // the purpose for which timerRetransmit runs
+	spare      *controller // a blank one, for the next connection that needs one
+	charged    int         // how much of q.storage is counted in Env.Buffered
+	up         Seq         // SND.UP
+	urgent     bool        // SND.UP is ahead of SND.UNA
+	partialEnd Seq         // the end of the last partial segment
+	partial    bool        // partialEnd is ahead of SND.UNA
+	pushed     bool        // the text that is queued now is sent even if it ends in a partial segment
+	probing    bool        // a tail loss probe is being sent
 }
 
 // sending returns the connection's sender, and makes one if there is none.
@@ -229,8 +229,8 @@ func (c *Conn) admit(n int, now mono.Time) int {
 		c.set(flagWantWrite)
 	}
 	if room > 0 && n > 0 {
-		if c.stalled == 0 {
-			c.stalled = now
+		if c.stalledSince == 0 {
+			c.stalledSince = now
 		}
 		if c.tx != nil {
 			c.tx.pushed = false // Flush applied only to the text queued before

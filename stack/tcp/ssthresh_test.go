@@ -77,7 +77,7 @@ func TestLimitedLoss(t *testing.T) {
 		})
 		t.Run("C-CUB-3 what was used long ago counts no more, "+name, func(t *testing.T) {
 			l, mss := begin("cubic")
-			l.conn.cwnd, l.conn.used = 1000*mss, 1000*mss
+			l.conn.cwnd, l.conn.recentUse = 1000*mss, 1000*mss
 			for range 100 { // 20 RTOs, without one of idle
 				limitedFlight(l, 5, 1, 2)
 				l.wait(40 * time.Millisecond)

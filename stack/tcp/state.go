@@ -30,30 +30,30 @@ func (s State) String() string {
 	return "INVALID"
 }
 
-// Event tells the caller what a call changed.
+// Event says what has changed in a call.
 type Event uint16
 
 const (
 	// Connected: the handshake of an active open is complete.
 	Connected Event = 1 << iota
-	// Readable: text, the end of the stream or an error is there to read.
+	// Readable: text, the end of the stream or an error can be read.
 	Readable
-	// Writable: there is room to write, or writing fails at once.
+	// Writable: there is room to write, or writing fails immediately.
 	Writable
-	// Urgent: urgent data begins or its mark has moved on (RFC 9293 3.8.5).
+	// Urgent: there is new urgent data, or its mark has moved forward (RFC 9293 3.8.5).
 	Urgent
 	// EnteredTimeWait: the connection is in TIME-WAIT; the caller replaces it by Conn.TimeWait's record. Its
 	// receive queue may still be read.
 	EnteredTimeWait
-	// Gone: the connection is CLOSED; the caller takes it out of its tables. Its receive queue and its
-	// error may still be read.
+	// Gone: the connection is CLOSED; the caller removes it from its tables. Its receive queue and its error may still be
+	// read.
 	Gone
-	// Drained: all that was written, and the FIN if there is one, has been acknowledged.
+	// Drained: all text that was written, and the FIN if there is one, has been acknowledged.
 	Drained
-	// Progress: something new was acknowledged, so that the peer hears us.
+	// Progress: something new was acknowledged, which proves that the peer receives our segments.
 	Progress
-	// Doubtful: what was sent has gone unacknowledged through R1 retransmissions or more, so that the way to the
-	// peer is worth another look (RFC 9293 3.8.3, MUST-20).
+	// Doubtful: R1 retransmissions or more have not been acknowledged, so the caller should check the route to the peer (RFC
+	// 9293 3.8.3, MUST-20).
 	Doubtful
 )
 

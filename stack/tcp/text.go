@@ -2,19 +2,19 @@ package tcp
 
 import "github.com/unet-go/unet/internal/mono"
 
-// segmentText is the seventh and eighth check of RFC 9293 3.10.7.4: the text in order goes to the receive
-// queue, the text ahead of a gap is kept apart, and the FIN counts once all before it is there.
+// segmentText is the seventh and eighth check of RFC 9293 3.10.7.4: text in order goes to the receive queue, text after a gap
+// is kept separately, and a FIN takes effect when all text before it has arrived.
 func (c *Conn) segmentText(seg *Segment, now mono.Time) {
 	if seg.TextLen == 0 && !seg.Has(FIN) {
 		return
 	}
 	if !c.canReceive() {
-		// The peer has sent its FIN before: text or a FIN past it is ignored, and acknowledged again.
+		// The peer's FIN has arrived before: later text or a later FIN is ignored, and acknowledged again.
 		c.set(flagACKNow)
 		return
 	}
 	if c.has(flagClosed) && seg.TextLen > 0 && c.rcv.nxt.LessThan(seg.Seq.Add(seg.TextLen)) {
-		// Nobody is left to read it (RFC 9293 3.6.1, SHLD-3).
+		// The user has closed and will not read it (RFC 9293 3.6.1, SHLD-3).
 		c.sendReset(c.acceptableSeq(), now)
 		c.end(0)
 		return
@@ -41,8 +41,8 @@ func (c *Conn) segmentText(seg *Segment, now mono.Time) {
 	}
 }
 
-// trim cuts the segment to the window on both sides and says whether its FIN lies within. It notes the first part that
-// has come before (RFC 2883 4): there is one block for it, however many such parts there are.
+// trim cuts the segment to the window on both sides and returns whether it has a FIN inside the window. It notes the first part
+// that was received before (RFC 2883 4): a D-SACK reports one such part, even if there are more.
 func (c *Conn) trim(seg *Segment) (fin bool) {
 	fin = seg.Has(FIN)
 	if seg.Seq.LessThan(c.rcv.nxt) {
@@ -65,11 +65,11 @@ func (c *Conn) trim(seg *Segment) (fin bool) {
 		c.set(flagACKNow)
 		return false
 	}
-	// The FIN has a number of its own, which must lie in the window as well.
+	// The sequence number of the FIN must be in the window too.
 	return fin && (seg.Seq.Add(seg.TextLen).LessThan(c.rcv.edge) || c.rcv.wnd() == 0)
 }
 
-// takeText takes text that stands at RCV.NXT, and what it brings into order.
+// takeText takes text at RCV.NXT, and text after a gap that is in order now.
 func (c *Conn) takeText(seg *Segment, now mono.Time) {
 	c.env.Counters.OctetsIn += uint64(seg.TextLen)
 	if n := min(seg.TextLen, c.largestSegment()); n > uint32(c.rmss) {
@@ -86,14 +86,14 @@ func (c *Conn) takeText(seg *Segment, now mono.Time) {
 		c.set(flagACKNow) // RFC 5681 4.2: a gap is filled
 	}
 	if c.rx != nil && c.rx.ooo.fin && c.rx.ooo.finSeq.LessThan(c.rcv.nxt) {
-		c.rx.ooo.fin = false // text has come from behind it: it was none, and its number will come round again
+		c.rx.ooo.fin = false // text after that number proves that there was no FIN
 	}
 	if c.rcv.nxt.Distance(c.rcv.acked) > uint32(c.rmss) {
-		// More than a segment: its sender has a tail loss probe for what is not acknowledged soon (RFC 8985 7.2).
+		// More than a segment: if it is not acknowledged soon the peer sends a tail loss probe (RFC 8985 7.2).
 		c.set(flagACKSoon)
 	}
-	if c.quick > 0 && !c.has(flagInteractive) {
-		c.quick--
+	if c.quickLeft > 0 && !c.has(flagInteractive) {
+		c.quickLeft--
 		c.set(flagACKSoon)
 	}
 	if c.opts.QuickACK {
@@ -105,8 +105,8 @@ func (c *Conn) takeText(seg *Segment, now mono.Time) {
 	c.dropReceiver()
 }
 
-// largestSegment returns the most text that one segment of the peer's may carry. What is longer is several that a device
-// has put together.
+// largestSegment returns how much text one segment of the peer may carry. A longer one was put together from several by a
+// device.
 func (c *Conn) largestSegment() uint32 {
 	if c.has(flagTimestamps) {
 		return uint32(max(c.advertised, timestampLen) - timestampLen)
@@ -114,11 +114,11 @@ func (c *Conn) largestSegment() uint32 {
 	return uint32(c.advertised)
 }
 
-// keepOutOfOrder keeps text ahead of a gap and asks for an acknowledgment at once (RFC 5681 4.2).
+// keepOutOfOrder keeps text after a gap and requests an acknowledgment at once (RFC 5681 4.2).
 func (c *Conn) keepOutOfOrder(seg *Segment, fin bool) {
 	c.set(flagACKNow)
 	if seg.Seq.LessThan(c.rcv.nxt) {
-		return // a FIN in front of the window
+		return // a FIN before the window
 	}
 	rx := c.receiving()
 	if seg.TextLen > 0 {
@@ -142,10 +142,10 @@ func (c *Conn) checkFIN() {
 	}
 	c.set(flagFINReceived)
 	if c.rx != nil && c.rx.urgent.state == urgentAhead {
-		c.dropMark() // it pointed beyond the end
+		c.dropMark() // the urgent pointer was beyond the end of the stream
 	}
 	if c.state == Established {
-		// The user may be about to close, and our FIN to carry the acknowledgment.
+		// The user may close soon, and then our FIN carries the acknowledgment.
 		c.set(flagACKSoon)
 	} else {
 		c.set(flagACKNow)
@@ -157,14 +157,14 @@ func (c *Conn) checkFIN() {
 		a := &c.rx.ooo
 		dup, hasDup := a.dup, a.hasDup
 		a.reset()
-		a.dup, a.hasDup = dup, hasDup // the acknowledgment of the FIN reports it
+		a.dup, a.hasDup = dup, hasDup // for the acknowledgment of the FIN
 		c.dropReceiver()
 	}
 	switch c.state {
 	case Established:
 		c.setState(CloseWait)
 	case FinWait1:
-		// afterACK has moved on already where our FIN is acknowledged.
+		// If our FIN is acknowledged, afterACK has already changed the state to FIN-WAIT-2.
 		c.setState(Closing)
 	case FinWait2:
 		c.enterTimeWait()

@@ -46,8 +46,8 @@ func (c *Conn) Timeout(now mono.Time) {
 		return
 	}
 	if due(timerRetransmit) {
-		if late := now.Sub(c.timers[timerRetransmit]); late >= suspended && c.stalled != 0 {
-			c.stalled = c.stalled.Add(late)
+		if late := now.Sub(c.timers[timerRetransmit]); late >= suspended && c.stalledSince != 0 {
+			c.stalledSince = c.stalledSince.Add(late)
 		}
 		c.timers[timerRetransmit] = 0
 		if c.env.Trace != nil {
@@ -137,22 +137,22 @@ func (c *Conn) giveUpAt() mono.Time {
 	persist := c.tx.kind == kindPersist
 	switch {
 	case c.opts.UserTimeout > 0:
-		return c.stalled.Add(time.Duration(c.opts.UserTimeout) * time.Millisecond)
+		return c.stalledSince.Add(time.Duration(c.opts.UserTimeout) * time.Millisecond)
 	case c.has(flagClosed) && persist:
-		return c.stalled.Add(c.env.Config.OrphanTimeout)
+		return c.stalledSince.Add(c.env.Config.OrphanTimeout)
 	case c.has(flagClosed):
 		return c.orphanEnd()
 	case persist:
-		return max(c.lastReceive, c.stalled).Add(c.env.Config.UserTimeout)
+		return max(c.lastReceive, c.stalledSince).Add(c.env.Config.UserTimeout)
 	}
-	return c.stalled.Add(c.env.Config.UserTimeout)
+	return c.stalledSince.Add(c.env.Config.UserTimeout)
 }
 
 // orphanEnd is giveUpAt of a connection that the user has closed. If RTO was backed off before SND.UNA last advanced, only
 // one or two retransmissions would fit into orphanR2, and on a lossy path that still delivers the end of the stream would be
 // lost. In that case it allows a number of retransmissions, and an RTO after the last one for its answer.
 func (c *Conn) orphanEnd() mono.Time {
-	end := c.stalled.Add(min(orphanR2, c.env.Config.UserTimeout))
+	end := c.stalledSince.Add(min(orphanR2, c.env.Config.UserTimeout))
 	if c.backoff <= c.retransmits || c.env.Config.UserTimeout < orphanR2 {
 		return end
 	}
@@ -178,7 +178,7 @@ func (c *Conn) expendable(now mono.Time) bool {
 	}
 	// Since each timeout doubles the next, the third one comes 7/4 of the last interval after the progress.
 	three := c.backedOffRTO() / 4 * 7
-	return now.Sub(c.stalled) >= max(c.env.Config.OrphanTimeout/4, three)
+	return now.Sub(c.stalledSince) >= max(c.env.Config.OrphanTimeout/4, three)
 }
 
 func (c *Conn) giveUp(now mono.Time) {
@@ -272,9 +272,9 @@ func (c *Conn) probeTimeout() time.Duration {
 func (c *Conn) tailLossProbe(now mono.Time) {
 	tx := c.tx
 	c.env.Counters.Probes++
-	tx.force, tx.probing = true, true
+	tx.ignoreCwnd, tx.probing = true, true
 	fresh := c.sendNew(now)
-	tx.force, tx.probing = false, false
+	tx.ignoreCwnd, tx.probing = false, false
 	if !fresh {
 		i := len(tx.sb.recs) - 1
 		if i < tx.sb.head {

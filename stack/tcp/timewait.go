@@ -6,8 +6,8 @@ import (
 	"github.com/unet-go/unet/internal/mono"
 )
 
-// TimeWait stands for a connection in TIME-WAIT (RFC 9293 3.6.1): what it takes to acknowledge the peer's
-// FIN again, and to tell a new SYN from an old one.
+// TimeWait represents a connection in TIME-WAIT (RFC 9293 3.6.1). It has what is needed to acknowledge the peer's FIN again,
+// and to tell a new SYN from an old one.
 type TimeWait struct {
 	deadline           mono.Time
 	lastOOW            mono.Time
@@ -23,11 +23,11 @@ type timeWaitFlag uint8
 
 const (
 	timeWaitTimestamps timeWaitFlag = 1 << iota
-	timeWaitStale                   // tsRecent is too old to compare anything with (RFC 7323 5.5)
+	timeWaitStale                   // tsRecent is too old for comparisons (RFC 7323 5.5)
 	timeWaitAnswered                // the last acknowledgment was for a SYN that could be an old one
 )
 
-// TimeWait returns the record that takes the connection's place after EnteredTimeWait.
+// TimeWait returns the record that replaces the connection after EnteredTimeWait.
 func (c *Conn) TimeWait(now mono.Time) TimeWait {
 	ttl, tos := c.TTL()
 	w := TimeWait{
@@ -38,7 +38,7 @@ func (c *Conn) TimeWait(now mono.Time) TimeWait {
 	if c.has(flagTimestamps) {
 		w.flags |= timeWaitTimestamps
 		if now.Sub(c.tsRecentAt) >= pawsIdle {
-			w.flags |= timeWaitStale // the FIN came without the option
+			w.flags |= timeWaitStale // the FIN did not carry the option
 		}
 	}
 	return w
@@ -55,8 +55,8 @@ func (w *TimeWait) Deadline() mono.Time { return w.deadline }
 // reuseAfter is how long after its last segment a connection's four-tuple may be dialled again.
 const reuseAfter = time.Second
 
-// Reusable says whether an active open may take the four-tuple over: the peer takes timestamps, and ours have moved
-// on, so that PAWS tells the new connection's segments from the old one's (RFC 6191).
+// Reusable says whether an active open may reuse the four-tuple: the peer uses timestamps, and ours have increased, so that
+// PAWS distinguishes the segments of the new connection from those of the old one (RFC 6191).
 func (w *TimeWait) Reusable(env *Env, now mono.Time) bool {
 	return w.has(timeWaitTimestamps) && now.Sub(w.deadline.Add(-2*env.Config.MSL)) >= reuseAfter
 }

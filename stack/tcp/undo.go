@@ -65,7 +65,7 @@ func (c *Conn) undoCut(now mono.Time) {
 	c.dupACKs = 0
 	if tx := c.tx; tx != nil {
 		tx.sb.unlose()
-		tx.frto, tx.reno, tx.force = frtoOff, 0, false
+		tx.frto, tx.dupDelivered, tx.ignoreCwnd = frtoOff, 0, false
 		c.forgetUsage()
 	}
 }

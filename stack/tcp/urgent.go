@@ -7,16 +7,16 @@ import (
 )
 
 // Urgent data (RFC 9293 3.8.5, RFC 6093) is a mark in the stream: SND.UP and RCV.UP name the octet after it
-// (MUST-62). Beside the mark POSIX knows one octet, the one before it, that a user may have out of band.
+// (MUST-62). In POSIX the octet before the mark can be read out of band.
 
-// urgentState is how far the octet before RCV.UP has come.
+// urgentState is what has happened with the octet before RCV.UP.
 type urgentState uint8
 
 const (
 	urgentNone  urgentState = iota // no pointer has come, or the reader has passed it
-	urgentAhead                    // the pointer has come, the octet has not
-	urgentHere                     // the octet can be had
-	urgentTaken                    // it was had; its place in the stream is still to be passed
+	urgentAhead                    // the pointer has arrived, the octet has not
+	urgentHere                     // the octet can be read out of band
+	urgentTaken                    // it was read; the reader of the stream has not passed its place yet
 )
 
 // urgentMark is the receiver's side.
@@ -29,8 +29,8 @@ type urgentMark struct {
 // urgentMode says whether SND.UP is ahead of what the peer has acknowledged.
 func (c *Conn) urgentMode() bool { return c.tx != nil && c.tx.urgent }
 
-// SendUrgent is Send of urgent data: SND.UP moves behind it (RFC 9293 3.10.2). Even a closed window does not
-// keep the peer from learning of it.
+// SendUrgent is Send of urgent data: SND.UP moves to its end (RFC 9293 3.10.2). The peer learns of it even if its window is
+// closed.
 func (c *Conn) SendUrgent(p []byte, now mono.Time) int {
 	n := c.Queue(p, now)
 	if n == 0 {
@@ -40,12 +40,12 @@ func (c *Conn) SendUrgent(p []byte, now mono.Time) int {
 	next := c.snd.nxt
 	c.Output(now)
 	if c.synchronized() && c.snd.nxt == next {
-		c.sendACK(now) // nothing could leave that would carry the pointer
+		c.sendACK(now) // no text could be sent to carry the pointer
 	}
 	return n
 }
 
-// fillUrgent gives a segment the urgent pointer, as far as the field reaches: what leaves later moves it on.
+// fillUrgent sets the urgent pointer of a segment, as far as the field reaches. Later segments move it further.
 func (c *Conn) fillUrgent(seg *Segment) {
 	if c.urgentMode() && seg.Seq.LessThan(c.tx.up) {
 		seg.Flags |= URG
@@ -68,8 +68,8 @@ func (c *Conn) checkURG(seg *Segment) {
 	}
 }
 
-// takePointer moves RCV.UP on, never back, and tells the user (MUST-32). A pointer of zero names no octet, and
-// one at what was received before comes too late.
+// takePointer moves RCV.UP forward, never back, and raises the event Urgent (MUST-32). A pointer of zero names no octet, and
+// one at text that was received before comes too late.
 func (c *Conn) takePointer(seg *Segment) {
 	up := seg.Seq.Add(uint32(seg.Urgent))
 	switch {
@@ -79,7 +79,7 @@ func (c *Conn) takePointer(seg *Segment) {
 		return
 	}
 	if ahead, marked := c.markAhead(); marked && ahead == 0 && c.opts.OutOfBand && c.rx.bytes > 0 {
-		// The reader stands at an older mark. That octet goes; one that he has not reached yet stays in the
+		// The reader is at an older mark, whose octet is dropped. An octet that the reader has not reached yet stays in the
 		// stream, as in Linux.
 		c.rx.read(nil, 1, true)
 	}
@@ -87,7 +87,7 @@ func (c *Conn) takePointer(seg *Segment) {
 	c.events |= Urgent
 }
 
-// markAhead returns how many octets the reader is before the urgent octet, if there is a mark.
+// markAhead returns how many octets are between the reader and the urgent octet, and whether there is a mark.
 func (c *Conn) markAhead() (ahead uint32, marked bool) {
 	if c.rx == nil || c.rx.urgent.state == urgentNone {
 		return 0, false
@@ -99,8 +99,8 @@ func (c *Conn) markAhead() (ahead uint32, marked bool) {
 	return c.rx.urgent.up.Sub(1).Distance(next), true
 }
 
-// toMark returns how many octets the next read may take, since a read stops at the mark, and how many it
-// passes over before: an urgent octet that is not part of the stream.
+// toMark returns how many octets n the next read may return, since a read stops at the mark, and how many octets it must skip
+// before: an urgent octet that is not part of the stream.
 func (c *Conn) toMark() (skip, n int) {
 	waits := c.rx.bytes
 	switch ahead, marked := c.markAhead(); {
@@ -114,15 +114,15 @@ func (c *Conn) toMark() (skip, n int) {
 	return 0, waits
 }
 
-// passMark forgets the mark when the reader, who stood at it, has read on.
+// passMark forgets the mark after a read by a reader that was at the mark.
 func (c *Conn) passMark(atMark bool) {
 	if atMark && c.rx != nil {
 		c.rx.urgent = urgentMark{}
 	}
 }
 
-// AtMark says whether the reader has come to the mark: the next octet is the urgent one (SIOCATMARK). While
-// he is before it, or it has not arrived yet, urgent data remains (MUST-33).
+// AtMark says whether the reader is at the mark: the next octet is the urgent one (SIOCATMARK). While the reader is before it,
+// or it has not arrived yet, urgent data remains (MUST-33).
 func (c *Conn) AtMark() bool {
 	ahead, marked := c.markAhead()
 	return marked && ahead == 0
@@ -133,9 +133,9 @@ func (c *Conn) UrgentAhead() bool {
 	return c.rx != nil && (c.rx.urgent.state == urgentAhead || c.rx.urgent.state == urgentHere)
 }
 
-// ReceiveUrgent takes the urgent octet out of band, or with peek only looks at it. EAGAIN when the pointer
-// has come but the octet has not; EINVAL when there is none, it was taken before, or it belongs to the
-// stream since Options.OutOfBand is off.
+// ReceiveUrgent returns the urgent octet out of band; without peek it can be read only once. The error is EAGAIN if the pointer
+// has arrived but the octet has not, and EINVAL if there is none, it was read before, or it belongs to the stream because
+// Options.OutOfBand is off.
 func (c *Conn) ReceiveUrgent(peek bool) (byte, syscall.Errno) {
 	if c.rx == nil || !c.opts.OutOfBand {
 		return 0, syscall.EINVAL
@@ -154,12 +154,12 @@ func (c *Conn) ReceiveUrgent(peek bool) (byte, syscall.Errno) {
 	return 0, syscall.EINVAL
 }
 
-// onlyTaken says whether all that waits is an urgent octet that the user has had.
+// onlyTaken says whether the only unread octet is an urgent one that was read out of band.
 func (c *Conn) onlyTaken() bool {
 	return c.rx.bytes == 1 && c.rx.urgent.state == urgentTaken && c.AtMark()
 }
 
-// dropMark forgets urgent data that will never come or that nobody will read.
+// dropMark forgets urgent data that will never arrive or never be read.
 func (c *Conn) dropMark() {
 	if c.rx != nil {
 		c.rx.urgent = urgentMark{}
