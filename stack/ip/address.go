@@ -44,20 +44,7 @@ func isUnicast(a netip.Addr) bool {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
 		return false
 	}
-	return !a.Is4() || a.As4()[0] < 240 && a.As4()[0] != 0
-}
-
-// directedBroadcast returns the address of all hosts of an IPv4 network, where it has one (RFC 3021: a
-// network of two addresses has none).
-func directedBroadcast(p netip.Prefix) (netip.Addr, bool) {
-	if !p.Addr().Is4() || p.Bits() > 30 {
-		return netip.Addr{}, false
-	}
-	a := p.Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		a[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(a), true
+	return !a.Is4() || isUnicast4(a)
 }
 
 // source returns the address to send from to an address on or behind the interface's network: one in the same network,
@@ -104,7 +91,7 @@ func (c *core) IsLocal(a netip.Addr) bool {
 
 // IsBroadcast says whether a is a broadcast address, of a network of the host's or of any.
 func (c *core) IsBroadcast(a netip.Addr) bool {
-	return a == limitedBroadcast || c.topology.Load().class(a) == broadcast
+	return isLimitedBroadcast(a) || c.topology.Load().class(a) == broadcast
 }
 
 // lifetimes ends the lifetimes of addresses.

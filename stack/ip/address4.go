@@ -21,3 +21,40 @@ func groupMAC(a netip.Addr) link.MAC {
 	b := a.As4()
 	return link.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}
 }
+
+// directedBroadcast returns the address of all hosts of an IPv4 network, where it has one (RFC 3021: a
+// network of two addresses has none).
+func directedBroadcast(p netip.Prefix) (netip.Addr, bool) {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}, false
+	}
+	a := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a), true
+}
+
+// loopbackSource returns the source address for packets to an address of our own: the same address, but one
+// address for all of 127/8.
+func loopbackSource(remote netip.Addr) netip.Addr {
+	if remote.IsLoopback() && remote.Is4() {
+		return Loopback4
+	}
+	return remote
+}
+
+// Loopback4 is the address of every host to itself (RFC 1122 3.2.1.3).
+var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// isUnicast4 says whether an IPv4 address can be one host's (RFC 1122 3.2.1.3).
+func isUnicast4(a netip.Addr) bool {
+	b := a.As4()
+	return b[0] < 240 && b[0] != 0
+}
+
+// isLimitedBroadcast says whether a is the address of all hosts on the link, whatever their network.
+func isLimitedBroadcast(a netip.Addr) bool { return a == limitedBroadcast }
+
+// inGroup says whether an Ethernet address is that of a group that every host is in.
+func inGroup(mac link.MAC) bool { return mac == wire.BroadcastMAC || mac == allHostsMAC }

@@ -49,6 +49,15 @@ func (d *device) Write(frames []link.Frame) (int, error) {
 	return len(frames), nil
 }
 
+// take returns what was written since the last call.
+func (d *device) take() [][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := d.out
+	d.out = nil
+	return out
+}
+
 type noLog struct{}
 
 func (noLog) Info(string, ...any) {}
@@ -65,11 +74,13 @@ func (s *layerSource) Advance(now mono.Time) { s.reports = append(s.reports, s.L
 // inBubble runs f in fake time with a layer that has one Ethernet interface, without a socket above it.
 func inBubble(t *testing.T, f func(l *Layer, dev *device)) {
 	t.Helper()
-	withConfig(t, Config{}, f)
+	withSource(t, func(l *Layer, dev *device, _ *layerSource) { f(l, dev) })
 }
 
-func withConfig(t *testing.T, config Config, f func(l *Layer, dev *device)) {
+// withSource is inBubble with what the clock is told of the layer.
+func withSource(t *testing.T, f func(l *Layer, dev *device, s *layerSource)) {
 	t.Helper()
+	var config Config
 	synctest.Test(t, func(t *testing.T) {
 		l := new(Layer)
 		c := new(clock.Clock)
@@ -79,7 +90,8 @@ func withConfig(t *testing.T, config Config, f func(l *Layer, dev *device)) {
 		config.QueueOctets, config.LoopbackOctets = MaxQueueOctets, MaxLoopbackOctets
 		over := make(chan struct{})
 		l.Init(Env{Config: config, Clock: c, Drops: new(drop.Counters), Log: noLog{}, Over: over})
-		c.Add(&layerSource{Layer: l})
+		s := &layerSource{Layer: l}
+		c.Add(s)
 		go c.Run()
 		defer func() {
 			close(over)
@@ -90,7 +102,7 @@ func withConfig(t *testing.T, config Config, f func(l *Layer, dev *device)) {
 		if _, err := l.Attach(dev, InterfaceConfig{Addrs: []netip.Prefix{ourNet}}); err != nil {
 			t.Fatal(err)
 		}
-		f(l, dev)
+		f(l, dev, s)
 	})
 }
 

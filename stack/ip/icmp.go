@@ -18,13 +18,13 @@ func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
 		return
 	}
 	l.counters.icmpErrors.Add(1)
-	r.sendError4(p, reason, detail)
+	r.sendError(p, reason, detail)
 }
 
 // mayReport says whether an ICMP error about p is allowed: not about an ICMP error, nothing that went to
 // many, no fragment but the first, and only to one host (RFC 1122 3.2.2).
 func mayReport(p *Packet) bool {
-	return !p.Broadcast && isUnicast(p.Src) && !p.laterFragment && !(p.Protocol == p.family.icmp && isError4(p.Payload))
+	return !p.Broadcast && isUnicast(p.Src) && !p.laterFragment && !(p.Protocol == p.family.icmp && p.family.isICMPError(p.Payload))
 }
 
 // Reported counts a Report that a transport has taken, and one that nobody could be told of.

@@ -74,3 +74,9 @@ func isError4(message []byte) bool {
 	}
 	return true
 }
+
+// sendError sends an ICMP error about p.
+func (r *Route) sendError(p *Packet, reason Reason, detail uint32) { r.sendError4(p, reason, detail) }
+
+// isICMPError says whether an ICMP message is an error, or one that nobody knows, which counts as one.
+func (f *family) isICMPError(message []byte) bool { return isError4(message) }

@@ -116,7 +116,7 @@ func (in *Input) accepts(eth *wire.Ethernet) bool {
 	switch {
 	case eth.Src == own:
 		in.drop(drop.OwnMAC)
-	case eth.Dst == own, eth.Dst == wire.BroadcastMAC, eth.Dst == allHostsMAC:
+	case eth.Dst == own, inGroup(eth.Dst):
 		return true
 	default:
 		in.drop(drop.ForeignMAC)
@@ -147,7 +147,7 @@ func (in *Input) untag(typ uint16, b []byte) (uint16, []byte, bool) {
 func (in *Input) forUs() Outcome {
 	p := &in.Packet
 	if p.Protocol == p.family.icmp {
-		return in.icmp4(p)
+		return in.icmp(p)
 	}
 	return ForTransport
 }

@@ -258,7 +258,7 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	for i := range lost {
 		c.base.drop(drop.NeighborFailed)
 		r := Report{Reason: HostUnreachable, Neighbor: true}
-		if r.quote4(lost[i].frame.Header[wire.EthernetLen:]) {
+		if lost[i].family.quote(&r, lost[i].frame.Header[wire.EthernetLen:]) {
 			r.Transport = bytes.Clone(r.Transport)
 			reports = append(reports, r)
 		}

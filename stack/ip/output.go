@@ -65,7 +65,7 @@ func (r *Route) sendWhole(p *OutPacket, total int) {
 	n := front + len(p.Header) + copied
 	buf := link.NewBuffer(link.Headroom + n)
 	b := buf.Bytes()[link.Headroom : link.Headroom+n]
-	r.putHeader4(b[ifc.linkLen:], p, total)
+	r.putHeader(b[ifc.linkLen:], p, total)
 	copy(b[front:], p.Header)
 
 	var f link.Frame

@@ -58,3 +58,6 @@ func (r *Route) sendFragments(p *OutPacket) {
 	whole.Release()
 	ifc.core.counters.fragmented.Add(1)
 }
+
+// putHeader writes the IP header of a whole packet to b.
+func (r *Route) putHeader(b []byte, p *OutPacket, total int) { r.putHeader4(b, p, total) }

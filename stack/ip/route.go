@@ -133,18 +133,6 @@ func (r *Route) chosen() bool {
 	return r.local == r.topology.source(r.iface, r.nextHop)
 }
 
-// loopbackSource returns the source address for packets to an address of our own: the same address, but one
-// address for all of 127/8.
-func loopbackSource(remote netip.Addr) netip.Addr {
-	if remote.IsLoopback() && remote.Is4() {
-		return Loopback4
-	}
-	return remote
-}
-
-// Loopback4 is the address of every host to itself (RFC 1122 3.2.1.3).
-var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-
 func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error) {
 	if t.lost && !remote.IsLoopback() {
 		return nil, syscall.ENETDOWN
@@ -182,7 +170,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error)
 
 // chooseHop sets interface, next hop and source address for a remote host or group.
 func (r *Route) chooseHop(t *topology) error {
-	limited := r.remote == limitedBroadcast
+	limited := isLimitedBroadcast(r.remote)
 	r.group = limited || r.remote.IsMulticast() || t.class(r.remote) == broadcast
 	if limited || r.remote.IsMulticast() {
 		r.iface = r.groupInterface(t)
