@@ -278,7 +278,7 @@ func (c *TCPConn) Unsent() int {
 // endErrorLocked returns what a call of c, which has left the stack, fails with when its own error has been told:
 // ENETDOWN if there is no network any more, else otherwise.
 func (c *TCPConn) endErrorLocked(otherwise error) error {
-	if c.shard.layer.core.severed(c.shard.tupleLocked(&c.flow).Local.Addr()) {
+	if c.shard.layer.core.severed(c.Local().Addr()) {
 		return syscall.ENETDOWN
 	}
 	return otherwise
