@@ -52,7 +52,7 @@ var rooms = map[string]room{
 	"stack/tcp":       {rooms: []string{"internal/fifo", "internal/mono", "internal/span", "stack/tcp/cc"}, pure: true, noNet: true},
 	"stack/tcp/cc":    {rooms: []string{"internal/mono"}, pure: true, noNet: true},
 	"stack/link":      {noNet: true},
-	"stack/ip": {rooms: []string{"stack/link", "internal/clock", "internal/drop", "internal/mono", "internal/rate", "internal/span",
+	"stack/ip": {rooms: []string{"stack/link", "internal/clock", "internal/drop", "internal/fifo", "internal/mono", "internal/rate", "internal/span",
 		"internal/wheel", "internal/wire"}, noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link", "internal/fifo"}, modules: []string{xsys}},

@@ -39,7 +39,7 @@ func (l *Listener) reserveFastOpen(now mono.Time) bool {
 	for len(q.resets) > 0 && q.resets[0] <= now {
 		q.resets = q.resets[1:]
 	}
-	if l.closed || l.down || l.count+l.reserved > l.backlog || q.pending+len(q.resets) >= l.FastOpen() {
+	if l.closed || l.down || l.queue.Len()+l.reserved > l.backlog || q.pending+len(q.resets) >= l.FastOpen() {
 		return false
 	}
 	l.reserved++

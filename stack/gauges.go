@@ -86,7 +86,7 @@ func (l *tcpLayer) stats() (total tcp.Counters, g TCPGauges) {
 	g.States[tcp.Listen] = len(listeners)
 	for _, listener := range listeners {
 		listener.mu.Lock()
-		g.AcceptQueue += listener.count
+		g.AcceptQueue += listener.queue.Len()
 		listener.mu.Unlock()
 	}
 	g.HalfOpen, g.Orphans = int(l.halfOpens.Load()), int(l.orphans.Load())

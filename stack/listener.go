@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -28,10 +29,8 @@ type Listener struct {
 
 	// mu is a leaf.
 	mu       sync.Mutex
-	arrived  sync.Cond  // calls of Accept wait here
-	queue    []*TCPConn // a ring, its length zero or a power of two
-	head     int
-	count    int
+	arrived  sync.Cond // calls of Accept wait here
+	queue    fifo.Queue[*TCPConn]
 	reserved int // places in the queue for connections that are being made
 	backlog  int
 	deadline waitDeadline
@@ -83,7 +82,7 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 			return nil, l.failed
 		case !try && l.deadline.passed(&l.layer.core.clock):
 			return nil, syscall.EAGAIN
-		case l.count > 0:
+		case l.queue.Len() > 0:
 			return l.popLocked(), nil
 		case try:
 			return nil, syscall.EAGAIN
@@ -96,15 +95,13 @@ func (l *Listener) accept(try bool) (*TCPConn, error) {
 func (l *Listener) Pending() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count
+	return l.queue.Len()
 }
 
 // popLocked dequeues the oldest connection; there is one.
 func (l *Listener) popLocked() *TCPConn {
-	c := l.queue[l.head]
-	l.queue[l.head] = nil
-	l.head = (l.head + 1) & (len(l.queue) - 1)
-	l.count--
+	c := *l.queue.First()
+	l.queue.Pop()
 	return c
 }
 
@@ -112,7 +109,7 @@ func (l *Listener) popLocked() *TCPConn {
 func (l *Listener) reserve() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.down || l.failed != 0 || l.count+l.reserved > l.backlog {
+	if l.closed || l.down || l.failed != 0 || l.queue.Len()+l.reserved > l.backlog {
 		return false
 	}
 	l.reserved++
@@ -130,7 +127,7 @@ func (l *Listener) cancel() {
 func (l *Listener) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count+l.reserved > l.backlog
+	return l.queue.Len()+l.reserved > l.backlog
 }
 
 // synLimit is the number of half-open records at which SYN cookies begin to answer.
@@ -148,14 +145,7 @@ func (l *Listener) push(c *TCPConn) bool {
 	if l.closed || l.down || l.failed != 0 {
 		return false
 	}
-	if l.count == len(l.queue) {
-		ring := make([]*TCPConn, max(8, 2*len(l.queue)))
-		n := copy(ring, l.queue[l.head:])
-		copy(ring[n:], l.queue[:l.head])
-		l.queue, l.head = ring, 0
-	}
-	l.queue[(l.head+l.count)&(len(l.queue)-1)] = c
-	l.count++
+	l.queue.Push(c)
 	return true
 }
 
@@ -224,10 +214,10 @@ func (l *Listener) end(free func()) {
 	l.mu.Lock()
 	l.deadline.stop()
 	var waiting []*TCPConn
-	for l.count > 0 {
+	for l.queue.Len() > 0 {
 		waiting = append(waiting, l.popLocked())
 	}
-	l.queue, l.head = nil, 0
+	l.queue = fifo.Queue[*TCPConn]{}
 	l.mu.Unlock()
 	l.arrived.Broadcast()
 	if w := l.watcher.Load(); w != nil {
@@ -252,7 +242,7 @@ func (l *Listener) Ready() Readiness {
 		return ReadyIn | ReadyHup
 	case l.failed != 0:
 		return ReadyIn | ReadyErr | ReadyHup
-	case l.count > 0:
+	case l.queue.Len() > 0:
 		return ReadyIn
 	}
 	return 0

@@ -13,16 +13,6 @@ import (
 // burstFrames is how many frames the receive loop takes at once.
 const burstFrames = 64
 
-// A burst of large frames ends while the text is still in the processor's cache when it is read. Where several
-// connections share it, it goes on for longer: else it would end after some frames of each of them, and the
-// acknowledgments of each burst interrupt the peer's processor, at some 28 us.
-const (
-	// largeFrame is the mean size in octets of a burst's frames from which its length is bounded by octets.
-	largeFrame = 16384
-	// connOctets is the length in octets of such a burst for each reader that it wakes.
-	connOctets = 512 << 10
-)
-
 // receiver is the receive loop of one device queue. What a burst makes the protocols and the application say
 // leaves as one batch: goroutines that the burst woke get to run before it is flushed. To let them, the loop is
 // two goroutines that take turns. With a burst that woke many, one wakes all of these but one, its twin, and then the
@@ -52,10 +42,6 @@ func newReceiver(h *Host, ifc *ip.Interface, q *ip.Queue) *receiver {
 	rc.in.Init(&h.ip, ifc)
 	return rc
 }
-
-// turnFrom is how many goroutines a burst must have woken for the loop to give its turn away. Where a few answer, an
-// idle processor would take the twin over before they have.
-const turnFrom = 4
 
 // start starts the loop. It ends when the device is closed or has failed.
 func (rc *receiver) start() {

@@ -178,7 +178,7 @@ func TestUDPInput(t *testing.T) {
 					b.inject(d)
 				}
 				s.mu.Lock()
-				charge, queued := s.charge, len(s.queue)-s.head
+				charge, queued := s.charge, s.queue.Len()
 				s.mu.Unlock()
 				if charge > 64<<10 || queued == 0 {
 					t.Errorf("%d datagrams of %d octets take %d octets, the limit is 64 KiB", queued, size, charge)

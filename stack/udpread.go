@@ -3,6 +3,8 @@ package stack
 import (
 	"net/netip"
 	"syscall"
+
+	"github.com/unet-go/unet/internal/fifo"
 )
 
 // ReadFrom waits for a datagram and copies it to p. truncated says that p was too short and the rest is lost.
@@ -66,14 +68,14 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 			err := s.errno
 			s.errno = 0
 			return datagramIn{}, err
-		case s.head == len(s.queue) && s.layer.core.severed(s.Local().Addr()):
+		case s.queue.Len() == 0 && s.layer.core.severed(s.Local().Addr()):
 			return datagramIn{}, syscall.ENETDOWN
-		case s.head == len(s.queue) && !wait:
+		case s.queue.Len() == 0 && !wait:
 			return datagramIn{}, syscall.EAGAIN
-		case s.head == len(s.queue):
+		case s.queue.Len() == 0:
 			s.arrived.Wait()
 		case peek:
-			d := s.queue[s.head]
+			d := *s.queue.First()
 			if d.buf != nil {
 				d.buf.Retain()
 			}
@@ -89,20 +91,17 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 func (s *UDPSocket) Unread() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.head == len(s.queue) {
+	if s.queue.Len() == 0 {
 		return 0
 	}
-	return len(s.queue[s.head].data)
+	return len(s.queue.First().data)
 }
 
 func (s *UDPSocket) popLocked() datagramIn {
-	d := s.queue[s.head]
-	s.queue[s.head] = datagramIn{}
-	if s.head++; s.head == len(s.queue) {
-		s.queue, s.head = s.queue[:0], 0
-		if cap(s.queue) > 64 {
-			s.queue = nil // a flood is over
-		}
+	d := *s.queue.First()
+	s.queue.Pop()
+	if s.queue.Len() == 0 && s.queue.Cap() > 64 {
+		s.queue = fifo.Queue[datagramIn]{} // a flood is over
 	}
 	s.charge -= d.charge
 	s.accountLocked(udpStep)
@@ -122,7 +121,7 @@ func (s *UDPSocket) Ready() Readiness {
 	case s.errno != 0:
 		r |= ReadyErr
 	}
-	if s.head < len(s.queue) {
+	if s.queue.Len() > 0 {
 		r |= ReadyIn
 	}
 	return r

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/unet-go/unet/internal/drop"
+	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -26,8 +27,7 @@ type UDPSocket struct {
 
 	mu        sync.Mutex
 	arrived   sync.Cond // calls that read wait here
-	queue     []datagramIn
-	head      int
+	queue     fifo.Queue[datagramIn]
 	charge    int // octets that the queue takes
 	reported  int // the part of charge that the host's sum of all queues includes
 	limit     int
@@ -127,12 +127,7 @@ func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 		s.layer.core.drop(drop.UDPFull)
 		return
 	}
-	if s.head > 0 && len(s.queue) == cap(s.queue) {
-		n := copy(s.queue, s.queue[s.head:])
-		clear(s.queue[n:])
-		s.queue, s.head = s.queue[:n], 0
-	}
-	s.queue = append(s.queue, d)
+	s.queue.Push(d)
 	s.charge += d.charge
 	s.accountLocked(udpStep)
 	s.mu.Unlock()
@@ -289,10 +284,10 @@ func (s *UDPSocket) Close() error {
 		return syscall.EBADF
 	}
 	s.closed = true
-	for i := range s.queue[s.head:] {
-		s.queue[s.head+i].release()
+	for _, d := range s.queue.Items() {
+		d.release()
 	}
-	s.queue, s.head, s.charge = nil, 0, 0
+	s.queue, s.charge = fifo.Queue[datagramIn]{}, 0
 	s.accountLocked(0)
 	s.readDeadline.stop()
 	s.mu.Unlock()

@@ -3,6 +3,7 @@ package ip
 import (
 	"sync"
 
+	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -17,8 +18,7 @@ const (
 type loopback struct {
 	mu     sync.Mutex
 	ready  sync.Cond
-	frames []link.Frame // from head on
-	head   int
+	frames fifo.Queue[link.Frame]
 	octets int
 	limit  int // of octets
 	closed bool
@@ -47,11 +47,12 @@ func (l *loopback) Write(frames []link.Frame) (int, error) {
 	for i := range frames {
 		f := &frames[i]
 		n := f.Len()
-		if len(l.frames)-l.head >= loopbackFrames || l.octets+n > l.limit {
+		if l.frames.Len() >= loopbackFrames || l.octets+n > l.limit {
 			continue
 		}
 		l.octets += n
-		slot := l.extendLocked()
+		l.frames.Push(link.Frame{})
+		slot := l.frames.Last()
 		if shared, ok := f.Share(); ok {
 			*slot = shared
 			continue
@@ -65,35 +66,21 @@ func (l *loopback) Write(frames []link.Frame) (int, error) {
 	return len(frames), nil
 }
 
-// extendLocked appends an empty frame, reusing the array where Read has emptied its front.
-func (l *loopback) extendLocked() *link.Frame {
-	if l.head > 0 && len(l.frames) == cap(l.frames) {
-		n := copy(l.frames, l.frames[l.head:])
-		clear(l.frames[n:])
-		l.frames, l.head = l.frames[:n], 0
-	}
-	l.frames = append(l.frames, link.Frame{})
-	return &l.frames[len(l.frames)-1]
-}
-
 // Read waits for frames and returns as many as there are.
 func (l *loopback) Read(frames []link.Frame) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.head == len(l.frames) && !l.closed {
+	for l.frames.Len() == 0 && !l.closed {
 		l.ready.Wait()
 	}
 	if l.closed {
 		return 0, link.ErrClosed
 	}
-	n := min(len(frames), len(l.frames)-l.head)
+	n := min(len(frames), l.frames.Len())
 	for i := range n {
-		f := &l.frames[l.head+i]
-		l.octets -= len(f.Header)
-		frames[i], *f = *f, link.Frame{}
-	}
-	if l.head += n; l.head == len(l.frames) {
-		l.frames, l.head = l.frames[:0], 0
+		frames[i] = *l.frames.First()
+		l.octets -= len(frames[i].Header)
+		l.frames.Pop()
 	}
 	return n, nil
 }
@@ -103,10 +90,10 @@ func (l *loopback) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for i := range l.frames[l.head:] {
-		l.frames[l.head+i].Release()
+	for i := range l.frames.Items() {
+		l.frames.Items()[i].Release()
 	}
-	l.frames, l.head, l.octets = nil, 0, 0
+	l.frames, l.octets = fifo.Queue[link.Frame]{}, 0
 	l.ready.Broadcast()
 	return nil
 }

@@ -165,7 +165,7 @@ func TestLoopback(t *testing.T) {
 			}
 			f[0].Release()
 		}
-		if n := len(l.frames) - l.head; n != loopbackFrames {
+		if n := l.frames.Len(); n != loopbackFrames {
 			t.Errorf("%d frames queued, want %d", n, loopbackFrames)
 		}
 		if err := l.Close(); err != nil {
