@@ -41,7 +41,7 @@ func TestCollisions(t *testing.T) {
 		var keys []flowKey
 		for i := 0; len(keys) < flows; i++ {
 			remote := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, byte(i >> 24), byte(i >> 16), 1}), uint16(i))
-			k := makeKey(netip.AddrPortFrom(addrA, 80), remote)
+			k := makeKey(netip.AddrPortFrom(addrA, 80), remote, 0)
 			if hash := known.shards[0].flows.hash(&k); hash>>known.shift == 0 && hash%buckets == 0 {
 				keys = append(keys, k)
 			}
@@ -64,7 +64,7 @@ func TestCollisions(t *testing.T) {
 			t.Errorf("%d of %d collide on a host with another seed", n, flows)
 		}
 		// Fragments, datagrams and neighbours are in Go's own maps, which have a seed each; the rest has one of ours.
-		k := makeKey(netip.AddrPortFrom(addrA, 1), netip.AddrPortFrom(addrB, 2))
+		k := makeKey(netip.AddrPortFrom(addrA, 1), netip.AddrPortFrom(addrB, 2), 0)
 		if hosts[0].tcp.seed == hosts[1].tcp.seed ||
 			hosts[0].tcp.ports.seed == hosts[1].tcp.ports.seed ||
 			hosts[0].tcp.ports.scan(&k).start == hosts[1].tcp.ports.scan(&k).start {
@@ -77,7 +77,7 @@ func TestFullPorts(t *testing.T) {
 	t.Run("D-PORT-1 the search of a port looks at each once, and ends", func(t *testing.T) {
 		var ports portTable
 		ports.init()
-		k := makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(addrB, 80))
+		k := makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(addrB, 80), 0)
 		for range 3 {
 			seen := make(map[uint16]bool)
 			scan := ports.scan(&k)
@@ -103,7 +103,7 @@ func TestPortCounters(t *testing.T) {
 		var ports portTable
 		ports.init()
 		to := func(i int) flowKey {
-			return makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 443))
+			return makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 443), 0)
 		}
 		next := func(i int) uint16 {
 			k := to(i)

@@ -32,7 +32,7 @@ func (l *tcpLayer) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c
 	if b.local.Port() == 0 {
 		c, floor, err = l.lockEphemeral(r, remote, reuse)
 	} else {
-		key := makeKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote)
+		key := makeKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote, r.Interface().Index())
 		if c, floor, err = l.lockTuple(r, &key, reuse); err == nil {
 			c.rare = &rareFields{binding: b}
 		}
@@ -75,7 +75,7 @@ func (l *tcpLayer) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 // lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056
 // 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
 func (l *tcpLayer) lockEphemeral(r *ip.Route, remote netip.AddrPort, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
-	key := makeKey(netip.AddrPortFrom(r.Local(), 0), remote)
+	key := makeKey(netip.AddrPortFrom(r.Local(), 0), remote, r.Interface().Index())
 	scan := l.ports.scan(&key)
 	for {
 		port, ok := scan.next()

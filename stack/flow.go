@@ -18,8 +18,8 @@ const (
 )
 
 // flow is the first field of everything that a table holds: connections, half-open records and TIME-WAIT records. It has
-// 32 octets, because there may be millions. A host has few local addresses, so the local address is a number from the
-// address book, which is valid as long as the flow is in a table.
+// 32 octets, because there may be millions. A host has few local addresses, so the local address with its scope is a number
+// from the address book, which is valid as long as the flow is in a table.
 type flow struct {
 	next   *flow
 	remote [16]byte
@@ -30,26 +30,40 @@ type flow struct {
 
 func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
 
-// flowKey is a four-tuple in the form in which tables hash it: local address, remote address, local port and remote port.
-// IPv4 addresses are in their mapped form.
-type flowKey [36]byte
+// flowKey is a four-tuple in the form in which tables hash it: local address with its scope, remote address, local port
+// and remote port. IPv4 addresses are in their mapped form, and no address has a zone.
+type flowKey [40]byte
 
-func makeKey(local, remote netip.AddrPort) (k flowKey) {
-	k.set(local.Addr(), remote.Addr(), local.Port(), remote.Port())
+// scopedAddr is the local address of a flow with its scope: the index of the interface if one of the flow's addresses is a
+// link-local one of IPv6, which means another host on each interface (RFC 4007 6); 0 for all other flows.
+type scopedAddr struct {
+	addr  [16]byte
+	scope uint32
+}
+
+// makeKey returns the key of a flow whose segments cross the interface with the index ifc.
+func makeKey(local, remote netip.AddrPort, ifc int) (k flowKey) {
+	k.set(local.Addr(), remote.Addr(), local.Port(), remote.Port(), ifc)
 	return k
 }
 
-func (k *flowKey) set(local, remote netip.Addr, localPort, remotePort uint16) {
+func (k *flowKey) set(local, remote netip.Addr, localPort, remotePort uint16, ifc int) {
 	*k.localAddr(), *k.remoteAddr() = local.As16(), remote.As16()
-	binary.BigEndian.PutUint32(k[32:], uint32(localPort)<<16|uint32(remotePort))
+	var scope uint32
+	if local.Is6() && (local.IsLinkLocalUnicast() || remote.IsLinkLocalUnicast()) {
+		scope = uint32(ifc)
+	}
+	binary.BigEndian.PutUint32(k[16:], scope)
+	binary.BigEndian.PutUint32(k[36:], uint32(localPort)<<16|uint32(remotePort))
 }
 
-func (k *flowKey) ports() uint32          { return binary.BigEndian.Uint32(k[32:]) }
-func (k *flowKey) setLocalPort(p uint16)  { binary.BigEndian.PutUint16(k[32:], p) }
+func (k *flowKey) ports() uint32          { return binary.BigEndian.Uint32(k[36:]) }
+func (k *flowKey) setLocalPort(p uint16)  { binary.BigEndian.PutUint16(k[36:], p) }
 func (k *flowKey) localAddr() *[16]byte   { return (*[16]byte)(k[0:16]) }
-func (k *flowKey) remoteAddr() *[16]byte  { return (*[16]byte)(k[16:32]) }
-func (k *flowKey) local() netip.AddrPort  { return addrPort(k.localAddr(), uint16(k.ports()>>16)) }
+func (k *flowKey) scope() uint32          { return binary.BigEndian.Uint32(k[16:]) }
+func (k *flowKey) remoteAddr() *[16]byte  { return (*[16]byte)(k[20:36]) }
 func (k *flowKey) remote() netip.AddrPort { return addrPort(k.remoteAddr(), uint16(k.ports())) }
+func (k *flowKey) local() netip.AddrPort  { return addrPort(k.localAddr(), uint16(k.ports()>>16)) }
 
 func addrPort(a *[16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(*a).Unmap(), port)
@@ -59,9 +73,9 @@ func addrPort(a *[16]byte, port uint16) netip.AddrPort {
 // long as a flow uses it. The first lastingAddresses addresses keep their numbers for ever, so that a host with no more
 // addresses than that need not count flows. The number of any other address is used again once no flow has it.
 type addressBook struct {
-	list  atomic.Pointer[[][16]byte]
+	list  atomic.Pointer[[]scopedAddr]
 	mu    sync.Mutex
-	index map[[16]byte]uint16
+	index map[scopedAddr]uint16
 	flows []int32  // by number, how many flows have it
 	spare []uint16 // numbers that none has
 }
@@ -70,13 +84,13 @@ type addressBook struct {
 const lastingAddresses = 4
 
 func (b *addressBook) init() {
-	b.list.Store(new([][16]byte))
-	b.index = make(map[[16]byte]uint16)
+	b.list.Store(new([]scopedAddr))
+	b.index = make(map[scopedAddr]uint16)
 }
 
 // number returns the number of a local address for one more flow, which must call release in the end. ok is false when all
 // 65,536 numbers are in use for other addresses.
-func (b *addressBook) number(a [16]byte) (n uint16, ok bool) {
+func (b *addressBook) number(a scopedAddr) (n uint16, ok bool) {
 	for i, known := range *b.list.Load() {
 		if i == lastingAddresses {
 			break
@@ -151,9 +165,11 @@ func (t *table) hash(k *flowKey) uint64 { return maphash.Bytes(t.seed, k[:]) }
 
 // key returns the four-tuple of f.
 func (t *table) key(f *flow) (k flowKey) {
-	copy(k[0:16], (*t.book.list.Load())[f.local][:])
-	copy(k[16:32], f.remote[:])
-	binary.BigEndian.PutUint32(k[32:], f.ports)
+	local := &(*t.book.list.Load())[f.local]
+	copy(k[0:16], local.addr[:])
+	binary.BigEndian.PutUint32(k[16:], local.scope)
+	copy(k[20:36], f.remote[:])
+	binary.BigEndian.PutUint32(k[36:], f.ports)
 	return k
 }
 
@@ -164,7 +180,10 @@ func (t *table) find(k *flowKey, hash uint64) *flow {
 	}
 	book, ports := *t.book.list.Load(), k.ports()
 	for f := *t.bucket(hash); f != nil; f = f.next {
-		if f.ports == ports && f.remote == *k.remoteAddr() && book[f.local] == *k.localAddr() {
+		if f.ports != ports || f.remote != *k.remoteAddr() {
+			continue
+		}
+		if local := &book[f.local]; local.addr == *k.localAddr() && local.scope == k.scope() {
 			return f
 		}
 	}
@@ -184,7 +203,7 @@ func (t *table) bucket(hash uint64) **flow {
 // insert adds f with the four-tuple k, which must not be in the table. It is false when the host has no number left
 // for the local address.
 func (t *table) insert(f *flow, k *flowKey, hash uint64) bool {
-	local, ok := t.book.number(*k.localAddr())
+	local, ok := t.book.number(scopedAddr{*k.localAddr(), k.scope()})
 	if !ok {
 		return false
 	}

@@ -24,7 +24,7 @@ func randomKey(r *rand.Rand, span int) flowKey {
 		b[0] = 0xfd
 		remote, local = netip.AddrFrom16(b), netip.MustParseAddr("fd00::1")
 	}
-	return makeKey(netip.AddrPortFrom(local, uint16(r.IntN(3))), netip.AddrPortFrom(remote, uint16(r.IntN(span))))
+	return makeKey(netip.AddrPortFrom(local, uint16(r.IntN(3))), netip.AddrPortFrom(remote, uint16(r.IntN(span))), 0)
 }
 
 // The table against a map, through growth and shrinkage.
@@ -89,7 +89,7 @@ func TestTableShrinks(t *testing.T) {
 	flows := make([]flow, 1<<17)
 	for i := range flows {
 		remote := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(i&0xff))
-		k := makeKey(local, remote)
+		k := makeKey(local, remote, 0)
 		tab.insert(&flows[i], &k, tab.hash(&k))
 	}
 	for i := range flows {
@@ -109,7 +109,7 @@ func TestFlowKey(t *testing.T) {
 		{"10.0.0.1:80", "192.0.2.1:65535"}, {"[fd00::1]:1", "[2001:db8::ffff]:2"},
 	} {
 		local, remote := netip.MustParseAddrPort(pair[0]), netip.MustParseAddrPort(pair[1])
-		k := makeKey(local, remote)
+		k := makeKey(local, remote, 0)
 		if k.local() != local || k.remote() != remote {
 			t.Errorf("%v-%v came back as %v-%v", local, remote, k.local(), k.remote())
 		}
@@ -118,10 +118,10 @@ func TestFlowKey(t *testing.T) {
 
 func TestFindAllocatesNothing(t *testing.T) {
 	tab := newTable()
-	k := makeKey(netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:1000"))
+	k := makeKey(netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:1000"), 0)
 	tab.insert(new(flow), &k, tab.hash(&k))
 	if n := testing.AllocsPerRun(100, func() {
-		k := makeKey(netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:1000"))
+		k := makeKey(netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:1000"), 0)
 		if tab.find(&k, tab.hash(&k)) == nil {
 			t.Error("not found")
 		}
@@ -135,7 +135,7 @@ func BenchmarkFind(b *testing.B) {
 	local := netip.MustParseAddr("10.0.0.1")
 	keys := make([]flowKey, 1<<16)
 	for i := range keys {
-		keys[i] = makeKey(netip.AddrPortFrom(local, 80), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1000))
+		keys[i] = makeKey(netip.AddrPortFrom(local, 80), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1000), 0)
 		tab.insert(new(flow), &keys[i], tab.hash(&keys[i]))
 	}
 	i := 0
@@ -157,7 +157,7 @@ func TestAddressBook(t *testing.T) {
 	const addresses = 70_000
 	tab := newTable()
 	insert := func(i int) *flow {
-		k := makeKey(netip.AddrPortFrom(address(i), 80), netip.AddrPortFrom(addrA, 1))
+		k := makeKey(netip.AddrPortFrom(address(i), 80), netip.AddrPortFrom(addrA, 1), 0)
 		f := new(flow)
 		if !tab.insert(f, &k, tab.hash(&k)) {
 			t.Fatalf("no number for address %d", i)
@@ -193,7 +193,7 @@ func TestAddressBook(t *testing.T) {
 	for i := addresses; tab.len < 1<<16; i++ {
 		flows = append(flows, insert(i))
 	}
-	k := makeKey(netip.AddrPortFrom(address(0xf00000), 80), netip.AddrPortFrom(addrA, 1))
+	k := makeKey(netip.AddrPortFrom(address(0xf00000), 80), netip.AddrPortFrom(addrA, 1), 0)
 	if tab.insert(new(flow), &k, tab.hash(&k)) {
 		t.Error("the address after the last has a number")
 	}
@@ -243,5 +243,54 @@ func TestManyLocalAddresses(t *testing.T) {
 	}
 	if want := netip.AddrPortFrom(address(100), 80); kept.Local() != want {
 		t.Errorf("the address of a connection that has ended is %v, was %v", kept.Local(), want)
+	}
+}
+
+// TestScopedFlows checks that link-local addresses of IPv6 mean other flows on each interface, and all others do not.
+func TestScopedFlows(t *testing.T) {
+	at := netip.MustParseAddrPort
+	for _, x := range []struct {
+		local, remote netip.AddrPort
+		scoped        bool
+	}{
+		{at("[fe80::1]:80"), at("[fe80::2]:1000"), true},
+		{at("[fe80::1%eth0]:80"), at("[fe80::2%eth0]:1000"), true},
+		{at("[fd00::1]:80"), at("[fe80::2]:1000"), true},
+		{at("[fe80::1]:80"), at("[fd00::2]:1000"), true},
+		{at("[fd00::1]:80"), at("[2001:db8::2]:1000"), false},
+		{at("10.0.0.1:80"), at("10.0.0.2:1000"), false},
+		{at("169.254.0.1:80"), at("169.254.0.2:1000"), false},
+	} {
+		tab := newTable()
+		first, second := makeKey(x.local, x.remote, 1), makeKey(x.local, x.remote, 2)
+		if (first != second) != x.scoped {
+			t.Errorf("%v-%v: keys differ by interface: %t, want %t", x.local, x.remote, first != second, x.scoped)
+		}
+		for _, k := range []flowKey{first, second} {
+			if local := netip.AddrPortFrom(x.local.Addr().WithZone(""), 80); k.local() != local || k.remote().Addr().Zone() != "" {
+				t.Errorf("%v-%v came back as %v-%v", x.local, x.remote, k.local(), k.remote())
+			}
+		}
+		if !x.scoped {
+			continue
+		}
+		flows := map[flowKey]*flow{first: {}, second: {}}
+		for k, f := range flows {
+			if got := tab.find(&k, tab.hash(&k)); got != nil {
+				t.Fatalf("%v: found %p before it was inserted", x.local, got)
+			}
+			tab.insert(f, &k, tab.hash(&k))
+		}
+		for k, f := range flows {
+			if tab.find(&k, tab.hash(&k)) != f || tab.key(f) != k {
+				t.Errorf("%v on two interfaces is one flow", x.local)
+			}
+		}
+		record := new(flow)
+		tab.replace(flows[first], record)
+		tab.remove(flows[second])
+		if tab.find(&first, tab.hash(&first)) != record || tab.find(&second, tab.hash(&second)) != nil {
+			t.Errorf("%v: the end of a flow has changed that of the other interface", x.local)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func scanManyDestinations(t *testing.T) {
 	const dials = 16000
 	last, steps := 0, 0
 	for i := range dials {
-		k := makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 80))
+		k := makeKey(netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 80), 0)
 		scan := ports.scan(&k)
 		p, ok := scan.next()
 		if !ok {

@@ -85,7 +85,7 @@ func (a *arrivals) add(l *tcpLayer, p *ip.Packet) {
 	}
 	in := &a.in[n]
 	in.fill(&header, p, text)
-	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort)
+	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort, p.Interface.Index())
 	in.hash = l.shards[0].flows.hash(&in.key)
 	in.next = -1
 	i := int32(in.hash >> l.shift)
@@ -233,7 +233,7 @@ type transportError struct {
 
 // errorArrives processes an ICMP error about a segment of ours, or the news that its neighbour does not answer.
 func (l *tcpLayer) errorArrives(e transportError) {
-	k := makeKey(e.local, e.remote)
+	k := makeKey(e.local, e.remote, 0) // a Report names no interface, which only flows of scoped addresses need
 	hash := l.shards[0].flows.hash(&k)
 	s := l.shard(hash)
 	s.lock()
