@@ -10,7 +10,7 @@ import (
 type TCPGauges struct {
 	// States counts the connections by state, indexed by tcp.State. LISTEN counts listeners, SYN-RECEIVED
 	// half-open records too, TIME-WAIT its records.
-	States [11]int
+	States StateCounts
 	// HalfOpen counts the half-open records, Orphans the connections that their owner has closed and that have not ended
 	// yet.
 	HalfOpen, Orphans int

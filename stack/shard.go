@@ -80,7 +80,7 @@ type shard struct {
 	spareWaiters *waiters
 	spareCount   int
 
-	states   [11]int
+	states   StateCounts
 	awaited  int  // connections that Shutdown waits for
 	draining bool // Shutdown waits
 	events   shardEvents

@@ -3,7 +3,10 @@
 // the metadata of checksum and segmentation offload. It knows no protocol, only the form of a frame.
 package link
 
-import "errors"
+import (
+	"encoding/hex"
+	"errors"
+)
 
 // ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
 var ErrClosed = errors.New("link: device closed")
@@ -13,7 +16,19 @@ var ErrClosed = errors.New("link: device closed")
 var ErrGone = errors.New("link: device is gone")
 
 // MAC is an Ethernet address.
-type MAC = [6]byte
+type MAC [6]byte
+
+// MarshalText returns the address in the usual form, six pairs of hexadecimal digits with colons between them.
+func (m MAC) MarshalText() ([]byte, error) {
+	var text []byte
+	for i := range m {
+		if i > 0 {
+			text = append(text, ':')
+		}
+		text = hex.AppendEncode(text, m[i:i+1])
+	}
+	return text, nil
+}
 
 // Kind is the kind of header that a device's frames begin with.
 type Kind uint8
