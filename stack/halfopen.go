@@ -119,7 +119,6 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		return
 	}
 	s.events.synCookiesOK++
-	s.env.Counters.SegmentsIn-- // the connection counts it
 	c.acceptLocked(listener, &half, in, now)
 }
 

@@ -161,6 +161,7 @@ func (s *shard) arrive(a *arrivals, first int32, now mono.Time) mono.Time {
 
 // segmentLocked passes a segment to the connection or the record that it belongs to.
 func (s *shard) segmentLocked(in *inbound, now mono.Time) {
+	s.env.Counters.SegmentsIn++
 	f := s.flows.find(&in.key, in.hash)
 	if f == nil {
 		s.unknownLocked(in, now)
@@ -208,7 +209,6 @@ func (c *TCPConn) touchLocked(now mono.Time) {
 
 // unknownLocked passes a segment that belongs to no connection and no record to a listener, or refuses it.
 func (s *shard) unknownLocked(in *inbound, now mono.Time) {
-	s.env.Counters.SegmentsIn++
 	g := s.layer.listen.find(in.key.local())
 	if g == nil {
 		s.refuseLocked(in)

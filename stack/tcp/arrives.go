@@ -17,7 +17,6 @@ const (
 // SegmentArrives is SEGMENT ARRIVES of RFC 9293 3.10.7 for a connection that has a TCB. It may change seg. It sends resets and
 // challenge ACKs itself; everything else is sent by the next Output.
 func (c *Conn) SegmentArrives(seg *Segment, now mono.Time) {
-	c.env.Counters.SegmentsIn++
 	if c.env.Trace != nil {
 		c.traceSegment(TraceReceived, seg)
 	}

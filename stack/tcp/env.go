@@ -81,7 +81,8 @@ func (e *Env) segment() *Segment {
 
 // Counters count events since the stack began.
 type Counters struct {
-	SegmentsIn, SegmentsOut      uint64 // segments, a super-segment counting once
+	SegmentsIn                   uint64 // segments received, counted by the caller of SegmentArrives; a super-segment is one
+	SegmentsOut                  uint64 // segments sent, likewise
 	OctetsIn, OctetsOut          uint64 // octets of text
 	Retransmitted                uint64 // segments sent again, of any cause
 	Timeouts                     uint64 // expiries of the retransmission timer

@@ -134,7 +134,6 @@ func (h *HalfOpen) ack(env *Env, reply *Segment, now mono.Time) Verdict {
 // SegmentArrives is RFC 9293 3.10.7.4 for SYN-RECEIVED of a passive open. Complete leaves the record as it is, so that the
 // caller can ignore the segment if the accept queue is full.
 func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) Verdict {
-	env.Counters.SegmentsIn++
 	nxt := h.irs.Add(1)
 	if seg.Has(RST) {
 		switch {
@@ -175,7 +174,6 @@ func (h *HalfOpen) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) 
 		reply.TSEcr = 0 // there is no acknowledgment (RFC 7323 3.2)
 		return Reply
 	}
-	env.Counters.SegmentsIn-- // the connection counts it
 	return Complete
 }
 

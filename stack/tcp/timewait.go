@@ -68,7 +68,6 @@ func (w *TimeWait) ISSFloor() ISSFloor { return ISSFloor{after: w.sndNxt.Add(655
 // 6191 2, and without the assassination that RFC 1337 warns of: a RST counts only at the number of an acknowledgment that
 // has answered a SYN. So says a peer that has forgotten the connection, and lets it dial again with its next SYN.
 func (w *TimeWait) SegmentArrives(env *Env, seg, reply *Segment, now mono.Time) Verdict {
-	env.Counters.SegmentsIn++
 	*reply = Segment{}
 	if seg.Has(RST) {
 		if seg.Seq == w.rcvNxt && (w.has(timeWaitAnswered) || env.Config.TimeWaitObeysReset) {
