@@ -77,8 +77,8 @@ func (h *Host) Err() error {
 	return h.endedBy
 }
 
-// read reads a burst. It bears with failures for a while; ok is false when the device has had its last, of which the
-// host then knows, or is closed.
+// read reads a burst. It tries again for about a second when the device fails. ok is false when the device is given up,
+// which the host has then been told, or when it is closed.
 func (rc *receiver) read() (n int, ok bool) {
 	q, failures := rc.queue, 0
 	idle := firstIdlePause
@@ -86,7 +86,7 @@ func (rc *receiver) read() (n int, ok bool) {
 		frames := rc.frames[:rc.room]
 		n, err := q.Read(frames)
 		if n > 0 && n <= len(frames) {
-			return n, true // an error beside them the next Read returns again
+			return n, true // if there was an error too, the next Read returns it again
 		}
 		if n != 0 {
 			err = ip.ErrFrameCount

@@ -42,7 +42,7 @@ func (c *TCPConn) awaitedLocked() bool {
 	return c.bits&inTable != 0 && c.bits&(closed|drained) != closed|drained
 }
 
-// recountLocked counts c anew for Shutdown after a change of the bits that awaitedLocked looks at. was is what awaitedLocked
+// recountLocked counts c again for Shutdown after a change of the bits that awaitedLocked looks at. was is what awaitedLocked
 // returned before the change.
 func (c *TCPConn) recountLocked(was bool) {
 	s := c.shard

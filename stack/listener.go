@@ -39,7 +39,7 @@ type Listener struct {
 	closed   bool
 }
 
-// newListener returns a listener that nobody can find yet.
+// newListener returns a listener that segments do not find yet.
 func newListener(layer *tcpLayer, b *Binding, backlog int, o *tcp.Options) *Listener {
 	l := &Listener{layer: layer, binding: b}
 	l.arrived.L = &l.mu
@@ -178,7 +178,7 @@ func (l *Listener) Options() tcp.Options { return *l.options.Load() }
 // SetOptions sets what connections inherit whose handshake begins from now on.
 func (l *Listener) SetOptions(o tcp.Options) { l.options.Store(&o) }
 
-// Close ends the listener. Connections that nobody has accepted are reset; blocked Accepts return EBADF.
+// Close ends the listener. Connections that were not accepted are reset; blocked Accepts return EBADF.
 // EBADF the second time.
 func (l *Listener) Close() error {
 	l.mu.Lock()

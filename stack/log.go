@@ -24,7 +24,7 @@ const logQueue = 64
 // hostLog hands lines to the Logger on a goroutine of its own. The stack so never waits for a Logger, even one that
 // writes to a connection of the same host, and may log while it holds a lock.
 type hostLog struct {
-	to    Logger // nil: nobody wants to know
+	to    Logger // nil: no lines
 	lines chan logLine
 	done  chan struct{}
 	ended chan struct{}
@@ -48,7 +48,7 @@ func (l *logLine) hand() {
 // logPatience is how long ErrorFirst waits for the Logger.
 const logPatience = time.Second
 
-// start makes to the Logger. A nil pointer in the interface is as good as nil.
+// start sets the Logger and starts the goroutine. An interface that holds a nil pointer counts as nil.
 func (l *hostLog) start(to Logger) {
 	if to == nil {
 		return
@@ -120,7 +120,7 @@ func (l *hostLog) Error(msg string, args ...any) {
 }
 
 // ErrorFirst is Error that lets the Logger have the line before it returns, if that takes no longer than
-// logPatience: a program that ends because of what follows should have told why. No lock may be held.
+// logPatience: so a program that ends because of what follows has logged the reason. No lock may be held.
 func (l *hostLog) ErrorFirst(msg string, args ...any) {
 	if l.to == nil {
 		return

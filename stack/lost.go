@@ -34,7 +34,7 @@ func (l *tcpLayer) fail() {
 	}
 }
 
-// fail ends the listener, whose calls fail with why until Close. Nobody can need its address any more.
+// fail ends the listener, whose calls fail with why until Close. Its address is free: no program can use it any more.
 func (l *Listener) fail(why syscall.Errno) {
 	l.mu.Lock()
 	if l.closed || l.down {
@@ -46,7 +46,7 @@ func (l *Listener) fail(why syscall.Errno) {
 	l.end(l.binding.release)
 }
 
-// fail wakes who waits at a socket that is not on a loopback address.
+// fail wakes the goroutines that wait at sockets which are not on loopback addresses.
 func (l *udpLayer) fail() {
 	l.mu.Lock()
 	var all []*UDPSocket
@@ -59,7 +59,7 @@ func (l *udpLayer) fail() {
 	}
 	l.mu.Unlock()
 	for _, s := range all {
-		s.mu.Lock() // who is between its look at the topology and its Wait holds it
+		s.mu.Lock() // a reader holds it from its look at the topology until it waits
 		s.arrived.Broadcast()
 		s.mu.Unlock()
 		s.notify(ReadyAll)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	mostBuffered  = 1 << 30 // what Config.MaxBuffered is at most where nobody sets it
+	mostBuffered  = 1 << 30 // what Config.MaxBuffered is at most by default
 	leastBuffered = 1 << 20 // and at least: a smaller limit leaves no room for Go itself
 	// bufferedPart is the part of the memory limit that the queues may take. Go's collector lets the heap grow to
 	// twice what lives, connections that move may have a quarter more than the cap, and the program needs its own.

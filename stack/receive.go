@@ -13,12 +13,14 @@ import (
 // burstFrames is how many frames the receive loop takes at once.
 const burstFrames = 64
 
-// receiver is the receive loop of one device queue. What a burst makes the protocols and the application say
-// leaves as one batch: goroutines that the burst woke get to run before it is flushed. To let them, the loop is
-// two goroutines that take turns. With a burst that woke many, one wakes all of these but one, its twin, and then the
-// last: so the twin stands behind those who answer in the run queue of this processor, ends the burst when it comes
-// up there, and reads on. runtime.Gosched would start another processor at once, and put the loop in the queue that
-// all processors share: the other one took the loop, or half of those who answer, and all they touch with them.
+// receiver is the receive loop of one device queue. Everything that a burst causes to be sent, by the protocols and by the
+// program, leaves as one batch. So the goroutines that the burst woke must run before the batch is flushed.
+//
+// To let them run, two goroutines share the loop. After a burst that woke at least turnFrom goroutines, the running one
+// wakes all of them but one, hands the turn to its twin, and wakes the last. The scheduler of this processor then runs the
+// woken goroutines first, which answer, and the twin after them, which ends the burst, flushes, and reads on.
+// runtime.Gosched would not do: it wakes another processor at once and puts the loop on the queue that all processors
+// share, so that the other processor takes the loop, or half of the goroutines, and the memory that they use with them.
 type receiver struct {
 	host  *Host
 	iface *ip.Interface
@@ -30,9 +32,9 @@ type receiver struct {
 	in  ip.Input
 
 	frames   [burstFrames]link.Frame
-	segments arrivals // TCP's of the burst, and then whom they wake
+	segments arrivals // the TCP segments of the burst, and then the goroutines that they wake
 	room     int      // frames that the next burst may have
-	// What beginBurst returned, and how many were woken, of the burst that the turn was last given away for.
+	// Of the burst after which the turn was last given away: what beginBurst returned, and how many goroutines it woke.
 	parked uint32
 	woken  int
 }
@@ -96,7 +98,8 @@ func (rc *receiver) takeTurn(spare *wakeList) {
 	}
 }
 
-// beginBurst takes the first n frames, which have just been read, as a burst. It returns what awaitAnswers wants to know.
+// beginBurst takes the first n frames, which have just been read, as a burst. It returns the count
+// of waits so far, so that awaitAnswers can tell how many goroutines have begun to wait since.
 func (rc *receiver) beginBurst(n int) (parked uint32) {
 	rc.queue.BeginBurst()
 	rc.now = rc.host.clock.Now()
@@ -154,7 +157,7 @@ func (rc *receiver) deliver(p *ip.Packet) {
 	case wire.ProtocolUDP:
 		rc.host.udp.input(p)
 	default:
-		// Encapsulated packets of protocol 4 or 41 end here too: nobody unpacks them (ledger D-PARSE-4).
+		// Encapsulated packets of protocol 4 or 41 end here too: no code unpacks them (ledger D-PARSE-4).
 		rc.host.drop(drop.Protocol)
 		rc.host.ip.SendError(p, ip.ProtocolUnreachable, 0)
 	}

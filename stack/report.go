@@ -12,7 +12,7 @@ import (
 // report tells the transport of a packet of ours what a router, a host or a neighbour's silence says about it.
 func (h *Host) report(r *ip.Report) { h.ip.Reported(r, h.reportTransport(r)) }
 
-// reportTransport is false when nobody can be told.
+// reportTransport is false when there is no socket to tell.
 func (h *Host) reportTransport(r *ip.Report) bool {
 	e := meaning(r)
 	switch r.Protocol {

@@ -16,7 +16,7 @@ type DropCounts = drop.Counts
 const (
 	// DropRunt: a frame shorter than its link header, or than its tags.
 	DropRunt = drop.Runt
-	// DropEtherType: an EtherType that nobody here speaks, or an IEEE 802.3 length.
+	// DropEtherType: an EtherType that the host does not speak, or an IEEE 802.3 length.
 	DropEtherType = drop.EtherType
 	// DropVLAN: a frame of a VLAN other than 0, which none of ours is in.
 	DropVLAN = drop.VLAN
@@ -56,7 +56,7 @@ const (
 	DropReassemblyTimeout = drop.ReassemblyTimeout
 	// DropReassemblyMemory: a fragment whose datagram was given up for memory.
 	DropReassemblyMemory = drop.ReassemblyMemory
-	// DropProtocol: an IP protocol that nobody here speaks.
+	// DropProtocol: an IP protocol that the host does not speak.
 	DropProtocol = drop.Protocol
 	// DropICMPMalformed: an ICMP message that is cut short or has a wrong checksum.
 	DropICMPMalformed = drop.ICMPMalformed
@@ -72,7 +72,7 @@ const (
 	DropUDPMalformed = drop.UDPMalformed
 	// DropUDPChecksum: a wrong UDP checksum, or none where there must be one.
 	DropUDPChecksum = drop.UDPChecksum
-	// DropUDPNoPort: a datagram for a port that nobody has.
+	// DropUDPNoPort: a datagram for a port without a socket.
 	DropUDPNoPort = drop.UDPNoPort
 	// DropUDPFull: a datagram for a socket whose buffer is full.
 	DropUDPFull = drop.UDPFull

@@ -92,7 +92,7 @@ func (l *udpLayer) release(s *UDPSocket, port uint16) {
 	}
 }
 
-// close closes all sockets and lets nobody bind any more.
+// close closes all sockets and refuses new ones.
 func (l *udpLayer) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -79,7 +79,7 @@ func (s *UDPSocket) next(wait, peek bool) (datagramIn, error) {
 			if d.buf != nil {
 				d.buf.Retain()
 			}
-			s.arrived.Signal() // it stays there for whoever waits too
+			s.arrived.Signal() // it stays in the queue for other readers
 			return d, nil
 		default:
 			return s.popLocked(), nil

@@ -34,7 +34,7 @@ const (
 // announcer announces the addresses of one interface and defends them. Its lock comes before a transmit queue's.
 type announcer struct {
 	base  *base
-	queue *Queue // its packets leave by
+	queue *Queue // that its packets are sent by
 	name  string
 	mac   link.MAC
 	mode  AnnounceMode
@@ -58,7 +58,7 @@ func newAnnouncer(b *base, q *Queue, dev link.Device, mode AnnounceMode) *announ
 	return &announcer{base: b, queue: q, name: dev.Info().Name, mac: dev.Info().MAC, mode: mode}
 }
 
-// sendLocked sends one of the announcements that are left of d, and notes when the next one is due.
+// sendLocked sends one announcement of d, and notes when the next one is due if any remains.
 func (a *announcer) sendLocked(d announcement, now mono.Time) {
 	a.sendOne(d.addr)
 	if d.left--; d.left > 0 {

@@ -1,7 +1,7 @@
 // Package ip is the network layer of one host: frames in, packets out. It has the host's interfaces with their device
 // queues, addresses, routes, neighbours, fragments and ICMP, and knows no socket and no TCP.
 //
-// It calls nobody above it. A received frame that is not for the layer itself comes back from Input.Frame as a Packet
+// It calls no package above it. A received frame that is not for the layer itself comes back from Input.Frame as a Packet
 // for a transport, or as a Report about a packet that this host has sent. What the host's clock brings about comes back
 // from Layer.Advance.
 //

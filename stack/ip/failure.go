@@ -53,8 +53,8 @@ func (q *Queue) failedWriteLocked(err error) (at mono.Time, again bool) {
 	}
 	now := b.now()
 	if LastFailure(q.failures, err) {
-		// The device is closed by the clock's goroutine: whoever wrote may be amid a read of the same device, which
-		// its Close waits for. The receive loop then learns of it.
+		// The clock's goroutine closes the device. This goroutine may be in the middle of a read of the same device,
+		// for which Close would wait for ever. The receive loop learns of the end by the error of its Read.
 		q.fatal = err
 		at = now
 	} else {

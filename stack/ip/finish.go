@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// lastWrites is how long Close waits for a device that takes no frame, and for neighbours that do not say their link
-// address. A device that takes some, however slowly, gets all.
+// lastWrites is how long Close waits for a device that accepts no frame, and for neighbours that do not answer. A device
+// that accepts frames, however slowly, gets all of them.
 const lastWrites = time.Second
 
 // holdFlushes keeps what is queued from now on for finish. A flush in progress goes on.
@@ -18,7 +18,7 @@ func (q *Queue) holdFlushes() {
 	q.change.L = &q.mu
 }
 
-// seal keeps everything further out of the queue; finish ends with what is in it.
+// seal makes the queue refuse further frames; finish ends when it has written those that are in it.
 func (q *Queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

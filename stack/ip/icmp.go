@@ -27,7 +27,7 @@ func mayReport(p *Packet) bool {
 	return !p.Broadcast && isUnicast(p.Src) && !p.laterFragment && !(p.Protocol == p.family.icmp && p.family.isICMPError(p.Payload))
 }
 
-// Reported counts a Report that a transport has taken, and one that nobody could be told of.
+// Reported counts a Report that a transport has taken, and one for which there was no socket.
 func (l *Layer) Reported(r *Report, taken bool) {
 	switch {
 	case r.Neighbor: // counted when the packet was dropped

@@ -63,7 +63,7 @@ var errors4 = [reasons]struct{ typ, code uint8 }{
 	HeaderProblem:       {wire.ICMPv4ParameterProblem, 0},
 }
 
-// isError4 says whether an ICMP message is an error, or one that nobody knows, which counts as one.
+// isError4 says whether an ICMP message is an error, or of an unknown type, which counts as one.
 func isError4(message []byte) bool {
 	if len(message) == 0 {
 		return true
@@ -78,5 +78,5 @@ func isError4(message []byte) bool {
 // sendError sends an ICMP error about p.
 func (r *Route) sendError(p *Packet, reason Reason, detail uint32) { r.sendError4(p, reason, detail) }
 
-// isICMPError says whether an ICMP message is an error, or one that nobody knows, which counts as one.
+// isICMPError says whether an ICMP message is an error, or of an unknown type, which counts as one.
 func (f *family) isICMPError(message []byte) bool { return isError4(message) }

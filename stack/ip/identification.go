@@ -12,7 +12,7 @@ const identSlots = 1024
 
 // identifier makes IPv4 identifications. Each is a counter passed through a permutation of 16 bits that a
 // secret and the packet's addresses and protocol choose: for one tuple no identification comes again within
-// 65,536 (RFC 6864 4.3), and nobody who sees them learns how many others were sent in between (RFC 7739's
+// 65,536 (RFC 6864 4.3), and an observer cannot tell how many others were sent in between (RFC 7739's
 // idle scan), although tuples share counters.
 type identifier struct {
 	seed  maphash.Seed

@@ -23,10 +23,10 @@ const (
 	delayFirstProbe = 5 * time.Second // in DELAY: time for a higher layer to confirm
 	staleLifetime   = 5 * time.Minute // an unused entry is forgotten after that
 	failedLifetime  = 20 * time.Second
-	recentlyUsed    = time.Minute // such entries make no room for what others told unasked
+	recentlyUsed    = time.Minute // an entry that was used later does not give way to one that another host has caused
 )
 
-// neighborState is a state of RFC 4861 7.3.2; failed says that nobody answered lately.
+// neighborState is a state of RFC 4861 7.3.2; failed says that no answer came lately.
 type neighborState uint8
 
 const (
@@ -41,9 +41,9 @@ const (
 var neighborStates = [...]string{incomplete: "INCOMPLETE", reachable: "REACHABLE", stale: "STALE", delay: "DELAY",
 	probe: "PROBE", failed: "FAILED"}
 
-// neighbor is one entry of a cache. All but the atomics is behind the cache's lock.
+// neighbor is one entry of a cache. The cache's lock guards all fields but the atomics.
 type neighbor struct {
-	// usable is the MAC in the upper 48 bits and 1, while packets may simply go there; else 0.
+	// usable is, while packets may be sent without a look at the state, the MAC in the upper 48 bits and 1 below; else 0.
 	usable atomic.Uint64
 	// confirmed is when a higher layer last knew that the neighbour was reachable.
 	confirmed atomic.Int64
@@ -53,8 +53,8 @@ type neighbor struct {
 	tries     uint8
 	gone      bool // not in the cache any more
 	proven    bool // mac has answered a request of ours, or a higher layer has confirmed it
-	claimed   bool // by another MAC, since this one was asked
-	disputed  bool // by another MAC, and this one has not answered since
+	claimed   bool // another MAC has claimed the address since mac was asked
+	disputed  bool // another MAC has claimed the address, and mac has not answered since
 	lastUsed  mono.Time
 	asked     mono.Time // when it was asked last, first of its tries
 	answered  mono.Time // when it answered last
@@ -95,7 +95,7 @@ type neighborCache struct {
 	idle     neighbor // head of the ring of idle entries
 	lost     []heldFrame
 	maxCount int
-	settled  chan struct{} // closed when heldAll comes to 0; nil where nobody waits for that
+	settled  chan struct{} // closed when heldAll comes to 0; nil where no goroutine waits for that
 }
 
 func newNeighborCache(b *base, mac link.MAC, solicit solicitor) *neighborCache {
@@ -110,7 +110,7 @@ func newNeighborCache(b *base, mac link.MAC, solicit solicitor) *neighborCache {
 type Neighbor struct {
 	Addr netip.Addr
 	MAC  link.MAC
-	// State is that of RFC 4861 7.3.2, "REACHABLE" for instance, or "FAILED" where nobody answered lately.
+	// State is that of RFC 4861 7.3.2, "REACHABLE" for instance, or "FAILED" where no answer came lately.
 	State string
 }
 
@@ -216,8 +216,8 @@ func (c *neighborCache) makeRoomLocked(now mono.Time) bool {
 	return false
 }
 
-// doubt asks a neighbour that we believe in whether it is still there, without the wait of DELAY. However many
-// connections doubt it, it is asked once in delayFirstProbe.
+// doubt asks a neighbour that counts as reachable whether it is still there, without the wait of DELAY. It is asked once
+// in delayFirstProbe at most, however many connections doubt it.
 func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,7 +247,8 @@ func (c *neighborCache) nextDeadline() (mono.Time, bool) {
 	return mono.Time(at), ok
 }
 
-// advance lets time pass: requests are sent again, and of what waited in vain it returns what its transport should know.
+// advance acts on the timers that have expired: requests are sent again. It returns a report for each packet that has
+// waited for a neighbour which does not answer.
 func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	c.mu.Lock()
 	c.now = now
@@ -308,7 +309,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 			c.armLocked(n, now.Add(retransInterval))
 			return
 		}
-		// Its MAC may have changed: ask everybody before giving up (RFC 1122 2.3.2.1).
+		// Its MAC may have changed: ask all hosts before giving up (RFC 1122 2.3.2.1).
 		c.startLocked(n, now)
 	case stale, failed:
 		c.forgetLocked(n)

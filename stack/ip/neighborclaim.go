@@ -8,21 +8,22 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// An ARP packet proves nothing: whoever sends one with the address of another host could have all that we send to that
-// host. So a neighbour whose MAC is known keeps it, whatever other MAC claims its address, for as long as it answers
-// there: it is asked, by unicast, and goes on being used meanwhile. One that does not answer is looked for by
-// broadcast, which finds a host that has a new MAC, or an address that has gone to another host. One that has not been
-// heard of lately is looked for so at once, and what is sent to it waits, so that nothing is lost where it has moved.
+// An ARP packet proves nothing: with a forged one any host on the link could redirect to itself what we send to another.
+// Therefore a neighbour whose MAC is known keeps it as long as it answers there, whatever other MAC claims its address. When
+// another MAC does, the known one is asked by unicast, and is used meanwhile. If it does not answer, a broadcast looks for
+// the owner of the address: that finds a host that has a new MAC, and an address that has moved to another host. If the
+// neighbour has not been heard of lately, the broadcast is sent at once, and packets to it wait, so that none is lost when
+// it has moved.
 
 // contestTime is how long the owner of an address that another MAC claims may take to answer.
 const contestTime = 250 * time.Millisecond
 
-// heardLately is how long after the last answer or acknowledgment a neighbour is taken to be where it was. It is longer
-// than retransInterval, so that one whose address is claimed all the time goes on being asked by unicast.
+// heardLately is how long a neighbour is assumed to have kept its MAC after its last answer or acknowledgment. It is longer
+// than retransInterval, so that a neighbour whose address is claimed all the time is still asked by unicast.
 const heardLately = 2 * time.Second
 
-// heard takes what an ARP packet says of its sender. answer says that it answers a request of ours, create
-// that the sender may become a new entry: it asked for us, so we shall soon want to answer.
+// heard processes the sender fields of an ARP packet. answer says that the packet answers a request of ours. create says
+// that the sender may get a new entry: it has asked for us, so we shall soon send to it.
 func (c *neighborCache) heard(addr netip.Addr, mac link.MAC, answer, create bool) {
 	now := c.base.now()
 	c.mu.Lock()
@@ -69,7 +70,7 @@ func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now 
 	case answer:
 		c.answeredLocked(n, now)
 	case len(n.held) > 0:
-		// It is there, but that it hears us is not known: use it and see.
+		// The neighbour is there, but may not hear us: use it, and probe it if no higher layer confirms it.
 		c.enterLocked(n, delay, now, delayFirstProbe)
 	default:
 		c.enterLocked(n, stale, now, staleLifetime)
@@ -77,9 +78,9 @@ func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now 
 	c.sendHeldLocked(n)
 }
 
-// claimLocked takes the claim of another MAC than the one that n has. Where nobody uses n and its MAC is hearsay too, the
-// later one is believed (RFC 826). Otherwise the owner is asked, at most once in retransInterval; a claim that comes
-// too soon after that waits.
+// claimLocked handles the claim of n's address by another MAC. If n is not in use and its own MAC was never proven, the
+// later claim is believed (RFC 826). Otherwise the owner is asked, at most once in retransInterval; a claim that comes
+// sooner waits.
 func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now mono.Time) {
 	idle := n.state == stale && (n.lastUsed == 0 || now.Sub(n.lastUsed) > recentlyUsed)
 	switch {
@@ -98,8 +99,8 @@ func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now mono.Time) {
 	}
 }
 
-// contestLocked asks for the owner of an address that another MAC claims. One that has been heard of lately is asked where
-// it was, and has lost the address if it does not answer in contestTime.
+// contestLocked asks who owns an address that another MAC claims. A neighbour that was heard of lately is asked at its
+// MAC, and loses the address if it does not answer within contestTime.
 func (c *neighborCache) contestLocked(n *neighbor, now mono.Time) {
 	c.idleRemove(n)
 	n.disputed = true
@@ -113,7 +114,7 @@ func (c *neighborCache) contestLocked(n *neighbor, now mono.Time) {
 	c.hurryLocked(n, now.Add(contestTime))
 }
 
-// hurryLocked has the timer fire at a time if it would later.
+// hurryLocked moves the timer to an earlier time.
 func (c *neighborCache) hurryLocked(n *neighbor, at mono.Time) {
 	if n.timer.Deadline() > int64(at) {
 		c.armLocked(n, at)

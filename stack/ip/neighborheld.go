@@ -9,8 +9,8 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// How many packets wait for neighbours. A SYN that is dropped costs a dial a second, so that TCP's have no bound but
-// that of the interface, beyond which each neighbour keeps its newest packet.
+// How many packets may wait for neighbours. A SYN that is dropped delays a dial by a second, so TCP's packets have no bound
+// but that of the interface, beyond which each neighbour keeps its newest packet.
 const (
 	heldPerNeighbor = 64 // other than TCP's: all fragments of one 64 KB datagram fit
 	heldTotal       = 1024
@@ -39,7 +39,7 @@ func (c *neighborCache) holdLocked(n *neighbor, held heldFrame, f *link.Frame, g
 		n.heldOther++
 	}
 	appendSpans(f, gather)
-	f.Own() // it may be for long
+	f.Own() // it may wait for long, and must not keep lent memory
 	held.frame = *f
 	n.held = append(n.held, held)
 	*f = link.Frame{}
@@ -68,7 +68,7 @@ func (c *neighborCache) sendHeldLocked(n *neighbor) {
 	c.takenLocked(n)
 }
 
-// takenLocked notes that nothing of what waited for n waits any more.
+// takenLocked empties the list of packets that wait for n, which the caller has taken.
 func (c *neighborCache) takenLocked(n *neighbor) {
 	c.heldAll -= len(n.held)
 	n.held, n.heldOther = nil, 0
@@ -78,8 +78,8 @@ func (c *neighborCache) takenLocked(n *neighbor) {
 	}
 }
 
-// whenSettled returns a channel that is closed once no packet waits for a neighbour: those that were resolved have
-// their packets, the others are known to be silent. nil: so it is now.
+// whenSettled returns a channel that is closed once no packet waits for a neighbour: each was sent, or dropped because the
+// neighbour does not answer. It returns nil if none waits now.
 func (c *neighborCache) whenSettled() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 )
 
 // pathMTUs remembers what routers have said about the paths of datagrams (RFC 1191). A connection keeps that itself. mu
-// is a leaf, which nobody takes while there is nothing to remember.
+// is a leaf. It is not taken while no path is remembered.
 type pathMTUs struct {
 	known atomic.Int32
 	mu    sync.Mutex
@@ -28,7 +28,7 @@ const (
 	pathMTULife = 10 * time.Minute
 	// maxPathMTUs bounds how many there are; beyond, any one is forgotten.
 	maxPathMTUs = 1024
-	// leastPathMTU is Linux's: nobody can make us cut datagrams to dust.
+	// leastPathMTU is the least MTU that is believed, as in Linux: a forged message cannot have datagrams cut smaller.
 	leastPathMTU = 552
 )
 
@@ -54,7 +54,7 @@ func (m *pathMTUs) learn(remote netip.Addr, mtu int, now mono.Time) {
 	m.known.Store(int32(len(m.paths)))
 }
 
-// find returns the MTU of the path to remote, where that of the route is limit.
+// find returns the MTU of the path to remote. limit is the MTU of the route.
 func (m *pathMTUs) find(remote netip.Addr, limit int, c *clock.Clock) int {
 	if m.known.Load() == 0 {
 		return limit

@@ -20,8 +20,8 @@ const (
 	MaxLoopbackOctets = 64 << 20
 )
 
-// Queue is one queue of a device: its receive loop reads from it, and what is to be written stands in it until somebody
-// flushes. One goroutine flushes at a time, so frames leave in the order in which they were put.
+// Queue is one queue of a device. Its receive loop reads from it. Frames to be written wait in it until some goroutine
+// flushes it; one goroutine flushes at a time, so frames leave in the order in which they were put.
 type Queue struct {
 	dev     link.Device
 	glancer link.Glancer // dev, if it is one, else nil
@@ -35,17 +35,17 @@ type Queue struct {
 	spare    []link.Frame // the array that pending had before the last flush
 	flushing bool
 	burst    bool  // a receive burst is in progress: its end flushes
-	dead     bool  // the device has failed: nothing is queued any more
+	dead     bool  // the device has failed: no more frames are accepted
 	failures int   // Writes in a row that have failed
-	fatal    error // of the Write that was the last
+	fatal    error // of the Write after which the device is given up
 
-	ending bool      // the host closes: finish alone begins to write
-	sealed bool      // nothing is queued any more
+	ending bool      // the host is being closed: only finish may start to write
+	sealed bool      // no more frames are accepted
 	change sync.Cond // with ending: a flush is over, a frame was queued, or the queue is sealed
 
 	// retryAt is when to write again after one has failed, a mono.Time; 0 for at once. It changes under mu.
 	retryAt atomic.Int64
-	// gone is dead, for those who choose among several queues.
+	// gone is the same as dead, readable without the lock when a queue is chosen among several.
 	gone atomic.Bool
 }
 

@@ -19,7 +19,7 @@ const (
 	fragmentCost = 64
 )
 
-// fragmentKey says which fragments belong together (RFC 791 3.2). The map that it is a key of is seeded.
+// fragmentKey says which fragments belong together (RFC 791 3.2). It is a key of a Go map, whose hash is seeded.
 type fragmentKey struct {
 	src, dst netip.Addr
 	proto    uint8
@@ -39,8 +39,8 @@ type fragment struct {
 	buf            *link.Buffer
 }
 
-// datagram is one that is not complete yet, or one that never will be: after an overlap the record stays
-// until its time is over, so that later fragments go with it (RFC 5722 4).
+// datagram is a datagram that is not complete yet. After an overlap it never will be: the record stays until its time is
+// over, so that later fragments are dropped with it (RFC 5722 4).
 type datagram struct {
 	key       fragmentKey
 	iface     *Interface
@@ -143,8 +143,8 @@ func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 	return false
 }
 
-// The part of the traffic class that says what a queue on the way may do and has done, with the codepoints Not-ECT,
-// ECT(0) and CE (RFC 3168 5).
+// The part of the traffic class that ECN uses: whether a router may mark the packet instead of dropping it, and whether
+// one has. The codepoints are Not-ECT, ECT(0) and CE (RFC 3168 5).
 const (
 	ECNMask = 3
 	NotECT  = 0
@@ -271,8 +271,8 @@ func (t *reassembly) refuseLocked(d *datagram) {
 	d.refused = true
 }
 
-// makeRoomLocked gives up the oldest datagrams of whoever has more than a quarter of the memory, then the
-// oldest of all (CVE-2018-5391).
+// makeRoomLocked gives up the oldest datagrams of a source that has more than a quarter of the memory, then the oldest of
+// all (CVE-2018-5391).
 func (t *reassembly) makeRoomLocked(d *datagram) {
 	limit := t.base.ReassemblyBytes
 	for s := d.source; s.charge > limit/4 && s.oldest != nil; {

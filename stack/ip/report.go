@@ -35,7 +35,7 @@ const (
 // Report is what an ICMP error, or a neighbour that does not answer, says about a packet of ours.
 type Report struct {
 	Reason Reason
-	// Neighbor says that a neighbour of ours was silent, and nobody has sent anything.
+	// Neighbor says that there was no message: a neighbour of ours did not answer.
 	Neighbor bool
 	// MTU is what the link takes in octets where Reason is PacketTooBig, else 0.
 	MTU int

@@ -12,7 +12,7 @@ import (
 )
 
 // Route is the way from an address of ours to a remote one. It is immutable but for the neighbour it
-// remembers, and shared: everybody who asks for the same pair gets the same route as long as the cache
+// remembers, and shared: all callers that ask for the same pair get the same route as long as the cache
 // remembers it.
 type Route struct {
 	iface                  *Interface
@@ -125,7 +125,7 @@ func (l *Layer) Route(local, remote netip.Addr) (*Route, error) {
 	return r, err
 }
 
-// chosen says whether the route's local address is the one that is chosen when nobody names one.
+// chosen says whether the route's local address is the one that is chosen where the caller names none.
 func (r *Route) chosen() bool {
 	if r.iface.loopback {
 		return r.local == loopbackSource(r.remote)
@@ -158,7 +158,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error)
 			return nil, err
 		}
 		if local.IsLoopback() {
-			return nil, syscall.EINVAL // such a packet would be dropped by whoever gets it
+			return nil, syscall.EINVAL // every host drops a packet from such a source
 		}
 	}
 	r.mtu = r.iface.mtu

@@ -35,7 +35,7 @@ func (ifc *Interface) CarrierChanged(up bool) {
 	}
 }
 
-// setCarrier says whether that is news.
+// setCarrier notes whether the link is up. It is false where that was known, or the interface has failed.
 func (c *core) setCarrier(ifc *Interface, up bool) (changed bool) {
 	state := InterfaceUp
 	if !up {
@@ -47,7 +47,7 @@ func (c *core) setCarrier(ifc *Interface, up bool) (changed bool) {
 		return false
 	}
 	ifc.state.Store(uint32(state))
-	_ = c.change(func(*topology) error { return nil }) // no route that was found before is used again
+	_ = c.change(func(*topology) error { return nil }) // so that cached routes are not used again
 	c.Log.Info("interface "+state.String(), "interface", ifc.info.Name)
 	return true
 }

@@ -85,7 +85,7 @@ func (t *topology) classify(p netip.Prefix) {
 	}
 }
 
-// reclassify works classes out anew from the addresses that there are.
+// reclassify works classes out again from the addresses that there are.
 func (t *topology) reclassify() {
 	t.classes = make(map[netip.Addr]addrClass)
 	for _, addrs := range t.addrs {
