@@ -150,7 +150,7 @@ func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 
 // check refuses a configuration that contradicts itself or is not possible, and converts IPv4-mapped addresses to IPv4.
 func (cfg *Config) check() error {
-	if err := cfg.onlyIPv4(); err != nil {
+	if err := cfg.checkFamilies(); err != nil {
 		return err
 	}
 	switch {
@@ -182,7 +182,7 @@ func (cfg *Config) checkAddrs() error {
 	own := make(map[netip.Addr]bool)
 	for _, p := range cfg.Addrs {
 		switch a := p.Addr(); {
-		case !p.IsValid() || !isStation(a) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		case !p.IsValid() || !isStation(a) || a == limitedBroadcast:
 			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have: %w", p, syscall.EINVAL)
 		case own[a]:
 			return fmt.Errorf("unet: Config.Addrs has %v twice: %w", a, syscall.EADDRINUSE)
@@ -226,7 +226,7 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	}
 	routes := cfg.Routes
 	if gw := cfg.Gateway; gw.IsValid() {
-		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		all, _ := gw.Prefix(0) // of the family of gw
 		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw, OnLink: true})
 	}
 	for _, r := range routes {

@@ -87,7 +87,7 @@ func (lc *ListenConfig) resolve(ctx context.Context, name, address string) (*Hos
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	return h, n, firstIPv4(addrs), nil
+	return h, n, preferred(addrs), nil
 }
 
 // unexpectedType is the error of a Listen on UDP, or a ListenPacket on TCP.

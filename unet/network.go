@@ -12,17 +12,6 @@ import (
 // network is one of package net's network names, in one octet.
 type network uint8
 
-const (
-	netTCP network = iota
-	netTCP4
-	netTCP6
-	netUDP
-	netUDP4
-	netUDP6
-)
-
-var networkNames = [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}
-
 func (n network) String() string { return networkNames[n] }
 
 // parseNetwork returns the network with the given name. Package net's names of other networks, "unix" and "ip:1" for
@@ -53,8 +42,6 @@ func parseUDP(name string) (network, error) {
 }
 
 func (n network) udp() bool { return n >= netUDP }
-func (n network) v4() bool  { return n == netTCP4 || n == netUDP4 }
-func (n network) v6() bool  { return n == netTCP6 || n == netUDP6 }
 
 // address makes a *net.TCPAddr or a *net.UDPAddr. A nil ip is the wildcard of either family.
 func (n network) address(ip net.IP, port int, zone string) net.Addr {
@@ -90,18 +77,6 @@ func endpointOf(a net.Addr) (endpoint, bool) {
 
 func (e endpoint) wildcard() bool { return len(e.ip) == 0 || e.ip.IsUnspecified() }
 
-// family6 reports whether package net makes an IPv6 socket for e: an address of more than four octets that is not
-// IPv4-mapped.
-func (e endpoint) family6() bool { return len(e.ip) > net.IPv4len && e.ip.To4() == nil }
-
-// sameFamily reports whether both are addresses of the same family. An invalid address has no family.
-func (e endpoint) sameFamily(other endpoint) bool {
-	if e.ip.To4() != nil || other.ip.To4() != nil {
-		return e.ip.To4() != nil && other.ip.To4() != nil
-	}
-	return len(e.ip) == net.IPv6len && len(other.ip) == net.IPv6len
-}
-
 // errNoIPv6 is the error that package net returns on a kernel without IPv6: this stack has none.
 var errNoIPv6 = syscallError("socket", syscall.EAFNOSUPPORT)
 
@@ -124,11 +99,9 @@ func (n network) supports(addrs ...endpoint) error {
 // and the loopback address for a dial. Package net checks that a port has 16 bits only where it parses one; a larger
 // number in a TCPAddr is cut to 16 bits by the kernel, and is refused here.
 func (n network) addrPort(e endpoint) (netip.AddrPort, error) {
-	a := netip.IPv4Unspecified()
-	if ip := e.ip.To4(); ip != nil {
-		a = netip.AddrFrom4([4]byte(ip))
-	} else if len(e.ip) != 0 && (n.v4() || !e.wildcard()) {
-		return netip.AddrPort{}, &net.AddrError{Err: "non-IPv4 address", Addr: e.ip.String()}
+	a, err := n.addr(e)
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
 	if e.port < 0 || e.port > 65535 {
 		return netip.AddrPort{}, &net.AddrError{Err: "invalid port", Addr: itoa(e.port)}
@@ -190,15 +163,6 @@ type udpAddress struct {
 func (v *udpAddress) set(ap netip.AddrPort) *net.UDPAddr {
 	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
 	return &v.UDPAddr
-}
-
-// octets puts a into p and returns the slice that holds it; nil for the zero Addr.
-func octets(p *[4]byte, a netip.Addr) net.IP {
-	if !a.IsValid() {
-		return nil
-	}
-	*p = a.As4()
-	return p[:]
 }
 
 // isLocalhost reports whether host is the name that RFC 6761 6.3 reserves for the loopback addresses.

@@ -7,11 +7,6 @@ import (
 	"net/netip"
 )
 
-var (
-	loopback4 = net.IP{127, 0, 0, 1}
-	loopback6 = net.IPv6loopback
-)
-
 // resolve turns "host:port" into one or more addresses of network n, *net.TCPAddr or *net.UDPAddr. Literal
 // addresses, "localhost" and decimal ports need no resolver. An empty host is the wildcard.
 func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address string) ([]net.Addr, error) {
@@ -35,11 +30,9 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	}
 	var addrs []net.Addr
 	for _, ip := range ips {
-		is4 := ip.IP.To4() != nil
-		if is4 && n.v6() || !is4 && n.v4() {
-			continue
+		if n.allows(ip.IP) {
+			addrs = append(addrs, n.address(ip.IP, port, ip.Zone))
 		}
-		addrs = append(addrs, n.address(ip.IP, port, ip.Zone))
 	}
 	if len(addrs) == 0 {
 		return nil, &net.AddrError{Err: errNoAddress.Error(), Addr: host}
@@ -57,10 +50,7 @@ func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host
 		}
 		return ips, nil
 	}
-	family, loopback := "ip4", loopback4
-	if n.v6() {
-		family, loopback = "ip6", loopback6
-	}
+	family, loopback := n.lookupFamily()
 	if isLocalhost(host) {
 		return []net.IPAddr{{IP: loopback}}, nil
 	}
@@ -103,19 +93,4 @@ func (h *Host) resolveDial(ctx context.Context, r *net.Resolver, n network, addr
 		return nil, &net.AddrError{Err: errNoAddress.Error(), Addr: local.String()}
 	}
 	return suitable, nil
-}
-
-func isIPv4(a net.Addr) bool {
-	e, _ := endpointOf(a)
-	return e.ip.To4() != nil
-}
-
-// firstIPv4 returns the address to listen on: the first IPv4 one, or the first one if there is none of IPv4.
-func firstIPv4(addrs []net.Addr) net.Addr {
-	for _, a := range addrs {
-		if isIPv4(a) {
-			return a
-		}
-	}
-	return addrs[0]
 }

@@ -41,7 +41,7 @@ func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, er
 	}
 	opt.ReusePort = lc.ReusePort
 	if a := local.Addr(); a.IsMulticast() { // package net binds a listener on a group to the port of all addresses, and lets others share it
-		local, opt.ReuseAddr = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port()), true
+		local, opt.ReuseAddr = netip.AddrPortFrom(wildcardOf(a), local.Port()), true
 	}
 	s, err := h.stack.ListenUDP(local, opt)
 	if err != nil {
