@@ -8,7 +8,11 @@ import "github.com/unet-go/unet/stack/ip"
 // A device is read by one goroutine at a time (link.Glancer), so that of the receivers that this is done with each
 // is used by one goroutine at a time too.
 func (h *Host) glance(ifc *ip.Interface) {
-	for _, rc := range (*h.glancers.Load())[ifc.Index()] {
+	list := *h.glancers.Load()
+	if ifc.Index() >= len(list) { // the interface is being attached: a route may lead over it before its loops read
+		return
+	}
+	for _, rc := range list[ifc.Index()] {
 		rc.takeAtOnce()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
 )
 
 // glanced is a link.Glancer whose ReadHeld finds nothing while it is shut.
@@ -127,5 +128,34 @@ func TestGlance(t *testing.T) {
 		if got := len(<-got); got != 21*size {
 			n.Errorf("%d octets arrived", got)
 		}
+	})
+}
+
+// slowCarrier is a port whose host learns of its carrier late.
+type slowCarrier struct{ *sim.Port }
+
+func (slowCarrier) WatchCarrier(func(bool)) { time.Sleep(time.Second) }
+
+// A large Write over an interface that is being attached finds nothing to glance at yet.
+func TestGlanceWhileAttaching(t *testing.T) {
+	inNetwork(t, "a handshake that ends amid an Attach", sim.Config{Delay: 50 * time.Millisecond, Offload: true}, func(n *network) {
+		l := n.listen(n.b, 80, 5)
+		client, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+		n.must(err)
+		time.Sleep(175 * time.Millisecond) // ARP has taken 100, the SYN has arrived and the SYN-ACK has left
+		near := slowCarrier{n.wire.NewPort(sim.PortConfig{MAC: link.MAC{2, 9, 9, 9, 9, 9}})}
+		attached := make(chan error)
+		go func() {
+			attached <- n.b.Attach(near, Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/29")}})
+		}()
+		server, err := l.Accept() // its route leads over the new interface, which is the nearer one
+		n.must(err)
+		go func() {
+			_, _ = server.Write(make([]byte, 128<<10))
+			n.must(server.Close())
+		}()
+		n.must(<-attached)
+		time.Sleep(10 * time.Second)
+		n.must(client.Close())
 	})
 }

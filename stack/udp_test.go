@@ -504,3 +504,18 @@ func TestUDPSocketBlocking(t *testing.T) {
 		})
 	})
 }
+
+// The longest payload is that of the address that an unspecified one means.
+func TestLongestDatagram(t *testing.T) {
+	onBed(t, Config{}, func(b *bed) {
+		s := b.listenUDP("0.0.0.0:7")
+		for _, to := range []string{"127.0.0.1:9", "[::]:9", "0.0.0.0:9"} {
+			if n, err := s.WriteTo(make([]byte, 65508), netip.MustParseAddrPort(to)); n != 0 || err != syscall.EMSGSIZE {
+				t.Errorf("65508 octets to %s: %d, %v; want EMSGSIZE", to, n, err)
+			}
+			if n, err := s.WriteTo(make([]byte, 65507), netip.MustParseAddrPort(to)); n != 65507 || err != nil {
+				t.Errorf("65507 octets to %s: %d, %v", to, n, err)
+			}
+		}
+	})
+}

@@ -226,6 +226,9 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(p) > ip.MaxPayload(r.Remote())-wire.UDPLen { // :: may mean 127.0.0.1
+		return 0, syscall.EMSGSIZE
+	}
 	s.mu.Lock()
 	allowed, o := s.broadcast, s.udpOptions
 	s.mu.Unlock()

@@ -5,7 +5,7 @@ package fifo
 //
 // The values stand in a slice, those that have left in front of the first one. When the slice is full and at least half of
 // it has left, the others move to the front instead of to a larger array: each value is moved once at most for each that
-// leaves, and the array is at most twice as large as what waited at one time.
+// leaves, and the array is at most four times as large as what waited at one time.
 type Queue[T any] struct {
 	items []T
 	head  int // the index of the first value

@@ -65,6 +65,9 @@ func (t *topology) source(ifc *Interface, nextHop netip.Addr) (found netip.Addr)
 		if score > best {
 			best, found = score, a.prefix.Addr()
 		}
+		if best == 4 { // none is better; most often it is the first one
+			break
+		}
 	}
 	return found
 }
@@ -98,16 +101,17 @@ func (c *core) IsBroadcast(a netip.Addr) bool {
 type lifetimes struct{ *core }
 
 func (c lifetimes) nextDeadline() (at mono.Time, ok bool) {
-	for _, addrs := range c.topology.Load().addrs {
-		for _, a := range addrs {
-			for _, end := range [...]mono.Time{a.preferredUntil, a.validUntil} {
-				if end != 0 && (!ok || end < at) {
-					at, ok = end, true
-				}
-			}
+	at = c.topology.Load().ends
+	return at, at != 0
+}
+
+// note notes when the state of an address changes next.
+func (t *topology) note(a address) {
+	for _, end := range [...]mono.Time{a.preferredUntil, a.validUntil} {
+		if end != 0 && (t.ends == 0 || end < t.ends) {
+			t.ends = end
 		}
 	}
-	return at, ok
 }
 
 func (c lifetimes) advance(now mono.Time) []Report {
@@ -121,6 +125,7 @@ func (c lifetimes) advance(now mono.Time) []Report {
 // age deprecates addresses, and removes them with the routes to their networks.
 func (t *topology) age(now mono.Time) {
 	passed := func(at mono.Time) bool { return at != 0 && at <= now }
+	t.ends = 0
 	for i, addrs := range t.addrs {
 		kept := make([]address, 0, len(addrs))
 		for _, a := range addrs {
@@ -132,6 +137,7 @@ func (t *topology) age(now mono.Time) {
 				a.state, a.preferredUntil = deprecated, 0
 			}
 			kept = append(kept, a)
+			t.note(a)
 		}
 		if len(addrs) > 0 {
 			t.addrs[i] = kept

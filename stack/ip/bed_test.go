@@ -66,10 +66,23 @@ func (noLog) Warn(string, ...any) {}
 // layerSource is a layer as the clock's source that a host makes of it.
 type layerSource struct {
 	*Layer
+	mu      sync.Mutex
 	reports []Report
 }
 
-func (s *layerSource) Advance(now mono.Time) { s.reports = append(s.reports, s.Layer.Advance(now)...) }
+// taken returns the reports so far.
+func (s *layerSource) taken() []Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reports
+}
+
+func (s *layerSource) Advance(now mono.Time) {
+	reports := s.Layer.Advance(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reports = append(s.reports, reports...)
+}
 
 // inBubble runs f in fake time with a layer that has one Ethernet interface, without a socket above it.
 func inBubble(t *testing.T, f func(l *Layer, dev *device)) {

@@ -78,18 +78,18 @@ func TestSilentNeighbor(t *testing.T) {
 		l.Flush()
 		time.Sleep(3*time.Second - time.Nanosecond)
 		synctest.Wait()
-		if len(s.reports) != 0 {
-			t.Fatalf("reported before three seconds are over: %+v", s.reports)
+		if len(s.taken()) != 0 {
+			t.Fatalf("reported before three seconds are over: %+v", s.taken())
 		}
 		if n := len(dev.take()); n != 3 {
 			t.Errorf("%d frames, want three requests", n)
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if len(s.reports) != 1 {
-			t.Fatalf("%d reports, want one", len(s.reports))
+		if len(s.taken()) != 1 {
+			t.Fatalf("%d reports, want one", len(s.taken()))
 		}
-		got := s.reports[0]
+		got := s.taken()[0]
 		if !got.Neighbor || got.Reason != HostUnreachable || got.Local != ourIP || got.Remote != otherIP ||
 			got.Protocol != wire.ProtocolUDP || string(got.Transport[:4]) != "\x00\x07\x00\x09" {
 			t.Errorf("report %+v", got)

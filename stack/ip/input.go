@@ -52,6 +52,7 @@ func (in *Input) End() {
 		in.owned[i] = nil
 	}
 	in.owned = in.owned[:0]
+	in.Packet, in.Report.Transport = Packet{}, nil // which would keep the last frame's buffer
 }
 
 // Frame takes one frame, which the caller keeps until the end of the burst. The link's header and pad stay here.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -13,8 +14,9 @@ type topology struct {
 	ifaces  []*Interface // loopback's first
 	addrs   [][]address  // by Interface.index
 	classes map[netip.Addr]addrClass
-	routes  []hop // most specific first, then in the order in which they came
-	lost    bool  // there was a device beside loopback's, and all have failed
+	routes  []hop     // most specific first, then in the order in which they came
+	ends    mono.Time // when the lifetime of an address ends first; 0 for never
+	lost    bool      // there was a device beside loopback's, and all have failed
 }
 
 // addrClass says what a destination address is to this host.
@@ -45,7 +47,7 @@ func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
 // clone returns a copy that may be changed until it is stored.
 func (t *topology) clone() *topology {
 	n := &topology{ifaces: slices.Clone(t.ifaces), addrs: slices.Clone(t.addrs), routes: slices.Clone(t.routes),
-		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), lost: t.lost}
+		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), ends: t.ends, lost: t.lost}
 	for a, c := range t.classes {
 		n.classes[a] = c
 	}
@@ -72,6 +74,7 @@ func (t *topology) addAddress(ifc *Interface, a address) error {
 		return syscall.EADDRINUSE
 	}
 	t.addrs[ifc.index] = append(slices.Clip(t.addrs[ifc.index]), a)
+	t.note(a)
 	t.classify(a.prefix)
 	t.insert(hop{dst: a.prefix.Masked(), iface: ifc})
 	return nil

@@ -30,6 +30,26 @@ func (m MAC) MarshalText() ([]byte, error) {
 	return text, nil
 }
 
+// UnmarshalText reads the form that MarshalText writes, with digits of either case. Any other text is an error.
+func (m *MAC) UnmarshalText(text []byte) error {
+	if len(text) != 3*len(m)-1 {
+		return errMAC
+	}
+	var mac MAC
+	for i := range mac {
+		if i > 0 && text[3*i-1] != ':' {
+			return errMAC
+		}
+		if _, err := hex.Decode(mac[i:i+1], text[3*i:3*i+2]); err != nil {
+			return errMAC
+		}
+	}
+	*m = mac
+	return nil
+}
+
+var errMAC = errors.New("link: not an Ethernet address of the form 01:23:45:67:89:ab")
+
 // Kind is the kind of header that a device's frames begin with.
 type Kind uint8
 

@@ -170,6 +170,7 @@ func (c *Conn) dropSender() {
 	tx.recovery, tx.kind, tx.urgent = recovery{}, kindRTO, false
 	tx.partial, tx.pushed = false, false
 	c.tx = nil
+	c.env.window.Flight = &c.env.noFlight // which would keep tx
 	if c.cc != nil && !c.has(flagTLPOut) && c.cc.blank() {
 		c.cc, tx.spare = nil, c.cc
 	}
