@@ -44,7 +44,7 @@ func isUnicast(a netip.Addr) bool {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
 		return false
 	}
-	return !a.Is4() || isUnicast4(a)
+	return familyOf(a).isUnicast(a)
 }
 
 // source returns the address to send from to an address on or behind the interface's network: one in the same network,

@@ -47,14 +47,20 @@ func loopbackSource(remote netip.Addr) netip.Addr {
 // Loopback4 is the address of every host to itself (RFC 1122 3.2.1.3).
 var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// isUnicast4 says whether an IPv4 address can be one host's (RFC 1122 3.2.1.3).
-func isUnicast4(a netip.Addr) bool {
-	b := a.As4()
-	return b[0] < 240 && b[0] != 0
-}
-
 // isLimitedBroadcast says whether a is the address of all hosts on the link, whatever their network.
 func isLimitedBroadcast(a netip.Addr) bool { return a == limitedBroadcast }
 
 // inGroup says whether an Ethernet address is that of a group that every host is in.
 func inGroup(mac link.MAC) bool { return mac == wire.BroadcastMAC || mac == allHostsMAC }
+
+// specified returns the address that a remote one means: an unspecified one of IPv4 is local if that is given, as in Linux,
+// and one of either family otherwise the loopback address, of IPv4 since IPv6 has none yet (ledger E-CON-9).
+func specified(local, remote netip.Addr) netip.Addr {
+	switch {
+	case remote == netip.IPv4Unspecified() && local.Is4():
+		return local
+	case remote.IsUnspecified():
+		return Loopback4
+	}
+	return remote
+}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
-	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -60,18 +59,12 @@ func newAnnouncer(b *base, q *Queue, dev link.Device, mode AnnounceMode) *announ
 
 // sendLocked sends one announcement of d, and notes when the next one is due if any remains.
 func (a *announcer) sendLocked(d announcement, now mono.Time) {
-	a.sendOne(d.addr)
+	announceARP(a.queue, a.mac, d.addr)
 	if d.left--; d.left > 0 {
 		d.at = now.Add(announceInterval)
 		a.due = append(a.due, d)
 		a.base.arm(d.at)
 	}
-}
-
-// sendOne sends an announcement (RFC 5227 3): a request, since more hosts learn from these than from replies.
-func (a *announcer) sendOne(addr netip.Addr) {
-	ip := addr.As4()
-	sendARP(a.queue, a.mac, wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: a.mac, SenderIP: ip, TargetIP: ip})
 }
 
 func (a *announcer) nextDeadline() (mono.Time, bool) {
@@ -113,7 +106,7 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	}
 	a.defended[addr] = now
 	if a.mode != AnnounceNever {
-		a.sendOne(addr)
+		announceARP(a.queue, a.mac, addr)
 	}
 	a.base.Log.Warn("another host uses our address", "interface", a.name, "address", addr.String(),
 		"mac", macText(mac), "ours", macText(a.mac))

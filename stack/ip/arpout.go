@@ -34,3 +34,10 @@ func sendARP(q *Queue, src, dst link.MAC, p wire.ARP) {
 	f.Set(buf, link.Headroom, link.Headroom+n)
 	q.put(&f, nil)
 }
+
+// announceARP sends an announcement of an address (RFC 5227 3): a request, since more hosts learn from these than from
+// replies.
+func announceARP(q *Queue, mac link.MAC, addr netip.Addr) {
+	ip := addr.As4()
+	sendARP(q, mac, wire.BroadcastMAC, wire.ARP{Op: wire.ARPRequest, SenderMAC: mac, SenderIP: ip, TargetIP: ip})
+}

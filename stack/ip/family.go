@@ -32,6 +32,35 @@ func familyOf(a netip.Addr) *family {
 	return family6
 }
 
+// familyOfType returns the family of an EtherType, nil where it is none's.
+func familyOfType(etherType uint16) *family {
+	switch etherType {
+	case family4.etherType:
+		return family4
+	case family6.etherType:
+		return family6
+	}
+	return nil
+}
+
+// familyOfVersion returns the family of a packet that has no link header, by the version in its own. What is not IPv6 goes
+// on as IPv4, which finds out.
+func familyOfVersion(version uint8) *family {
+	if version == family6.version {
+		return family6
+	}
+	return family4
+}
+
+// isUnicast says whether an address, which is neither unspecified nor of a group, can be one host's (RFC 1122 3.2.1.3).
+func (f *family) isUnicast(a netip.Addr) bool {
+	if f == family6 {
+		return true
+	}
+	b := a.As4()
+	return b[0] < 240 && b[0] != 0
+}
+
 // super returns the largest packet in octets that a device cuts into TCP segments by itself, 0 where it cuts none.
 func (f *family) super(info *link.Info) int {
 	takes := info.TSO4

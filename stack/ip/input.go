@@ -82,27 +82,22 @@ func (in *Input) Frame(f *link.Frame) Outcome {
 		}
 	}
 	p.Broadcast = eth.Dst[0]&1 != 0
-	switch eth.Type {
-	case family4.etherType:
-		return in.ipv4(b)
-	case wire.EtherTypeARP:
+	if f := familyOfType(eth.Type); f != nil {
+		return in.network(f, b)
+	}
+	if eth.Type == wire.EtherTypeARP {
 		in.arp(b)
 		return Taken
-	case family6.etherType:
-		return in.drop(drop.IPv6)
 	}
 	return in.drop(drop.EtherType)
 }
 
 // ip takes a packet from a device that has no link header.
 func (in *Input) ip(b []byte) Outcome {
-	switch {
-	case len(b) == 0:
+	if len(b) == 0 {
 		return in.drop(drop.Runt)
-	case b[0]>>4 == family6.version:
-		return in.drop(drop.IPv6)
 	}
-	return in.ipv4(b)
+	return in.network(familyOfVersion(b[0]>>4), b)
 }
 
 // drop counts a packet that comes to nothing.

@@ -101,12 +101,7 @@ func (l *Layer) Route(local, remote netip.Addr) (*Route, error) {
 	if local, remote = local.Unmap(), remote.Unmap(); local.IsValid() && local.IsUnspecified() {
 		local = netip.Addr{}
 	}
-	switch {
-	case remote == netip.IPv4Unspecified() && local.Is4(): // as Linux has it
-		remote = local
-	case remote.IsUnspecified(): // of either family: IPv6 has no loopback yet
-		remote = Loopback4
-	}
+	remote = specified(local, remote)
 	slots, victim := l.routes.set(local, remote)
 	for i := range slots {
 		r := slots[i].Load()
