@@ -44,15 +44,13 @@ type tcpLayer struct {
 	largeWrites        atomic.Int32  // Writes in progress of lendLeast octets or more
 	waitsBegun         atomic.Uint32 // how often a reader or a writer has begun to wait
 	// glance takes the frames that wait at an interface's devices now: Host.glance.
-	glance      func(*ip.Interface)
-	resetLimit  rate.Limit
-	abort       bool         // Config.AbortOnOverflow
-	draining    sync.Once    // see drain
-	awaited     atomic.Int64 // while draining, the sum of the shards' awaited
-	drained     drainWatcher
-	malformed   atomic.Uint64
-	badChecksum atomic.Uint64
-	dropped     atomic.Uint64
+	glance     func(*ip.Interface)
+	resetLimit rate.Limit
+	abort      bool         // Config.AbortOnOverflow
+	draining   sync.Once    // see drain
+	awaited    atomic.Int64 // while draining, the sum of the shards' awaited
+	drained    drainWatcher
+	invalid    invalidSegments
 }
 
 // shard is a part of the flow table with everything that belongs to its flows, behind one mutex.
@@ -83,7 +81,7 @@ type shard struct {
 	states   StateCounts
 	awaited  int  // connections that Shutdown waits for
 	draining bool // Shutdown waits
-	events   shardEvents
+	events   tcpEvents
 	reported int64 // the part of env.Buffered that layer.buffered includes
 
 	// Memory in which the next segment to transmit is built.
@@ -92,12 +90,6 @@ type shard struct {
 	octets [wire.TCPMaxLen]byte
 
 	_ [64]byte // keeps the next shard's lock out of this one's cache lines
-}
-
-// shardEvents count what happens outside of package tcp.
-type shardEvents struct {
-	listenOverflows, synCookies, synCookiesOK, orphansReset, timeWaitOverflows, resetsHeldBack uint64
-	fastOpens, fastOpenCookies, fastOpenOverflows, fastOpenLost                                uint64
 }
 
 // init makes the layer ready for packets. The clock of core is ready.

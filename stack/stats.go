@@ -130,7 +130,7 @@ func (h *Host) Stats() Stats {
 		Reassembled: n.Reassembled, Fragmented: n.Fragmented, ReassemblyBytes: n.ReassemblyBytes,
 		EchoReplies: n.EchoReplies, ICMPErrors: n.ICMPErrors, ICMPErrorsIn: n.ICMPErrorsIn,
 	}
-	s.DatagramsIn, s.DatagramsOut, s.UDPSockets = h.udp.datagramsIn.Load(), h.udp.datagramsOut.Load(), h.udp.count()
+	s.DatagramsIn, s.DatagramsOut, s.UDPSockets = h.udp.datagrams.in.Load(), h.udp.datagrams.out.Load(), h.udp.count()
 	s.TCP, s.TCPGauges = h.tcp.stats()
 	return s
 }

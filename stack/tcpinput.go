@@ -57,24 +57,24 @@ func (l *tcpLayer) input(a *arrivals, now mono.Time) {
 // add parses a packet and sorts it in with its shard. What is not TCP is counted and dropped.
 func (a *arrivals) add(l *tcpLayer, p *ip.Packet) {
 	if p.Broadcast { // MUST-57
-		l.dropped.Add(1)
+		l.invalid.dropped.Add(1)
 		return
 	}
 	var header wire.TCP
 	text, err := header.Parse(p.Payload)
 	if err != nil {
-		l.malformed.Add(1)
+		l.invalid.malformed.Add(1)
 		return
 	}
 	if !p.ChecksumOK {
 		pseudo := wire.PseudoHeader(p.Src, p.Dst, wire.ProtocolTCP, len(p.Payload))
 		if wire.Checksum(p.Payload, pseudo) != 0 { // MUST-3
-			l.badChecksum.Add(1)
+			l.invalid.badChecksum.Add(1)
 			return
 		}
 	}
 	if p.Src == p.Dst && header.SrcPort == header.DstPort && !p.Interface.Loopback() { // ledger D-LAND-1
-		l.dropped.Add(1)
+		l.invalid.dropped.Add(1)
 		return
 	}
 	n := len(a.in)

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/unet-go/unet/internal/drop"
@@ -20,7 +19,7 @@ type udpLayer struct {
 	core *core
 	seed maphash.Seed
 
-	datagramsIn, datagramsOut atomic.Uint64
+	datagrams datagramCounters
 
 	mu     sync.RWMutex
 	ports  map[uint16][]*UDPSocket // the slices are replaced, not changed
@@ -171,7 +170,7 @@ func (l *udpLayer) input(p *ip.Packet) {
 		l.core.ip.SendError(p, ip.PortUnreachable, 0)
 		return
 	}
-	l.datagramsIn.Add(1)
+	l.datagrams.in.Add(1)
 	s.deliver(p, remote, data)
 }
 
@@ -181,7 +180,7 @@ func (l *udpLayer) broadcast(p *ip.Packet, local, remote netip.AddrPort, data []
 	for _, s := range l.on(local.Port()) {
 		if s.score(local, remote) > 0 {
 			wanted = true
-			l.datagramsIn.Add(1)
+			l.datagrams.in.Add(1)
 			s.deliver(p, remote, data)
 		}
 	}
@@ -217,6 +216,6 @@ func (l *udpLayer) send(r *ip.Route, local, remote uint16, data []byte, mtu int,
 	if r.Group() && r.Remote().IsMulticast() {
 		p.TTL = 1 // RFC 1112 6.1
 	}
-	l.datagramsOut.Add(1)
+	l.datagrams.out.Add(1)
 	r.Send(&p)
 }
