@@ -16,8 +16,8 @@ type core struct {
 	clock     clock.Clock
 	drops     drop.Counters
 	forgotten forgottenList
-	// buffered is what the queues of all sockets hold in octets, as far as shards and UDP sockets have told. Beyond
-	// bufferLimit only connections that move get more.
+	// buffered is what the queues of all sockets hold in octets, as far as shards and UDP sockets have told. Near
+	// bufferLimit connections save; beyond it only connections that move get more.
 	buffered    atomic.Int64
 	bufferLimit int64
 	ended       atomic.Bool // nothing may come into the tables any more: the host is being closed

@@ -156,17 +156,10 @@ func (l *Listener) SetDeadline(t time.Time) error {
 		l.mu.Unlock()
 		return syscall.EBADF
 	}
-	l.deadline.set(&l.layer.core.clock, t, l.wakeAll)
+	l.deadline.set(&l.layer.core.clock, t, &l.arrived)
 	l.mu.Unlock()
 	l.arrived.Broadcast()
 	return nil
-}
-
-// wakeAll makes all blocked Accepts look again.
-func (l *Listener) wakeAll() {
-	l.mu.Lock() // a goroutine between its check and its Wait holds it, and would miss the Broadcast
-	defer l.mu.Unlock()
-	l.arrived.Broadcast()
 }
 
 // Addr returns the address that the listener is bound to, after Close too.

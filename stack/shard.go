@@ -18,10 +18,9 @@ import (
 
 // tcpLimits bound what others can make a host hold.
 type tcpLimits struct {
-	halfOpen int   // half-open records; when there are so many, SYN cookies answer
-	timeWait int   // TIME-WAIT records; when there are more, the oldest is dropped
-	orphans  int   // connections without an owner; when there are more, the newest is reset
-	buffered int64 // octets of memory in all queues; near it connections save, above it text is dropped
+	halfOpen int // half-open records; when there are so many, SYN cookies answer
+	timeWait int // TIME-WAIT records; when there are more, the oldest is dropped
+	orphans  int // connections without an owner; when there are more, the newest is reset
 }
 
 // tcpLayer is the TCP side of a host.
@@ -95,8 +94,7 @@ type shard struct {
 // init makes the layer ready for packets. The clock of core is ready.
 func (l *tcpLayer) init(core *core, config *Config) {
 	l.core, l.config, l.abort = core, config.TCP.WithDefaults(), config.AbortOnOverflow
-	l.limits = tcpLimits{halfOpen: config.MaxHalfOpen, timeWait: config.MaxTimeWait, orphans: config.MaxOrphans,
-		buffered: core.bufferLimit}
+	l.limits = tcpLimits{halfOpen: config.MaxHalfOpen, timeWait: config.MaxTimeWait, orphans: config.MaxOrphans}
 	l.resetLimit.InitResets(config.ResetRate)
 	l.seed = maphash.MakeSeed()
 	l.book.init()
@@ -106,7 +104,7 @@ func (l *tcpLayer) init(core *core, config *Config) {
 	log := bits.Len(uint(config.Shards - 1))
 	l.shift = uint(64 - log)
 	l.shards = make([]shard, 1<<log)
-	l.reportStep = min(64<<10, l.limits.buffered/int64(4*len(l.shards)))
+	l.reportStep = min(64<<10, l.core.bufferLimit/int64(4*len(l.shards)))
 	secret := tcp.NewSecret()
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -156,8 +154,8 @@ func (s *shard) unlockUnflushed() (unflushed bool) {
 	return unflushed
 }
 
-// The last fifth of Config.MaxBuffered is kept for connections that move: limits.buffered is the rest, and the part
-// that is kept is limits.buffered/movingReserve. While memory is short, connections whose peers go on acknowledging share
+// The last fifth of Config.MaxBuffered is kept for connections that move: core.bufferLimit is the rest, and the part
+// that is kept is core.bufferLimit/movingReserve. While memory is short, connections whose peers go on acknowledging share
 // what is left of both: each may take 1/movingParts of it, so that some is left for the others.
 const (
 	movingReserve = 4
@@ -173,13 +171,13 @@ func (s *shard) accountLocked() {
 		s.reported += d
 	}
 	held := l.core.buffered.Load()
-	s.env.Share = max(l.limits.buffered+l.limits.buffered/movingReserve-held, 0) / movingParts
+	s.env.Share = max(l.core.bufferLimit+l.core.bufferLimit/movingReserve-held, 0) / movingParts
 	switch {
-	case held > l.limits.buffered+l.limits.buffered/movingReserve:
+	case held > l.core.bufferLimit+l.core.bufferLimit/movingReserve:
 		s.env.Pressure = tcp.Overdrawn
-	case held > l.limits.buffered:
+	case held > l.core.bufferLimit:
 		s.env.Pressure = tcp.Exhausted
-	case held > l.limits.buffered/4*3:
+	case held > l.core.bufferLimit/4*3:
 		s.env.Pressure = tcp.Saving
 	default:
 		s.env.Pressure = tcp.Ample

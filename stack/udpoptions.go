@@ -15,16 +15,9 @@ func (s *UDPSocket) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return syscall.EBADF
 	}
-	s.readDeadline.set(&s.layer.core.clock, t, s.wakeReaders)
+	s.readDeadline.set(&s.layer.core.clock, t, &s.arrived)
 	s.arrived.Broadcast()
 	return nil
-}
-
-// wakeReaders makes all blocked reads look at their deadline.
-func (s *UDPSocket) wakeReaders() {
-	s.mu.Lock() // a reader between its check and its Wait holds it, and would miss the Broadcast
-	defer s.mu.Unlock()
-	s.arrived.Broadcast()
 }
 
 // SetWriteDeadline sets when writes give up with EAGAIN; zero for never. No write waits.

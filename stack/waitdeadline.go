@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"sync"
 	"time"
 
 	"github.com/unet-go/unet/internal/clock"
@@ -17,14 +18,18 @@ type waitDeadline struct {
 // passed says whether the deadline has passed.
 func (d *waitDeadline) passed(c *clock.Clock) bool { return d.at != 0 && d.at <= c.Now() }
 
-// set makes t the deadline, the zero time means never. wake is called when t comes.
-func (d *waitDeadline) set(c *clock.Clock, t time.Time, wake func()) {
+// set makes t the deadline, the zero time means never. When t comes, all goroutines that wait at waiting look again.
+func (d *waitDeadline) set(c *clock.Clock, t time.Time, waiting *sync.Cond) {
 	d.stop()
 	if d.at = c.Moment(t); d.at == 0 {
 		return
 	}
 	if left := d.at.Sub(c.Now()); left > 0 {
-		d.timer = time.AfterFunc(left, wake)
+		d.timer = time.AfterFunc(left, func() {
+			waiting.L.Lock() // a goroutine between its check and its Wait holds it, and would miss the Broadcast
+			defer waiting.L.Unlock()
+			waiting.Broadcast()
+		})
 	}
 }
 

@@ -79,6 +79,7 @@ func (s *layerSource) taken() []Report {
 
 func (s *layerSource) Advance(now mono.Time) {
 	reports := s.Layer.Advance(now)
+	s.Flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reports = append(s.reports, reports...)

@@ -36,8 +36,8 @@ type Interface struct {
 	neighbors *neighborCache // nil where frames have no link address
 	announcer *announcer     // likewise
 	device    deviceState
-	state     atomic.Uint32 // an InterfaceState; changes under Layer.links
-	live      int           // queues that have not failed, guarded by Layer.links
+	state     atomic.Uint32 // an InterfaceState; changes under core.links
+	live      int           // queues that have not failed, guarded by core.links
 }
 
 // InterfaceStats are the counters of one interface.

@@ -37,8 +37,8 @@ func (l *Layer) NextDeadline() (earliest mono.Time, ok bool) {
 	return earliest, ok
 }
 
-// Advance acts on all deadlines up to now, and flushes. It returns what it has found out about packets of ours: those
-// that have waited in vain for a neighbour.
+// Advance acts on all deadlines up to now. It returns what it has found out about packets of ours: those that have waited
+// in vain for a neighbour. The caller reports them, and then flushes.
 func (l *Layer) Advance(now mono.Time) (reports []Report) {
 	late := l.reassembly.expire(now)
 	for i := range late {
@@ -49,6 +49,5 @@ func (l *Layer) Advance(now mono.Time) (reports []Report) {
 			reports = append(reports, s.advance(now)...)
 		}
 	})
-	l.Flush()
 	return reports
 }
