@@ -19,6 +19,8 @@ func TestNoAllocation(t *testing.T) {
 	segment = segment[:(&TCP{Options: options}).Marshal(segment)]
 	extension := []byte{6, 0, 5, 2, 0, 0, 1, 0}
 	nd := []byte{1, 1, 2, 0, 0, 0, 0, 1, 5, 1, 0, 0, 0, 0, 5, 0xdc}
+	chain := chained(IPv6HopByHop, header6(IPv6Fragments, 5, 2, 0, 0), fragment(ProtocolUDP, 0, true, 1), dirty(8))
+	report := joined(0, 0, 0, 1, 4, 0, 0, 0, groupA)
 	out := dirty(64)
 
 	var (
@@ -30,6 +32,9 @@ func TestNoAllocation(t *testing.T) {
 		ext      IPv6Extension
 		o6       IPv6Option
 		on       NDOption
+		nn       NDNeighbor
+		mr       MLDRecord
+		mq       MLDQuery
 		i4       ICMPv4
 		i6       ICMPv6
 		u        UDP
@@ -61,6 +66,23 @@ func TestNoAllocation(t *testing.T) {
 				if ok, err := r.Next(&o6); !ok {
 					return err
 				}
+			}
+		}},
+		{"IPv6 chain", func() error {
+			if _, problem, ok := WalkIPv6(chain); !ok || problem.Silent {
+				return ErrFormat
+			}
+			return nil
+		}},
+		{"ND neighbour", func() error { _, err := nn.Parse(&i6, chain[8:]); nn.Marshal(out, 135); return err }},
+		{"MLD query", func() error { err := mq.Parse(&i6, chain[:16]); mq.Marshal(out); return err }},
+		{"MLD records", func() error {
+			r := ReadMLDRecords(&ICMPv6{Rest: [4]byte(report)}, report[4:])
+			for {
+				if ok, err := r.Next(&mr); !ok {
+					return err
+				}
+				mr.Marshal(out)
 			}
 		}},
 		{"ND options", func() error {

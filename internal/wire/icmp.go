@@ -38,7 +38,7 @@ const (
 	ICMPv4ReassemblyExceeded = 1
 )
 
-// ICMPv6 message types (RFC 4443, RFC 4861).
+// ICMPv6 message types (RFC 4443, RFC 4861, RFC 2710, RFC 3810).
 const (
 	ICMPv6DestinationUnreachable = 1
 	ICMPv6PacketTooBig           = 2
@@ -46,20 +46,34 @@ const (
 	ICMPv6ParameterProblem       = 4
 	ICMPv6EchoRequest            = 128
 	ICMPv6EchoReply              = 129
+	ICMPv6MLDQuery               = 130
+	ICMPv6MLDv1Report            = 131
+	ICMPv6MLDv1Done              = 132
 	ICMPv6RouterSolicitation     = 133
 	ICMPv6RouterAdvertisement    = 134
 	ICMPv6NeighborSolicitation   = 135
 	ICMPv6NeighborAdvertisement  = 136
 	ICMPv6Redirect               = 137
+	ICMPv6MLDv2Report            = 143
 )
 
-// Codes of ICMPv6DestinationUnreachable (RFC 4443 3.1).
+// Codes of ICMPv6DestinationUnreachable, ICMPv6TimeExceeded and ICMPv6ParameterProblem (RFC 4443 3, RFC 7112 5).
 const (
 	ICMPv6NoRoute         = 0
 	ICMPv6AdminProhibited = 1
 	ICMPv6BeyondScope     = 2
 	ICMPv6AddrUnreachable = 3
 	ICMPv6PortUnreachable = 4
+	ICMPv6SourcePolicy    = 5
+	ICMPv6RejectRoute     = 6
+
+	ICMPv6HopLimitExceeded   = 0
+	ICMPv6ReassemblyExceeded = 1
+
+	ICMPv6ErroneousHeader   = 0
+	ICMPv6UnknownNextHeader = 1
+	ICMPv6UnknownOption     = 2
+	ICMPv6IncompleteChain   = 3
 )
 
 // ICMPv4 is the header of an ICMP message (RFC 792). What Rest means depends on the type.

@@ -7,19 +7,11 @@ const (
 	IPv6DestinationOptions = 60
 )
 
-// IPv6 option types that pad (RFC 8200 4.2).
+// IPv6 option types: two that pad (RFC 8200 4.2) and the router alert (RFC 2711).
 const (
-	IPv6OptPad1 = 0
-	IPv6OptPadN = 1
-)
-
-// Neighbor Discovery option types (RFC 4861 4.6).
-const (
-	NDOptSourceLinkAddr    = 1
-	NDOptTargetLinkAddr    = 2
-	NDOptPrefixInformation = 3
-	NDOptRedirectedHeader  = 4
-	NDOptMTU               = 5
+	IPv6OptPad1        = 0
+	IPv6OptPadN        = 1
+	IPv6OptRouterAlert = 5
 )
 
 // IPv6Extension is an extension header that begins with the number of the next header and its own length (RFC 8200 4.3,
@@ -88,48 +80,4 @@ func (r *IPv6OptionReader) Next(o *IPv6Option) (ok bool, err error) {
 		}
 	}
 	return false, nil
-}
-
-// NDOption is one option of a Neighbor Discovery message (RFC 4861 4.6).
-type NDOption struct {
-	Type uint8
-	// Data is what follows the length octet, borrowed: six octets, or more by a multiple of eight. Marshal
-	// pads it with zeros to that.
-	Data []byte
-}
-
-// Marshal writes the option to b, which must have room, and returns its length in octets, a multiple of 8
-// and at most 2,040: longer data is cut off.
-func (o *NDOption) Marshal(b []byte) int {
-	data := o.Data[:min(len(o.Data), 255*8-2)]
-	n := max(8, (2+len(data)+7)&^7)
-	_ = b[n-1]
-	b[0], b[1] = o.Type, uint8(n/8)
-	clear(b[2+copy(b[2:n], data) : n])
-	return n
-}
-
-// NDOptionReader walks over the options of a Neighbor Discovery message. It is a value; copying it copies
-// the place.
-type NDOptionReader struct{ rest []byte }
-
-// ReadNDOptions returns a reader that stands before the first of the options b, which it borrows.
-func ReadNDOptions(b []byte) NDOptionReader { return NDOptionReader{rest: b} }
-
-// Next reads the next option into o and says whether there was one. An option whose length is missing,
-// zero or too large gives ErrOption and ends the walk; the whole message is then to be dropped in silence
-// (RFC 4861 4.6).
-func (r *NDOptionReader) Next(o *NDOption) (ok bool, err error) {
-	rest := r.rest
-	r.rest = nil
-	if len(rest) == 0 {
-		return false, nil
-	}
-	if len(rest) < 2 || rest[1] == 0 || int(rest[1])*8 > len(rest) {
-		return false, ErrOption
-	}
-	n := int(rest[1]) * 8
-	*o = NDOption{Type: rest[0], Data: rest[2:n:n]}
-	r.rest = rest[n:]
-	return true, nil
 }
