@@ -22,6 +22,8 @@ var ipv4Root = flag.String("ipv4.root", "..", "the tree in which TestIPv4Names c
 // stack learns IPv6. Lower it as soon as the code allows.
 const mostIPv4Names = 10
 
+// A name whose twin of IPv6 (send6 beside send4) is named by the same declaration does not count: that is code for both.
+
 // ipv4Only matches names that only make sense for IPv4: of its headers and protocols, of conversions of its addresses, and
 // those that end in 4.
 var ipv4Only = regexp.MustCompile(`IPv4|ICMPv4|^ARP|^ProtocolICMP$|^EtherTypeARP$|^AddrFrom4$|^To4$|^As4$|[A-Za-z]4$`)
@@ -78,18 +80,52 @@ func ipv4NamesOf(name string, src []byte) (places []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ast.Inspect(f, func(n ast.Node) bool {
+	for _, decl := range f.Decls {
+		places = append(places, ipv4NamesIn(set, decl)...)
+	}
+	return places, nil
+}
+
+// ipv4NamesIn is ipv4Names for one declaration.
+func ipv4NamesIn(set *token.FileSet, decl ast.Decl) (places []string) {
+	names := make(map[string]bool)
+	ast.Inspect(decl, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok {
+			names[id.Name] = true
+		}
+		return true
+	})
+	ast.Inspect(decl, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := s.X.(*ast.Ident); ok && x.Name == "drop" {
 				return false
 			}
 		}
-		if id, ok := n.(*ast.Ident); ok && ipv4Only.MatchString(id.Name) && ipv4Questions[id.Name] == "" {
+		if id, ok := n.(*ast.Ident); ok && ipv4Only.MatchString(id.Name) && ipv4Questions[id.Name] == "" && !hasTwin(names, id.Name) {
 			places = append(places, fmt.Sprintf("%d: %s", set.Position(id.Pos()).Line, id.Name))
 		}
 		return true
 	})
-	return places, nil
+	return places
+}
+
+// hasTwin says whether the twin of a name is among names.
+func hasTwin(names map[string]bool, name string) bool {
+	twin := twin6(name)
+	return twin != name && names[twin]
+}
+
+// twin6 returns what IPv6's twin of a name that only IPv4 has would be called.
+func twin6(name string) string {
+	switch name {
+	case "ProtocolICMP":
+		return "ProtocolICMPv6"
+	case "As4":
+		return "As16"
+	case "IPv4Unspecified":
+		return "IPv6Unspecified"
+	}
+	return strings.ReplaceAll(name, "4", "6")
 }
 
 // TestIPv4Names bounds how many places outside of the tables of the families name what only IPv4 has. With -v it lists
@@ -117,6 +153,8 @@ func TestIPv4NamesSees(t *testing.T) {
 var sent = wire.IPv4{Src: a.As4(), Protocol: wire.ProtocolICMP}
 
 func send4() { reply(wire.ICMPv4EchoReply, Loopback4, info.TSO4, ip.To4(), wire.ARPLen) }
+
+func both() { if v { putHeader4() } else { putHeader6() } }
 
 // Neither IPv4 here, nor these.
 func f() { drop.Add(drop.ARPSender); x.Is4(); y.Uint64(); Accept4(v4, v6, wire.ProtocolTCP, n6, IPv6Len, SHA256) }

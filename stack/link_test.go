@@ -27,7 +27,7 @@ func TestEthernet(t *testing.T) {
 			b.want()
 			b.wantDrop(DropEtherType, 2)
 			b.wantDrop(DropRunt, 2)
-			b.wantDrop(DropIPv6, 1)
+			b.wantDrop(DropIPVersion, 1)
 			b.inject(in4(ping))
 			b.want(out4(echoReply(b, icmp4(0, 0, [4]byte{0, 1, 0, 1}, nil))))
 		})

@@ -119,7 +119,7 @@ func TestRouteCache(t *testing.T) {
 		}{
 			{"0.0.0.0/0", netip.MustParseAddr("fe80::1"), syscall.EINVAL},
 			{"::/0", peerIP, syscall.EINVAL},
-			{"::/0", netip.MustParseAddr("fe80::1"), syscall.EAFNOSUPPORT},
+			{"::/0", netip.MustParseAddr("fe80::1"), syscall.ENETUNREACH},
 			{"0.0.0.0/0", netip.MustParseAddr("10.0.0.200"), syscall.ENETUNREACH}, // behind a gateway itself
 			{"0.0.0.0/0", ourIP, syscall.ENETUNREACH},
 		} {

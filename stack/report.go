@@ -52,8 +52,10 @@ func meaning(r *ip.Report) tcp.ICMPError {
 		return tcp.ICMPError{Errno: syscall.EMSGSIZE, MTU: r.MTU}
 	case ip.SourceRouteFailed:
 		return tcp.ICMPError{Errno: syscall.EOPNOTSUPP}
-	case ip.HeaderProblem:
+	case ip.HeaderProblem, ip.UnknownOption, ip.IncompleteChain:
 		return tcp.ICMPError{Errno: syscall.EPROTO}
+	case ip.Prohibited:
+		return tcp.ICMPError{Errno: syscall.EACCES, Hard: true}
 	case ip.TimeExceeded, ip.ReassemblyTimeout:
 	}
 	return tcp.ICMPError{Errno: syscall.EHOSTUNREACH}

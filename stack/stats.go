@@ -24,8 +24,10 @@ const (
 	DropForeignMAC = drop.ForeignMAC
 	// DropOwnMAC: a frame of ours that came back.
 	DropOwnMAC = drop.OwnMAC
-	// DropIPv6: an IPv6 packet; there is no IPv6 yet.
-	DropIPv6 = drop.IPv6
+	// DropExtensionHeader: an IPv6 packet whose extension headers are wrong, too many, or ask to be dropped (RFC 8200 4).
+	DropExtensionHeader = drop.ExtensionHeader
+	// DropNoNextHeader: an IPv6 packet that says that nothing follows its headers (RFC 8200 4.7).
+	DropNoNextHeader = drop.NoNextHeader
 	// DropARPMalformed: an ARP packet that is not about IPv4 over Ethernet, or too short.
 	DropARPMalformed = drop.ARPMalformed
 	// DropARPSender: an ARP packet with a sender that cannot be.

@@ -509,7 +509,7 @@ func TestUDPSocketBlocking(t *testing.T) {
 func TestLongestDatagram(t *testing.T) {
 	onBed(t, Config{}, func(b *bed) {
 		s := b.listenUDP("0.0.0.0:7")
-		for _, to := range []string{"127.0.0.1:9", "[::]:9", "0.0.0.0:9"} {
+		for _, to := range []string{"127.0.0.1:9", "0.0.0.0:9"} {
 			if n, err := s.WriteTo(make([]byte, 65508), netip.MustParseAddrPort(to)); n != 0 || err != syscall.EMSGSIZE {
 				t.Errorf("65508 octets to %s: %d, %v; want EMSGSIZE", to, n, err)
 			}

@@ -67,7 +67,7 @@ func TestVLANTags(t *testing.T) {
 				tagged(ethFrame(ourMAC, peerMAC, 46, make([]byte, 46)), ctag, 0))
 			b.wantDrop(DropEtherType, 2)
 			b.inject(tagged(ethFrame(ourMAC, peerMAC, wire.EtherTypeIPv6, make([]byte, 46)), ctag, 0))
-			b.wantDrop(DropIPv6, 1)
+			b.wantDrop(DropIPVersion, 1)
 			b.inject(f[:18], f[:19]) // no IP header behind the tag
 			b.wantDrop(DropIPHeader, 2)
 			b.want()

@@ -299,7 +299,7 @@ func dropped(h *Host) map[string]uint64 {
 func since(h *Host, before map[string]uint64) map[string]uint64 {
 	grown := make(map[string]uint64)
 	for reason, n := range dropped(h) {
-		if n > before[reason] && reason != stack.DropIPv6.String() && reason != stack.DropForeignMAC.String() {
+		if n > before[reason] && reason != stack.DropForeignMAC.String() {
 			grown[reason] = n - before[reason]
 		}
 	}

@@ -16,7 +16,8 @@ const (
 	VLAN
 	ForeignMAC
 	OwnMAC
-	IPv6
+	ExtensionHeader
+	NoNextHeader
 	ARPMalformed
 	ARPSender
 	ARPConflict
@@ -60,7 +61,8 @@ var names = [Reasons]string{
 	VLAN:              "VLAN",
 	ForeignMAC:        "foreign MAC",
 	OwnMAC:            "own MAC",
-	IPv6:              "IPv6",
+	ExtensionHeader:   "extension header",
+	NoNextHeader:      "no next header",
 	ARPMalformed:      "malformed ARP",
 	ARPSender:         "ARP sender",
 	ARPConflict:       "ARP conflict",

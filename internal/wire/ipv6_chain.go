@@ -62,6 +62,8 @@ type IPv6Chain struct {
 	// NextAt is where the Next Header field is that names Protocol. A parameter problem for an unknown protocol points at
 	// it; in a packet that is reassembled it gets the NextHeader of the fragments.
 	NextAt int
+	// Atomic says that the header of an atomic fragment was passed.
+	Atomic bool
 }
 
 // IPv6Problem is the first fault of a packet's extension headers. The packet is to be dropped.
@@ -98,6 +100,7 @@ func WalkIPv6(packet []byte) (c IPv6Chain, p IPv6Problem, ok bool) {
 			if p, done := c.fragment(packet, headers); done {
 				return c, p, p == IPv6Problem{}
 			}
+			c.Atomic = true
 			c.pass(packet, IPv6FragmentLen)
 			continue
 		}

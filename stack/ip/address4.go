@@ -15,6 +15,9 @@ var (
 
 // groupMAC returns the Ethernet address of a broadcast or multicast address (RFC 1112 6.4).
 func groupMAC(a netip.Addr) link.MAC {
+	if a.Is6() {
+		return groupMAC6(a)
+	}
 	if !a.IsMulticast() {
 		return wire.BroadcastMAC
 	}
@@ -50,17 +53,21 @@ var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 // isLimitedBroadcast says whether a is the address of all hosts on the link, whatever their network.
 func isLimitedBroadcast(a netip.Addr) bool { return a == limitedBroadcast }
 
-// inGroup says whether an Ethernet address is that of a group that every host is in.
-func inGroup(mac link.MAC) bool { return mac == wire.BroadcastMAC || mac == allHostsMAC }
+// inGroup says whether an Ethernet address is that of a group that the host may be in: the packet's destination tells.
+func inGroup(mac link.MAC) bool {
+	return mac == wire.BroadcastMAC || mac == allHostsMAC || isGroupMAC6(mac)
+}
 
 // specified returns the address that a remote one means: an unspecified one of IPv4 is local if that is given, as in Linux,
-// and one of either family otherwise the loopback address, of IPv4 since IPv6 has none yet (ledger E-CON-9).
+// and one of either family otherwise its loopback address (ledger E-CON-9).
 func specified(local, remote netip.Addr) netip.Addr {
 	switch {
-	case remote == netip.IPv4Unspecified() && local.Is4():
+	case !remote.IsUnspecified():
+		return remote
+	case remote.Is6():
+		return netip.IPv6Loopback()
+	case local.Is4():
 		return local
-	case remote.IsUnspecified():
-		return Loopback4
 	}
-	return remote
+	return Loopback4
 }

@@ -13,6 +13,7 @@ import (
 func give(t *testing.T, l *Layer, a address) {
 	t.Helper()
 	ifc := l.Interfaces()[1]
+	a.addr = a.prefix.Addr()
 	if err := l.change(func(top *topology) error { return top.addAddress(ifc, a) }); err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +105,12 @@ func TestDeprecatedSource(t *testing.T) {
 			ifc := l.Interfaces()[1]
 			top.addrs[ifc.index] = nil
 			for _, a := range tt.addrs {
+				a.addr = a.prefix.Addr()
 				if err := top.addAddress(ifc, a); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got := top.source(ifc, netip.MustParseAddr(tt.to)).String(); got != tt.want {
+			if got := top.source(ifc, netip.MustParseAddr(tt.to), netip.MustParseAddr(tt.to)).String(); got != tt.want {
 				t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 			}
 		}

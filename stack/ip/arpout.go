@@ -10,7 +10,7 @@ import (
 // solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
 // (RFC 1122 2.3.2.1's unicast poll).
 func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
-	src := ifc.core.topology.Load().source(ifc, target)
+	src := ifc.core.topology.Load().source(ifc, target, target)
 	if !src.Is4() || !target.Is4() {
 		return
 	}

@@ -12,15 +12,17 @@ import (
 type family struct {
 	version   uint8
 	headerLen int // octets of a header without options
-	etherType uint16
-	tcpSuper  link.Segmentation // of a TCP super-segment
-	icmp      uint8             // the protocol number of its ICMP
+	// fragmentLen is what a fragment has beside it, in octets.
+	fragmentLen int
+	etherType   uint16
+	tcpSuper    link.Segmentation // of a TCP super-segment
+	icmp        uint8             // the protocol number of its ICMP
 }
 
 var (
 	family4 = &family{version: 4, headerLen: wire.IPv4Len, etherType: wire.EtherTypeIPv4, tcpSuper: link.TCP4,
 		icmp: wire.ProtocolICMP}
-	family6 = &family{version: 6, headerLen: wire.IPv6Len, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
+	family6 = &family{version: 6, headerLen: wire.IPv6Len, fragmentLen: wire.IPv6FragmentLen, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
 		icmp: wire.ProtocolICMPv6}
 )
 
@@ -52,10 +54,11 @@ func familyOfVersion(version uint8) *family {
 	return family4
 }
 
-// isUnicast says whether an address, which is neither unspecified nor of a group, can be one host's (RFC 1122 3.2.1.3).
+// isUnicast says whether an address, which is neither unspecified nor of a group, can be one host's (RFC 1122 3.2.1.3,
+// RFC 4291 2.5.5.2: mapped addresses stand for IPv4's and are in no packet).
 func (f *family) isUnicast(a netip.Addr) bool {
 	if f == family6 {
-		return true
+		return !a.Is4In6()
 	}
 	b := a.As4()
 	return b[0] < 240 && b[0] != 0
@@ -77,10 +80,15 @@ func (f *family) super(info *link.Info) int {
 // (RFC 791 3.1, RFC 8200 3).
 const maxPacket = 65535
 
-// MaxPayload returns the longest payload in octets of a packet to an address.
-func MaxPayload(to netip.Addr) int {
-	if familyOf(to.Unmap()).version == 6 {
+// maxPayload returns the longest payload in octets of a packet.
+func (f *family) maxPayload() int {
+	if f.version == 6 {
 		return maxPacket
 	}
-	return maxPacket - family4.headerLen
+	return maxPacket - f.headerLen
+}
+
+// MaxPayload returns the longest payload in octets of a packet to an address.
+func MaxPayload(to netip.Addr) int {
+	return familyOf(to.Unmap()).maxPayload()
 }

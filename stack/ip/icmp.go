@@ -1,15 +1,23 @@
 package ip
 
-import "github.com/unet-go/unet/internal/drop"
+import (
+	"net/netip"
 
-// SendError tells p's source what was wrong with p, unless RFC 1122 3.2.2 forbids an error about it or
-// there were too many lately. detail is the octet of the header that is wrong where reason is HeaderProblem. It does not
-// flush.
+	"github.com/unet-go/unet/internal/drop"
+)
+
+// SendError tells p's source what was wrong with p, unless RFC 1122 3.2.2 or RFC 4443 2.4 (e) forbids an error about it
+// or there were too many lately. detail is the octet of the packet that is wrong where reason is HeaderProblem or
+// UnknownOption. It does not flush.
 func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
-	if !mayReport(p) {
+	if !mayReport(p, reason) {
 		return
 	}
-	r, err := l.HostRoute(p.Dst, p.Src)
+	local := p.Dst
+	if p.Broadcast {
+		local = netip.Addr{}
+	}
+	r, err := l.HostRoute(local, p.Src)
 	if err != nil {
 		return
 	}
@@ -21,10 +29,11 @@ func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
 	r.sendError(p, reason, detail)
 }
 
-// mayReport says whether an ICMP error about p is allowed: not about an ICMP error, nothing that went to
-// many, no fragment but the first, and only to one host (RFC 1122 3.2.2).
-func mayReport(p *Packet) bool {
-	return !p.Broadcast && isUnicast(p.Src) && !p.laterFragment && !(p.Protocol == p.family.icmp && p.family.isICMPError(p.Payload))
+// mayReport says whether an ICMP error about p is allowed: not about an ICMP error, nothing that went to many but for an
+// unknown option that asks for it, no fragment but the first, and only to one host (RFC 1122 3.2.2, RFC 4443 2.4 (e)).
+func mayReport(p *Packet, reason Reason) bool {
+	return (!p.Broadcast || reason == UnknownOption) && isUnicast(p.Src) && !p.ownSource && !p.laterFragment &&
+		!(p.Protocol == p.family.icmp && p.family.isICMPError(p.Payload))
 }
 
 // Reported counts a Report that a transport has taken, and one for which there was no socket.

@@ -67,6 +67,3 @@ func meaning4(m *wire.ICMPv4) (reason Reason, mtu int, ok bool) {
 
 // oldRouterMTU stands for the MTU that a router of before RFC 1191 does not tell: what every host takes.
 const oldRouterMTU = 576
-
-// icmp takes an ICMP message.
-func (in *Input) icmp(p *Packet) Outcome { return in.icmp4(p) }

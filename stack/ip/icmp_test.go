@@ -11,7 +11,7 @@ import (
 
 // Each reason has a type and a code, which mean it again.
 func TestReasons(t *testing.T) {
-	for r := range reasons {
+	for r := range Prohibited {
 		m := wire.ICMPv4{Type: errors4[r].typ, Code: errors4[r].code}
 		if r == PacketTooBig {
 			m.SetMTU(1400)

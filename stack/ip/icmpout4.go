@@ -61,22 +61,7 @@ var errors4 = [reasons]struct{ typ, code uint8 }{
 	TimeExceeded:        {wire.ICMPv4TimeExceeded, 0},
 	ReassemblyTimeout:   {wire.ICMPv4TimeExceeded, wire.ICMPv4ReassemblyExceeded},
 	HeaderProblem:       {wire.ICMPv4ParameterProblem, 0},
+	Prohibited:          {wire.ICMPv4DestinationUnreachable, wire.ICMPv4AdminProhibited},
+	UnknownOption:       {wire.ICMPv4ParameterProblem, 0},
+	IncompleteChain:     {wire.ICMPv4ParameterProblem, 0},
 }
-
-// isError4 says whether an ICMP message is an error, or of an unknown type, which counts as one.
-func isError4(message []byte) bool {
-	if len(message) == 0 {
-		return true
-	}
-	switch message[0] {
-	case 0, 8, 9, 10, 13, 14, 15, 16, 17, 18: // queries and their answers
-		return false
-	}
-	return true
-}
-
-// sendError sends an ICMP error about p.
-func (r *Route) sendError(p *Packet, reason Reason, detail uint32) { r.sendError4(p, reason, detail) }
-
-// isICMPError says whether an ICMP message is an error, or of an unknown type, which counts as one.
-func (f *family) isICMPError(message []byte) bool { return isError4(message) }

@@ -2,6 +2,7 @@ package ip
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
@@ -10,8 +11,8 @@ import (
 // identSlots is the number of counters behind identifications.
 const identSlots = 1024
 
-// identifier makes IPv4 identifications. Each is a counter passed through a permutation of 16 bits that a
-// secret and the packet's addresses and protocol choose: for one tuple no identification comes again within
+// identifier makes the identifications of datagrams that may be cut. IPv4 has room for the lower half, which is a counter
+// passed through a permutation of 16 bits that a secret and the packet's addresses and protocol choose: for one tuple no identification comes again within
 // 65,536 (RFC 6864 4.3), and an observer cannot tell how many others were sent in between (RFC 7739's
 // idle scan), although tuples share counters.
 type identifier struct {
@@ -26,13 +27,15 @@ func (d *identifier) init() {
 	}
 }
 
-func (d *identifier) next(src, dst netip.Addr, proto uint8) uint16 {
+func (d *identifier) next(src, dst netip.Addr, proto uint8) uint32 {
 	type tuple struct {
 		src, dst netip.Addr
 		proto    uint8
 	}
 	key := maphash.Comparable(d.seed, tuple{src, dst, proto})
-	return permute(uint16(d.slots[key%identSlots].Add(1)), key)
+	count := d.slots[key%identSlots].Add(1)
+	upper := permute(uint16(count>>16), bits.RotateLeft64(key, 32))
+	return uint32(upper)<<16 | uint32(permute(uint16(count), key))
 }
 
 // permute is a Feistel network of four rounds over two octets: a bijection, whatever the key is.

@@ -7,7 +7,7 @@ func TestIdentifications(t *testing.T) {
 	d.init()
 	// The idle scan: whoever sees one ID before and one after must not see how many went elsewhere. A shared
 	// counter shows as a difference that repeats.
-	differences := map[uint16]int{}
+	differences := map[uint32]int{}
 	for range 1000 {
 		before := d.next(ourIP, peerIP, 17)
 		d.next(ourIP, otherIP, 17)

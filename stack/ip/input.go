@@ -139,11 +139,22 @@ func (in *Input) untag(typ uint16, b []byte) (uint16, []byte, bool) {
 	return typ, b, true
 }
 
+// network takes a packet of a family.
+func (in *Input) network(f *family, b []byte) Outcome {
+	if f == family6 {
+		return in.ipv6(b)
+	}
+	return in.ipv4(b)
+}
+
 // forUs is the last step of a whole packet: ICMP is the layer's own, everything else a transport's.
 func (in *Input) forUs() Outcome {
 	p := &in.Packet
-	if p.Protocol == p.family.icmp {
-		return in.icmp(p)
+	switch {
+	case p.Protocol != p.family.icmp:
+		return ForTransport
+	case p.family == family6:
+		return in.icmp6(p)
 	}
-	return ForTransport
+	return in.icmp4(p)
 }

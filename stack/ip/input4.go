@@ -8,14 +8,6 @@ import (
 	"github.com/unet-go/unet/internal/wire"
 )
 
-// network takes a packet of a family. The layer does not speak IPv6 yet.
-func (in *Input) network(f *family, b []byte) Outcome {
-	if f == family6 {
-		return in.drop(drop.IPv6)
-	}
-	return in.ipv4(b)
-}
-
 // ipv4 takes an IPv4 packet and what may follow it in the frame. in.Packet holds what the link layer knows.
 func (in *Input) ipv4(b []byte) Outcome {
 	p := &in.Packet

@@ -13,7 +13,8 @@ import (
 // InterfaceConfig says how a device is attached.
 type InterfaceConfig struct {
 	// Addrs are the host's addresses on the interface. Each prefix is a route to its network as well, and
-	// for IPv4 names the directed broadcast address.
+	// for IPv4 names the directed broadcast address. Where one is of IPv6, the interface gets a link-local address as well,
+	// unless there is one among them.
 	Addrs []netip.Prefix
 	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
 	MTU int
@@ -70,9 +71,12 @@ func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface,
 	if ifc.mtu < leastMTU || ifc.mtu > maxPacket {
 		return nil, nil, syscall.EINVAL
 	}
-	addrs, err := newAddresses(config.Addrs)
+	addrs, err := newAddresses(config.Addrs, &info)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ifc.mtu < leastMTU6 && slices.ContainsFunc(addrs, func(a address) bool { return a.addr.Is6() }) {
+		return nil, nil, syscall.EINVAL
 	}
 	if info.Kind == link.Ethernet {
 		if info.MAC == (link.MAC{}) || info.MAC[0]&1 != 0 {
@@ -168,7 +172,7 @@ func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	}
 	if len(addrs) == 0 {
 		for _, own := range ifc.core.topology.Load().addrs[ifc.index] {
-			addrs = append(addrs, own.prefix.Addr())
+			addrs = append(addrs, own.addr)
 		}
 	}
 	now := ifc.core.now()

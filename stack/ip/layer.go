@@ -61,7 +61,7 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 		return nil, err
 	}
 	if ifc.info.Kind == link.Ethernet {
-		ifc.neighbors = newNeighborCache(&l.base, ifc.info.MAC, ifc.solicitARP)
+		ifc.neighbors = newNeighborCache(&l.base, &ifc.info, ifc.solicit)
 		ifc.announcer = newAnnouncer(&l.base, ifc.queues[0], dev, config.Announce)
 	}
 	err = l.change(func(t *topology) error {

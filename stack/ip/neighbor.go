@@ -84,6 +84,7 @@ type solicitor func(target netip.Addr, unicast *link.MAC)
 type neighborCache struct {
 	base    *base
 	mac     link.MAC // the interface's own
+	zone    string   // its name
 	solicit solicitor
 
 	mu       sync.Mutex
@@ -98,8 +99,8 @@ type neighborCache struct {
 	settled  chan struct{} // closed when heldAll comes to 0; nil where no goroutine waits for that
 }
 
-func newNeighborCache(b *base, mac link.MAC, solicit solicitor) *neighborCache {
-	c := &neighborCache{base: b, mac: mac, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
+func newNeighborCache(b *base, info *link.Info, solicit solicitor) *neighborCache {
+	c := &neighborCache{base: b, mac: info.MAC, zone: info.Name, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
 		maxCount: b.MaxNeighbors}
 	c.expired = c.expireLocked
 	c.idle.idleNext, c.idle.idlePrev = &c.idle, &c.idle
@@ -259,7 +260,7 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	for i := range lost {
 		c.base.drop(drop.NeighborFailed)
 		r := Report{Reason: HostUnreachable, Neighbor: true}
-		if lost[i].family.quote(&r, lost[i].frame.Header[wire.EthernetLen:]) {
+		if r.quote(lost[i].family, lost[i].frame.Header[wire.EthernetLen:], c.zone) {
 			r.Transport = bytes.Clone(r.Transport)
 			reports = append(reports, r)
 		}

@@ -65,7 +65,11 @@ func (r *Route) sendWhole(p *OutPacket, total int) {
 	n := front + len(p.Header) + copied
 	buf := link.NewBuffer(link.Headroom + n)
 	b := buf.Bytes()[link.Headroom : link.Headroom+n]
-	r.putHeader(b[ifc.linkLen:], p, total)
+	if r.V6() {
+		r.putHeader6(b[ifc.linkLen:], p, total)
+	} else {
+		r.putHeader4(b[ifc.linkLen:], p, total)
+	}
 	copy(b[front:], p.Header)
 
 	var f link.Frame
@@ -110,7 +114,7 @@ func (r *Route) ttl(p *OutPacket) uint8 {
 // checksum completes the transport checksum of the packet whose transport header begins at transport, or leaves the
 // payload's part to the device.
 func (r *Route) checksum(f *link.Frame, p *OutPacket, transport []byte) {
-	sum := wire.PseudoHeader(r.local, r.remote, p.Protocol, len(p.Header)+p.PayloadLen)
+	sum := r.pseudoHeader(p.Protocol, len(p.Header)+p.PayloadLen)
 	field := transport[p.ChecksumOffset:]
 	if r.iface.info.Checksum {
 		binary.BigEndian.PutUint16(field, wire.Fold(sum))

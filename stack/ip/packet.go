@@ -25,4 +25,8 @@ type Packet struct {
 	family        *family
 	header        []byte // the IP header, as an ICMP error quotes it
 	laterFragment bool   // a fragment other than the first
+	fragmented    bool   // it came in fragments, of which there may have been one
+	routerAlert   bool   // it has the router alert option of MLD
+	ownSource     bool   // its source is an address of this host's, although it came from the wire
+	nextAt        int    // the octet of header that names Protocol; IPv6's only
 }

@@ -17,6 +17,3 @@ func (r *Report) quote4(b []byte) bool {
 	r.Protocol, r.Transport = ip.Protocol, transport
 	return true
 }
-
-// quote fills a report with what a packet of ours, mostly cut short, says of itself.
-func (f *family) quote(r *Report, b []byte) bool { return r.quote4(b) }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
@@ -48,7 +49,8 @@ type datagram struct {
 	fragments []fragment // by offset, none overlapping
 	have      int        // octets in fragments
 	length    int        // of the whole payload; -1 until the last fragment is there
-	header    []byte     // the IP header of the first fragment; nil until it is there
+	header    []byte     // the headers of the first fragment, IPv6's fragment header too; nil until it is there
+	nextAt    int        // of header, the octet of IPv6's Next Header that names the fragment header
 	tos       uint8
 	ecn       uint8 // a bit for each ECN codepoint that was seen
 	broadcast bool
@@ -68,16 +70,44 @@ type fragmentSource struct {
 	oldest, newest *datagram
 }
 
-// reassembly puts fragmented datagrams together (RFC 791 3.2, RFC 1122 3.3.2). All datagrams have the same
-// time from their first fragment on, so the list by age is the list by deadline.
+// reassembly puts fragmented datagrams together (RFC 791 3.2, RFC 1122 3.3.2, RFC 8200 4.5).
 type reassembly struct {
 	base *base
 
-	mu             sync.Mutex
-	datagrams      map[fragmentKey]*datagram
-	sources        map[netip.Addr]*fragmentSource
-	oldest, newest *datagram
-	charge         int
+	mu        sync.Mutex
+	datagrams map[fragmentKey]*datagram
+	sources   map[netip.Addr]*fragmentSource
+	ages      [2]fragmentAges // of IPv4 and of IPv6
+	charge    int
+}
+
+// fragmentAges is the list of the incomplete datagrams of a family, all of which have the same time: the list by age is
+// that by deadline.
+type fragmentAges struct{ oldest, newest *datagram }
+
+// agesOf returns the list of an address's family.
+func (t *reassembly) agesOf(a netip.Addr) *fragmentAges {
+	if a.Is4() {
+		return &t.ages[0]
+	}
+	return &t.ages[1]
+}
+
+// oldest returns the incomplete datagram with the earliest deadline, nil if there is none.
+func (t *reassembly) oldest() *datagram {
+	d := t.ages[0].oldest
+	if other := t.ages[1].oldest; d == nil || other != nil && other.deadline < d.deadline {
+		d = other
+	}
+	return d
+}
+
+// life returns how long the fragments of a datagram may take. RFC 8200 4.5 gives IPv6's twice the time that IPv4's have.
+func (t *reassembly) life(a netip.Addr) time.Duration {
+	if a.Is4() {
+		return t.base.ReassemblyTimeout
+	}
+	return 2 * t.base.ReassemblyTimeout
 }
 
 func (t *reassembly) init(b *base) {
@@ -96,11 +126,14 @@ func (t *reassembly) size() int {
 // datagram in a buffer of its own, which the caller releases, and returns true.
 func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 	end := f.offset + len(p.Payload)
-	if len(p.Payload) == 0 || end+len(p.header) > maxPacket || f.more && len(p.Payload)%8 != 0 || tiny(f, p) {
+	if len(p.Payload) == 0 || p.family == family4 && end+len(p.header) > maxPacket || f.more && len(p.Payload)%8 != 0 || tiny(f, p) {
 		t.base.drop(drop.Fragment)
 		return false
 	}
-	key := fragmentKey{src: p.Src, dst: p.Dst, proto: p.Protocol, id: f.id}
+	key := fragmentKey{src: p.Src, dst: p.Dst, id: f.id}
+	if p.family == family4 { // IPv6 tells datagrams apart without it
+		key.proto = p.Protocol
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d := t.datagrams[key]
@@ -124,7 +157,7 @@ func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 	}
 	d.broadcast = d.broadcast || p.Broadcast
 	if f.offset == 0 && d.header == nil {
-		d.header = bytes.Clone(p.header)
+		d.header, d.nextAt = bytes.Clone(p.header), p.nextAt
 		d.tos |= p.TOS
 	}
 	const marked, unmarkable = 1 << CE, 1 << NotECT
@@ -206,14 +239,15 @@ func (t *reassembly) openLocked(key fragmentKey, p *Packet) *datagram {
 		t.sources[key.src] = s
 	}
 	d := &datagram{key: key, iface: p.Interface, length: -1, source: s,
-		deadline: t.base.now().Add(t.base.ReassemblyTimeout)}
-	if d.older = t.newest; d.older != nil {
+		deadline: t.base.now().Add(t.life(key.src))}
+	ages := t.agesOf(key.src)
+	if d.older = ages.newest; d.older != nil {
 		d.older.newer = d
 	} else {
-		t.oldest = d
+		ages.oldest = d
 		t.base.arm(d.deadline)
 	}
-	t.newest = d
+	ages.newest = d
 	if d.sourceOlder = s.newest; d.sourceOlder != nil {
 		d.sourceOlder.sourceNewer = d
 	} else {
@@ -229,15 +263,16 @@ func (t *reassembly) openLocked(key fragmentKey, p *Packet) *datagram {
 func (t *reassembly) closeLocked(d *datagram) {
 	t.freeLocked(d)
 	delete(t.datagrams, d.key)
+	ages := t.agesOf(d.key.src)
 	if d.older != nil {
 		d.older.newer = d.newer
 	} else {
-		t.oldest = d.newer
+		ages.oldest = d.newer
 	}
 	if d.newer != nil {
 		d.newer.older = d.older
 	} else {
-		t.newest = d.older
+		ages.newest = d.older
 	}
 	s := d.source
 	if d.sourceOlder != nil {
@@ -278,8 +313,8 @@ func (t *reassembly) makeRoomLocked(d *datagram) {
 	for s := d.source; s.charge > limit/4 && s.oldest != nil; {
 		t.evictLocked(s.oldest)
 	}
-	for t.charge > limit && t.oldest != nil {
-		t.evictLocked(t.oldest)
+	for oldest := t.oldest(); t.charge > limit && oldest != nil; oldest = t.oldest() {
+		t.evictLocked(oldest)
 	}
 }
 
@@ -290,6 +325,10 @@ func (t *reassembly) evictLocked(d *datagram) {
 
 // completeLocked makes p, the fragment that came last, the whole datagram.
 func (t *reassembly) completeLocked(d *datagram, p *Packet) {
+	proto := d.key.proto
+	if p.family == family6 {
+		proto = d.dropFragmentHeader()
+	}
 	n := len(d.header)
 	buf := link.NewBuffer(n + d.length)
 	b := buf.Bytes()[: n+d.length : n+d.length]
@@ -297,8 +336,8 @@ func (t *reassembly) completeLocked(d *datagram, p *Packet) {
 	for _, f := range d.fragments {
 		copy(b[n+f.offset:], f.buf.Bytes()[:f.length])
 	}
-	*p = Packet{family: p.family, Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto, Interface: d.iface, header: b[:n:n],
-		Payload: b[n:], Buffer: buf, TOS: d.tos, TTL: p.TTL, Broadcast: d.broadcast}
+	*p = Packet{family: p.family, Src: d.key.src, Dst: d.key.dst, Protocol: proto, Interface: d.iface, header: b[:n:n],
+		Payload: b[n:], Buffer: buf, TOS: d.tos, TTL: p.TTL, Broadcast: d.broadcast, fragmented: true}
 	t.closeLocked(d)
 	t.base.counters.reassembled.Add(1)
 }
@@ -306,10 +345,10 @@ func (t *reassembly) completeLocked(d *datagram, p *Packet) {
 func (t *reassembly) nextDeadline() (mono.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.oldest == nil {
-		return 0, false
+	if oldest := t.oldest(); oldest != nil {
+		return oldest.deadline, true
 	}
-	return t.oldest.deadline, true
+	return 0, false
 }
 
 // expire gives up what is not complete in time. It returns the datagrams whose source is to be told, since the first
@@ -317,7 +356,7 @@ func (t *reassembly) nextDeadline() (mono.Time, bool) {
 func (t *reassembly) expire(now mono.Time) (late []Packet) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for d := t.oldest; d != nil && d.deadline <= now; d = t.oldest {
+	for d := t.oldest(); d != nil && d.deadline <= now; d = t.oldest() {
 		if d.header != nil && !d.refused {
 			first := d.fragments[0]
 			late = append(late, Packet{family: familyOf(d.key.src), Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto,
@@ -334,7 +373,7 @@ func (t *reassembly) expire(now mono.Time) (late []Packet) {
 func (t *reassembly) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.oldest != nil {
-		t.closeLocked(t.oldest)
+	for d := t.oldest(); d != nil; d = t.oldest() {
+		t.closeLocked(d)
 	}
 }

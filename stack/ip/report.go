@@ -8,7 +8,7 @@ import (
 type Reason uint8
 
 // The reasons. All are said of packets of ours; the layer itself says ProtocolUnreachable, PortUnreachable,
-// ReassemblyTimeout and HeaderProblem of others' packets.
+// ReassemblyTimeout and what is wrong with headers of others' packets.
 const (
 	// NetUnreachable: there is no way to the network, or it is forbidden.
 	NetUnreachable Reason = iota
@@ -28,6 +28,12 @@ const (
 	ReassemblyTimeout
 	// HeaderProblem: a field of the header is wrong.
 	HeaderProblem
+	// Prohibited: the packet may not pass. IPv6 alone says this; for IPv4 it is one of the unreachables.
+	Prohibited
+	// UnknownOption: an option of an extension header is not known.
+	UnknownOption
+	// IncompleteChain: the first fragment has not all headers (RFC 7112).
+	IncompleteChain
 
 	reasons
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -22,6 +23,8 @@ type Route struct {
 	super                  int // the longest packet that the device cuts into TCP segments; 0 for none
 
 	topology *topology // that the route was made from
+	flowSeed uint64    // of IPv6 flow labels
+	addrSum  uint32    // of the addresses in a pseudo-header
 	group    bool      // remote is a broadcast or multicast address
 	groupMAC link.MAC
 	neighbor atomic.Pointer[neighbor]
@@ -86,7 +89,7 @@ func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Poi
 // HostRoute finds the way to remote, which must be one host's address. Where local is not valid or
 // unspecified it chooses the source address; an unspecified remote means local if both are of IPv4, and otherwise
 // loopback, and Route.Remote says so (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46).
-// EADDRNOTAVAIL: local is not ours. ENETDOWN: all devices have failed, and remote is no loopback address.
+// EINVAL: a link-local address of IPv6 without a zone (RFC 4007). EADDRNOTAVAIL: local is not ours. ENETDOWN: all devices have failed, and remote is no loopback address.
 func (l *Layer) HostRoute(local, remote netip.Addr) (*Route, error) {
 	r, err := l.Route(local, remote)
 	if err == nil && r.group {
@@ -102,6 +105,12 @@ func (l *Layer) Route(local, remote netip.Addr) (*Route, error) {
 		local = netip.Addr{}
 	}
 	remote = specified(local, remote)
+	if remote.Is6() {
+		var ok bool
+		if local, remote, ok = withZones(local, remote); !ok {
+			return nil, syscall.EINVAL
+		}
+	}
 	slots, victim := l.routes.set(local, remote)
 	for i := range slots {
 		r := slots[i].Load()
@@ -125,15 +134,12 @@ func (r *Route) chosen() bool {
 	if r.iface.loopback {
 		return r.local == loopbackSource(r.remote)
 	}
-	return r.local == r.topology.source(r.iface, r.nextHop)
+	return r.local == r.topology.source(r.iface, r.nextHop, r.remote)
 }
 
 func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error) {
 	if t.lost && !remote.IsLoopback() {
 		return nil, syscall.ENETDOWN
-	}
-	if !remote.Is4() { // IPv6 has no interface yet
-		return nil, syscall.ENETUNREACH
 	}
 	if local.IsValid() && !l.IsLocal(local) {
 		return nil, syscall.EADDRNOTAVAIL
@@ -157,10 +163,17 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error)
 		}
 	}
 	r.mtu = r.iface.mtu
+	r.addrSum = wire.PseudoHeader(r.local, r.remote, 0, 0)
+	r.flowSeed = maphash.Comparable(l.routes.seed, [2]netip.Addr{r.local, r.remote})
 	if super := r.family.super(&r.iface.info); super > r.mtu {
 		r.super = super
 	}
 	return r, nil
+}
+
+// pseudoHeader returns the sum of the pseudo-header of a packet that carries length octets of a protocol.
+func (r *Route) pseudoHeader(proto uint8, length int) uint32 {
+	return r.addrSum + uint32(proto) + uint32(length)>>16 + uint32(length)&0xffff
 }
 
 // chooseHop sets interface, next hop and source address for a remote host or group.
@@ -181,7 +194,7 @@ func (r *Route) chooseHop(t *topology) error {
 		return syscall.ENETUNREACH
 	}
 	if !r.local.IsValid() {
-		r.local = t.source(r.iface, r.nextHop)
+		r.local = t.source(r.iface, r.nextHop, r.remote)
 	}
 	if !r.local.IsValid() {
 		return syscall.EADDRNOTAVAIL
@@ -196,10 +209,10 @@ func (r *Route) chooseHop(t *topology) error {
 // is not one network's; nil for none.
 func (r *Route) groupInterface(t *topology) *Interface {
 	for _, ifc := range t.ifaces[1:] {
-		if ifc.currentState() != InterfaceUp {
+		if zone := r.remote.Zone(); ifc.currentState() != InterfaceUp || zone != "" && zone != ifc.info.Name {
 			continue
 		}
-		if src := t.source(ifc, r.remote); src.IsValid() && (!r.local.IsValid() || t.hasAddr(ifc, r.local)) {
+		if src := t.source(ifc, r.remote, r.remote); src.IsValid() && (!r.local.IsValid() || t.hasAddr(ifc, r.local)) {
 			return ifc
 		}
 	}

@@ -40,14 +40,18 @@ func (l *Layer) AddRoutes(routes ...RouteEntry) error {
 // hopOf returns the entry of the routing table that r asks for.
 func (t *topology) hopOf(r RouteEntry) (hop, error) {
 	via := r.Via.Unmap()
+	if needsZone(via) && via.Zone() == "" {
+		ifc, err := t.device(r.Device)
+		if err != nil {
+			return hop{}, err
+		}
+		via = via.WithZone(ifc.info.Name)
+	}
 	if !r.Dst.IsValid() || r.Dst.Addr().Is4In6() || r.OnLink && !via.IsValid() {
 		return hop{}, syscall.EINVAL
 	}
 	if via.IsValid() && (!isUnicast(via) || via.IsLoopback() || r.Dst.Addr().Is4() != via.Is4()) {
 		return hop{}, syscall.EINVAL
-	}
-	if !r.Dst.Addr().Is4() { // it leads nowhere: packets of IPv6 are dropped
-		return hop{}, syscall.EAFNOSUPPORT
 	}
 	e := hop{dst: r.Dst.Masked(), via: via}
 	if via.IsValid() && t.class(via) == foreign {

@@ -70,20 +70,20 @@ func (t *topology) addInterface(ifc *Interface, addrs []address) error {
 
 // addAddress gives an interface an address, and a route to its network. EADDRINUSE when it is already ours.
 func (t *topology) addAddress(ifc *Interface, a address) error {
-	if t.classes[a.prefix.Addr()] == own {
+	if t.classes[a.addr] == own {
 		return syscall.EADDRINUSE
 	}
 	t.addrs[ifc.index] = append(slices.Clip(t.addrs[ifc.index]), a)
 	t.note(a)
-	t.classify(a.prefix)
+	t.classify(a)
 	t.insert(hop{dst: a.prefix.Masked(), iface: ifc})
 	return nil
 }
 
 // classify makes an address ours, and its network's broadcast address one.
-func (t *topology) classify(p netip.Prefix) {
-	t.classes[p.Addr()] = own
-	if b, ok := directedBroadcast(p); ok && t.classes[b] == foreign {
+func (t *topology) classify(a address) {
+	t.classes[a.addr] = own
+	if b, ok := directedBroadcast(a.prefix); ok && t.classes[b] == foreign {
 		t.classes[b] = broadcast
 	}
 }
@@ -93,7 +93,7 @@ func (t *topology) reclassify() {
 	t.classes = make(map[netip.Addr]addrClass)
 	for _, addrs := range t.addrs {
 		for _, a := range addrs {
-			t.classify(a.prefix)
+			t.classify(a)
 		}
 	}
 }
@@ -126,6 +126,10 @@ func (t *topology) insert(e hop) {
 
 // lookup returns the entry for a destination. Routes over an interface that is not up are none, as on Linux.
 func (t *topology) lookup(a netip.Addr) (hop, bool) {
+	if zone := a.Zone(); zone != "" { // on the link of its zone, and nowhere else
+		ifc := t.inZone(zone)
+		return hop{iface: ifc}, ifc != nil
+	}
 	for _, e := range t.routes {
 		if e.dst.Contains(a) && e.iface.currentState() == InterfaceUp {
 			return e, true
@@ -134,8 +138,22 @@ func (t *topology) lookup(a netip.Addr) (hop, bool) {
 	return hop{}, false
 }
 
+// inZone returns the interface of a zone, if it is up and has an address of IPv6; else nil.
+func (t *topology) inZone(zone string) *Interface {
+	for _, ifc := range t.ifaces[1:] {
+		if ifc.info.Name == zone && ifc.currentState() == InterfaceUp &&
+			slices.ContainsFunc(t.addrs[ifc.index], func(a address) bool { return a.addr.Is6() }) {
+			return ifc
+		}
+	}
+	return nil
+}
+
 // onLink says whether a is a neighbour on the interface: in the network of one of its addresses, or by a route.
 func (t *topology) onLink(ifc *Interface, a netip.Addr) bool {
+	if zone := a.Zone(); zone != "" {
+		return zone == ifc.info.Name
+	}
 	if slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return own.prefix.Contains(a) }) {
 		return true
 	}

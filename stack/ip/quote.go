@@ -1,0 +1,9 @@
+package ip
+
+// quote fills a report with what a packet of ours, mostly cut short, says of itself. zone is that of the interface.
+func (r *Report) quote(f *family, b []byte, zone string) bool {
+	if f == family6 {
+		return r.quote6(b, zone)
+	}
+	return r.quote4(b)
+}
