@@ -18,7 +18,7 @@ func (l *tcpLayer) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c
 	case remote.Port() == 0:
 		return nil, floor, syscall.ECONNREFUSED
 	}
-	r, err := l.routeFrom(b, remote.Addr().Unmap())
+	r, err := l.routeFrom(b, remote.Addr())
 	if err != nil {
 		return nil, floor, err
 	}
@@ -32,7 +32,7 @@ func (l *tcpLayer) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c
 	if b.local.Port() == 0 {
 		c, floor, err = l.lockEphemeral(r, remote, reuse)
 	} else {
-		key := makeKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote, r.Interface().Index())
+		key := l.core.flowKey(netip.AddrPortFrom(r.Local(), b.local.Port()), remote)
 		if c, floor, err = l.lockTuple(r, &key, reuse); err == nil {
 			c.rare = &rareFields{binding: b}
 		}
@@ -45,44 +45,33 @@ func (l *tcpLayer) lockNewConn(b *Binding, remote netip.AddrPort, reuse bool) (c
 
 // routeFrom returns the route from the address of b to remote; with a nil b from any address.
 func (l *tcpLayer) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
-	if !remote.IsValid() {
-		return nil, syscall.EAFNOSUPPORT
-	}
-	var local netip.Addr
-	v6 := true // the source may be an IPv6 address
-	v4 := true // the source may be an IPv4 address
+	bound, v6only := netip.IPv6Unspecified(), false
 	if b != nil {
-		a := b.local.Addr()
-		v6, v4 = a.Is6(), a.Is4() || a.IsUnspecified() && !b.options.V6Only
-		if !a.IsUnspecified() {
-			local = a
-		}
+		bound, v6only = b.local.Addr(), b.options.V6Only
 	}
-	if remote == netip.IPv6Unspecified() { // ledger E-CON-9; routeTo knows what 0.0.0.0 means
-		if v6 {
-			if r, err := l.core.ip.HostRoute(local, netip.IPv6Loopback()); err == nil || !v4 {
-				return r, err
-			}
-		}
-		remote = ip.Loopback4
+	to, err := peer(bound, v6only, remote)
+	if err != nil {
+		return nil, err
 	}
-	if remote.Is4() && !v4 || remote.Is6() && !v6 {
-		return nil, syscall.EAFNOSUPPORT
+	r, err := l.core.ip.HostRoute(bound, to)
+	if err != nil && remote == netip.IPv6Unspecified() && familiesOf(bound, v6only)&v4 != 0 {
+		return l.core.ip.HostRoute(bound, remote) // as long as there is no ::1
 	}
-	return l.core.ip.HostRoute(local, remote)
+	return r, err
 }
 
 // lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056
 // 3.3.4). A port may be in use towards others: only the four-tuple must be free. It looks at no port twice.
 func (l *tcpLayer) lockEphemeral(r *ip.Route, remote netip.AddrPort, reuse bool) (*TCPConn, tcp.ISSFloor, error) {
-	key := makeKey(netip.AddrPortFrom(r.Local(), 0), remote, r.Interface().Index())
+	key := l.core.flowKey(netip.AddrPortFrom(r.Local(), 0), remote)
 	scan := l.ports.scan(&key)
+	family := familiesOf(r.Local(), true)
 	for {
 		port, ok := scan.next()
 		if !ok {
 			return nil, tcp.ISSFloor{}, syscall.EADDRNOTAVAIL
 		}
-		if l.ports.isBound(port) {
+		if l.ports.isBound(port, family) {
 			continue
 		}
 		key.setLocalPort(port)

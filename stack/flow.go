@@ -30,6 +30,17 @@ type flow struct {
 
 func (f *flow) localPort() uint16 { return uint16(f.ports >> 16) }
 
+// family returns the family of the flow's addresses.
+func (f *flow) family() families {
+	if [12]byte(f.remote[:12]) == mappedPrefix {
+		return v4
+	}
+	return v6
+}
+
+// mappedPrefix is what an IPv4 address in its mapped form begins with (RFC 4291 2.5.5.2).
+var mappedPrefix = [12]byte{10: 0xff, 11: 0xff}
+
 // flowKey is a four-tuple in the form in which tables hash it: local address with its scope, remote address, local port
 // and remote port. IPv4 addresses are in their mapped form, and no address has a zone.
 type flowKey [40]byte
@@ -41,18 +52,14 @@ type scopedAddr struct {
 	scope uint32
 }
 
-// makeKey returns the key of a flow whose segments cross the interface with the index ifc.
-func makeKey(local, remote netip.AddrPort, ifc int) (k flowKey) {
-	k.set(local.Addr(), remote.Addr(), local.Port(), remote.Port(), ifc)
+// makeKey returns the key of a flow with a scope: see core.flowKey.
+func makeKey(local, remote netip.AddrPort, scope uint32) (k flowKey) {
+	k.set(local.Addr(), remote.Addr(), local.Port(), remote.Port(), scope)
 	return k
 }
 
-func (k *flowKey) set(local, remote netip.Addr, localPort, remotePort uint16, ifc int) {
+func (k *flowKey) set(local, remote netip.Addr, localPort, remotePort uint16, scope uint32) {
 	*k.localAddr(), *k.remoteAddr() = local.As16(), remote.As16()
-	var scope uint32
-	if local.Is6() && (local.IsLinkLocalUnicast() || remote.IsLinkLocalUnicast()) {
-		scope = uint32(ifc)
-	}
 	binary.BigEndian.PutUint32(k[16:], scope)
 	binary.BigEndian.PutUint32(k[36:], uint32(localPort)<<16|uint32(remotePort))
 }

@@ -4,9 +4,11 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
 )
 
@@ -248,30 +250,33 @@ func TestManyLocalAddresses(t *testing.T) {
 
 // TestScopedFlows checks that link-local addresses of IPv6 mean other flows on each interface, and all others do not.
 func TestScopedFlows(t *testing.T) {
+	h := hostWith(t, "eth0", "eth1")
 	at := netip.MustParseAddrPort
-	for _, x := range []struct {
-		local, remote netip.AddrPort
-		scoped        bool
-	}{
-		{at("[fe80::1]:80"), at("[fe80::2]:1000"), true},
-		{at("[fe80::1%eth0]:80"), at("[fe80::2%eth0]:1000"), true},
-		{at("[fd00::1]:80"), at("[fe80::2]:1000"), true},
-		{at("[fe80::1]:80"), at("[fd00::2]:1000"), true},
-		{at("[fd00::1]:80"), at("[2001:db8::2]:1000"), false},
-		{at("10.0.0.1:80"), at("10.0.0.2:1000"), false},
-		{at("169.254.0.1:80"), at("169.254.0.2:1000"), false},
+	for _, x := range []struct{ local, remote string }{
+		{"[fe80::1%%s]:80", "[fe80::2%%s]:1000"},
+		{"[fd00::1]:80", "[fe80::2%%s]:1000"},
+		{"[fe80::1%%s]:80", "[fd00::2]:1000"},
+		{"[fd00::1]:80", "[2001:db8::2]:1000"},
+		{"10.0.0.1:80", "10.0.0.2:1000"},
+		{"169.254.0.1:80", "169.254.0.2:1000"},
 	} {
 		tab := newTable()
-		first, second := makeKey(x.local, x.remote, 1), makeKey(x.local, x.remote, 2)
-		if (first != second) != x.scoped {
-			t.Errorf("%v-%v: keys differ by interface: %t, want %t", x.local, x.remote, first != second, x.scoped)
-		}
-		for _, k := range []flowKey{first, second} {
-			if local := netip.AddrPortFrom(x.local.Addr().WithZone(""), 80); k.local() != local || k.remote().Addr().Zone() != "" {
-				t.Errorf("%v-%v came back as %v-%v", x.local, x.remote, k.local(), k.remote())
+		on := func(text, zone string) netip.AddrPort { return at(strings.ReplaceAll(text, "%%s", "%"+zone)) }
+		var keys []flowKey
+		for _, zone := range []string{"eth0", "eth1"} {
+			local, remote := on(x.local, zone), on(x.remote, zone)
+			k := h.flowKey(local, remote)
+			if got := h.tuple(&k); got.Local != local || got.Remote != remote || h.local(&k) != local {
+				t.Errorf("%v-%v came back as %v-%v, %v", local, remote, got.Local, got.Remote, h.local(&k))
 			}
+			keys = append(keys, k)
 		}
-		if !x.scoped {
+		first, second := keys[0], keys[1]
+		scoped := strings.Contains(x.local+x.remote, "%")
+		if (first != second) != scoped {
+			t.Errorf("%v-%v: keys differ by interface: %t, want %t", x.local, x.remote, first != second, scoped)
+		}
+		if !scoped {
 			continue
 		}
 		flows := map[flowKey]*flow{first: {}, second: {}}
@@ -293,4 +298,21 @@ func TestScopedFlows(t *testing.T) {
 			t.Errorf("%v: the end of a flow has changed that of the other interface", x.local)
 		}
 	}
+}
+
+// hostWith returns a host with an Ethernet device of each name.
+func hostWith(t *testing.T, names ...string) *Host {
+	t.Helper()
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	for i, name := range names {
+		dev := newMemDevice(link.Info{Name: name, Kind: link.Ethernet, MAC: link.MAC{2, 0, 0, 0, 7, byte(i)}, MTU: 1500})
+		if err := h.Attach(dev, Interface{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
 }

@@ -39,7 +39,7 @@ func (s *shard) synLocked(in *inbound, g *listenGroup, floor tcp.ISSFloor, now m
 		s.events.listenOverflows++
 		return
 	}
-	t := in.tuple()
+	t := s.layer.core.tuple(&in.key)
 	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
@@ -99,7 +99,7 @@ func (s *shard) synCookieACKLocked(in *inbound, g *listenGroup, now mono.Time) {
 		s.refuseLocked(in)
 		return
 	}
-	t := in.tuple()
+	t := s.layer.core.tuple(&in.key)
 	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		return
@@ -128,10 +128,10 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now mono.Time) {
 	switch half.tcp.SegmentArrives(&s.env, &in.seg, &reply, now) {
 	case tcp.Drop, tcp.Reopen:
 	case tcp.Reply:
-		s.replyHalfOpenLocked(half, &reply, in.tuple())
+		s.replyHalfOpenLocked(half, &reply, s.layer.core.tuple(&in.key))
 	case tcp.Remove:
 		s.removeHalfOpenLocked(half)
-		s.replyHalfOpenLocked(half, &reply, in.tuple())
+		s.replyHalfOpenLocked(half, &reply, s.layer.core.tuple(&in.key))
 		return
 	case tcp.Complete:
 		s.completeLocked(half, in, now)
@@ -143,7 +143,7 @@ func (s *shard) halfOpenLocked(half *halfOpen, in *inbound, now mono.Time) {
 // completeLocked makes a connection of a half-open record and gives it to the listener. While the accept queue is full it
 // ignores the ACK and keeps the record: the peer answers the SYN-ACK with another ACK when it is sent again.
 func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
-	g := s.layer.listen.find(in.key.local())
+	g := s.layer.listen.find(s.layer.core.local(&in.key))
 	if g == nil { // closed, and about to reset its half-open connections
 		s.removeHalfOpenLocked(half)
 		s.refuseLocked(in)
@@ -163,7 +163,7 @@ func (s *shard) completeLocked(half *halfOpen, in *inbound, now mono.Time) {
 		s.armHalfOpenLocked(half)
 		return
 	}
-	t := in.tuple()
+	t := s.layer.core.tuple(&in.key)
 	r, err := s.layer.core.ip.HostRoute(t.Local.Addr(), t.Remote.Addr())
 	if err != nil {
 		listener.cancel()
@@ -183,7 +183,7 @@ func (c *TCPConn) acceptLocked(listener *Listener, half *tcp.HalfOpen, in *inbou
 	options := listener.options.Load()
 	c.bits |= inTable | connected
 	c.recountLocked(false)
-	c.tcp.Accept(&s.env, (*connSink)(c), half, in.tuple(), pathOf(c.route.Load()), options, now)
+	c.tcp.Accept(&s.env, (*connSink)(c), half, s.layer.core.tuple(&in.key), pathOf(c.route.Load()), options, now)
 	s.states[tcp.Established]++
 	c.state = tcp.Established
 	c.tcp.SegmentArrives(&in.seg, now)

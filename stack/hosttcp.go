@@ -12,9 +12,12 @@ import (
 // ConnectTCP begins an active open to remote: it sends the SYN and returns a connection in SYN-SENT. A nil b
 // chooses the source address and an ephemeral port that is unique for the four-tuple; otherwise the
 // connection takes b over when it succeeds. The remote address 0.0.0.0 means the one that b is bound to; without such
-// a one, and where it is ::, it means loopback. Errors: ENETUNREACH without a route, ENETDOWN when all devices have
-// failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EAFNOSUPPORT
-// when b is bound to the other address family, EBADF when b is closed or taken over already, ECONNREFUSED for port 0.
+// a one, and where it is ::, it means loopback. A link-local remote address needs the name of an interface as its zone, but
+// where b is bound to such an address. Errors: ENETUNREACH without a route, ENETDOWN when all devices have
+// failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EBADF when b is
+// closed or taken over already, ECONNREFUSED for port 0. Where b is bound to the other address family, EAFNOSUPPORT if that
+// is IPv4, and otherwise ENETUNREACH with V6Only and EINVAL without; EINVAL for a link-local address without a zone, or
+// with another one than b's.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
 	c, floor, err := h.tcp.lockNewConn(b, remote, true)
 	if err != nil {
@@ -58,15 +61,17 @@ func (h *Host) ListenTCP(b *Binding, backlog int, o tcp.Options) (*Listener, err
 }
 
 // BindTCP reserves a local address; port 0 chooses a free one. An invalid address means the wildcard of both
-// families. Errors: EADDRINUSE, also when no port is free, EADDRNOTAVAIL for an address that is not the
-// host's, and ENETDOWN when the host is closed or all its devices have failed.
+// families, and so does [::] without V6Only. A link-local address needs its interface's name as its zone. Errors:
+// EADDRINUSE, also when no port is free, EADDRNOTAVAIL for an address that is not the host's, EINVAL for a link-local
+// address without a zone and ENODEV for a zone that is no interface's name, and ENETDOWN when the host is closed or all its
+// devices have failed.
 func (h *Host) BindTCP(local netip.AddrPort, opt BindOptions) (*Binding, error) {
 	if h.ended.Load() {
 		return nil, syscall.ENETDOWN
 	}
-	addr := local.Addr().Unmap()
-	if !addr.IsValid() {
-		addr = netip.IPv6Unspecified()
+	addr, err := h.bindable(local.Addr())
+	if err != nil {
+		return nil, err
 	}
 	if h.severed(addr) {
 		return nil, syscall.ENETDOWN

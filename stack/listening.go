@@ -8,19 +8,31 @@ import (
 	"sync/atomic"
 )
 
-// listenGroup holds the listeners of one address and port: one, or several that share it by ReusePort.
+// listenGroup holds the listeners of one address and port: one, or several that share it by ReusePort. In the group of
+// IPv4's wildcard are those of the wildcard of both families too.
 type listenGroup struct {
 	listeners     atomic.Pointer[[]*Listener]
-	lastSYNCookie atomic.Int64 // the mono.Time of the last SYN cookie sent; 0 for never
+	first         atomic.Pointer[[]*Listener] // those that go before the others: of the group's own family, or else all
+	lastSYNCookie atomic.Int64                // the mono.Time of the last SYN cookie sent; 0 for never
 }
 
 // pick returns the listener for a flow with this hash, nil when all are closed.
 func (g *listenGroup) pick(hash uint64) *Listener {
-	list := *g.listeners.Load()
+	list := *g.first.Load()
 	if len(list) == 0 {
 		return nil
 	}
 	return list[hash>>16%uint64(len(list))]
+}
+
+// set replaces the group's listeners. at is its address.
+func (g *listenGroup) set(list []*Listener, at netip.Addr) {
+	own := slices.DeleteFunc(slices.Clone(list), func(l *Listener) bool { return l.binding.local.Addr().Is4() != at.Is4() })
+	if len(own) == 0 {
+		own = list
+	}
+	g.listeners.Store(&list)
+	g.first.Store(&own)
 }
 
 // listenTable finds groups. Reading takes no lock: the map is an immutable snapshot.
@@ -36,8 +48,8 @@ func (t *listenTable) init(l *tcpLayer) {
 	t.groups.Store(new(map[netip.AddrPort]*listenGroup))
 }
 
-// find returns the group for packets to local, nil if there is none. A group of that very address goes before one of the
-// wildcard.
+// find returns the group for packets to local, which has its zone, nil if there is none. A group of that very address goes
+// before one of the wildcard.
 func (t *listenTable) find(local netip.AddrPort) *listenGroup {
 	groups := *t.groups.Load()
 	if len(groups) == 0 {
@@ -56,7 +68,7 @@ func (t *listenTable) find(local netip.AddrPort) *listenGroup {
 // keys returns the addresses under which l is found.
 func (l *Listener) keys() []netip.AddrPort {
 	keys := []netip.AddrPort{l.binding.local}
-	if a := l.binding.local.Addr(); a.Is6() && a.IsUnspecified() && !l.binding.options.V6Only {
+	if l.binding.families() == v4|v6 {
 		keys = append(keys, netip.AddrPortFrom(netip.IPv4Unspecified(), l.binding.local.Port()))
 	}
 	return keys
@@ -77,11 +89,10 @@ func (t *listenTable) add(l *Listener) bool {
 		g := groups[k]
 		if g == nil {
 			g = new(listenGroup)
-			g.listeners.Store(new([]*Listener))
+			g.set(nil, k.Addr())
 			groups[k] = g
 		}
-		list := append(slices.Clone(*g.listeners.Load()), l)
-		g.listeners.Store(&list)
+		g.set(append(slices.Clone(*g.listeners.Load()), l), k.Addr())
 	}
 	t.groups.Store(&groups)
 	return true
@@ -99,7 +110,7 @@ func (t *listenTable) remove(l *Listener) {
 			continue
 		}
 		list := slices.DeleteFunc(slices.Clone(*g.listeners.Load()), func(other *Listener) bool { return other == l })
-		g.listeners.Store(&list)
+		g.set(list, k.Addr())
 		if len(list) == 0 {
 			delete(groups, k)
 			empty = true

@@ -25,6 +25,7 @@ func TestListenerAddresses(t *testing.T) {
 		{"of each", []netip.Addr{second, first}, [2]int{1, 0}},
 		{"of all of IPv4", []netip.Addr{any4}, [2]int{0, 0}},
 		{"of all", []netip.Addr{any6}, [2]int{0, 0}},
+		{"E-LIS-10 of all of IPv4, and of all", []netip.Addr{any6, any4}, [2]int{1, 1}},
 		{"of loopback", []netip.Addr{netip.MustParseAddr("127.0.0.1")}, [2]int{-1, -1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -39,7 +40,7 @@ func TestListenerAddresses(t *testing.T) {
 				n.must(b.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(first, 24), netip.PrefixFrom(second, 24)}}))
 				var listeners []*Listener
 				for _, a := range c.listen {
-					bound, err := b.BindTCP(netip.AddrPortFrom(a, 80), BindOptions{})
+					bound, err := b.BindTCP(netip.AddrPortFrom(a, 80), BindOptions{ReusePort: true})
 					n.must(err)
 					l, err := b.ListenTCP(bound, 4, tcp.DefaultOptions())
 					n.must(err)

@@ -16,7 +16,7 @@ func TestChosenPortIsUnused(t *testing.T) {
 		use := func(n int32) {
 			for p := range uint16(ephemeralPorts) {
 				if p += firstEphemeral; p != free {
-					ports.flows.of(p).Add(n)
+					ports.flows[v4-1].of(p).Add(n)
 				}
 			}
 		}
@@ -42,7 +42,7 @@ func TestLatePortAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		bound := &b.h.tcp.ports.bound
+		bound := &b.h.tcp.ports.bound[v4-1]
 		for i := range bound {
 			bound[i].Store(^uint32(0))
 		}

@@ -49,10 +49,10 @@ type portTable struct {
 	mu       sync.Mutex
 	bindings map[uint16][]*Binding
 	count    int
-	bound    [1 << 16 / 32]atomic.Uint32 // ports with a binding, a bit each: read without the lock
+	bound    [bothFamilies]portBits // by family-1, the ports with a binding: read without the lock
 
-	flows     portCounts // of all kinds
-	halfOpens portCounts // of the flows, the half-open records
+	flows     [bothFamilies]portCounts // by family-1, of all kinds
+	halfOpens portCounts               // of the flows, the half-open records
 
 	seed   maphash.Seed
 	offset [1024]atomic.Uint32 // where the search of a group of destinations goes on
@@ -81,8 +81,22 @@ func (c *portCounts) of(port uint16) *atomic.Int32 {
 	return &page[port&0xff]
 }
 
-// isBound says whether somebody has bound the port, whatever the address.
-func (t *portTable) isBound(port uint16) bool { return t.bound[port>>5].Load()&(1<<(port&31)) != 0 }
+// portBits is a set of ports.
+type portBits [1 << 16 / 32]atomic.Uint32
+
+func (b *portBits) has(port uint16) bool { return b[port>>5].Load()&(1<<(port&31)) != 0 }
+func (b *portBits) add(port uint16)      { b[port>>5].Or(1 << (port & 31)) }
+func (b *portBits) remove(port uint16)   { b[port>>5].And(^uint32(1 << (port & 31))) }
+
+// isBound says whether a socket that takes packets of one of the families has bound the port, whatever the address.
+func (t *portTable) isBound(port uint16, f families) bool {
+	return f&v4 != 0 && t.bound[v4-1].has(port) || f&v6 != 0 && t.bound[v6-1].has(port)
+}
+
+// inUse says whether there are flows of one of the families at a local port.
+func (t *portTable) inUse(port uint16, f families) bool {
+	return f&v4 != 0 && t.flows[v4-1].of(port).Load() > 0 || f&v6 != 0 && t.flows[v6-1].of(port).Load() > 0
+}
 
 // portScan goes once through all ephemeral ports.
 type portScan struct {
@@ -116,7 +130,7 @@ func (t *portTable) bind(b *Binding) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b.local.Port() == 0 {
-		port, ok := t.chooseLocked()
+		port, ok := t.chooseLocked(b.families())
 		if !ok {
 			return false
 		}
@@ -126,17 +140,32 @@ func (t *portTable) bind(b *Binding) bool {
 	}
 	port := b.local.Port()
 	t.bindings[port] = append(t.bindings[port], b)
-	t.bound[port>>5].Or(1 << (port & 31))
+	t.markLocked(port)
 	t.count++
 	return true
 }
 
-// chooseLocked returns a port without a binding and without a flow.
-func (t *portTable) chooseLocked() (uint16, bool) {
+// markLocked works out again which families have bound a port.
+func (t *portTable) markLocked(port uint16) {
+	var all families
+	for _, b := range t.bindings[port] {
+		all |= b.families()
+	}
+	for _, f := range [...]families{v4, v6} {
+		if bits := &t.bound[f-1]; all&f != 0 {
+			bits.add(port)
+		} else {
+			bits.remove(port)
+		}
+	}
+}
+
+// chooseLocked returns a port without a binding and without a flow of the families.
+func (t *portTable) chooseLocked(f families) (uint16, bool) {
 	start := rand.Uint32N(ephemeralPorts)
 	for i := range uint32(ephemeralPorts) {
 		port := uint16(firstEphemeral + (start+i)%ephemeralPorts)
-		if len(t.bindings[port]) == 0 && t.flows.of(port).Load() == 0 {
+		if !t.isBound(port, f) && !t.inUse(port, f) {
 			return port, true
 		}
 	}
@@ -153,19 +182,16 @@ func (t *portTable) conflictsLocked(b *Binding) bool {
 			return true
 		}
 	}
-	return !b.options.ReuseAddr && !b.options.ReusePort && t.flows.of(b.local.Port()).Load() > 0
+	return !b.options.ReuseAddr && !b.options.ReusePort && t.inUse(b.local.Port(), b.families())
 }
 
 // overlaps says whether a packet could be for either of two bindings of one port.
 func (b *Binding) overlaps(other *Binding) bool {
-	return b.takes(other.local.Addr()) || other.takes(b.local.Addr())
+	return sharePackets(b.local.Addr(), b.options.V6Only, other.local.Addr(), other.options.V6Only)
 }
 
-// takes says whether packets to a are for b; a may be a wildcard itself.
-func (b *Binding) takes(a netip.Addr) bool {
-	mine := b.local.Addr()
-	return mine == a || mine.IsUnspecified() && (mine.Is6() == a.Is6() || mine.Is6() && !b.options.V6Only)
-}
+// families says whose packets are for b.
+func (b *Binding) families() families { return familiesOf(b.local.Addr(), b.options.V6Only) }
 
 // Local returns the bound address with its port, which is 0 as long as LatePort leaves it open.
 func (b *Binding) Local() netip.AddrPort { return b.local }
@@ -243,10 +269,8 @@ func (b *Binding) release() {
 	}
 	rest := slices.DeleteFunc(t.bindings[port], func(other *Binding) bool { return other == b })
 	t.count--
-	if len(rest) > 0 {
-		t.bindings[port] = rest
-		return
+	if t.bindings[port] = rest; len(rest) == 0 {
+		delete(t.bindings, port)
 	}
-	delete(t.bindings, port)
-	t.bound[port>>5].And(^uint32(1 << (port & 31)))
+	t.markLocked(port)
 }

@@ -234,18 +234,18 @@ func (s *shard) insertLocked(f *flow, k *flowKey, hash uint64) bool {
 	if !s.flows.insert(f, k, hash) {
 		return false
 	}
-	s.layer.ports.flows.of(f.localPort()).Add(1)
+	s.layer.ports.flows[f.family()-1].of(f.localPort()).Add(1)
 	return true
 }
 
 // removeLocked takes f out of the table.
 func (s *shard) removeLocked(f *flow) {
 	s.flows.remove(f)
-	s.layer.ports.flows.of(f.localPort()).Add(-1)
+	s.layer.ports.flows[f.family()-1].of(f.localPort()).Add(-1)
 }
 
 // tupleLocked returns the four-tuple of f, which is in the table.
 func (s *shard) tupleLocked(f *flow) tcp.Tuple {
 	k := s.flows.key(f)
-	return tcp.Tuple{Local: k.local(), Remote: k.remote()}
+	return s.layer.core.tuple(&k)
 }

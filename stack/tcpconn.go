@@ -201,7 +201,9 @@ func (c *TCPConn) Local() netip.AddrPort {
 }
 
 // Remote returns the peer's address.
-func (c *TCPConn) Remote() netip.AddrPort { return addrPort(&c.remote, uint16(c.ports)) }
+func (c *TCPConn) Remote() netip.AddrPort {
+	return netip.AddrPortFrom(c.route.Load().Remote(), uint16(c.ports))
+}
 
 // Options returns the options in force.
 func (c *TCPConn) Options() tcp.Options {

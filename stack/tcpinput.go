@@ -17,10 +17,6 @@ type inbound struct {
 	next int32 // index of the next one for the same shard, -1 for none
 }
 
-func (in *inbound) tuple() tcp.Tuple {
-	return tcp.Tuple{Local: in.key.local(), Remote: in.key.remote()}
-}
-
 // arrivals are the TCP segments of one receive burst, in a list for each shard. The next burst uses the same memory.
 type arrivals struct {
 	in         []inbound
@@ -85,7 +81,7 @@ func (a *arrivals) add(l *tcpLayer, p *ip.Packet) {
 	}
 	in := &a.in[n]
 	in.fill(&header, p, text)
-	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort, p.Interface.Index())
+	in.key.set(p.Dst, p.Src, header.DstPort, header.SrcPort, l.core.scope(p.Dst, p.Src))
 	in.hash = l.shards[0].flows.hash(&in.key)
 	in.next = -1
 	i := int32(in.hash >> l.shift)
@@ -209,7 +205,7 @@ func (c *TCPConn) touchLocked(now mono.Time) {
 
 // unknownLocked passes a segment that belongs to no connection and no record to a listener, or refuses it.
 func (s *shard) unknownLocked(in *inbound, now mono.Time) {
-	g := s.layer.listen.find(in.key.local())
+	g := s.layer.listen.find(s.layer.core.local(&in.key))
 	if g == nil {
 		s.refuseLocked(in)
 		return
@@ -233,7 +229,7 @@ type transportError struct {
 
 // errorArrives processes an ICMP error about a segment of ours, or the news that its neighbour does not answer.
 func (l *tcpLayer) errorArrives(e transportError) {
-	k := makeKey(e.local, e.remote, 0) // a Report names no interface, which only flows of scoped addresses need
+	k := l.core.flowKey(e.local, e.remote)
 	hash := l.shards[0].flows.hash(&k)
 	s := l.shard(hash)
 	s.lock()

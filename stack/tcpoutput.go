@@ -89,7 +89,7 @@ func (s *shard) refuseLocked(in *inbound) {
 	if !tcp.AnswerClosed(&in.seg, &reply) {
 		return
 	}
-	t := in.tuple()
+	t := s.layer.core.tuple(&in.key)
 	if !s.layer.allowReset(t.Remote.Addr()) {
 		s.events.resetsHeldBack++
 		return

@@ -225,8 +225,8 @@ func (n *network) nothingLeft(buffers int64) {
 			s.mu.Unlock()
 		}
 		for port := range 1 << 16 {
-			if k := h.tcp.ports.flows.of(uint16(port)).Load(); k != 0 {
-				n.Errorf("port %d is used by %d", port, k)
+			if h.tcp.ports.inUse(uint16(port), v4|v6) {
+				n.Errorf("port %d is used", port)
 			}
 		}
 	}

@@ -98,10 +98,10 @@ func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now mono.Time) {
 	switch w.tcp.SegmentArrives(&s.env, &in.seg, &reply, now) {
 	case tcp.Drop, tcp.Complete:
 	case tcp.Reply:
-		s.replyLocked(&reply, in.tuple(), ttl, tos)
+		s.replyLocked(&reply, s.layer.core.tuple(&in.key), ttl, tos)
 	case tcp.Remove:
 		s.removeTimeWaitLocked(w)
-		s.replyLocked(&reply, in.tuple(), ttl, tos)
+		s.replyLocked(&reply, s.layer.core.tuple(&in.key), ttl, tos)
 		return
 	case tcp.Reopen:
 		s.reopenLocked(w, in, now)
@@ -115,7 +115,7 @@ func (s *shard) timeWaitLocked(w *timeWait, in *inbound, now mono.Time) {
 
 // reopenLocked lets a SYN take the four-tuple over, if there is a listener (RFC 9293 3.6.1, RFC 6191).
 func (s *shard) reopenLocked(w *timeWait, in *inbound, now mono.Time) {
-	g := s.layer.listen.find(in.key.local())
+	g := s.layer.listen.find(s.layer.core.local(&in.key))
 	if g == nil {
 		s.refuseLocked(in)
 		return

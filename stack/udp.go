@@ -58,7 +58,7 @@ func (l *udpLayer) bind(s *UDPSocket, local netip.AddrPort) error {
 		start := rand.IntN(ephemeralPorts)
 		for i := range ephemeralPorts {
 			p := uint16(firstEphemeral + (start+i)%ephemeralPorts)
-			if len(l.ports[p]) == 0 {
+			if !l.usedLocked(p, s.families(local.Addr())) {
 				return l.takeLocked(s, netip.AddrPortFrom(local.Addr(), p))
 			}
 		}
@@ -70,6 +70,11 @@ func (l *udpLayer) bind(s *UDPSocket, local netip.AddrPort) error {
 		}
 	}
 	return l.takeLocked(s, local)
+}
+
+// usedLocked says whether a socket at the port takes packets of one of the families.
+func (l *udpLayer) usedLocked(port uint16, f families) bool {
+	return slices.ContainsFunc(l.ports[port], func(s *UDPSocket) bool { return s.families(s.Local().Addr())&f != 0 })
 }
 
 func (l *udpLayer) takeLocked(s *UDPSocket, local netip.AddrPort) error {
@@ -105,8 +110,8 @@ func (l *udpLayer) close() {
 	}
 }
 
-// lookup returns the socket for a datagram: the connected one, else one bound to the address, else one bound
-// to all; where several share an address, a keyed hash of the flow chooses.
+// lookup returns the socket for a datagram: the connected one, else one bound to the address, else one bound to all of its
+// family, else one bound to all of both; where several share an address, a keyed hash of the flow chooses.
 func (l *udpLayer) lookup(local, remote netip.AddrPort) *UDPSocket {
 	sockets := l.on(local.Port())
 	if len(sockets) == 1 { // the usual case

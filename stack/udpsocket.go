@@ -58,43 +58,32 @@ type datagramIn struct {
 
 func (s *UDPSocket) setPair(local, remote netip.AddrPort) { s.pair.Store(&udpPair{local, remote}) }
 
-// wildcard says whether the socket takes datagrams to all our addresses, and takesFamily whether those of a's
-// family.
-func wildcard(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
-
-func (s *UDPSocket) takesFamily(bound, a netip.Addr) bool {
-	return !bound.IsValid() || bound.Is4() == a.Is4() || bound.Is6() && bound.IsUnspecified() && !s.opt.V6Only
-}
+// families says whose packets the socket takes when it is bound to an address.
+func (s *UDPSocket) families(bound netip.Addr) families { return familiesOf(bound, s.opt.V6Only) }
 
 // clashes says whether s may not be bound to a beside other.
 func (s *UDPSocket) clashes(other *UDPSocket, a netip.Addr) bool {
 	if s.opt.ReusePort && other.opt.ReusePort || s.opt.ReuseAddr && other.opt.ReuseAddr {
 		return false
 	}
-	b := other.Local().Addr()
-	switch {
-	case wildcard(a) && wildcard(b):
-		return s.takesFamily(a, b) || other.takesFamily(b, a) || !a.IsValid() || !b.IsValid()
-	case wildcard(a):
-		return s.takesFamily(a, b)
-	case wildcard(b):
-		return other.takesFamily(b, a)
-	}
-	return a == b
+	return sharePackets(a, s.opt.V6Only, other.Local().Addr(), other.opt.V6Only)
 }
 
-// score says how well the socket fits a datagram: 0 not at all, then bound to all, to the address, and connected.
-func (s *UDPSocket) score(local, remote netip.AddrPort) int {
+// score says how well the socket fits a datagram: 0 not at all, then bound to all of both families, to all of the
+// datagram's family, to the address, and connected.
+func (s *UDPSocket) score(local, remote netip.AddrPort) (score int) {
 	p := s.pair.Load()
-	if !s.takesFamily(p.local.Addr(), local.Addr()) {
+	switch bound := p.local.Addr(); {
+	case bound == local.Addr():
+		score = 3
+	case !bound.IsUnspecified():
 		return 0
-	}
-	score := 1
-	if !wildcard(p.local.Addr()) {
-		if p.local.Addr() != local.Addr() {
-			return 0
-		}
-		score++
+	case bound.Is4() == local.Addr().Is4():
+		score = 2
+	case bound.Is4() || s.opt.V6Only:
+		return 0
+	default:
+		score = 1
 	}
 	if p.remote.IsValid() {
 		if p.remote != remote {
@@ -181,14 +170,19 @@ func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
 }
 
 // Connect makes remote the peer of Read and Write, from which alone datagrams are taken, and chooses the
-// local address where there is none. The zero AddrPort dissolves that.
+// local address where there is none. The zero AddrPort dissolves that. Errors: those of a route, EACCES for a broadcast
+// address without SetBroadcast, and for an address that is not for the socket those of Host.ConnectTCP.
 func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 	local := s.Local()
 	if !remote.IsValid() {
 		s.setPair(netip.AddrPortFrom(s.bind, local.Port()), netip.AddrPort{})
 		return nil
 	}
-	r, err := s.layer.core.ip.Route(s.bind, remote.Addr())
+	to, err := peer(s.bind, s.opt.V6Only, remote.Addr())
+	if err != nil {
+		return err
+	}
+	r, err := s.layer.core.ip.Route(s.bind, to)
 	if err != nil {
 		return err
 	}
@@ -205,7 +199,8 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 }
 
 // WriteTo sends p as one datagram. EMSGSIZE: longer than a datagram can be, or than the MTU where
-// PathMTUDiscovery.Refuses; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer.
+// PathMTUDiscovery.Refuses; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer, and
+// for an address that is not for the socket the errors of Host.ConnectTCP. An IPv4-mapped address is one of IPv4.
 // It does not wait: what a full queue cannot take is dropped, as it might be anywhere on the way.
 func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	pair := s.pair.Load()
@@ -215,19 +210,20 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 	if !to.IsValid() || to.Port() == 0 {
 		return 0, syscall.EINVAL
 	}
-	if len(p) > ip.MaxPayload(to.Addr())-wire.UDPLen {
-		return 0, syscall.EMSGSIZE
-	}
 	local := pair.local.Addr()
-	if s.layer.core.ip.IsBroadcast(local) || local.IsMulticast() {
-		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
-	}
-	r, err := s.layer.core.ip.Route(local, to.Addr())
+	remote, err := peer(local, s.opt.V6Only, to.Addr())
 	if err != nil {
 		return 0, err
 	}
-	if len(p) > ip.MaxPayload(r.Remote())-wire.UDPLen { // :: may mean 127.0.0.1
+	if len(p) > ip.MaxPayload(remote)-wire.UDPLen {
 		return 0, syscall.EMSGSIZE
+	}
+	if s.layer.core.ip.IsBroadcast(local) || local.IsMulticast() {
+		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
+	}
+	r, err := s.layer.core.ip.Route(local, remote)
+	if err != nil {
+		return 0, err
 	}
 	s.mu.Lock()
 	allowed, o := s.broadcast, s.udpOptions

@@ -51,6 +51,10 @@ func (s *Secret) prf(purpose byte, t Tuple, number uint64) [sha256.Size]byte {
 	local, remote := t.Local.Addr().As16(), t.Remote.Addr().As16()
 	copy(b[at:], local[:])
 	copy(b[at+16:], remote[:])
+	if zones := t.Local.Addr().Zone() + "%" + t.Remote.Addr().Zone(); len(zones) > 1 {
+		// On each link the addresses are those of other hosts, which must learn nothing of each other's values.
+		return sha256.Sum256(append(b[:], zones...))
+	}
 	return sha256.Sum256(b[:])
 }
 

@@ -12,7 +12,11 @@ import (
 
 // TestSecret checks what keeps a stranger from computing the pseudo-random part of an initial sequence number.
 func TestSecret(t *testing.T) {
-	tuple := Tuple{netip.MustParseAddrPort("10.0.0.2:80"), netip.MustParseAddrPort("10.0.0.1:1000")}
+	tuples := []Tuple{
+		{netip.MustParseAddrPort("10.0.0.2:80"), netip.MustParseAddrPort("10.0.0.1:1000")},
+		{netip.MustParseAddrPort("[2001:db8::2]:80"), netip.MustParseAddrPort("[2001:db8::1]:1000")},
+		{netip.MustParseAddrPort("[fe80::2%eth0]:80"), netip.MustParseAddrPort("[fe80::1%eth0]:1000")},
+	}
 	now := mono.Time(time.Hour)
 	t.Run("MUST-9 the key is of 128 bits at least, drawn anew for each host from crypto/rand", func(t *testing.T) {
 		if bits := 8 * len(Secret{}); bits < 128 {
@@ -42,38 +46,47 @@ func TestSecret(t *testing.T) {
 		}
 	})
 	t.Run("MUST-9 each bit of the key counts, and each of the tuple", func(t *testing.T) {
-		key := *NewSecret()
-		iss, offset := key.initial(tuple, now)
-		differ := func(what string, n int, k *Secret, tuple Tuple) {
-			if i, o := k.initial(tuple, now); i == iss && o == offset {
-				t.Errorf("%s %d changes nothing", what, n)
+		for _, tuple := range tuples {
+			key := *NewSecret()
+			iss, offset := key.initial(tuple, now)
+			differ := func(what string, n int, k *Secret, tuple Tuple) {
+				if i, o := k.initial(tuple, now); i == iss && o == offset {
+					t.Errorf("%s %d changes nothing", what, n)
+				}
 			}
-		}
-		for bit := range 8 * len(key) {
-			other := key
-			other[bit/8] ^= 1 << (bit % 8)
-			differ("key bit", bit, &other, tuple)
-		}
-		for bit := range 16 {
-			other := tuple
-			other.Remote = netip.AddrPortFrom(tuple.Remote.Addr(), tuple.Remote.Port()^1<<bit)
-			differ("bit of the remote port", bit, &key, other)
-			other = tuple
-			other.Local = netip.AddrPortFrom(tuple.Local.Addr(), tuple.Local.Port()^1<<bit)
-			differ("bit of the local port", bit, &key, other)
-		}
-		for bit := range 32 {
-			flip := func(a netip.Addr) netip.Addr {
-				b := a.As4()
-				b[bit/8] ^= 1 << (bit % 8)
-				return netip.AddrFrom4(b)
+			for bit := range 8 * len(key) {
+				other := key
+				other[bit/8] ^= 1 << (bit % 8)
+				differ("key bit", bit, &other, tuple)
 			}
-			other := tuple
-			other.Remote = netip.AddrPortFrom(flip(tuple.Remote.Addr()), tuple.Remote.Port())
-			differ("bit of the remote address", bit, &key, other)
-			other = tuple
-			other.Local = netip.AddrPortFrom(flip(tuple.Local.Addr()), tuple.Local.Port())
-			differ("bit of the local address", bit, &key, other)
+			for bit := range 16 {
+				other := tuple
+				other.Remote = netip.AddrPortFrom(tuple.Remote.Addr(), tuple.Remote.Port()^1<<bit)
+				differ("bit of the remote port", bit, &key, other)
+				other = tuple
+				other.Local = netip.AddrPortFrom(tuple.Local.Addr(), tuple.Local.Port()^1<<bit)
+				differ("bit of the local port", bit, &key, other)
+			}
+			for bit := range tuple.Local.Addr().BitLen() {
+				flip := func(a netip.Addr) netip.Addr {
+					b := a.AsSlice()
+					b[bit/8] ^= 1 << (bit % 8)
+					flipped, _ := netip.AddrFromSlice(b)
+					return flipped.WithZone(a.Zone())
+				}
+				other := tuple
+				other.Remote = netip.AddrPortFrom(flip(tuple.Remote.Addr()), tuple.Remote.Port())
+				differ("bit of the remote address", bit, &key, other)
+				other = tuple
+				other.Local = netip.AddrPortFrom(flip(tuple.Local.Addr()), tuple.Local.Port())
+				differ("bit of the local address", bit, &key, other)
+			}
+			if zone := tuple.Local.Addr().Zone(); zone != "" {
+				on := func(a netip.AddrPort) netip.AddrPort {
+					return netip.AddrPortFrom(a.Addr().WithZone("eth1"), a.Port())
+				}
+				differ("zone", 1, &key, Tuple{on(tuple.Local), on(tuple.Remote)})
+			}
 		}
 	})
 }
