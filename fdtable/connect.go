@@ -15,8 +15,9 @@ import (
 // sends the SYN. A datagram socket only notes its peer, and forgets it if a is the zero AddrPort.
 //
 // Errors: EISCONN (connected, or a listener, which continues to listen), ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
-// ENETUNREACH, ECONNRESET, EADDRNOTAVAIL (no local port is left, or the four-tuple is taken), EADDRINUSE,
-// EAFNOSUPPORT, EBADF.
+// ENETUNREACH (also a mapped address with IPV6_V6ONLY, or from an IPv6 address), ECONNRESET, EADDRNOTAVAIL (no local port
+// is left, or the four-tuple is taken), EADDRINUSE, EINVAL (a link-local address without a zone, an address of IPv4 for an
+// AF_INET6 stream), EAFNOSUPPORT, EBADF.
 func (t *Table) Connect(fd int, a netip.AddrPort) error {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -61,7 +62,7 @@ func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, erro
 	if s.dying() {
 		return nil, nil, syscall.EBADF
 	}
-	remote, err := s.innerLocked(a)
+	remote, err := s.innerLocked(a, toConnect)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,7 +70,7 @@ func (s *socket) beginConnect(a netip.AddrPort, fast bool) (*stack.TCPConn, erro
 	if err := s.prepareLocked(); err != nil {
 		return nil, nil, err
 	}
-	c, err := o.open(s.host, remote, fast)
+	c, err := s.openLocked(remote, fast)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,16 +92,22 @@ const (
 
 // Options of levels IPPROTO_IP and IPPROTO_IPV6.
 const (
-	IP_TOS            = 1
-	IP_TTL            = 2
-	IP_MTU_DISCOVER   = 10
-	IP_MTU            = 14
-	IPV6_UNICAST_HOPS = 16
-	IPV6_V6ONLY       = 26
-	IPV6_TCLASS       = 67
+	IP_TOS             = 1
+	IP_TTL             = 2
+	IP_MTU_DISCOVER    = 10
+	IP_MTU             = 14
+	IPV6_ADDRFORM      = 1
+	IPV6_UNICAST_HOPS  = 16
+	IPV6_MTU_DISCOVER  = 23
+	IPV6_MTU           = 24
+	IPV6_RECVERR       = 25
+	IPV6_V6ONLY        = 26
+	IPV6_DONTFRAG      = 62
+	IPV6_TCLASS        = 67
+	IPV6_AUTOFLOWLABEL = 70
 )
 
-// Values of IP_MTU_DISCOVER.
+// Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
 const (
 	IP_PMTUDISC_DONT      = 0
 	IP_PMTUDISC_WANT      = 1

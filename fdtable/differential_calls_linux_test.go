@@ -2,6 +2,7 @@ package fdtable
 
 import (
 	"net/netip"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -12,7 +13,7 @@ import (
 // tableCalls are the calls of a Table.
 type tableCalls struct{ *Table }
 
-func (t tableCalls) socket(typ int) (int, error)            { return t.Socket(AF_INET, typ, 0) }
+func (t tableCalls) socket(domain, typ int) (int, error)    { return t.Socket(domain, typ, 0) }
 func (t tableCalls) bind(fd int, a netip.AddrPort) error    { return t.Bind(fd, a) }
 func (t tableCalls) listen(fd, backlog int) error           { return t.Listen(fd, backlog) }
 func (t tableCalls) connect(fd int, a netip.AddrPort) error { return t.Connect(fd, a) }
@@ -31,6 +32,9 @@ func (t tableCalls) recv(fd int, iov [][]byte, flags int) (n, got int, err error
 	m := Msghdr{Iov: iov}
 	n, err = t.Recvmsg(fd, &m, flags)
 	return n, m.Flags, err
+}
+func (t tableCalls) recvfrom(fd int, p []byte) (int, netip.AddrPort, error) {
+	return t.Recvfrom(fd, p, 0)
 }
 func (t tableCalls) read(fd int, p []byte) (int, error)       { return t.Read(fd, p) }
 func (t tableCalls) write(fd int, p []byte) (int, error)      { return t.Write(fd, p) }
@@ -89,19 +93,31 @@ func (t tableCalls) wait(ep, room, timeout int) ([]EpollEvent, error) {
 // kernelCalls are the kernel's.
 type kernelCalls struct{}
 
+// sockaddrOf is an address as the kernel takes it; its zone is a scope id in decimal.
 func sockaddrOf(a netip.AddrPort) unix.Sockaddr {
-	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	scope, _ := strconv.ParseUint(a.Addr().Zone(), 10, 32)
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(scope)}
 }
 
 func addrPortOf(sa unix.Sockaddr, err error) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	in := sa.(*unix.SockaddrInet4)
-	return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)), nil
+	if in, is := sa.(*unix.SockaddrInet4); is {
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)), nil
+	}
+	in := sa.(*unix.SockaddrInet6)
+	a := netip.AddrFrom16(in.Addr)
+	if in.ZoneId != 0 {
+		a = a.WithZone(strconv.Itoa(int(in.ZoneId)))
+	}
+	return netip.AddrPortFrom(a, uint16(in.Port)), nil
 }
 
-func (kernelCalls) socket(typ int) (int, error)            { return unix.Socket(unix.AF_INET, typ, 0) }
+func (kernelCalls) socket(domain, typ int) (int, error)    { return unix.Socket(domain, typ, 0) }
 func (kernelCalls) bind(fd int, a netip.AddrPort) error    { return unix.Bind(fd, sockaddrOf(a)) }
 func (kernelCalls) listen(fd, backlog int) error           { return unix.Listen(fd, backlog) }
 func (kernelCalls) connect(fd int, a netip.AddrPort) error { return unix.Connect(fd, sockaddrOf(a)) }
@@ -128,6 +144,15 @@ func (kernelCalls) recv(fd int, iov [][]byte, flags int) (n, got int, err error)
 		n, _, got, _, err = unix.RecvmsgBuffers(fd, iov, nil, flags)
 	}
 	return n, got, err
+}
+func (kernelCalls) recvfrom(fd int, p []byte) (int, netip.AddrPort, error) {
+	for {
+		n, sa, err := unix.Recvfrom(fd, p, 0)
+		if err != unix.EINTR {
+			from, err := addrPortOf(sa, err)
+			return n, from, err
+		}
+	}
 }
 func (kernelCalls) read(fd int, p []byte) (int, error) {
 	for {

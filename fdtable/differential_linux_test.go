@@ -19,7 +19,7 @@ import (
 
 // bsd is the calls of a scenario: the kernel's and a Table's answer the same ones.
 type bsd interface {
-	socket(typ int) (int, error)
+	socket(domain, typ int) (int, error)
 	bind(fd int, a netip.AddrPort) error
 	listen(fd, backlog int) error
 	accept(fd, flags int) (int, error)
@@ -28,6 +28,7 @@ type bsd interface {
 	send(fd int, iov [][]byte, flags int) (int, error)
 	sendto(fd int, p []byte, flags int, a netip.AddrPort) (int, error)
 	recv(fd int, iov [][]byte, flags int) (n, got int, err error)
+	recvfrom(fd int, p []byte) (int, netip.AddrPort, error)
 	read(fd int, p []byte) (int, error)
 	write(fd int, p []byte) (int, error)
 	readv(fd int, iov [][]byte) (int, error)
@@ -53,14 +54,47 @@ type bsd interface {
 	wait(ep, room, timeout int) ([]EpollEvent, error)
 }
 
-// run is one run of a scenario.
+// run is one run of a scenario, in which words without a family mean what they do in the run's own.
 type run struct {
 	bsd
+	*socketFamily
 	fds   map[string]int
 	lines []string // what was seen
 }
 
-var loopback = netip.MustParseAddr("127.0.0.1")
+// socketFamily is a domain of sockets, and what words of scenarios mean in it.
+type socketFamily struct {
+	version   string
+	domain    int
+	addresses map[string]netip.Addr
+	options   map[string][2]int
+}
+
+// socketFamilies are the families that all scenarios run in which name none themselves.
+var socketFamilies = []*socketFamily{
+	{version: "IPv4", domain: AF_INET, addresses: map[string]netip.Addr{"lo": netip.MustParseAddr("127.0.0.1"), "any": netip.IPv4Unspecified(),
+		"foreign": netip.MustParseAddr("10.99.99.99")},
+		options: map[string][2]int{"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999},
+			"discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU}}},
+	{version: "IPv6", domain: AF_INET6, addresses: map[string]netip.Addr{"lo": netip.IPv6Loopback(), "any": netip.IPv6Unspecified(),
+		"foreign": netip.MustParseAddr("2001:db8:99::99")},
+		options: map[string][2]int{"ttl": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "tos": {IPPROTO_IPV6, IPV6_TCLASS}, "ipunknown": {IPPROTO_IPV6, 999},
+			"discover": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "mtu": {IPPROTO_IPV6, IPV6_MTU}}},
+}
+
+// hosts are addresses that mean the same in all families.
+var hosts = map[string]netip.Addr{
+	"lo4": netip.MustParseAddr("127.0.0.1"), "any4": netip.IPv4Unspecified(), "foreign4": netip.MustParseAddr("10.99.99.99"),
+	"other4": netip.MustParseAddr("127.0.0.2"),
+	"lo6":    netip.IPv6Loopback(), "any6": netip.IPv6Unspecified(), "foreign6": netip.MustParseAddr("2001:db8:99::99"),
+	"maplo": netip.MustParseAddr("::ffff:127.0.0.1"), "mapany": netip.MustParseAddr("::ffff:0.0.0.0"),
+	"mapother": netip.MustParseAddr("::ffff:127.0.0.2"), "mapforeign": netip.MustParseAddr("::ffff:10.99.99.99"),
+	"link": netip.MustParseAddr("fe80::99"), "link%1": netip.MustParseAddr("fe80::99%1"), "link%77": netip.MustParseAddr("fe80::99%77"),
+	"lo6%1": netip.MustParseAddr("::1%1"), "lo6%77": netip.MustParseAddr("::1%77"), "group": netip.MustParseAddr("ff02::99"),
+	"group%1": netip.MustParseAddr("ff02::99%1"), "wide": netip.MustParseAddr("ff0e::99"),
+}
+
+var domains = map[string]int{"inet": AF_INET, "inet6": AF_INET6}
 
 var types = map[string]int{"stream": SOCK_STREAM, "dgram": SOCK_DGRAM, "nonblock": SOCK_NONBLOCK, "cloexec": SOCK_CLOEXEC}
 
@@ -83,7 +117,21 @@ var options = map[string][2]int{
 	"syncnt": {IPPROTO_TCP, TCP_SYNCNT}, "linger2": {IPPROTO_TCP, TCP_LINGER2}, "defer": {IPPROTO_TCP, TCP_DEFER_ACCEPT},
 	"clamp": {IPPROTO_TCP, TCP_WINDOW_CLAMP}, "quickack": {IPPROTO_TCP, TCP_QUICKACK}, "usertimeout": {IPPROTO_TCP, TCP_USER_TIMEOUT},
 	"notsent": {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "tcpunknown": {IPPROTO_TCP, 999}, "fastopen": {IPPROTO_TCP, TCP_FASTOPEN},
-	"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999}, "discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU}, "v6only": {IPPROTO_IPV6, IPV6_V6ONLY},
+	"v6only": {IPPROTO_IPV6, IPV6_V6ONLY}, "ttl4": {IPPROTO_IP, IP_TTL}, "tos4": {IPPROTO_IP, IP_TOS}, "mtu4": {IPPROTO_IP, IP_MTU},
+	"discover4": {IPPROTO_IP, IP_MTU_DISCOVER}, "hops6": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "class6": {IPPROTO_IPV6, IPV6_TCLASS},
+	"mtu6": {IPPROTO_IPV6, IPV6_MTU}, "discover6": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "dontfrag6": {IPPROTO_IPV6, IPV6_DONTFRAG},
+	"recverr6": {IPPROTO_IPV6, IPV6_RECVERR}, "addrform": {IPPROTO_IPV6, IPV6_ADDRFORM}, "autoflow": {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+}
+
+// option returns the level and the number of an option.
+func (r *run) option(word string) [2]int {
+	o, known := r.options[word]
+	if !known {
+		if o, known = options[word]; !known {
+			panic("no such option: " + word)
+		}
+	}
+	return o
 }
 
 // flagsOf adds up what words mean.
@@ -112,27 +160,33 @@ func valueOr(n int, err error) string {
 	return strconv.Itoa(n)
 }
 
-// address returns what a scenario means: a socket's port on the loopback address, or a word.
+// address returns what a scenario means: a word for an address, with the port of a socket behind a colon or none; or a
+// socket alone, for its port on the loopback address.
 func (r *run) address(word string) netip.AddrPort {
-	switch word {
-	case "any":
-		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	case "lo":
-		return netip.AddrPortFrom(loopback, 0)
-	case "foreign":
-		return netip.MustParseAddrPort("10.99.99.99:0")
-	case "nobody":
-		return netip.AddrPortFrom(loopback, 1)
+	if word == "nobody" {
+		return netip.AddrPortFrom(r.addresses["lo"], 1)
 	}
-	at, wildcard := strings.CutPrefix(word, "any:")
+	host, at, ported := strings.Cut(word, ":")
+	addr, known := r.addresses[host]
+	if !known {
+		addr, known = hosts[host]
+	}
+	switch {
+	case !known && ported:
+		panic("no such address: " + word)
+	case !known:
+		addr, at = r.addresses["lo"], host
+	case !ported:
+		return netip.AddrPortFrom(addr, 0)
+	}
+	if n, err := strconv.ParseUint(at, 10, 16); err == nil {
+		return netip.AddrPortFrom(addr, uint16(n))
+	}
 	a, err := r.name(r.fds[at])
 	if err != nil {
 		panic(err)
 	}
-	if wildcard {
-		return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())
-	}
-	return netip.AddrPortFrom(loopback, a.Port())
+	return netip.AddrPortFrom(addr, a.Port())
 }
 
 // place spells an address without its port's number.
@@ -206,11 +260,15 @@ func (r *run) do(scenario string) {
 func (r *run) open(call string, args []string) (int, error) {
 	switch call {
 	case "socket":
+		domain := r.domain
+		if len(args) > 0 && domains[args[0]] != 0 {
+			domain, args = domains[args[0]], args[1:]
+		}
 		typ := flagsOf(types, args)
 		if typ&15 == 0 {
 			typ |= SOCK_STREAM
 		}
-		return r.socket(typ)
+		return r.socket(domain, typ)
 	case "accept":
 		return r.accept(r.fd(args[0]), flagsOf(types, args[1:]))
 	case "dup":
@@ -242,6 +300,10 @@ func (r *run) call(call string, args []string) string {
 		return valueOr(n, err)
 	case "recv":
 		return r.received(fd, args)
+	case "recvfrom":
+		p := make([]byte, integer(args[0]))
+		n, from, err := r.recvfrom(fd, p)
+		return fmt.Sprintf("%s %q from %s", valueOr(n, err), p[:max(n, 0)], place(from, err))
 	case "read":
 		p := make([]byte, integer(args[0]))
 		n, err := r.read(fd, p)
@@ -309,17 +371,17 @@ func (r *run) received(fd int, args []string) string {
 func (r *run) inquire(call string, fd int, args []string) string {
 	switch call {
 	case "get":
-		o := options[args[0]]
+		o := r.option(args[0])
 		n, err := r.get(fd, o[0], o[1])
 		if args[0] == "error" && err == nil && n != 0 {
 			return errnoName(syscall.Errno(n))
 		}
-		if args[0] == "mtu" && n > 1280 { // that of the kernel's loopback is no packet's length
+		if strings.HasPrefix(args[0], "mtu") && n > 1280 { // that of the kernel's loopback is no packet's length
 			return "large"
 		}
 		return valueOr(n, err)
 	case "set":
-		o := options[args[0]]
+		o := r.option(args[0])
 		return errnoName(r.set(fd, o[0], o[1], integer(args[1])))
 	case "linger":
 		return errnoName(r.linger(fd, integer(args[0]), integer(args[1])))
@@ -392,54 +454,80 @@ func (r *run) inquire(call string, fd int, args []string) string {
 	panic("no such call: " + call)
 }
 
-// scenario is a sequence of calls. differs says why the results are not the kernel's, as docs/differences.md does.
-type scenario struct{ name, calls, differs string }
+// scenario is a sequence of calls. differs says why the results are not the kernel's, as docs/differences.md does, and
+// differs6 why they are not over IPv6 alone.
+type scenario struct{ name, calls, differs, differs6 string }
+
+// difference says why a scenario has other results in a family; "" if it has not.
+func (sc *scenario) difference(f *socketFamily) string {
+	if f.domain == AF_INET6 && sc.differs6 != "" {
+		return sc.differs6
+	}
+	return sc.differs
+}
 
 // TestDifferential runs call sequences on the kernel's sockets and on a Table, both over their loopback
 // interfaces, and compares all results and errnos. The Table's time is a bubble's: where a call waits, all that goes
 // on in the host comes to its end.
 func TestDifferential(t *testing.T) {
 	taptest.Need(t)
-	differ := 0
-	list := scenarios()
-	for _, sc := range list {
-		t.Run(sc.name, func(t *testing.T) {
-			kernel := &run{bsd: kernelCalls{}, fds: map[string]int{}}
-			kernel.do(sc.calls)
-			for _, fd := range kernel.fds {
-				_ = unix.Close(fd)
-			}
-			ours := &run{fds: map[string]int{}}
-			synctest.Test(t, func(t *testing.T) {
-				h, err := stack.New(stack.Config{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer h.Close()
-				table := New(h)
-				ours.bsd = tableCalls{table}
-				ours.do(sc.calls)
-				for fd := range 100 {
-					_ = table.Close(fd)
-				}
-			})
-			same := slices.Equal(kernel.lines, ours.lines)
-			switch {
-			case sc.differs != "" && same:
-				t.Errorf("does not differ any longer: %s", sc.differs)
-			case sc.differs != "":
-				differ++
-			case !same:
-				for i := range kernel.lines {
-					if kernel.lines[i] != ours.lines[i] {
-						t.Errorf("%-60s ours: %s", kernel.lines[i], ours.lines[i][strings.Index(ours.lines[i], " -> ")+4:])
+	for _, f := range socketFamilies {
+		if f.domain == AF_INET6 && !has6(t) {
+			t.Log("not over IPv6, which the stack does not have yet")
+			continue
+		}
+		list := scenarios()
+		if f.domain == AF_INET6 {
+			list = append(list, familySequences...)
+		}
+		differ := 0
+		t.Run(f.version, func(t *testing.T) {
+			for _, sc := range list {
+				t.Run(sc.name, func(t *testing.T) {
+					if sc.difference(f) != "" {
+						differ++
 					}
-				}
+					sc.compare(t, f)
+				})
 			}
 		})
+		t.Logf("over %s %d call sequences, of which %d differ and are listed in docs/differences.md", f.version, len(list), differ)
+		if len(list) < 150 {
+			t.Errorf("%d sequences only", len(list))
+		}
 	}
-	t.Logf("%d call sequences, of which %d differ and are listed in docs/differences.md", len(list), differ)
-	if len(list) < 150 {
-		t.Errorf("%d sequences only", len(list))
+}
+
+// compare runs a scenario on the kernel's sockets and on a Table.
+func (sc *scenario) compare(t *testing.T, f *socketFamily) {
+	kernel := &run{bsd: kernelCalls{}, socketFamily: f, fds: map[string]int{}}
+	kernel.do(sc.calls)
+	for _, fd := range kernel.fds {
+		_ = unix.Close(fd)
+	}
+	ours := &run{socketFamily: f, fds: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		h, err := stack.New(stack.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		table := New(h)
+		ours.bsd = tableCalls{table}
+		ours.do(sc.calls)
+		for fd := range 100 {
+			_ = table.Close(fd)
+		}
+	})
+	same, differs := slices.Equal(kernel.lines, ours.lines), sc.difference(f)
+	switch {
+	case differs != "" && same:
+		t.Errorf("does not differ any longer: %s", differs)
+	case differs == "" && !same:
+		for i := range kernel.lines {
+			if kernel.lines[i] != ours.lines[i] {
+				t.Errorf("%-60s ours: %s", kernel.lines[i], ours.lines[i][strings.Index(ours.lines[i], " -> ")+4:])
+			}
+		}
 	}
 }

@@ -45,12 +45,17 @@ func (s *socket) fastOpenLocked(opt int) int {
 	return number(s.setup.fast.connect)
 }
 
-// open begins an active open with or without Fast Open.
-func (o *setup) open(h *stack.Host, remote netip.AddrPort, fast bool) (*stack.TCPConn, error) {
-	if fast || o.fast.connect {
-		return h.ConnectTCPFastOpen(o.binding, remote, o.options)
+// openLocked begins an active open with or without Fast Open.
+func (s *socket) openLocked(remote netip.AddrPort, fast bool) (*stack.TCPConn, error) {
+	to := remote.Addr()
+	if to.IsUnspecified() && s.setup.bound.IsValid() { // loopback, in the family of the socket's own address
+		to = s.setup.bound.Addr()
 	}
-	return h.ConnectTCP(o.binding, remote, o.options)
+	options := s.optionsTowardLocked(to)
+	if fast || s.setup.fast.connect {
+		return s.host.ConnectTCPFastOpen(s.setup.binding, remote, options)
+	}
+	return s.host.ConnectTCP(s.setup.binding, remote, options)
 }
 
 // sendFastOpen is sendto with MSG_FASTOPEN: it connects to an address and sends p, as much of it as possible on the SYN.

@@ -1,6 +1,7 @@
 package fdtable
 
 import (
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -8,10 +9,11 @@ import (
 )
 
 // GetsockoptInt returns an option whose value is an int: all that SetsockoptInt sets, and of level SOL_SOCKET
-// SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN, and of level
-// IPPROTO_IP IP_MTU (octets, of the path to the peer; ENOTCONN where there is none). As in Linux, buffer
+// SO_ERROR (the pending error, which it clears), SO_TYPE, SO_PROTOCOL, SO_DOMAIN and SO_ACCEPTCONN, of level
+// IPPROTO_IP IP_MTU and of IPPROTO_IPV6 IPV6_MTU (octets, of the path to the peer; ENOTCONN where there is none) and
+// IPV6_ADDRFORM (AF_INET6; ENOTCONN without a peer). As in Linux, buffer
 // sizes are twice the values that were set; TCP_MAXSEG is the segment size in use. ENOPROTOOPT
-// for any other option, EOPNOTSUPP where the socket has no options of the level, EBADF.
+// for any other option, EOPNOTSUPP where an AF_INET socket has no options of the level, EBADF.
 func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -28,23 +30,19 @@ func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 			return s.getTCPLocked(opt)
 		}
 	case IPPROTO_IP:
-		switch opt {
-		case IP_MTU_DISCOVER:
-			return s.discoverLocked(), nil
-		case IP_MTU:
-			return s.pathMTULocked()
-		}
-		return s.getIPLocked(opt, IP_TTL, IP_TOS)
+		return s.getIPLocked(opt)
 	case IPPROTO_IPV6:
-		if s.domain != AF_INET6 {
-			return 0, syscall.EOPNOTSUPP
-		}
-		if opt == IPV6_V6ONLY {
-			return number(s.reuse&v6Only != 0), nil
-		}
-		return s.getIPLocked(opt, IPV6_UNICAST_HOPS, IPV6_TCLASS)
+		return s.getIPv6Locked(opt)
 	}
-	return 0, syscall.EOPNOTSUPP
+	return 0, s.noLevel()
+}
+
+// noLevel is the error of a get for a level of which the socket has no options. Linux's is another one for AF_INET6.
+func (s *socket) noLevel() error {
+	if s.domain == AF_INET6 {
+		return syscall.ENOPROTOOPT
+	}
+	return syscall.EOPNOTSUPP
 }
 
 func number(b bool) int {
@@ -165,14 +163,57 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 	return 0, syscall.ENOPROTOOPT
 }
 
-func (s *socket) getIPLocked(opt, ttl, tos int) (int, error) {
-	switch opt {
-	case ttl:
-		return orDefault(s.optionsLocked().TTL, int(s.host.Config().TTL)), nil
-	case tos:
-		return int(s.optionsLocked().TOS), nil
+// getIPLocked returns an option of level IPPROTO_IP.
+func (s *socket) getIPLocked(opt int) (int, error) {
+	if opt == IP_MTU {
+		return s.pathMTULocked()
 	}
-	return 0, syscall.ENOPROTOOPT
+	o := s.levelLocked(IPPROTO_IP)
+	return o.number(opt, IP_TTL, IP_TOS, IP_MTU_DISCOVER, s.host.Config().TTL)
+}
+
+// getIPv6Locked returns an option of level IPPROTO_IPV6, which AF_INET sockets do not have.
+func (s *socket) getIPv6Locked(opt int) (int, error) {
+	if s.domain != AF_INET6 {
+		return 0, s.noLevel()
+	}
+	o := s.levelLocked(IPPROTO_IPV6)
+	switch opt {
+	case IPV6_V6ONLY:
+		return number(s.reuse&v6Only != 0), nil
+	case IPV6_DONTFRAG:
+		return number(o.dontFragment), nil
+	case IPV6_MTU:
+		return s.pathMTULocked()
+	case IPV6_ADDRFORM:
+		if !s.remoteLocked().IsValid() {
+			return 0, syscall.ENOTCONN
+		}
+		return int(s.domain), nil
+	}
+	return o.number(opt, IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, s.host.Config().TTL)
+}
+
+// remoteLocked returns the address of the peer, as the stack has it; not a valid one where the socket has none.
+func (s *socket) remoteLocked() netip.AddrPort {
+	if u := s.udp.Load(); u != nil {
+		return u.Remote()
+	}
+	if c := s.conn.Load(); c != nil && c.State() == tcp.Established {
+		return c.Remote()
+	}
+	return netip.AddrPort{}
+}
+
+// pathMTULocked returns IP_MTU or IPV6_MTU: ENOTCONN if the socket has no peer.
+func (s *socket) pathMTULocked() (int, error) {
+	if u := s.udp.Load(); u != nil {
+		return u.PathMTU()
+	}
+	if c := s.conn.Load(); c != nil && s.phase != unconnected {
+		return c.Info().PathMTU, nil
+	}
+	return 0, syscall.ENOTCONN
 }
 
 // TCPInfo returns the state of a connection or of a socket that may become one: TCP_INFO. ENOPROTOOPT for a

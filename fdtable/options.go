@@ -1,6 +1,7 @@
 package fdtable
 
 import (
+	"net/netip"
 	"syscall"
 
 	"github.com/unet-go/unet/stack/tcp"
@@ -25,10 +26,12 @@ const (
 // TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
-// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6 IPV6_V6ONLY, IPV6_UNICAST_HOPS and IPV6_TCLASS. An
+// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6, for AF_INET6 sockets alone, IPV6_V6ONLY (before bind),
+// IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none) and
+// IPV6_DONTFRAG. What an AF_INET6 socket sends over IPv4 goes by the options of IPPROTO_IP. An
 // option that is set before listen or connect applies to the listener and the connections that it accepts, or to the
-// connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, ENOPROTOOPT for any other
-// option, EBADF.
+// connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, and for IPV6_V6ONLY of a
+// socket that has a port; ENOPROTOOPT for any other option, EBADF.
 func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -45,18 +48,9 @@ func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 			return s.setTCPLocked(opt, value)
 		}
 	case IPPROTO_IP:
-		if opt == IP_MTU_DISCOVER {
-			return s.setDiscoverLocked(value)
-		}
-		return s.setIPLocked(opt, value, IP_TTL, IP_TOS)
+		return s.setIPLocked(opt, value)
 	case IPPROTO_IPV6:
-		if s.domain != AF_INET6 {
-			return syscall.ENOPROTOOPT
-		}
-		if opt == IPV6_V6ONLY {
-			return s.setV6OnlyLocked(value != 0)
-		}
-		return s.setIPLocked(opt, value, IPV6_UNICAST_HOPS, IPV6_TCLASS)
+		return s.setIPv6Locked(opt, value)
 	}
 	return syscall.ENOPROTOOPT
 }
@@ -70,7 +64,7 @@ func (s *socket) updateLocked(change func(*tcp.Options)) error {
 	if s.setup != nil {
 		change(&s.setup.options)
 		if s.phase == listening {
-			s.setup.listener.SetOptions(s.setup.options)
+			s.setup.listener.SetOptions(s.optionsTowardLocked(s.setup.bound.Addr()))
 		}
 	}
 	if c := s.conn.Load(); c != nil {
@@ -101,14 +95,6 @@ func (s *socket) setReuseLocked(bit reuse, on bool) {
 	if on {
 		s.reuse |= bit
 	}
-}
-
-func (s *socket) setV6OnlyLocked(on bool) error {
-	if s.phase != unconnected || s.udp.Load() != nil || s.setup.bound.IsValid() {
-		return syscall.EINVAL
-	}
-	s.setReuseLocked(v6Only, on)
-	return nil
 }
 
 func (s *socket) setSocketLocked(opt, value int) error {
@@ -211,27 +197,150 @@ func (s *socket) setTCPLocked(opt, value int) error {
 	return syscall.ENOPROTOOPT
 }
 
-// setIPLocked sets the TTL or the traffic class. The arguments ttl and tos are the options' numbers in one level. TCP sets
-// the ECN bits of a connection's traffic class itself.
-func (s *socket) setIPLocked(opt, value, ttl, tos int) error {
+// ipLocked returns the options of both levels.
+func (s *socket) ipLocked() ipLevels {
+	if s.ip == nil {
+		return ipLevels{}
+	}
+	return *s.ip
+}
+
+// levelLocked returns the options of one level.
+func (s *socket) levelLocked(level int) ipOptions {
+	l := s.ipLocked()
+	if level == IPPROTO_IPV6 {
+		return l.v6
+	}
+	return l.v4
+}
+
+// setLevelLocked changes the options of one level, also on the connection, listener or datagram socket that the socket has.
+func (s *socket) setLevelLocked(level int, change func(*ipOptions)) error {
+	if s.dying() {
+		return syscall.EBADF
+	}
+	l := s.ipLocked()
+	if level == IPPROTO_IPV6 {
+		change(&l.v6)
+	} else {
+		change(&l.v4)
+	}
+	s.ip = &l
+	if s.phase == listening {
+		s.setup.listener.SetOptions(s.optionsTowardLocked(s.setup.bound.Addr()))
+	}
+	if u := s.udp.Load(); u != nil {
+		return s.putDatagramLocked(u)
+	}
+	if c := s.conn.Load(); c != nil {
+		return c.Update(l.toward(c.Remote().Addr()).put)
+	}
+	return nil
+}
+
+// optionsTowardLocked returns the options of a connection to an address, or of a listener of one. What a listener of both
+// families accepts over IPv4 gets those of that level from accept.
+func (s *socket) optionsTowardLocked(a netip.Addr) tcp.Options {
+	o := s.setup.options
+	if s.ip != nil {
+		s.ip.toward(a).put(&o)
+	}
+	return o
+}
+
+// setIPLocked sets an option of level IPPROTO_IP.
+func (s *socket) setIPLocked(opt, value int) error {
 	switch opt {
-	case ttl:
-		if value == -1 {
-			value = 0 // the host's default
-		} else if value < 1 || value > 255 {
+	case IP_TTL:
+		if value == 0 {
 			return syscall.EINVAL
 		}
-		if u := s.udp.Load(); u != nil {
-			_ = u.SetTTL(uint8(value)) // fails only after close
-		}
-		return s.updateLocked(func(o *tcp.Options) { o.TTL = uint8(value) })
-	case tos:
-		if s.typ == SOCK_STREAM {
-			value &^= ecnBits
-		} else if u := s.udp.Load(); u != nil {
-			_ = u.SetTOS(uint8(value))
-		}
-		return s.updateLocked(func(o *tcp.Options) { o.TOS = uint8(value) })
+		return s.setTTLLocked(IPPROTO_IP, value)
+	case IP_TOS:
+		return s.setTOSLocked(IPPROTO_IP, uint8(value))
+	case IP_MTU_DISCOVER:
+		return s.setDiscoverLocked(IPPROTO_IP, value)
 	}
 	return syscall.ENOPROTOOPT
+}
+
+// setIPv6Locked sets an option of level IPPROTO_IPV6, which AF_INET sockets do not have.
+func (s *socket) setIPv6Locked(opt, value int) error {
+	if s.domain != AF_INET6 {
+		return syscall.ENOPROTOOPT
+	}
+	switch opt {
+	case IPV6_V6ONLY:
+		return s.setV6OnlyLocked(value != 0)
+	case IPV6_UNICAST_HOPS:
+		return s.setTTLLocked(IPPROTO_IPV6, value)
+	case IPV6_TCLASS:
+		if value == -1 {
+			value = 0
+		} else if value < 0 || value > 255 {
+			return syscall.EINVAL
+		}
+		return s.setTOSLocked(IPPROTO_IPV6, uint8(value))
+	case IPV6_MTU_DISCOVER:
+		return s.setDiscoverLocked(IPPROTO_IPV6, value)
+	case IPV6_DONTFRAG:
+		return s.setLevelLocked(IPPROTO_IPV6, func(o *ipOptions) { o.dontFragment = value != 0 })
+	case IPV6_MTU:
+		const least = 1280 // of every link (RFC 8200 5)
+		if value != 0 && value < least {
+			return syscall.EINVAL
+		}
+		return s.setLevelLocked(IPPROTO_IPV6, func(o *ipOptions) { o.mtu = uint16(min(value, 1<<16-1)) })
+	case IPV6_ADDRFORM:
+		return s.setFormLocked(value)
+	}
+	return syscall.ENOPROTOOPT
+}
+
+// setTTLLocked sets the TTL or the hop limit; -1 means the host's.
+func (s *socket) setTTLLocked(level, value int) error {
+	if value == -1 {
+		value = 0
+	} else if value < 1 || value > 255 {
+		return syscall.EINVAL
+	}
+	return s.setLevelLocked(level, func(o *ipOptions) { o.ttl = uint8(value) })
+}
+
+// setTOSLocked sets the traffic class. TCP sets the ECN bits of a connection's itself.
+func (s *socket) setTOSLocked(level int, value uint8) error {
+	if s.typ == SOCK_STREAM {
+		value &^= ecnBits
+	}
+	return s.setLevelLocked(level, func(o *ipOptions) { o.tos = value })
+}
+
+func (s *socket) setV6OnlyLocked(on bool) error {
+	if s.phase != unconnected || s.udp.Load() != nil || s.setup.bound.IsValid() {
+		return syscall.EINVAL
+	}
+	s.setReuseLocked(v6Only, on)
+	return nil
+}
+
+// setFormLocked refuses IPV6_ADDRFORM as Linux does. Where Linux would make an AF_INET socket of one that is connected to
+// a mapped address, there is no such option.
+func (s *socket) setFormLocked(domain int) error {
+	switch remote := s.remoteLocked(); {
+	case domain != AF_INET:
+		return syscall.EINVAL
+	case !remote.IsValid():
+		return syscall.ENOTCONN
+	case s.reuse&v6Only != 0 || !remote.Addr().Is4():
+		return syscall.EADDRNOTAVAIL
+	}
+	return syscall.ENOPROTOOPT
+}
+
+// setDiscoverLocked sets IP_MTU_DISCOVER or IPV6_MTU_DISCOVER: EINVAL for an unknown value.
+func (s *socket) setDiscoverLocked(level, value int) error {
+	if value < 0 || value >= len(discoveries) {
+		return syscall.EINVAL
+	}
+	return s.setLevelLocked(level, func(o *ipOptions) { o.discover = discoveries[value] })
 }

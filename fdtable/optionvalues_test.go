@@ -117,3 +117,55 @@ func TestOptionValues(t *testing.T) {
 		w.is(w.a.SetsockoptInt(c, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0), syscall.EINVAL)
 	})
 }
+
+// What a program may set of level IPPROTO_IPV6, as Linux has it.
+func TestOptionValues6(t *testing.T) {
+	inWorld(t, "E-OPT-5 options of AF_INET6 sockets", slow, func(t *testing.T, w *world) {
+		for _, x := range []struct {
+			typ, opt, value int
+			want            error
+			reads           int
+		}{
+			{SOCK_STREAM, IPV6_UNICAST_HOPS, -2, syscall.EINVAL, 64}, {SOCK_STREAM, IPV6_UNICAST_HOPS, -1, nil, 64},
+			{SOCK_STREAM, IPV6_UNICAST_HOPS, 255, nil, 255}, {SOCK_STREAM, IPV6_UNICAST_HOPS, 256, syscall.EINVAL, 64},
+			{SOCK_STREAM, IPV6_TCLASS, -2, syscall.EINVAL, 0}, {SOCK_STREAM, IPV6_TCLASS, -1, nil, 0}, {SOCK_STREAM, IPV6_TCLASS, 255, nil, 252},
+			{SOCK_STREAM, IPV6_TCLASS, 256, syscall.EINVAL, 0}, {SOCK_DGRAM, IPV6_TCLASS, 255, nil, 255},
+			{SOCK_DGRAM, IPV6_MTU_DISCOVER, 6, syscall.EINVAL, IP_PMTUDISC_WANT}, {SOCK_DGRAM, IPV6_MTU_DISCOVER, IP_PMTUDISC_OMIT, nil, IP_PMTUDISC_OMIT},
+			{SOCK_DGRAM, IPV6_DONTFRAG, 7, nil, 1}, {SOCK_STREAM, IPV6_V6ONLY, -1, nil, 1},
+		} {
+			fd, err := w.a.Socket(AF_INET6, x.typ, 0)
+			w.is(err, nil)
+			if err := w.a.SetsockoptInt(fd, IPPROTO_IPV6, x.opt, x.value); err != x.want {
+				t.Errorf("option %d set to %d: %v, want %v", x.opt, x.value, err, x.want)
+			}
+			w.option(w.a, fd, IPPROTO_IPV6, x.opt, x.reads)
+		}
+		d, err := w.a.Socket(AF_INET6, SOCK_DGRAM, 0)
+		w.is(err, nil)
+		for value, want := range map[int]error{-1: syscall.EINVAL, 1279: syscall.EINVAL, 0: nil, 1280: nil, 1 << 20: nil} {
+			w.is(w.a.SetsockoptInt(d, IPPROTO_IPV6, IPV6_MTU, value), want)
+		}
+		for _, opt := range []int{IPV6_MTU, IPV6_ADDRFORM} { // without a peer
+			_, err = w.a.GetsockoptInt(d, IPPROTO_IPV6, opt)
+			w.is(err, syscall.ENOTCONN)
+		}
+		w.is(w.a.SetsockoptInt(d, IPPROTO_IPV6, IPV6_ADDRFORM, AF_INET6), syscall.EINVAL)
+		w.is(w.a.SetsockoptInt(d, IPPROTO_IPV6, IPV6_ADDRFORM, AF_INET), syscall.ENOTCONN)
+		w.is(w.a.Connect(d, netip.MustParseAddrPort("[::ffff:10.1.0.2]:9")), nil)
+		w.option(w.a, d, IPPROTO_IPV6, IPV6_ADDRFORM, AF_INET6)
+		for _, opt := range []int{IPV6_ADDRFORM, IPV6_RECVERR, IPV6_AUTOFLOWLABEL} { // which there are not
+			w.is(w.a.SetsockoptInt(d, IPPROTO_IPV6, opt, AF_INET), syscall.ENOPROTOOPT)
+		}
+	})
+	inWorld(t, "E-LIS-10 what is accepted is IPV6_V6ONLY like its listener", slow, func(t *testing.T, w *world) {
+		l, err := w.b.Socket(AF_INET6, SOCK_STREAM, 0)
+		w.is(err, nil)
+		w.is(w.b.Bind(l, netip.MustParseAddrPort("[::]:80")), nil)
+		w.is(w.b.Listen(l, 5), nil)
+		w.dial(80)
+		s := w.accept(l)
+		w.option(w.b, s, IPPROTO_IPV6, IPV6_V6ONLY, 0)
+		w.option(w.b, s, SOL_SOCKET, SO_DOMAIN, AF_INET6)
+		w.is(w.b.SetsockoptInt(s, IPPROTO_IPV6, IPV6_V6ONLY, 1), syscall.EINVAL)
+	})
+}

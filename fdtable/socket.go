@@ -34,6 +34,9 @@ type socket struct {
 	typ      uint8
 	reuse    reuse // guarded by mu
 
+	// ip are the options of IP's levels; nil for the defaults. Guarded by mu.
+	ip *ipLevels
+
 	mu    sync.Mutex
 	phase phase
 	// watched says that follow was called; guarded by mu.
@@ -119,25 +122,16 @@ func (s *socket) stream() error {
 }
 
 // inner converts an address of the caller into the stack's form.
-func (s *socket) inner(a netip.AddrPort) (netip.AddrPort, error) {
+func (s *socket) inner(a netip.AddrPort, p purpose) (netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.innerLocked(a)
+	return s.innerLocked(a, p)
 }
 
-// innerLocked converts an IPv4-mapped address to IPv4. It returns EAFNOSUPPORT for an address of the wrong family,
-// ENETUNREACH for a mapped one if the socket is IPV6_V6ONLY.
-func (s *socket) innerLocked(a netip.AddrPort) (netip.AddrPort, error) {
-	if !a.IsValid() || a.Addr().Is4() != (s.domain == AF_INET) {
-		return netip.AddrPort{}, syscall.EAFNOSUPPORT
-	}
-	if !a.Addr().Is4In6() {
-		return a, nil
-	}
-	if s.reuse&v6Only != 0 {
-		return netip.AddrPort{}, syscall.ENETUNREACH
-	}
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
+// innerLocked is inner for a caller that holds the lock.
+func (s *socket) innerLocked(a netip.AddrPort, p purpose) (netip.AddrPort, error) {
+	as := addressing{host: s.host, domain: s.domain, typ: s.typ, v6Only: s.reuse&v6Only != 0}
+	return as.inner(a, p)
 }
 
 // outer converts an address of the stack into the socket's family.

@@ -7,8 +7,10 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// Bind gives the socket its local address; port 0 chooses a free one. Errors: EINVAL (bound already, or
-// connected), EADDRINUSE, EADDRNOTAVAIL (not an address of the host), EAFNOSUPPORT, EBADF.
+// Bind gives the socket its local address; port 0 chooses a free one. An AF_INET6 socket that is bound to :: takes packets
+// of both families unless it is IPV6_V6ONLY. Errors: EINVAL (bound already, or connected; an address of IPv4 for an AF_INET6
+// socket, or a mapped one with IPV6_V6ONLY; a link-local address without a zone), EADDRINUSE, EADDRNOTAVAIL (not an address
+// of the host), ENODEV (the zone is no interface's), EAFNOSUPPORT, EBADF.
 func (t *Table) Bind(fd int, a netip.AddrPort) error {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -20,10 +22,7 @@ func (t *Table) Bind(fd int, a netip.AddrPort) error {
 	if s.dying() {
 		return syscall.EBADF
 	}
-	local, err := s.innerLocked(a)
-	if err == syscall.ENETUNREACH { // a mapped address on a socket that is IPV6_V6ONLY
-		err = syscall.EINVAL
-	}
+	local, err := s.innerLocked(a, toBind)
 	switch {
 	case err != nil:
 		return err
@@ -125,7 +124,7 @@ func (s *socket) listenLocked(backlog int) error {
 			return err
 		}
 	}
-	l, err := s.host.ListenTCP(o.binding, backlog, o.options)
+	l, err := s.host.ListenTCP(o.binding, backlog, s.optionsTowardLocked(o.bound.Addr()))
 	if err != nil {
 		return err
 	}
@@ -167,7 +166,7 @@ func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
 		s.mu.Unlock()
 		return -1, netip.AddrPort{}, syscall.EINVAL
 	}
-	l, inherit := s.setup.listener, s.reuse&(reuseAddr|reusePort)
+	l, ip, inherit := s.setup.listener, s.ip, s.reuse&(reuseAddr|reusePort|v6Only)
 	s.mu.Unlock()
 	if err := t.reserve(); err != nil {
 		return -1, netip.AddrPort{}, err
@@ -177,7 +176,10 @@ func (t *Table) Accept4(fd, flags int) (int, netip.AddrPort, error) {
 		t.cancel()
 		return -1, netip.AddrPort{}, err
 	}
-	child := &socket{host: s.host, domain: s.domain, typ: SOCK_STREAM, reuse: inherit, phase: connected}
+	child := &socket{host: s.host, domain: s.domain, typ: SOCK_STREAM, reuse: inherit, ip: ip, phase: connected}
+	if ip != nil {
+		_ = conn.Update(ip.toward(conn.Remote().Addr()).put) // fails only after close
+	}
 	child.body = child
 	child.conn.Store(conn)
 	child.nonblock.Store(flags&SOCK_NONBLOCK != 0)

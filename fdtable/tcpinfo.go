@@ -55,7 +55,7 @@ var linuxStates = [...]uint8{tcp.Closed: 7, tcp.Listen: 10, tcp.SynSent: 2, tcp.
 	tcp.FinWait1: 4, tcp.FinWait2: 5, tcp.CloseWait: 8, tcp.Closing: 11, tcp.LastAck: 9, tcp.TimeWaitState: 6}
 
 // GetsockoptTCPInfo returns TCP_INFO, the one option of its kind. ENOPROTOOPT for any other option,
-// EOPNOTSUPP for a datagram socket, EBADF.
+// EOPNOTSUPP for a datagram socket (ENOPROTOOPT where it is AF_INET6), EBADF.
 func (t *Table) GetsockoptTCPInfo(fd, level, opt int) (*TCPInfo, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -64,7 +64,7 @@ func (t *Table) GetsockoptTCPInfo(fd, level, opt int) (*TCPInfo, error) {
 	defer s.release()
 	switch {
 	case s.typ != SOCK_STREAM:
-		return nil, syscall.EOPNOTSUPP
+		return nil, s.noLevel()
 	case level != IPPROTO_TCP || opt != TCP_INFO:
 		return nil, syscall.ENOPROTOOPT
 	}

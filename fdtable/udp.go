@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/stack"
-	"github.com/unet-go/unet/stack/tcp"
 )
 
 // bindDatagramLocked binds a datagram socket.
@@ -29,16 +28,11 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if n := s.setup.readBuffer; n > 0 {
 		err = u.SetReadBuffer(n)
 	}
-	if o := s.setup.options; err == nil && (o.TTL != 0 || o.TOS != 0) {
-		if err = u.SetTTL(o.TTL); err == nil {
-			err = u.SetTOS(o.TOS)
-		}
+	if err == nil && s.ip != nil {
+		err = s.putDatagramLocked(u)
 	}
 	if err == nil && s.reuse&broadcast != 0 {
 		err = u.SetBroadcast(true)
-	}
-	if mode := s.setup.options.Discover; err == nil && mode != tcp.DiscoverWant {
-		err = u.SetPathMTUDiscovery(mode)
 	}
 	if err != nil {
 		_ = u.Close()
@@ -49,6 +43,14 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 		u.Watch(s)
 	}
 	return u, nil
+}
+
+// putDatagramLocked gives the stack's datagram socket the options of both levels.
+func (s *socket) putDatagramLocked(u *stack.UDPSocket) error {
+	if err := u.SetFamilyOptions(false, s.ip.v4.datagram()); err != nil {
+		return err
+	}
+	return u.SetFamilyOptions(true, s.ip.v6.datagram())
 }
 
 // datagram returns the datagram socket, bound to a free port of all addresses if it is not bound yet.
@@ -66,14 +68,17 @@ func (s *socket) datagram() (*stack.UDPSocket, error) {
 
 // connectDatagram sets the peer. The zero AddrPort, AF_UNSPEC of connect(2), removes it.
 func (s *socket) connectDatagram(a netip.AddrPort) error {
-	if a.IsValid() {
-		var err error
-		if a, err = s.inner(a); err != nil {
-			return err
+	if u := s.udp.Load(); !a.IsValid() {
+		if u == nil {
+			return nil
 		}
+		return u.Connect(a)
 	}
-	u, err := s.datagram()
+	u, err := s.datagram() // which gets a port even if the address is refused
 	if err != nil {
+		return err
+	}
+	if a, err = s.inner(a, toConnect); err != nil {
 		return err
 	}
 	return u.Connect(a)
@@ -81,13 +86,10 @@ func (s *socket) connectDatagram(a netip.AddrPort) error {
 
 // sendDatagram sends p to an address, or to the peer when to is not valid.
 func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
-	if to.IsValid() {
-		var err error
-		if to, err = s.inner(to); err != nil {
-			return 0, err
-		}
-	}
 	u, err := s.datagram()
+	if err == nil && to.IsValid() {
+		to, err = s.inner(to, toSend)
+	}
 	switch {
 	case err != nil:
 		return 0, err

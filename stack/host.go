@@ -178,5 +178,14 @@ func (h *Host) Routes() []Route { return h.ip.Routes() }
 // Addrs returns the host's addresses with the lengths of their networks, without loopback's.
 func (h *Host) Addrs() []netip.Prefix { return h.ip.Addrs() }
 
+// InterfaceNames returns the names of the host's interfaces in the order of their numbers: lo, and then as they were
+// attached. An interface keeps its place, also when its device has failed.
+func (h *Host) InterfaceNames() (names []string) {
+	for _, ifc := range h.ip.Interfaces() {
+		names = append(names, ifc.Name())
+	}
+	return names
+}
+
 // CongestionControl returns the name of the congestion control of connections that choose none themselves.
 func (h *Host) CongestionControl() string { return h.config.TCP.CongestionControl }

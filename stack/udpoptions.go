@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -51,14 +52,55 @@ func (s *UDPSocket) SetDontFragment(on bool) error {
 
 // SetPathMTUDiscovery says which datagrams may be cut on their way, and which are refused. Default tcp.DiscoverWant.
 func (s *UDPSocket) SetPathMTUDiscovery(mode tcp.PathMTUDiscovery) error {
-	return s.set(func() { s.discover = mode })
+	return s.set(func() { s.options[0].discover, s.options[1].discover = mode, mode })
 }
 
-// SetTTL sets the IPv4 TTL of what is sent; zero, the default, means the host's. That of multicasts is 1.
-func (s *UDPSocket) SetTTL(ttl uint8) error { return s.set(func() { s.ttl = ttl }) }
+// SetTTL sets the TTL, or the hop limit, of what is sent; zero, the default, means the host's. That of multicasts is 1.
+func (s *UDPSocket) SetTTL(ttl uint8) error {
+	return s.set(func() { s.options[0].ttl, s.options[1].ttl = ttl, ttl })
+}
 
 // SetTOS sets the traffic class of what is sent. Default 0.
-func (s *UDPSocket) SetTOS(tos uint8) error { return s.set(func() { s.tos = tos }) }
+func (s *UDPSocket) SetTOS(tos uint8) error {
+	return s.set(func() { s.options[0].tos, s.options[1].tos = tos, tos })
+}
+
+// DatagramOptions are what a UDP socket's datagrams over one family are sent with.
+type DatagramOptions struct {
+	// TTL is the TTL or the hop limit, TOS the traffic class; see SetTTL and SetTOS.
+	TTL, TOS uint8
+	// Discover says which datagrams may be cut on their way; see SetPathMTUDiscovery.
+	Discover tcp.PathMTUDiscovery
+	// MTU is the largest packet in octets where the path's MTU is not smaller; zero, the default, for no such bound.
+	MTU uint16
+}
+
+// SetFamilyOptions sets what datagrams over IPv6, or else over IPv4, are sent with. What a socket sends over the other
+// family stays as it is.
+func (s *UDPSocket) SetFamilyOptions(ipv6 bool, o DatagramOptions) error {
+	family := 0
+	if ipv6 {
+		family = 1
+	}
+	return s.set(func() { s.options[family] = udpOptions{discover: o.Discover, ttl: o.TTL, tos: o.TOS, mtu: o.MTU} })
+}
+
+// towardLocked returns the options of datagrams to an address.
+func (s *UDPSocket) towardLocked(a netip.Addr) *udpOptions {
+	if a.Is4() {
+		return &s.options[0]
+	}
+	return &s.options[1]
+}
+
+// limit returns the MTU that datagrams on a route go by.
+func (o *udpOptions) limit(r *ip.Route) int {
+	mtu := datagramMTU(r, o.discover)
+	if o.mtu != 0 {
+		mtu = min(mtu, int(o.mtu))
+	}
+	return mtu
+}
 
 func (s *UDPSocket) set(change func()) error {
 	s.mu.Lock()

@@ -25,24 +25,25 @@ type UDPSocket struct {
 
 	watcher atomic.Pointer[Watcher]
 
-	mu        sync.Mutex
-	arrived   sync.Cond // calls that read wait here
-	queue     fifo.Queue[datagramIn]
-	charge    int // octets that the queue takes
-	reported  int // the part of charge that the host's sum of all queues includes
-	limit     int
-	errno     syscall.Errno // the pending error, which one call returns
-	closed    bool
-	broadcast bool
-	udpOptions
+	mu            sync.Mutex
+	arrived       sync.Cond // calls that read wait here
+	queue         fifo.Queue[datagramIn]
+	charge        int // octets that the queue takes
+	reported      int // the part of charge that the host's sum of all queues includes
+	limit         int
+	errno         syscall.Errno // the pending error, which one call returns
+	closed        bool
+	broadcast     bool
+	options       [2]udpOptions // of IPv4, of IPv6
 	readDeadline  waitDeadline
 	writeDeadline mono.Time // no write waits
 }
 
-// udpOptions are what a socket's datagrams are sent with; a zero ttl is the host's.
+// udpOptions are DatagramOptions.
 type udpOptions struct {
 	discover tcp.PathMTUDiscovery
 	ttl, tos uint8
+	mtu      uint16
 }
 
 // udpPair is what a socket is bound and connected to.
@@ -134,7 +135,7 @@ func (d *datagramIn) release() {
 // may be cut does not believe it.
 func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
 	s.mu.Lock()
-	off := s.discover.Off()
+	off := s.towardLocked(remote.Addr()).discover.Off()
 	s.mu.Unlock()
 	if off {
 		return
@@ -226,12 +227,12 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 		return 0, err
 	}
 	s.mu.Lock()
-	allowed, o := s.broadcast, s.udpOptions
+	allowed, o := s.broadcast, *s.towardLocked(r.Remote())
 	s.mu.Unlock()
 	if r.Group() && !r.Remote().IsMulticast() && !allowed {
 		return 0, syscall.EACCES
 	}
-	mtu := datagramMTU(r, o.discover)
+	mtu := o.limit(r)
 	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
 		return 0, syscall.EMSGSIZE
 	}

@@ -1,0 +1,68 @@
+package fdtable
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/unet-go/unet/stack"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// ipOptions are the options of one level, IPPROTO_IP or IPPROTO_IPV6.
+type ipOptions struct {
+	ttl, tos     uint8 // ttl is 0 for the host's
+	discover     tcp.PathMTUDiscovery
+	dontFragment bool   // IPV6_DONTFRAG
+	mtu          uint16 // IPV6_MTU; 0 for the path's
+}
+
+// ipLevels are the options of both levels. As on Linux an AF_INET6 socket has both, and setting one leaves the other
+// alone: what it sends over IPv4 goes by those of IPPROTO_IP. The value is not changed, but replaced, since accepted
+// sockets have their listener's.
+type ipLevels struct{ v4, v6 ipOptions }
+
+// toward returns the options for packets to an address.
+func (l *ipLevels) toward(a netip.Addr) *ipOptions {
+	if a.Is4() {
+		return &l.v4
+	}
+	return &l.v6
+}
+
+// put enters the options into those of a connection.
+func (o *ipOptions) put(to *tcp.Options) { to.TTL, to.TOS, to.Discover = o.ttl, o.tos, o.discover }
+
+// number returns the value of an option that both levels have.
+func (o *ipOptions) number(opt, ttl, tos, discover int, defaultTTL uint8) (int, error) {
+	switch opt {
+	case ttl:
+		if o.ttl == 0 {
+			return int(defaultTTL), nil
+		}
+		return int(o.ttl), nil
+	case tos:
+		return int(o.tos), nil
+	case discover:
+		return discoveryNumber(o.discover), nil
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+// datagram returns the options as the stack has them for datagrams. IPV6_DONTFRAG refuses what would be cut.
+func (o *ipOptions) datagram() stack.DatagramOptions {
+	mode := o.discover
+	if o.dontFragment && (mode == tcp.DiscoverWant || mode == tcp.DiscoverDont) {
+		mode = tcp.DiscoverDo
+	}
+	return stack.DatagramOptions{TTL: o.ttl, TOS: o.tos, Discover: mode, MTU: o.mtu}
+}
+
+// discoveries are the values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+var discoveries = []tcp.PathMTUDiscovery{
+	IP_PMTUDISC_DONT: tcp.DiscoverDont, IP_PMTUDISC_WANT: tcp.DiscoverWant, IP_PMTUDISC_DO: tcp.DiscoverDo,
+	IP_PMTUDISC_PROBE: tcp.DiscoverProbe, IP_PMTUDISC_INTERFACE: tcp.DiscoverInterface, IP_PMTUDISC_OMIT: tcp.DiscoverOmit,
+}
+
+// discoveryNumber returns the value of IP_MTU_DISCOVER.
+func discoveryNumber(mode tcp.PathMTUDiscovery) int { return slices.Index(discoveries, mode) }
