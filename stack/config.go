@@ -108,7 +108,8 @@ type Config struct {
 	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB, but no more than a
 	// sixteenth of MaxBuffered.
 	ReassemblyBytes int
-	// ReassemblyTimeout is how long the fragments of a datagram may take. Default 30 s (ledger Z-3), at least 1 ms.
+	// ReassemblyTimeout is how long the fragments of a datagram of IPv4 may take; those of IPv6 have twice that. Default 30 s
+	// (ledger Z-3), at least 1 ms.
 	ReassemblyTimeout time.Duration
 	// ICMPRate is the number of ICMP errors that are sent each second at most (RFC 1812 4.3.2.8), a tenth of them to one
 	// source. Default 1000; negative for no bound.
