@@ -464,7 +464,7 @@ func TestIPv4Output(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if pathOf(r) != (tcp.Path{MTU: 1500, MaxSuper: 65535}) {
+			if pathOf(r) != (tcp.Path{MTU: 1500, PathMTU: 1500, MaxSuper: 65535}) {
 				t.Errorf("path %+v", pathOf(r))
 			}
 			h := wire.TCP{SrcPort: 1, DstPort: 2, Flags: wire.TCPAck}

@@ -49,7 +49,7 @@ func meaning(r *ip.Report) tcp.ICMPError {
 	case ip.PortUnreachable:
 		return tcp.ICMPError{Errno: syscall.ECONNREFUSED, Hard: true}
 	case ip.PacketTooBig:
-		return tcp.ICMPError{Errno: syscall.EMSGSIZE, MTU: r.MTU}
+		return tcp.ICMPError{Errno: syscall.EMSGSIZE, MTU: max(r.MTU, 1)} // 0 is less than any path carries, too
 	case ip.SourceRouteFailed:
 		return tcp.ICMPError{Errno: syscall.EOPNOTSUPP}
 	case ip.HeaderProblem, ip.UnknownOption, ip.IncompleteChain:

@@ -114,8 +114,13 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	if events&tcp.Connected != 0 {
 		c.bits |= connected
 	}
+	if events&tcp.PathTooBig != 0 {
+		c.route.Load().LearnPathMTU(c.tcp.PathMTU())
+	}
 	if events&tcp.Progress != 0 {
-		c.route.Load().Confirm(now)
+		r := c.route.Load()
+		r.Confirm(now)
+		c.followPathLocked(r, now)
 	}
 	if events&tcp.Doubtful != 0 {
 		c.route.Load().Doubt(now)

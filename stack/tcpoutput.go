@@ -20,7 +20,17 @@ func (k *connSink) Transmit(seg *tcp.Segment) {
 }
 
 // pathOf returns what a TCB must know of a route.
-func pathOf(r *ip.Route) tcp.Path { return tcp.Path{MTU: r.MTU(), MaxSuper: r.MaxSuper(), V6: r.V6()} }
+func pathOf(r *ip.Route) tcp.Path {
+	return tcp.Path{MTU: r.MTU(), PathMTU: r.PathMTU(), MaxSuper: r.MaxSuper(), V6: r.V6()}
+}
+
+// followPathLocked lets c go by what is known of its path now: another connection may have found that it is narrower, or
+// what was known of it may have grown old, and larger packets are tried again (RFC 1191 6.3).
+func (c *TCPConn) followPathLocked(r *ip.Route, now mono.Time) {
+	if !c.tcp.Fits(r.PathMTU()) {
+		c.tcp.SetPath(pathOf(r), now)
+	}
+}
 
 // setRouteLocked lets what c sends from now on go over r, another interface or gateway for instance, in segments that
 // fit there. What is in flight follows when the TCB sends it again. A route between other addresses than those of the

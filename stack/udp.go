@@ -202,7 +202,7 @@ func (l *udpLayer) errorArrives(local, remote netip.AddrPort, e tcp.ICMPError) b
 		return false
 	}
 	if e.MTU > 0 {
-		s.tooBig(remote, e.MTU)
+		s.tooBig(local.Addr(), remote, e.MTU)
 	} else {
 		s.fail(remote, e.Errno)
 	}

@@ -131,16 +131,18 @@ func (d *datagramIn) release() {
 	}
 }
 
-// tooBig notes that a router has asked for packets of at most mtu octets on the way to remote. A socket whose datagrams
-// may be cut does not believe it.
-func (s *UDPSocket) tooBig(remote netip.AddrPort, mtu int) {
+// tooBig notes that a router has asked for packets of at most mtu octets on the way from local to remote. A socket whose
+// datagrams may be cut does not believe it.
+func (s *UDPSocket) tooBig(local netip.Addr, remote netip.AddrPort, mtu int) {
 	s.mu.Lock()
 	off := s.towardLocked(remote.Addr()).discover.Off()
 	s.mu.Unlock()
 	if off {
 		return
 	}
-	s.layer.core.ip.LearnPathMTU(remote.Addr(), mtu)
+	if r, err := s.layer.core.ip.HostRoute(local, remote.Addr()); err == nil {
+		r.LearnPathMTU(mtu)
+	}
 	s.fail(remote, syscall.EMSGSIZE)
 }
 

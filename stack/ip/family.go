@@ -17,13 +17,16 @@ type family struct {
 	etherType   uint16
 	tcpSuper    link.Segmentation // of a TCP super-segment
 	icmp        uint8             // the protocol number of its ICMP
+	// leastPathMTU is the least MTU of a path in octets that a message is believed: as in Linux for IPv4, and what each
+	// link carries for IPv6 (RFC 8200 5).
+	leastPathMTU int
 }
 
 var (
 	family4 = &family{version: 4, headerLen: wire.IPv4Len, etherType: wire.EtherTypeIPv4, tcpSuper: link.TCP4,
-		icmp: wire.ProtocolICMP}
+		icmp: wire.ProtocolICMP, leastPathMTU: 552}
 	family6 = &family{version: 6, headerLen: wire.IPv6Len, fragmentLen: wire.IPv6FragmentLen, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
-		icmp: wire.ProtocolICMPv6}
+		icmp: wire.ProtocolICMPv6, leastPathMTU: 1280}
 )
 
 // familyOf returns the family of an address that is not an IPv4-mapped one.

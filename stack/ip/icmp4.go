@@ -32,11 +32,15 @@ func (in *Input) icmpError4(p *Packet, m *wire.ICMPv4, body []byte) Outcome {
 	if !in.Report.quote4(body) || in.Report.Local != p.Dst || p.Broadcast {
 		return in.drop(drop.ICMPQuote)
 	}
+	if reason == PacketTooBig && mtu == 0 { // a router of before RFC 1191
+		mtu = plateau(quotedLen4(body))
+	}
 	in.Report.Reason, in.Report.MTU, in.Report.Neighbor = reason, mtu, false
 	return AboutOurs
 }
 
-// meaning4 returns the reason that a type and a code of ICMP stand for, and the MTU that goes with PacketTooBig.
+// meaning4 returns the reason that a type and a code of ICMP stand for, and the MTU that goes with PacketTooBig, 0 where
+// the message has none.
 func meaning4(m *wire.ICMPv4) (reason Reason, mtu int, ok bool) {
 	switch m.Type {
 	case wire.ICMPv4TimeExceeded:
@@ -55,15 +59,9 @@ func meaning4(m *wire.ICMPv4) (reason Reason, mtu int, ok bool) {
 	case wire.ICMPv4PortUnreachable:
 		return PortUnreachable, 0, true
 	case wire.ICMPv4FragmentationNeeded:
-		if mtu = m.MTU(); mtu == 0 {
-			mtu = oldRouterMTU
-		}
-		return PacketTooBig, mtu, true
+		return PacketTooBig, m.MTU(), true
 	case wire.ICMPv4SourceRouteFailed:
 		return SourceRouteFailed, 0, true
 	}
 	return HostUnreachable, 0, m.Code <= 15 // RFC 1812 5.2.7.1 ends there
 }
-
-// oldRouterMTU stands for the MTU that a router of before RFC 1191 does not tell: what every host takes.
-const oldRouterMTU = 576

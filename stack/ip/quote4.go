@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/unet-go/unet/internal/wire"
@@ -17,3 +18,6 @@ func (r *Report) quote4(b []byte) bool {
 	r.Protocol, r.Transport = ip.Protocol, transport
 	return true
 }
+
+// quotedLen4 returns the length in octets that a quoted packet had. quote4 has taken it.
+func quotedLen4(b []byte) int { return int(binary.BigEndian.Uint16(b[2:])) }

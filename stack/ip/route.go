@@ -12,7 +12,7 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Route is the way from an address of ours to a remote one. It is immutable but for the neighbour it
+// Route is the way from an address of ours to a remote one. It is immutable but for the neighbour and the path's MTU that it
 // remembers, and shared: all callers that ask for the same pair get the same route as long as the cache
 // remembers it.
 type Route struct {
@@ -28,6 +28,8 @@ type Route struct {
 	group    bool      // remote is a broadcast or multicast address
 	groupMAC link.MAC
 	neighbor atomic.Pointer[neighbor]
+
+	path pathView // of what the layer knows of the way to remote
 }
 
 // Interface returns the interface that the route leads over.
@@ -57,11 +59,29 @@ func (r *Route) MaxSuper() int { return r.super }
 // Group says whether the remote address is a broadcast or multicast address.
 func (r *Route) Group() bool { return r.group }
 
-// PathMTU returns the largest packet in octets that the path to the remote address is known to take, at most MTU.
-// What routers say of a path outlives what is sent over it: see Layer.LearnPathMTU.
+// PathMTU returns the largest packet in octets that the path to the remote address is known to take, at most MTU. What is
+// known is forgotten ten minutes after the last word about it.
 func (r *Route) PathMTU() int {
 	c := r.iface.core
-	return c.pathMTUs.find(r.remote, r.mtu, c.Clock)
+	return c.pathMTUs.mtu(makePathKey(r.remote, r.iface.index), &r.path, r.mtu, c.Clock)
+}
+
+// LearnPathMTU notes that a router has asked for packets of at most mtu octets on the way to the remote address. No
+// message raises what is known, or lowers it below what each path of the family must take (RFC 8201 4) or, for IPv4,
+// what Linux believes: a forged one cannot have packets cut smaller.
+func (r *Route) LearnPathMTU(mtu int) {
+	if mtu < r.mtu {
+		r.putPathMTU(mtu, false)
+	}
+}
+
+// SetPathMTU notes that packets of mtu octets reach the remote address and larger ones do not, as a connection has found
+// out by trying, which counts for more than what was known before. With the route's MTU nothing is known any more.
+func (r *Route) SetPathMTU(mtu int) { r.putPathMTU(mtu, true) }
+
+func (r *Route) putPathMTU(mtu int, raise bool) {
+	c := r.iface.core
+	c.pathMTUs.put(makePathKey(r.remote, r.iface.index), max(mtu, r.family.leastPathMTU), r.mtu, c.now(), raise)
 }
 
 // The route cache has sets of a few slots each; a slot remembers one route, and the cache is bounded by that.

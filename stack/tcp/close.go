@@ -210,17 +210,6 @@ func (c *Conn) Flush(now mono.Time) {
 	c.tellWritable()
 }
 
-// SetPath takes over a changed path. A segment that is too large for it is cut when it is sent again.
-func (c *Conn) SetPath(p Path, now mono.Time) {
-	if c.state == Closed {
-		return
-	}
-	c.applyPath(p)
-	if c.synchronized() {
-		c.setMSS()
-	}
-}
-
 // ICMPError handles an ICMP message about the connection (RFC 9293 3.9.2.2). The message is ignored unless the segment that
 // it quotes is in flight (RFC 5927 4.1), and it ends no connection that is already open (5.2, ledger Z-2).
 func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
@@ -243,37 +232,6 @@ func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 	case Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
 		c.soft = errno(e.Errno)
 	case Closed, Listen, TimeWaitState:
-	}
-}
-
-// packetTooBig lowers the segment size (RFC 1191, RFC 8201), though not below the size that every path of the family
-// carries, and never raises it. It sends the segments that were too big again at once, without reducing cwnd.
-func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
-	floor, header := 552, 20
-	if c.has(flagV6) {
-		floor, header = 1280, 40
-	}
-	mtu := max(e.MTU, floor)
-	if mtu-header >= int(c.maxSegment) {
-		return
-	}
-	c.maxSegment = uint16(mtu - header)
-	c.maxSuper = 0 // the device would cut super-segments to its own MTU, which is too large
-	if !c.synchronized() {
-		return
-	}
-	old := uint32(c.smss)
-	c.setMSS()
-	if c.tx == nil || uint32(c.smss) >= old {
-		return
-	}
-	sb := &c.tx.sb
-	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
-		for k := sb.head; k < len(sb.recs); k++ {
-			c.noteLoss(k, lossByMTU, now)
-		}
-		c.tx.ignoreCwnd = true
-		c.Output(now)
 	}
 }
 

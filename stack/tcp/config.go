@@ -166,6 +166,9 @@ func (d PathMTUDiscovery) Off() bool {
 	return d == DiscoverDont || d == DiscoverInterface || d == DiscoverOmit
 }
 
+// heedsPath says whether what is known of the path beyond the interface counts for a connection's segments.
+func (d PathMTUDiscovery) heedsPath() bool { return d != DiscoverInterface && d != DiscoverOmit }
+
 // Refuses says whether a datagram that is too large is an error. Otherwise it is sent in fragments.
 func (d PathMTUDiscovery) Refuses() bool {
 	return d == DiscoverDo || d == DiscoverProbe || d == DiscoverInterface
@@ -178,17 +181,23 @@ type Tuple struct{ Local, Remote netip.AddrPort }
 type Path struct {
 	// MTU is the largest IP packet in octets that one frame carries.
 	MTU int
+	// PathMTU is what the way to the peer is known to carry in octets, at most MTU; zero for MTU. It bounds what we send. What
+	// we announce that we take depends on MTU alone.
+	PathMTU int
 	// MaxSuper is the largest IP packet in octets that the device cuts into segments itself; zero if it cuts none.
 	MaxSuper int
 	// V6 says that the packets are IPv6's.
 	V6 bool
 }
 
-// MaxSegment returns the largest TCP segment in octets, header included, that fits the path whole: MMS_S of
-// RFC 9293 3.7.1.
-func (p Path) MaxSegment() int {
+// MaxSegment returns the largest TCP segment in octets, header included, that a frame carries: MMS_S and MMS_R of RFC 9293
+// 3.7.1.
+func (p Path) MaxSegment() int { return p.MTU - p.headerLen() }
+
+// headerLen returns the octets of an IP header.
+func (p Path) headerLen() int {
 	if p.V6 {
-		return p.MTU - 40
+		return 40
 	}
-	return p.MTU - 20
+	return 20
 }

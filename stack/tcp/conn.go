@@ -225,38 +225,12 @@ func (c *Conn) init(env *Env, out Sink, p Path, o *Options, now mono.Time) {
 	c.lastReceive, c.lastSend, c.drsSince = now, now, now
 }
 
-func (c *Conn) applyPath(p Path) {
-	c.maxSegment = uint16(min(p.MaxSegment(), 65535-40))
-	c.maxSuper = uint16(min(max(p.MaxSuper, 0), 65535))
-	if p.V6 {
-		c.set(flagV6)
-	}
-}
-
-// path returns the path as set by applyPath, or by a later packetTooBig.
-func (c *Conn) path() Path {
-	p := Path{MTU: int(c.maxSegment) + 20, MaxSuper: int(c.maxSuper), V6: c.has(flagV6)}
-	if p.V6 {
-		p.MTU += 20
-	}
-	return p
-}
-
 // defaultMSS is the MSS of a peer whose SYN has no MSS option (RFC 9293 3.7.1).
 func (c *Conn) defaultMSS() uint16 {
 	if c.has(flagV6) {
 		return 1220
 	}
 	return 536
-}
-
-// advertisedMSS returns the MSS for our SYN: the largest segment of the path less the fixed TCP header, at most maxSeg.
-func advertisedMSS(maxSegment, maxSeg uint16) uint16 {
-	mss := maxSegment - headerLen
-	if maxSeg != 0 {
-		mss = min(mss, maxSeg)
-	}
-	return mss
 }
 
 // scaleFor returns the window scale that lets the 16-bit field express buf octets (RFC 7323 2.3).

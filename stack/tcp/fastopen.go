@@ -93,7 +93,7 @@ func (c *Conn) OpenWith(cookie FastOpenCookie, mss uint16, p []byte, now mono.Ti
 		if mss == 0 {
 			mss = c.defaultMSS()
 		}
-		n = min(len(p), max(int(min(mss, advertisedMSS(c.maxSegment, c.opts.MaxSeg)))-synOptions, 0), c.SendSpace())
+		n = min(len(p), max(int(min(mss, limitMSS(int(c.maxSegment), c.opts)))-synOptions, 0), c.SendSpace())
 	}
 	if n > 0 {
 		tx := c.sending()

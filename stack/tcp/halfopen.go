@@ -68,7 +68,7 @@ func (h *HalfOpen) take(env *Env, p Path, o *Options, seg *Segment) {
 		h.mss = seg.MSS
 	}
 	h.rcvWnd = uint16(min(o.recvBuffer(env.Config), 65535))
-	h.ourMSS = advertisedMSS(uint16(min(p.MaxSegment(), 65535-40)), o.MaxSeg)
+	h.ourMSS = p.advertisedMSS(o)
 	if seg.Options&OptWindowScale != 0 {
 		h.flags |= halfScaled
 		h.sndScale = min(seg.WindowScale, maxScale)

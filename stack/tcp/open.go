@@ -25,7 +25,7 @@ func (c *Conn) open(env *Env, out Sink, t Tuple, p Path, o *Options, floor ISSFl
 	c.tsOffset = offset
 	c.snd = sendVars{una: iss, nxt: iss.Add(1), iss: iss}
 	c.setState(SynSent)
-	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
+	c.advertised = p.advertisedMSS(o)
 	c.rcvScale = scaleFor(receiveCap(env.Config, o))
 }
 
@@ -259,7 +259,7 @@ func (c *Conn) Accept(env *Env, out Sink, h *HalfOpen, t Tuple, p Path, o *Optio
 func (c *Conn) adopt(env *Env, out Sink, h *HalfOpen, p Path, o *Options, now mono.Time) {
 	c.init(env, out, p, o, now)
 	c.tsOffset = h.tsOffset
-	c.advertised = advertisedMSS(c.maxSegment, o.MaxSeg)
+	c.advertised = p.advertisedMSS(o)
 	c.snd = sendVars{una: h.iss.Add(1), nxt: h.iss.Add(1), iss: h.iss}
 	c.setWindow(uint32(h.wnd), h.irs, h.iss.Add(1))
 	c.rcv.irs = h.irs

@@ -55,6 +55,8 @@ const (
 	// Doubtful: R1 retransmissions or more have not been acknowledged, so the caller should check the route to the peer (RFC
 	// 9293 3.8.3, MUST-20).
 	Doubtful
+	// PathTooBig: a router has lowered Conn.PathMTU, which other connections to the peer should know too.
+	PathTooBig
 )
 
 // r1 is R1 of RFC 9293 3.8.3 in retransmissions (SHLD-10).

@@ -1,0 +1,213 @@
+package stack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/unet-go/unet/internal/frames"
+	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/stack/sim"
+	"github.com/unet-go/unet/stack/tcp"
+)
+
+// farLink is a port of a segment whose packets pass a router with a smaller link behind it. The router says so, or drops
+// what is too large without a word.
+type farLink struct {
+	link.Device
+	router *sim.Port // where it speaks from
+
+	mu      sync.Mutex
+	mtu     int
+	silent  bool
+	old     bool  // it does not tell the MTU, as before RFC 1191
+	dropped int   // packets that were too large
+	sizes   []int // of the packets with text that went through, headers included
+}
+
+func (d *farLink) Write(list []link.Frame) (int, error) {
+	for i := range list {
+		if !d.passes(&list[i]) {
+			continue
+		}
+		if n, err := d.Device.Write(list[i : i+1]); err != nil || n == 0 {
+			return i, err
+		}
+	}
+	return len(list), nil
+}
+
+// passes says whether a frame fits the link behind the router.
+func (d *farLink) passes(f *link.Frame) bool {
+	p := f.Header[wire.EthernetLen:]
+	if len(p) < wire.IPv4Len || p[0]>>4 != 4 {
+		return true
+	}
+	size := len(p)
+	for _, s := range f.Payload {
+		size += len(s.Data)
+	}
+	if f.Meta.GSO != link.NoSegmentation {
+		size = int(f.Meta.HeaderLen) - wire.EthernetLen + int(f.Meta.GSOSize)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if size <= d.mtu {
+		if size > 100 {
+			d.sizes = append(d.sizes, size)
+		}
+		return true
+	}
+	d.dropped++
+	if !d.silent {
+		var h wire.IPv4
+		h.Protocol, h.Src, h.Dst = wire.ProtocolICMP, netip.MustParseAddr("10.0.0.254").As4(), [4]byte(p[12:16])
+		quote := append([]byte(nil), p[:28]...)
+		binary.BigEndian.PutUint16(quote[2:], uint16(size))
+		rest := [4]byte{2: byte(d.mtu >> 8), 3: byte(d.mtu)}
+		if d.old {
+			rest = [4]byte{}
+		}
+		packet := frames.IPv4(h, frames.ICMP(netip.AddrFrom4(h.Src), netip.AddrFrom4(h.Dst), 3, 4, rest, quote))
+		d.say(frames.EthernetType(d.Info().MAC, d.router.Info().MAC, wire.EtherTypeIPv4, packet))
+	}
+	return false
+}
+
+func (d *farLink) say(frame []byte) {
+	b := link.NewBuffer(len(frame))
+	copy(b.Bytes(), frame)
+	var f link.Frame
+	f.Set(b, 0, len(frame))
+	_, _ = d.router.Write([]link.Frame{f})
+	f.Release()
+}
+
+// widen gives the router's far link another MTU, and forgets what has passed.
+func (d *farLink) widen(mtu int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mtu, d.dropped, d.sizes = mtu, 0, nil
+}
+
+// passed returns how many packets were too large since the last call, and the largest one that was not.
+func (d *farLink) passed() (dropped, largest int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.sizes {
+		largest = max(largest, n)
+	}
+	dropped, d.dropped, d.sizes = d.dropped, 0, nil
+	return dropped, largest
+}
+
+// behindRouter is inHosts with host a behind a router whose other link takes mtu octets.
+func behindRouter(t *testing.T, name string, mtu int, silent bool, body func(n *network, d *farLink)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n := &network{T: t, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
+			d := &farLink{Device: n.wire.Port(), router: n.wire.Port(), mtu: mtu, silent: silent}
+			var err error
+			n.a, err = New(Config{})
+			n.must(err)
+			n.must(n.a.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrA, 24)}}))
+			n.b = n.host(Config{}, addrB)
+			body(n, d)
+			n.must(n.a.Close())
+			n.must(n.b.Close())
+			n.must(n.wire.Close())
+		})
+	})
+}
+
+// carries sends octets from one end to the other and returns how long that took.
+func (n *network) carries(from, to *TCPConn, octets int) time.Duration {
+	n.Helper()
+	began := time.Now()
+	go func() {
+		if k, err := from.Write(make([]byte, octets)); k != octets || err != nil {
+			n.Errorf("Write: %d, %v", k, err)
+		}
+	}()
+	if k, err := io.CopyN(io.Discard, connReader{to}, int64(octets)); err != nil {
+		n.Fatalf("%d octets of %d arrived: %v", k, octets, err)
+	}
+	time.Sleep(50 * time.Millisecond) // for the last acknowledgment
+	return time.Since(began)
+}
+
+func (n *network) through(d *farLink, wantDropped bool, largest int) {
+	n.Helper()
+	dropped, got := d.passed()
+	if dropped > 0 != wantDropped || got != largest {
+		n.Errorf("%d packets were too large; the largest other one had %d octets, want %d", dropped, got, largest)
+	}
+}
+
+func TestNarrowPath(t *testing.T) {
+	behindRouter(t, "B-PMT-1 B-PMT-5 what a router has said counts for later connections, for ten minutes", 1300, false, func(n *network, d *farLink) {
+		first, firstPeer := n.connect()
+		n.carries(first, firstPeer, 100_000)
+		n.through(d, true, 1300)
+		second, secondPeer := n.connect()
+		n.carries(second, secondPeer, 100_000)
+		n.through(d, false, 1300)
+		if info := second.Info(); info.PathMTU != 1300 || info.AdvMSS != 1460 {
+			n.Errorf("path MTU %d, announced MSS %d", info.PathMTU, info.AdvMSS)
+		}
+		n.carries(secondPeer, second, 100_000) // its segments do not pass the router, and may be as large as the link allows
+		if got := secondPeer.Info().SndMSS; got != 1448 {
+			n.Errorf("the peer sends segments of %d octets", got)
+		}
+		d.widen(1500)
+		time.Sleep(9 * time.Minute)
+		n.carries(first, firstPeer, 100_000)
+		n.through(d, false, 1300)
+		time.Sleep(time.Minute)
+		n.carries(first, firstPeer, 100_000)
+		n.through(d, false, 1500)
+		n.carries(second, secondPeer, 100_000)
+		n.through(d, false, 1500)
+	})
+	behindRouter(t, "B-PMT-9 a path that another connection has found to be narrow", 1500, false, func(n *network, d *farLink) {
+		first, firstPeer := n.connect()
+		second, secondPeer := n.connect()
+		n.carries(second, secondPeer, 20_000)
+		d.widen(1400)
+		n.carries(first, firstPeer, 100_000)
+		n.through(d, true, 1400)
+		n.carries(second, secondPeer, 1000) // its acknowledgment is when it looks
+		d.passed()
+		n.carries(second, secondPeer, 100_000)
+		n.through(d, false, 1400)
+	})
+	behindRouter(t, "B-PMT-4 a router that tells no MTU", 1400, false, func(n *network, d *farLink) {
+		d.old = true
+		first, firstPeer := n.connect()
+		n.carries(first, firstPeer, 100_000)
+		n.through(d, true, 1006)
+	})
+	for _, mode := range []tcp.PathMTUDiscovery{tcp.DiscoverOmit, tcp.DiscoverInterface} {
+		behindRouter(t, fmt.Sprintf("E-OPT-5 mode %d goes by the interface", mode), 1300, false, func(n *network, d *farLink) {
+			first, firstPeer := n.connect()
+			n.carries(first, firstPeer, 100_000)
+			d.widen(1500)
+			l := n.listen(n.b, 81, 1)
+			o := tcp.DefaultOptions()
+			o.Discover = mode
+			c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, 81), o)
+			n.must(err)
+			n.must(c.WaitConnect())
+			server, err := l.Accept()
+			n.must(err)
+			n.carries(c, server, 100_000)
+			n.through(d, false, 1500)
+		})
+	}
+}
