@@ -43,11 +43,14 @@ type Config struct {
 	Loss float64
 	// Burst loses frames in bursts, independently of Loss.
 	Burst Burst
-	// Corrupt is the probability that one random bit behind the link header is flipped. It is one bit because
-	// the Internet checksum always detects that. IPv6 has no header checksum: there it is a bit that the checksum
-	// of TCP, UDP or ICMPv6 covers, of the addresses, if no extension header follows, or of the transport header
-	// and its payload. Frames without such a bit, ARP's and those of other protocols over IPv6 among them, are lost
-	// instead: on a real link their frame check sequence would be wrong.
+	// Corrupt is the probability that one random bit is flipped, one that a checksum covers, so that every receiver
+	// notices and drops the frame: it is one bit because the Internet checksum always detects that. In IPv4 it is a
+	// bit of the header or of what the checksum of TCP, UDP or ICMP covers. IPv6 has no header checksum: there it is a
+	// bit of the addresses, if no extension header follows, or of what the checksum of TCP, UDP or ICMPv6 covers;
+	// neighbour discovery is ICMPv6. Never flipped are those whose change a checksum may not see: the version and the
+	// length of an IPv4 header, the other fields of an IPv6 header, extension headers, UDP's length, and pad.
+	// Frames without such a bit, ARP's and those of other protocols over IPv6 among them, are lost instead: on a real
+	// link their frame check sequence would be wrong. A frame whose checksums were wrong before may become right.
 	Corrupt float64
 	// Duplicate is the probability that a frame is delivered twice.
 	Duplicate float64
@@ -127,7 +130,7 @@ func compile(c Config) *plan {
 	c.Rate, c.Delay, c.Jitter = max(c.Rate, 0), max(c.Delay, 0), max(c.Jitter, 0)
 	p := &plan{Config: c}
 	p.timed = c.Rate > 0 || c.Delay > 0 || c.Jitter > 0 || c.Reorder > 0 || c.Filter != nil
-	p.chance = c.Loss > 0 || c.Burst.Enter > 0 || c.Corrupt > 0 || c.Duplicate > 0 || c.Reorder > 0 || c.Jitter > 0
+	p.chance = c.Filter != nil || c.Loss > 0 || c.Burst.Enter > 0 || c.Corrupt > 0 || c.Duplicate > 0 || c.Reorder > 0 || c.Jitter > 0
 	p.perfect = !p.timed && !p.chance
 	return p
 }

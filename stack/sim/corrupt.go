@@ -15,14 +15,20 @@ const (
 	etherTypeIPv6 = 0x86dd
 )
 
-// Places in an IPv6 packet, and values of its next header (RFC 8200 3 and 4).
+// Places in an IPv4 and in an IPv6 packet, and numbers of protocols and extension headers (RFC 791 3.1, RFC 8200 3 and 4).
 const (
+	ip4TotalLen  = 2
+	ip4Fragment  = 6
+	ip4Protocol  = 9
+	ip4HeaderLen = 20
+
 	ip6PayloadLen = 4
 	ip6NextHeader = 6
 	ip6Addresses  = 8
 	ip6HeaderLen  = 40
 
 	nextHopByHop    = 0
+	nextICMPv4      = 1
 	nextTCP         = 6
 	nextUDP         = 17
 	nextRouting     = 43
@@ -39,7 +45,7 @@ func flip(f *link.Frame, random uint64) bool {
 	var c covered
 	switch binary.BigEndian.Uint16(h[etherType:]) {
 	case etherTypeIPv4:
-		c.add(etherLen, len(h))
+		c.addIPv4(h, etherLen)
 	case etherTypeIPv6:
 		c.addIPv6(h, etherLen)
 	}
@@ -93,9 +99,34 @@ func (c *covered) octet(i int) int {
 	return -1
 }
 
+// addIPv4 adds the octets that the header checksum and the transport checksum cover of the IPv4 packet at an offset of a
+// frame. The octet of the header's length is left out: with another length the receiver sums other octets, and their
+// sum may be right. It adds nothing of a packet whose lengths are wrong.
+func (c *covered) addIPv4(frame []byte, network int) {
+	if len(frame) < network+ip4HeaderLen {
+		return
+	}
+	at := network + int(frame[network]&0xf)*4
+	end := network + int(binary.BigEndian.Uint16(frame[network+ip4TotalLen:]))
+	if at < network+ip4HeaderLen || at > end || end > len(frame) {
+		return
+	}
+	c.add(network+1, at)
+	later := binary.BigEndian.Uint16(frame[network+ip4Fragment:])&0x1fff != 0
+	switch frame[network+ip4Protocol] {
+	case nextTCP, nextICMPv4:
+		c.add(at, end)
+	case nextUDP:
+		if !later && checkedUDP(frame[:end], at) { // a later fragment does not tell
+			c.addUDP(frame[:end], at)
+		}
+	}
+}
+
 // addIPv6 adds the octets that the transport checksum covers of the IPv6 packet at an offset of a frame. No checksum
 // covers its header apart from the addresses, or its extension headers, which may give the addresses another meaning
-// (RFC 8200 8.1). It adds nothing of a packet whose transport header is not found.
+// (RFC 8200 8.1). It adds nothing of a packet whose transport header is not found. A later fragment of a datagram does not
+// tell whether its octets are within UDP's length; the checksum is mandatory, so they are taken to be.
 func (c *covered) addIPv6(frame []byte, network int) {
 	if len(frame) < network+ip6HeaderLen {
 		return
@@ -108,25 +139,42 @@ func (c *covered) addIPv6(frame []byte, network int) {
 	if !ok || at >= end || next != nextTCP && next != nextUDP && next != nextICMPv6 {
 		return
 	}
-	if next == nextUDP && !later {
-		c.addUDP6(frame[:end], network, at)
+	datagram := next == nextUDP && !later
+	if datagram && !checkedUDP(frame[:end], at) {
 		return
 	}
 	c.addAddresses6(network, at)
-	c.add(at, end)
+	if datagram {
+		c.addUDP(frame[:end], at)
+	} else {
+		c.add(at, end)
+	}
 }
 
-// addUDP6 adds the datagram whose header begins at an offset, unless it has no checksum. The length field is left
-// out: a receiver cuts the datagram off at that length, and the sum of the octets that it cuts off may be equal to the
-// change of the flipped bit.
-func (c *covered) addUDP6(frame []byte, network, at int) {
-	const length, sum, header = 4, 6, 8
-	if at+header > len(frame) || binary.BigEndian.Uint16(frame[at+sum:]) == 0 {
-		return
+// Places in a UDP header, and its length (RFC 768).
+const (
+	udpLength    = 4
+	udpChecksum  = 6
+	udpHeaderLen = 8
+)
+
+// checkedUDP says whether the datagram whose header begins at an offset of a packet has a checksum, which covers data.
+func checkedUDP(packet []byte, at int) bool {
+	return at+udpHeaderLen <= len(packet) && binary.BigEndian.Uint16(packet[at+udpChecksum:]) != 0 &&
+		binary.BigEndian.Uint16(packet[at+udpLength:]) >= udpHeaderLen
+}
+
+// addUDP adds a datagram with a checksum, or its first fragment. The length field is left out: a receiver cuts the datagram
+// off at that length, and the sum of the octets that it cuts off may be equal to the change of the flipped bit. So is
+// what is behind that length, and a checksum that a flipped bit can turn into none.
+func (c *covered) addUDP(packet []byte, at int) {
+	end := min(at+int(binary.BigEndian.Uint16(packet[at+udpLength:])), len(packet))
+	c.add(at, at+udpLength)
+	if bits.OnesCount16(binary.BigEndian.Uint16(packet[at+udpChecksum:])) == 1 {
+		c.add(at+udpHeaderLen, end)
+	} else {
+		c.add(at+udpChecksum, end)
 	}
-	c.addAddresses6(network, at)
-	c.add(at, at+length)
-	c.add(at+sum, len(frame))
 }
 
 // addAddresses6 adds the addresses of a packet, if its transport header follows the IPv6 header without an extension

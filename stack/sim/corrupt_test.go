@@ -3,10 +3,12 @@ package sim_test
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"math/bits"
+	"slices"
 	"testing"
-	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
@@ -25,15 +27,28 @@ func difference(a, b []byte) (count, first int) {
 	return count, first
 }
 
-func TestCorruptFlipsOneBitOfTheCopy(t *testing.T) {
-	s := sim.NewSegment(sim.Config{Seed: 2, Corrupt: 1})
+// ipFrame is an Ethernet frame that carries a packet of the version that its first octet says, or of the IPv4 one where it
+// has none.
+func ipFrame(from, to *sim.Port, packet []byte) link.Frame {
+	f := newFrame(to.Info().MAC, from.Info().MAC, 14+len(packet), 0)
+	if len(packet) > 0 && packet[0]>>4 == 6 {
+		binary.BigEndian.PutUint16(f.Header[12:], wire.EtherTypeIPv6)
+	}
+	copy(f.Header[14:], packet)
+	return f
+}
+
+// corrupted sends a packet n times, each time with a flipped bit, and returns what arrives, without link headers.
+func corrupted(t *testing.T, packet []byte, meta link.Meta, cfg sim.Config, n int) (arrived [][]byte, lost uint64) {
+	t.Helper()
+	cfg.Offload, cfg.MTU = true, 65535
+	s := sim.NewSegment(cfg)
 	defer s.Close()
 	a, b := s.Port(), s.Port()
-	places := make(map[int]bool)
-	const n, size = 2000, 64
-	for i := range uint32(n) {
-		f := []link.Frame{newFrame(b.Info().MAC, a.Info().MAC, size, i)}
-		f[0].Meta.ChecksumValid = true
+	f := make([]link.Frame, 1)
+	for range n {
+		f[0] = ipFrame(a, b, packet)
+		f[0].Meta = meta
 		sent := bytes.Clone(f[0].Header)
 		if _, err := a.Write(f); err != nil {
 			t.Fatal(err)
@@ -42,26 +57,94 @@ func TestCorruptFlipsOneBitOfTheCopy(t *testing.T) {
 			t.Fatal("the sender's buffer was changed")
 		}
 		f[0].Release()
+		if s.Stats().Lost > 0 {
+			return arrived, s.Stats().Lost
+		}
 		if n, err := b.Read(f); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		count, first := difference(f[0].Header, sent)
-		if count != 1 || first < 14 || f[0].Meta != (link.Meta{}) {
-			t.Fatalf("%d bits differ, the first in octet %d, meta %+v", count, first, f[0].Meta)
+		if f[0].Meta.NeedsChecksum || f[0].Meta.ChecksumValid {
+			t.Fatalf("the device vouches for a corrupted frame: %+v", f[0].Meta)
 		}
-		places[first] = true
+		if !bytes.Equal(f[0].Header[:14], sent[:14]) {
+			t.Fatal("the link header was changed")
+		}
+		arrived = append(arrived, bytes.Clone(f[0].Header[14:]))
 		f[0].Release()
 	}
-	if len(places) != size-14 {
-		t.Errorf("only %d octets were ever hit", len(places))
+	if got := s.Stats().Corrupted; got != uint64(n) {
+		t.Errorf("%d frames count as corrupted, of %d", got, n)
 	}
-	if got := s.Stats(); got.Corrupted != n {
-		t.Errorf("%+v", got)
+	return arrived, 0
+}
+
+// always is the configuration of a segment that corrupts every frame.
+var always = sim.Config{Seed: 3, Corrupt: 1}
+
+// run is a run of octets.
+type run struct{ from, to int }
+
+// corruption is a packet and what may be corrupted of it: all that a checksum always sees.
+type corruption struct {
+	name    string
+	packet  []byte
+	covered []run
+	// what the datagram has in front of and behind this fragment
+	before, after []byte
+}
+
+func TestCorrupt(t *testing.T) {
+	t.Run("IPv4", func(t *testing.T) {
+		for _, c := range corruptions4() {
+			t.Run(c.name, c.test)
+		}
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		for _, c := range corruptions6() {
+			t.Run(c.name, c.test)
+		}
+	})
+}
+
+// test corrupts the packet until every octet must have been hit.
+func (c *corruption) test(t *testing.T) {
+	if !accepts(t, c.packet, c.before, c.after) {
+		t.Fatalf("%x: the receiver does not take it as it is", c.packet)
+	}
+	arrived, lost := corrupted(t, c.packet, link.Meta{ChecksumValid: true}, always, 40*len(c.packet))
+	if lost > 0 {
+		t.Fatal("it was lost")
+	}
+	hit := map[int]bool{}
+	for _, p := range arrived {
+		count, first := difference(p, c.packet)
+		if count != 1 {
+			t.Fatalf("%d bits differ, the first in octet %d", count, first)
+		}
+		hit[first] = true
+		if accepts(t, p, c.before, c.after) {
+			t.Fatalf("octet %d: no checksum sees it", first)
+		}
+	}
+	var want []int
+	for _, r := range c.covered {
+		for at := r.from; at < r.to; at++ {
+			want = append(want, at)
+		}
+	}
+	if got := slices.Sorted(maps.Keys(hit)); !slices.Equal(got, want) {
+		t.Errorf("hit were the octets %v, want %v", got, c.covered)
 	}
 }
 
-func TestCorruptLosesWhatIsNotIP(t *testing.T) {
-	s := sim.NewSegment(sim.Config{Corrupt: 1})
+// What no checksum covers is lost.
+func TestCorruptLosesWhatHasNoChecksum(t *testing.T) {
+	for name, packet := range uncovered() {
+		if arrived, lost := corrupted(t, packet, link.Meta{}, always, 1); lost != 1 {
+			t.Errorf("%s: it arrived as %x", name, arrived)
+		}
+	}
+	s := sim.NewSegment(always)
 	defer s.Close()
 	a, b := s.Port(), s.Port()
 	f := []link.Frame{newFrame(b.Info().MAC, a.Info().MAC, 42, 0)}
@@ -72,107 +155,57 @@ func TestCorruptLosesWhatIsNotIP(t *testing.T) {
 	f[0].Release()
 	send(t, a, b, 14, 0) // nothing to corrupt
 	if got := s.Stats(); got.Lost != 2 || got.Corrupted != 0 || got.Delivered != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("ARP and an empty frame: %+v", got)
 	}
 }
 
-// sum is RFC 1071's, folded and not complemented.
-func sum(p []byte) uint16 {
-	var s uint32
-	for i := 0; i+1 < len(p); i += 2 {
-		s += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	if len(p)%2 == 1 {
-		s += uint32(p[len(p)-1]) << 8
-	}
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return uint16(s)
-}
-
-func TestCorruptCompletesTheChecksumFirst(t *testing.T) {
-	const at, field = 34, 16
-	for seed := range int64(200) {
-		s := sim.NewSegment(sim.Config{Offload: true, Seed: seed})
-		a, b := s.Port(), s.Port()
-		pseudo := uint16(0x1234)
-		send := func() link.Frame {
-			f := []link.Frame{newFrame(b.Info().MAC, a.Info().MAC, 77, 0xdeadbeef)}
-			copy(f[0].Header[at+20:], "some payload that counts")
-			binary.BigEndian.PutUint16(f[0].Header[at+field:], pseudo)
-			f[0].Meta = link.Meta{NeedsChecksum: true, ChecksumStart: at, ChecksumOffset: field}
-			if _, err := a.Write(f); err != nil {
-				t.Fatal(err)
+// A checksum that is left to the device, as of a super-segment, is completed before a bit is flipped.
+func TestCorruptCompletesTheChecksum(t *testing.T) {
+	const field = 16
+	for family, e := range families {
+		t.Run(family, func(t *testing.T) {
+			packet := e.packet(wire.ProtocolTCP, e.segment(wire.ProtocolTCP, 20+3001))
+			at := len(packet) - 20 - 3001
+			begun := bytes.Clone(packet)
+			segment := begun[at:]
+			binary.BigEndian.PutUint16(segment[field:], wire.Fold(wire.PseudoHeader(e.src, e.dst, wire.ProtocolTCP, len(segment))))
+			start := uint16(14 + at)
+			for _, meta := range []link.Meta{
+				{NeedsChecksum: true, ChecksumStart: start, ChecksumOffset: field},
+				{NeedsChecksum: true, ChecksumStart: start, ChecksumOffset: field, GSO: e.super, GSOSize: 1000, HeaderLen: start + 20},
+			} {
+				arrived, lost := corrupted(t, begun, meta, always, 200)
+				if lost > 0 {
+					t.Fatal("it was lost")
+				}
+				for _, p := range arrived {
+					if count, first := difference(p, packet); count != 1 {
+						t.Fatalf("%d bits differ from the completed packet, the first in octet %d", count, first)
+					}
+				}
 			}
-			f[0].Release()
-			if n, err := b.Read(f); n != 1 || err != nil {
-				t.Fatal(n, err)
-			}
-			return f[0]
-		}
-		clean := send()
-		if !clean.Meta.NeedsChecksum {
-			t.Fatal("a clean frame lost its offload")
-		}
-		clean.Release()
-		s.Update(func(c *sim.Config) { c.Corrupt = 1 })
-		bad := send()
-		// The receiver adds the pseudo-header and the whole segment.
-		total := sum(append(bytes.Clone(bad.Header[at:]), 0, byte(pseudo>>8), byte(pseudo)))
-		if len(bad.Header[at:])%2 != 1 {
-			t.Fatal("the test wants an odd length")
-		}
-		_, first := difference(bad.Header[:at], make([]byte, at))
-		hitTransport := total != 0xffff
-		hitIP := false
-		for i := 18; i < at; i++ {
-			hitIP = hitIP || bad.Header[i] != 0
-		}
-		hitIP = hitIP || binary.BigEndian.Uint32(bad.Header[14:]) != 0xdeadbeef
-		if bad.Meta.NeedsChecksum || hitIP == hitTransport {
-			t.Fatalf("seed %d: meta %+v, sum %#x, IP header hit %v (first %d)", seed, bad.Meta, total, hitIP, first)
-		}
-		bad.Release()
-		s.Close()
+		})
 	}
 }
 
-func TestOffloadCarriesSuperSegmentsWhole(t *testing.T) {
-	meta := link.Meta{NeedsChecksum: true, ChecksumStart: 34, ChecksumOffset: 16, GSO: link.TCP4, GSOSize: 1000, HeaderLen: 54}
-	t.Run("IPv4", func(t *testing.T) { testSuperSegments(t, meta) })
-	meta.ChecksumStart, meta.GSO, meta.HeaderLen = 54, link.TCP6, 74
-	t.Run("IPv6", func(t *testing.T) { testSuperSegments(t, meta) })
-}
-
-func testSuperSegments(t *testing.T, meta link.Meta) {
-	// 60,000 octets of text in segments of 1000 are 60 segments, each with headers, at 1 octet per microsecond.
-	cfg := sim.Config{Offload: true, Rate: 8_000_000}
-	headers := int(meta.HeaderLen)
-	first := time.Duration(60000+60*headers) * us
-	pair(t, cfg, func(s *sim.Segment, a, b *sim.Port, r *reader) {
-		if i := a.Info(); !i.Checksum || !i.TSO4 || !i.TSO6 || i.MaxPacket != 65535 {
-			t.Errorf("Info = %+v", i)
-		}
-		write := func(n int, meta link.Meta) {
-			f := []link.Frame{newFrame(b.Info().MAC, a.Info().MAC, n, uint32(n))}
-			f[0].Meta = meta
-			if _, err := a.Write(f); err != nil {
-				t.Fatal(err)
+// A filter corrupts as chance does, not the same bit each time.
+func TestCorruptByFilter(t *testing.T) {
+	for family, e := range families {
+		t.Run(family, func(t *testing.T) {
+			packet := e.packet(wire.ProtocolTCP, e.segment(wire.ProtocolTCP, 60))
+			cfg := sim.Config{Filter: func(*sim.Port, []byte) sim.Verdict { return sim.Corrupt }}
+			arrived, _ := corrupted(t, packet, link.Meta{}, cfg, 100)
+			places := map[int]bool{}
+			for _, p := range arrived {
+				count, first := difference(p, packet)
+				if count != 1 || accepts(t, p, nil, nil) {
+					t.Fatalf("%d bits differ, the first in octet %d", count, first)
+				}
+				places[first] = true
 			}
-			f[0].Release()
-		}
-		write(60000+headers, meta)
-		write(14+65536, meta)
-		meta.GSOSize = uint16(1500 - headers + 14 + 1)
-		write(60000+headers, meta)
-		if got := s.Stats().Oversize; got != 2 {
-			t.Errorf("Oversize = %d", got)
-		}
-		// A segment with an empty payload is one segment.
-		meta.GSOSize = 1000
-		write(headers, meta)
-		<-afterAll()
-		wantArrivals(t, r, []arrival{{first, uint32(60000 + headers)}, {first + time.Duration(headers)*us, uint32(headers)}})
-	})
+			if len(places) < 30 {
+				t.Errorf("of 100 frames %d octets were hit", len(places))
+			}
+		})
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// newFrame returns an IP frame of n octets from src to dst that carries number.
+// newFrame returns an IPv4 frame of n octets from src to dst, of no known protocol, that carries number as its source
+// address.
 func newFrame(dst, src link.MAC, n int, number uint32) link.Frame {
 	b := link.NewBuffer(link.Headroom + n)
 	p := b.Bytes()[link.Headroom : link.Headroom+n]
@@ -33,8 +35,10 @@ func newFrame(dst, src link.MAC, n int, number uint32) link.Frame {
 	copy(p, dst[:])
 	copy(p[6:], src[:])
 	p[12], p[13] = 8, 0
-	if n >= 18 {
-		binary.BigEndian.PutUint32(p[14:], number)
+	if n >= 14+wire.IPv4Len {
+		h := wire.IPv4{TotalLen: n - 14, TTL: 64, Protocol: 253}
+		binary.BigEndian.PutUint32(h.Src[:], number)
+		h.Marshal(p[14:])
 	}
 	var f link.Frame
 	f.Set(b, link.Headroom, link.Headroom+n)
@@ -75,8 +79,8 @@ func startReader(p *sim.Port) *reader {
 			n, err := p.Read(frames)
 			for i := range n {
 				a := arrival{at: time.Since(start)}
-				if h := frames[i].Header; len(h) >= 18 {
-					a.number = binary.BigEndian.Uint32(h[14:])
+				if h := frames[i].Header; len(h) >= 34 {
+					a.number = binary.BigEndian.Uint32(h[26:])
 				}
 				r.got = append(r.got, a)
 				frames[i].Release()

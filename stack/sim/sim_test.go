@@ -461,7 +461,7 @@ func TestReceiversOfABroadcastOwnTheirCopies(t *testing.T) {
 			t.Fatal(n, err)
 		}
 		for i := range n {
-			if got[i].Header[17] != 7 {
+			if got[i].Header[29] != 7 {
 				t.Errorf("%s: another port wrote into the frame", p.Name())
 			}
 			clear(got[i].Header)
@@ -503,8 +503,8 @@ func TestReceiveQueueIsBounded(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	for i := range n {
-		if frames[i].Header[17] != byte(i) {
-			t.Errorf("frame %d is number %d", i, frames[i].Header[17])
+		if frames[i].Header[29] != byte(i) {
+			t.Errorf("frame %d is number %d", i, frames[i].Header[29])
 		}
 		frames[i].Release()
 	}
@@ -525,7 +525,7 @@ func TestPortions(t *testing.T) {
 			t.Fatalf("Read = %d, %v, want %d frames", n, err, want)
 		}
 		for i := range n {
-			if got := frames[i].Header[17]; got != next {
+			if got := frames[i].Header[29]; got != next {
 				t.Errorf("frame %d is number %d", next, got)
 			}
 			next++
