@@ -31,7 +31,7 @@ const (
 // IPV6_DONTFRAG. What an AF_INET6 socket sends over IPv4 goes by the options of IPPROTO_IP. An
 // option that is set before listen or connect applies to the listener and the connections that it accepts, or to the
 // connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, and for IPV6_V6ONLY of a
-// socket that has a port; ENOPROTOOPT for any other option, EBADF.
+// socket that has a port (one that is bound to an IPv6 address has it); ENOPROTOOPT for any other option, EBADF.
 func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	s, err := t.acquire(fd)
 	if err != nil {

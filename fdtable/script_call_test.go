@@ -57,6 +57,8 @@ var constants = map[string]int{
 	"TCP_KEEPCNT": fdtable.TCP_KEEPCNT, "TCP_QUICKACK": fdtable.TCP_QUICKACK,
 	"TCP_USER_TIMEOUT": fdtable.TCP_USER_TIMEOUT, "IP_TOS": fdtable.IP_TOS, "IP_TTL": fdtable.IP_TTL,
 	"IP_MTU_DISCOVER": fdtable.IP_MTU_DISCOVER, "IP_MTU": fdtable.IP_MTU,
+	"IPV6_TCLASS": fdtable.IPV6_TCLASS, "IPV6_UNICAST_HOPS": fdtable.IPV6_UNICAST_HOPS, "IPV6_MTU_DISCOVER": fdtable.IPV6_MTU_DISCOVER,
+	"IPV6_MTU": fdtable.IPV6_MTU, "IPV6_V6ONLY": fdtable.IPV6_V6ONLY,
 }
 
 func init() {
@@ -279,6 +281,8 @@ func level(option string) int {
 		return fdtable.IPPROTO_TCP
 	case strings.HasPrefix(option, "IP_"):
 		return fdtable.IPPROTO_IP
+	case strings.HasPrefix(option, "IPV6_"):
+		return fdtable.IPPROTO_IPV6
 	}
 	return fdtable.SOL_SOCKET
 }
@@ -287,6 +291,9 @@ func callGetsockopt(r *runner, a arguments, _ string) string {
 	n, err := r.sockets.GetsockoptInt(a.fd(), level(a.at(1)), a.int(1))
 	if err == nil && a.at(1) == "SO_ERROR" {
 		return errnoName(syscall.Errno(n))
+	}
+	if err == nil && a.at(1) == "IPV6_MTU" {
+		n -= r.script.family.wider
 	}
 	return resultOf(n, err)
 }

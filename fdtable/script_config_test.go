@@ -49,13 +49,15 @@ func (r *runner) open() error {
 
 // settings reads the config lines. It returns the link's MTU and the host's addresses, and calls set for all other names.
 func (r *runner) settings(set func(name, value string) error) (mtu int, addrs []netip.Prefix, err error) {
-	mtu, addrs = 1500, []netip.Prefix{netip.PrefixFrom(r.script.family.host, r.script.family.bits)}
+	wider := r.script.family.wider
+	mtu, addrs = r.script.family.mtu+wider, []netip.Prefix{netip.PrefixFrom(r.script.family.host, r.script.family.bits)}
 	for _, word := range r.script.config {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
 		switch name {
 		case "mtu":
 			mtu, err = strconv.Atoi(value)
+			mtu += wider
 		case "irs":
 			var n uint64
 			n, err = strconv.ParseUint(value, 0, 32)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/unet-go/unet/fdtable"
@@ -19,16 +21,58 @@ type family struct {
 	router          netip.Addr // which sends ICMP errors
 	any             netip.Addr
 	bits            int // of the link's network
-	mss             int // of the usual link, of 1500 octets
+	mss             int // of the usual link
+	mtu             int // of the usual link
+	// wider is by how much the MTUs of a script's link are larger than those that it says.
+	wider int
 }
 
 // families are the values of a family line.
 var families = map[string]*family{
 	"4": {version: 4, domain: fdtable.AF_INET, host: netip.MustParseAddr("192.0.2.1"), peer: netip.MustParseAddr("192.0.2.2"),
-		router: netip.MustParseAddr("192.0.2.254"), any: netip.IPv4Unspecified(), bits: 24, mss: 1460},
+		router: netip.MustParseAddr("192.0.2.254"), any: netip.IPv4Unspecified(), bits: 24, mss: 1460, mtu: 1500},
 	"6": {version: 6, domain: fdtable.AF_INET6, host: netip.MustParseAddr("2001:db8::1"), peer: netip.MustParseAddr("2001:db8::2"),
-		router: netip.MustParseAddr("2001:db8::fe"), any: netip.IPv6Unspecified(), bits: 64, mss: 1440},
+		router: netip.MustParseAddr("2001:db8::fe"), any: netip.IPv6Unspecified(), bits: 64, mss: 1440, mtu: 1500},
 }
+
+// alike6 is IPv6 for scripts that name no family, and run over IPv4 too. Its header is 20 octets longer, and so are all
+// MTUs: segments are as long as over IPv4.
+var alike6 = func() *family {
+	f := *families["6"]
+	f.mss, f.wider = 1460, 20
+	return &f
+}()
+
+// over6 ends the name of such a script.
+const over6 = " over IPv6"
+
+// networks4 are the networks of scripts, and what they are over IPv6.
+var networks4 = strings.NewReplacer("192.0.2.", "2001:db8::", "198.51.100.", "2001:db8:1::", "203.0.113.", "2001:db8:2::")
+
+var (
+	address4  = regexp.MustCompile(`\b(\d+\.\d+\.\d+\.)(\d+)(:\d+|/24)?\b`)
+	options46 = strings.NewReplacer("IP_TOS", "IPV6_TCLASS", "IP_TTL", "IPV6_UNICAST_HOPS", "IP_MTU", "IPV6_MTU")
+)
+
+// translate returns a line of a script for IPv4 as it is for IPv6: with other addresses and options.
+func translate(line string) string {
+	line = options46.Replace(line)
+	return address4.ReplaceAllStringFunc(line, func(text string) string {
+		m := address4.FindStringSubmatch(text)
+		addr := networks4.Replace(m[1]) + m[2]
+		switch {
+		case strings.HasPrefix(m[3], ":"):
+			return "[" + addr + "]" + m[3]
+		case m[3] != "":
+			return addr + "/64"
+		}
+		return addr
+	})
+}
+
+// icmp6 is what a router says over IPv6 in place of an error of ICMP (RFC 7915 4.2).
+var icmp6 = map[[2]byte][2]byte{{3, 0}: {1, 0}, {3, 1}: {1, 3}, {3, 2}: {4, 1}, {3, 3}: {1, 4}, {3, 4}: {2, 0}, {3, 5}: {1, 5},
+	{11, 0}: {3, 0}, {12, 0}: {4, 0}}
 
 // errNoIPv6 is the error of a script with family 6 on a host that takes no IPv6 address.
 var errNoIPv6 = errors.New("no IPv6 in the stack yet: EAFNOSUPPORT")

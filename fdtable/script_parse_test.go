@@ -13,7 +13,8 @@ type script struct {
 	name   string
 	rows   []string // IDs of the ledger
 	config []string // NAME=VALUE
-	family *family  // of the family line; IPv4 without one
+	family *family  // of the family line
+	named  bool     // there is such a line; otherwise the script is for both families
 	lines  []statement
 }
 
@@ -43,15 +44,23 @@ var (
 	rowPattern  = regexp.MustCompile(`^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$`)
 )
 
-// parseScript reads the text of a script. Its errors name the line.
+// parseScript reads the text of a script, one that names no family as for IPv4. Its errors name the line.
 func parseScript(name, text string) (*script, error) {
-	s := &script{name: name, family: families["4"]}
+	return parseScriptFor(families["4"], name, text)
+}
+
+// parseScriptFor reads the text of a script that names no family as for one.
+func parseScriptFor(f *family, name, text string) (*script, error) {
+	s := &script{name: name, family: f}
 	commented := false
 	for i, line := range strings.Split(text, "\n") {
 		code, comment := cutComment(line)
 		commented = commented || comment != "" && len(s.lines) == 0
 		if code == "" {
 			continue
+		}
+		if f == alike6 {
+			code = translate(code)
 		}
 		if err := s.add(i+1, code); err != nil {
 			return nil, fmt.Errorf("%s:%d: %v", name, i+1, err)
@@ -65,6 +74,9 @@ func parseScript(name, text string) (*script, error) {
 	}
 	return s, nil
 }
+
+// plainName is the script's name without its family.
+func (s *script) plainName() string { return strings.TrimSuffix(s.name, over6) }
 
 // cutComment splits a line at a # that stands at its beginning or after a blank.
 func cutComment(line string) (code, comment string) {
@@ -94,7 +106,7 @@ func (s *script) add(number int, code string) error {
 		case len(s.lines) > 0:
 			return fmt.Errorf("family must come first")
 		default:
-			s.family = f
+			s.family, s.named = f, true
 		}
 		return nil
 	case "config":

@@ -318,8 +318,16 @@ func (r *runner) sendICMP(st *statement) error {
 			}
 		}
 	}
+	said := [2]byte{byte(typ), byte(code)}
+	if ends := r.script.family; ends.wider > 0 {
+		var known bool
+		if said, known = icmp6[said]; !known {
+			return fmt.Errorf("type %d and code %d are of IPv4 alone", typ, code)
+		}
+		mtu += uint32(ends.wider)
+	}
 	quoted := (&segment{src: f.host, dst: f.peer, seq: f.iss + seq, flags: ack, ttl: 60}).packet()
-	r.batch = append(r.batch, r.ethernet(r.script.family.icmpError(byte(typ), byte(code), mtu, quoted)))
+	r.batch = append(r.batch, r.ethernet(r.script.family.icmpError(said[0], said[1], mtu, quoted)))
 	r.flush()
 	return nil
 }

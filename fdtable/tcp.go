@@ -41,7 +41,16 @@ func (s *socket) bindLocked(local netip.AddrPort) error {
 		return err
 	}
 	s.setup.binding, s.setup.bound = b, b.Local()
+	s.boundLocked(b.Local().Addr())
 	return nil
+}
+
+// boundLocked notes that the socket is bound to an address. As on Linux one that is bound to an IPv6 address is
+// IPV6_V6ONLY.
+func (s *socket) boundLocked(a netip.Addr) {
+	if a.Is6() && !a.IsUnspecified() {
+		s.setReuseLocked(v6Only, true)
+	}
 }
 
 func (s *socket) bindOptionsLocked() stack.BindOptions {

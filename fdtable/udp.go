@@ -14,6 +14,9 @@ func (s *socket) bindDatagramLocked(local netip.AddrPort) error {
 		return syscall.EINVAL
 	}
 	_, err := s.openDatagramLocked(local)
+	if err == nil {
+		s.boundLocked(local.Addr())
+	}
 	return err
 }
 

@@ -89,20 +89,6 @@ func (w *world) host(name string, addr netip.Addr) (*stack.Host, *Table) {
 	return h, New(h)
 }
 
-// has6 says whether the stack takes addresses of IPv6 yet.
-func has6(t *testing.T) bool {
-	h, err := stack.New(stack.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	segment := sim.NewSegment(sim.Config{})
-	defer segment.Close()
-	dev := segment.NewPort(sim.PortConfig{})
-	defer dev.Close()
-	return h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}}) == nil
-}
-
 // record notes the TCP segments of the wire.
 func (w *world) record(r sim.Record) {
 	f := r.Frame

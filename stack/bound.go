@@ -41,7 +41,7 @@ func sharePackets(a netip.Addr, v6onlyA bool, b netip.Addr, v6onlyB bool) bool {
 // unspecified address of IPv6 means loopback (ledger E-CON-9; package ip knows what that of IPv4 means), of IPv4 if the
 // socket is bound to an address of that. A link-local address without a zone is on the link of the socket's own. Errors, as
 // Linux has them: EAFNOSUPPORT for an IPv6 address to a socket of IPv4, ENETUNREACH for an IPv4 address to a socket with
-// V6Only and EINVAL to one of another IPv6 address, EINVAL for a link-local address without a zone or with another one.
+// V6Only or of an IPv6 address, EINVAL for a link-local address without a zone or with another one.
 func peer(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) {
 	if !remote.IsValid() {
 		return remote, syscall.EAFNOSUPPORT
@@ -56,13 +56,10 @@ func peer(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) 
 	}
 	switch {
 	case remote.Is4():
-		switch {
-		case takes&v4 != 0:
-			return remote, nil
-		case v6only:
+		if takes&v4 == 0 {
 			return remote, syscall.ENETUNREACH
 		}
-		return remote, syscall.EINVAL
+		return remote, nil
 	case takes&v6 == 0:
 		return remote, syscall.EAFNOSUPPORT
 	case !hasZone(remote):

@@ -31,7 +31,7 @@ func TestPeer(t *testing.T) {
 		{"0.0.0.0", false, "2001:db8::1", "", syscall.EAFNOSUPPORT},
 		{"0.0.0.0", false, "::", "127.0.0.1", 0},
 		{"10.0.0.2", false, "2001:db8::1", "", syscall.EAFNOSUPPORT},
-		{"2001:db8::2", false, "10.0.0.1", "", syscall.EINVAL},
+		{"2001:db8::2", false, "10.0.0.1", "", syscall.ENETUNREACH},
 		{"2001:db8::2", only6, "10.0.0.1", "", syscall.ENETUNREACH},
 		{"fe80::2%eth0", false, "fe80::1", "fe80::1%eth0", 0},
 		{"fe80::2%eth0", false, "fe80::1%eth1", "", syscall.EINVAL},
