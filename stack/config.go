@@ -100,11 +100,15 @@ type Config struct {
 	TCP tcp.Config
 	// TTL is the IPv4 TTL and IPv6 hop limit of packets that say none. Default 64 (RFC 1700).
 	TTL uint8
-	// MaxNeighbors caps the neighbour cache of each interface. Default 4096 entries.
+	// MaxNeighbors caps each of the two neighbour caches of an interface, that of IPv4 and that of IPv6. Default 4096 entries.
 	MaxNeighbors int
 	// NeighborReachable is how long a neighbour counts as reachable after it was heard; each period is
 	// multiplied with a random factor from 0.5 to 1.5. Default 30 s (RFC 4861 10), at least 1 ms.
 	NeighborReachable time.Duration
+	// AcceptRedirects says that redirects are followed: a destination is reached by the first hop that its present one names
+	// (RFC 4861 8.3, RFC 1122 3.2.2.2), as long as that answers; at most 256 destinations are remembered. Default false:
+	// whoever can send frames on the link can forge them.
+	AcceptRedirects bool
 	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB, but no more than a
 	// sixteenth of MaxBuffered.
 	ReassemblyBytes int

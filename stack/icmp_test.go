@@ -70,7 +70,7 @@ func TestICMPEcho(t *testing.T) {
 				quoted := ip4(toPeer(wire.ProtocolTCP), tcp4(ourIP, peerIP, wire.TCP{SrcPort: 5, DstPort: 80}, nil))
 				b.inject(in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(typ, 1, otherIP.As4(), quoted))))
 				b.want()
-				b.wantDrop(DropICMPType, 1)
+				b.wantDrop(map[bool]Drop{true: DropRedirect, false: DropICMPType}[typ == 5], 1)
 				if got := b.h.Stats().ICMPErrorsIn; got != 0 || fmt.Sprint(b.h.Routes()) != before {
 					t.Errorf("it changed something")
 				}

@@ -34,6 +34,16 @@ const (
 	DropARPSender = drop.ARPSender
 	// DropARPConflict: an ARP packet of another host that has an address of ours too (RFC 5227 2.4).
 	DropARPConflict = drop.ARPConflict
+	// DropNDMalformed: a message of IPv6's neighbour discovery that breaks a rule, or may come from another link.
+	DropNDMalformed = drop.NDMalformed
+	// DropNDSender: one with a sender or a link address that cannot be.
+	DropNDSender = drop.NDSender
+	// DropNDConflict: one of another host that has an address of ours too, or asks whether it may have it.
+	DropNDConflict = drop.NDConflict
+	// DropMLDMalformed: a query of groups that breaks a rule, or comes from no neighbour.
+	DropMLDMalformed = drop.MLDMalformed
+	// DropRedirect: a redirect that is not followed, as all are by default.
+	DropRedirect = drop.Redirect
 	// DropIPVersion: an IP version that does not go with the frame's type.
 	DropIPVersion = drop.IPVersion
 	// DropIPHeader: an IP header whose lengths lie, or that is cut short.

@@ -21,6 +21,11 @@ const (
 	ARPMalformed
 	ARPSender
 	ARPConflict
+	NDMalformed
+	NDSender
+	NDConflict
+	MLDMalformed
+	Redirect
 	IPVersion
 	IPHeader
 	IPChecksum
@@ -66,6 +71,11 @@ var names = [Reasons]string{
 	ARPMalformed:      "malformed ARP",
 	ARPSender:         "ARP sender",
 	ARPConflict:       "ARP conflict",
+	NDMalformed:       "malformed ND",
+	NDSender:          "ND sender",
+	NDConflict:        "ND conflict",
+	MLDMalformed:      "malformed MLD",
+	Redirect:          "redirect",
 	IPVersion:         "IP version",
 	IPHeader:          "IP header",
 	IPChecksum:        "IP checksum",

@@ -14,6 +14,7 @@ type addressState uint8
 const (
 	preferred  addressState = iota // without bounds
 	deprecated                     // for what has it already, and where there is no other
+	optimistic                     // as deprecated; another host may have it (RFC 4429 2.1)
 )
 
 // address is one of the host's addresses on an interface. Times of 0 are never.

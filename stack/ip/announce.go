@@ -10,8 +10,9 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3): by ARP requests for its own
-// address, which correct an older Ethernet address in the caches of its neighbours.
+// AnnounceMode says whether a host announces its addresses on an interface (RFC 5227 2.3, RFC 4861 7.2.6): by ARP requests
+// for its own address, or neighbour advertisements of it, which correct an older Ethernet address in the caches of its
+// neighbours.
 type AnnounceMode uint8
 
 const (
@@ -34,6 +35,7 @@ const (
 type announcer struct {
 	base  *base
 	queue *Queue // that its packets are sent by
+	nd    *ndSender
 	name  string
 	mac   link.MAC
 	mode  AnnounceMode
@@ -50,16 +52,25 @@ type announcement struct {
 	at   mono.Time
 }
 
-func newAnnouncer(b *base, q *Queue, dev link.Device, mode AnnounceMode) *announcer {
+func newAnnouncer(b *base, q *Queue, nd *ndSender, dev link.Device, mode AnnounceMode) *announcer {
 	if dev, ok := dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
 		mode = AnnounceAlways
 	}
-	return &announcer{base: b, queue: q, name: dev.Info().Name, mac: dev.Info().MAC, mode: mode}
+	return &announcer{base: b, queue: q, nd: nd, name: dev.Info().Name, mac: dev.Info().MAC, mode: mode}
+}
+
+// announce sends one announcement of an address.
+func (a *announcer) announce(addr netip.Addr) {
+	if addr.Is4() {
+		announceARP(a.queue, a.mac, addr)
+	} else {
+		a.nd.announce(addr)
+	}
 }
 
 // sendLocked sends one announcement of d, and notes when the next one is due if any remains.
 func (a *announcer) sendLocked(d announcement, now mono.Time) {
-	announceARP(a.queue, a.mac, d.addr)
+	a.announce(d.addr)
 	if d.left--; d.left > 0 {
 		d.at = now.Add(announceInterval)
 		a.due = append(a.due, d)
@@ -91,8 +102,8 @@ func (a *announcer) advance(now mono.Time) []Report {
 	return nil
 }
 
-// conflict defends an address of the interface against a host at mac that sends ARP packets as if the address were its
-// own. The address is configured, and never given up (RFC 5227 2.4 (c)): one announcement in defendInterval, however
+// conflict defends an address of the interface against a host at mac that sends ARP packets, or neighbour advertisements,
+// as if the address were its own. The address is configured, and never given up (RFC 5227 2.4 (c)): one announcement in defendInterval, however
 // many such packets there are, since two hosts that answer each other would never end.
 func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	now := a.base.now()
@@ -106,7 +117,7 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 	}
 	a.defended[addr] = now
 	if a.mode != AnnounceNever {
-		announceARP(a.queue, a.mac, addr)
+		a.announce(addr)
 	}
 	a.base.Log.Warn("another host uses our address", "interface", a.name, "address", addr.String(),
 		"mac", macText(mac), "ours", macText(a.mac))

@@ -12,7 +12,7 @@ import (
 func (in *Input) arp(b []byte) {
 	ifc, t := in.iface, in.topology
 	var p wire.ARP
-	if p.Parse(b) != nil || ifc.neighbors == nil {
+	if p.Parse(b) != nil || ifc.linkLen == 0 {
 		in.drop(drop.ARPMalformed)
 		return
 	}
@@ -32,7 +32,7 @@ func (in *Input) arp(b []byte) {
 	if !probing {
 		answer := p.Op == wire.ARPReply && forUs
 		create := p.Op == wire.ARPRequest && forUs && t.onLink(ifc, sender)
-		ifc.neighbors.heard(sender, p.SenderMAC, answer, create)
+		ifc.neighbors[family4.index].heard(sender, p.SenderMAC, answer, create)
 	}
 	if p.Op == wire.ARPRequest && forUs {
 		sendARP(ifc.queues[0], ifc.info.MAC, p.SenderMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: ifc.info.MAC, SenderIP: p.TargetIP,

@@ -7,6 +7,11 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
+// startARP gives the interface its cache of IPv4 neighbours.
+func (ifc *Interface) startARP(b *base) {
+	ifc.neighbors[family4.index] = newNeighborCache(b, &ifc.info, ifc.solicitARP)
+}
+
 // solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
 // (RFC 1122 2.3.2.1's unicast poll).
 func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {

@@ -13,10 +13,12 @@ import (
 type Config struct {
 	// TTL is the IPv4 TTL and the IPv6 hop limit of packets that say none.
 	TTL uint8
-	// MaxNeighbors caps the neighbour cache of each interface.
+	// MaxNeighbors caps each neighbour cache: an interface has one for each family.
 	MaxNeighbors int
 	// NeighborReachable is how long a neighbour counts as reachable after it was heard (RFC 4861 10).
 	NeighborReachable time.Duration
+	// AcceptRedirects says that redirects of the first hop to a destination are followed.
+	AcceptRedirects bool
 	// ReassemblyBytes caps the memory in octets of incomplete datagrams, ReassemblyTimeout the time that a datagram has.
 	ReassemblyBytes   int
 	ReassemblyTimeout time.Duration

@@ -11,7 +11,8 @@ import (
 // step. Code that is more than that asks for the version, once for each packet.
 type family struct {
 	version   uint8
-	headerLen int // octets of a header without options
+	index     uint8 // among the families
+	headerLen int   // octets of a header without options
 	// fragmentLen is what a fragment has beside it, in octets.
 	fragmentLen int
 	etherType   uint16
@@ -25,9 +26,12 @@ type family struct {
 var (
 	family4 = &family{version: 4, headerLen: wire.IPv4Len, etherType: wire.EtherTypeIPv4, tcpSuper: link.TCP4,
 		icmp: wire.ProtocolICMP, leastPathMTU: 552}
-	family6 = &family{version: 6, headerLen: wire.IPv6Len, fragmentLen: wire.IPv6FragmentLen, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
+	family6 = &family{version: 6, index: 1, headerLen: wire.IPv6Len, fragmentLen: wire.IPv6FragmentLen, etherType: wire.EtherTypeIPv6, tcpSuper: link.TCP6,
 		icmp: wire.ProtocolICMPv6, leastPathMTU: 1280}
 )
+
+// families is the number of families.
+const families = 2
 
 // familyOf returns the family of an address that is not an IPv4-mapped one.
 func familyOf(a netip.Addr) *family {

@@ -102,14 +102,16 @@ func (l *Layer) AwaitNeighbors(ctx context.Context, d time.Duration) (settled bo
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for _, ifc := range l.Interfaces() {
-		if ifc.neighbors == nil || ifc.currentState() == InterfaceFailed {
-			continue
-		}
-		if settled := ifc.neighbors.whenSettled(); settled != nil {
-			select {
-			case <-settled:
-			case <-ctx.Done():
-				return false
+		for _, c := range ifc.neighbors {
+			if c == nil || ifc.currentState() == InterfaceFailed {
+				continue
+			}
+			if settled := c.whenSettled(); settled != nil {
+				select {
+				case <-settled:
+				case <-ctx.Done():
+					return false
+				}
 			}
 		}
 	}

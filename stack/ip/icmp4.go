@@ -1,6 +1,8 @@
 package ip
 
 import (
+	"net/netip"
+
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/wire"
 )
@@ -18,8 +20,10 @@ func (in *Input) icmp4(p *Packet) Outcome {
 		return Taken
 	case wire.ICMPv4DestinationUnreachable, wire.ICMPv4TimeExceeded, wire.ICMPv4ParameterProblem:
 		return in.icmpError4(p, &m, body)
+	case wire.ICMPv4Redirect:
+		return in.redirect4(p, &m, body)
 	}
-	// Source quench (RFC 6633), redirects, timestamps and the like (RFC 6918) among them.
+	// Source quench (RFC 6633), timestamps and the like (RFC 6918) among them.
 	return in.drop(drop.ICMPType)
 }
 
@@ -65,3 +69,18 @@ func meaning4(m *wire.ICMPv4) (reason Reason, mtu int, ok bool) {
 	}
 	return HostUnreachable, 0, m.Code <= 15 // RFC 1812 5.2.7.1 ends there
 }
+
+// redirect4 takes an ICMP redirect (RFC 1122 3.2.2.2), if the host is to follow any. One for a network counts for the host
+// that it is about.
+func (in *Input) redirect4(p *Packet, m *wire.ICMPv4, body []byte) Outcome {
+	via := netip.AddrFrom4(m.Rest)
+	if !in.layer.AcceptRedirects || m.Code > maxRedirectCode || p.Broadcast || !in.Report.quote4(body) || in.Report.Local != p.Dst ||
+		!isUnicast(via) || !in.topology.onLink(in.iface, via) ||
+		!in.layer.redirect(in.iface, p.Src, in.Report.Remote, via) {
+		return in.drop(drop.Redirect)
+	}
+	return Taken
+}
+
+// maxRedirectCode is the last of the codes of ICMP redirects: for a network or a host, of one type of service or of all.
+const maxRedirectCode = 3

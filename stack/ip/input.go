@@ -32,6 +32,7 @@ type Input struct {
 	// The destination and the source of the latest packet that passed for our own and for a foreign address
 	// of topology: most packets are between the same two.
 	lastDst, lastSrc netip.Addr
+	linkSource       link.MAC       // of the frame
 	owned            []*link.Buffer // of reassembled packets, to be released after the burst
 }
 
@@ -81,7 +82,7 @@ func (in *Input) Frame(f *link.Frame) Outcome {
 			return Taken
 		}
 	}
-	p.Broadcast = eth.Dst[0]&1 != 0
+	p.Broadcast, in.linkSource = eth.Dst[0]&1 != 0, eth.Src
 	if f := familyOfType(eth.Type); f != nil {
 		return in.network(f, b)
 	}

@@ -18,6 +18,10 @@ type InterfaceConfig struct {
 	Addrs []netip.Prefix
 	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
 	MTU int
+	// DADTransmits is how often the host asks whether another one has an IPv6 address of the interface, a second apart
+	// (RFC 4862 5.1, DupAddrDetectTransmits). Default 1. Negative: not at all. The address is in use meanwhile, and is
+	// withdrawn if another host has it. There is no such question where frames have no link addresses.
+	DADTransmits int
 	// Announce says whether the host announces its addresses on the interface. Default AnnounceAuto: on TAP devices.
 	// Of the other modes AnnounceNever alone keeps it from defending an address that another host has too.
 	Announce AnnounceMode
@@ -32,10 +36,13 @@ type Interface struct {
 	info      link.Info
 	loopback  bool
 	mtu       int
-	linkLen   int            // of the link header, 14 or 0
-	queues    []*Queue       // a power of two of them
-	neighbors *neighborCache // nil where frames have no link address
-	announcer *announcer     // likewise
+	linkLen   int                      // of the link header, 14 or 0
+	queues    []*Queue                 // a power of two of them
+	neighbors [families]*neighborCache // nil where frames have no link address
+	nd        *ndSender
+	detector  *detector   // nil where frames have no link address
+	groups    *membership // likewise
+	announcer *announcer  // likewise
 	device    deviceState
 	state     atomic.Uint32 // an InterfaceState; changes under core.links
 	live      int           // queues that have not failed, guarded by core.links
@@ -143,22 +150,21 @@ func (ifc *Interface) stats() InterfaceStats {
 	if err := ifc.device.lastError.Load(); err != nil {
 		s.Err = *err
 	}
-	if ifc.neighbors != nil {
-		s.Neighbors, s.Held = ifc.neighbors.size()
+	for _, c := range ifc.neighbors {
+		if c != nil {
+			entries, held := c.size()
+			s.Neighbors, s.Held = s.Neighbors+entries, s.Held+held
+		}
 	}
 	return s
 }
 
-// Neighbors returns the interface's neighbour cache, in no order.
+// Neighbors returns the interface's neighbour caches, those of IPv4 first and else in no order.
 func (ifc *Interface) Neighbors() (list []Neighbor) {
-	c := ifc.neighbors
-	if c == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, n := range c.entries {
-		list = append(list, Neighbor{Addr: n.addr, MAC: n.mac, State: neighborStates[n.state]})
+	for _, c := range ifc.neighbors {
+		if c != nil {
+			list = c.appendTo(list)
+		}
 	}
 	return list
 }
@@ -172,16 +178,16 @@ func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	}
 	if len(addrs) == 0 {
 		for _, own := range ifc.core.topology.Load().addrs[ifc.index] {
-			addrs = append(addrs, own.addr)
+			if own.state != optimistic { // it is announced when it is known to be unique
+				addrs = append(addrs, own.addr)
+			}
 		}
 	}
 	now := ifc.core.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, addr := range addrs {
-		if addr.Is4() {
-			a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
-			a.sendLocked(announcement{addr: addr, left: announceNum}, now)
-		}
+		a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
+		a.sendLocked(announcement{addr: addr, left: announceNum}, now)
 	}
 }

@@ -60,9 +60,13 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 	if err != nil {
 		return nil, err
 	}
+	l.startDAD(ifc, &config)
+	ifc.optimistically(addrs)
 	if ifc.info.Kind == link.Ethernet {
-		ifc.neighbors = newNeighborCache(&l.base, &ifc.info, ifc.solicit)
-		ifc.announcer = newAnnouncer(&l.base, ifc.queues[0], dev, config.Announce)
+		ifc.startARP(&l.base)
+		ifc.startND(&l.base)
+		l.watchRedirects(ifc)
+		ifc.announcer = newAnnouncer(&l.base, ifc.queues[0], ifc.nd, dev, config.Announce)
 	}
 	err = l.change(func(t *topology) error {
 		if t.lost {
@@ -73,6 +77,7 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 	if err != nil {
 		return nil, err
 	}
+	l.detect(ifc)
 	l.Clock.Wake() // it looks at the new interface's deadlines
 	if dev, ok := dev.(link.Carrier); ok {
 		dev.WatchCarrier(ifc.CarrierChanged)
@@ -84,8 +89,10 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 func (l *Layer) Clear() {
 	l.reassembly.clear()
 	for _, ifc := range l.Interfaces() {
-		if ifc.neighbors != nil {
-			ifc.neighbors.clear()
+		for _, c := range ifc.neighbors {
+			if c != nil {
+				c.clear()
+			}
 		}
 	}
 }

@@ -1,14 +1,78 @@
 package ip
 
 import (
-	"github.com/unet-go/unet/internal/drop"
+	"net/netip"
+
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
 )
 
-// neighborDiscovery takes a message of neighbour discovery (RFC 4861).
-func (in *Input) neighborDiscovery(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
-	return in.drop(drop.ICMPType)
+// solicitedNodes has the groups in which hosts hear questions for their addresses (RFC 4291 2.7.1).
+var solicitedNodes = netip.MustParsePrefix("ff02::1:ff00:0/104")
+
+// ndOptions are what the host needs of the options of a message. Others are skipped (RFC 4861 4.6).
+type ndOptions struct {
+	source, target       link.MAC
+	hasSource, hasTarget bool
 }
 
-// mld takes a message of multicast listener discovery (RFC 3810).
-func (in *Input) mld(p *Packet, m *wire.ICMPv6, body []byte) Outcome { return in.drop(drop.ICMPType) }
+// readNDOptions is false where the length of an option is 0 or too much, or that of a link address is not Ethernet's: the
+// whole message is then dropped (RFC 4861 7.1).
+func readNDOptions(b []byte) (o ndOptions, ok bool) {
+	r := wire.ReadNDOptions(b)
+	var option wire.NDOption
+	for {
+		more, err := r.Next(&option)
+		if err != nil || !more {
+			return o, err == nil
+		}
+		switch option.Type {
+		case wire.NDOptSourceLinkAddr:
+			o.source, o.hasSource = option.LinkAddr()
+			ok = o.hasSource
+		case wire.NDOptTargetLinkAddr:
+			o.target, o.hasTarget = option.LinkAddr()
+			ok = o.hasTarget
+		default:
+			ok = true
+		}
+		if !ok {
+			return o, false
+		}
+	}
+}
+
+// startND gives the interface its cache of IPv6 neighbours.
+func (ifc *Interface) startND(b *base) {
+	ifc.neighbors[family6.index] = newNeighborCache(b, &ifc.info, ifc.solicitND)
+}
+
+// solicitND is the solicitor of IPv6: it sends a solicitation for target to the group of those that may have it, or to the
+// host that had it last. While the address that it comes from is not known to be unique, it does not say the host's MAC,
+// which would replace that of the address's owner in others' caches (RFC 4429 3.3).
+func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC) {
+	t := ifc.core.topology.Load()
+	src := t.source(ifc, target, target)
+	if !src.IsValid() {
+		return
+	}
+	dst := target
+	var mac link.MAC
+	if unicast != nil {
+		mac = *unicast
+	} else {
+		dst = solicitedNode(target, "")
+		mac = groupMAC6(dst)
+	}
+	ifc.nd.solicit(mac, src, dst, target, t.stateOf(ifc, src) != optimistic)
+}
+
+// stateOf returns the state of an address of the interface.
+func (t *topology) stateOf(ifc *Interface, a netip.Addr) addressState {
+	for _, own := range t.addrs[ifc.index] {
+		if own.addr == a {
+			return own.state
+		}
+	}
+	return preferred
+}

@@ -23,7 +23,6 @@ const (
 	delayFirstProbe = 5 * time.Second // in DELAY: time for a higher layer to confirm
 	staleLifetime   = 5 * time.Minute // an unused entry is forgotten after that
 	failedLifetime  = 20 * time.Second
-	recentlyUsed    = time.Minute // an entry that was used later does not give way to one that another host has caused
 )
 
 // neighborState is a state of RFC 4861 7.3.2; failed says that no answer came lately.
@@ -52,6 +51,7 @@ type neighbor struct {
 	state     neighborState
 	tries     uint8
 	gone      bool // not in the cache any more
+	router    bool // it said so in its last advertisement
 	proven    bool // mac has answered a request of ours, or a higher layer has confirmed it
 	claimed   bool // another MAC has claimed the address since mac was asked
 	disputed  bool // another MAC has claimed the address, and mac has not answered since
@@ -62,8 +62,9 @@ type neighbor struct {
 	held      []heldFrame
 	heldOther int // of held, those that are not TCP's
 	timer     wheel.Node[neighbor]
-	// Entries in STALE and FAILED form a list from the one that went there first.
-	idlePrev, idleNext *neighbor
+	// The ring that the entry is in, from the one that came first; nil for none. See neighborroom.go.
+	ring               *ring
+	ringPrev, ringNext *neighbor
 }
 
 // address returns the MAC to send to, when nothing else has to be done.
@@ -86,6 +87,7 @@ type neighborCache struct {
 	mac     link.MAC // the interface's own
 	zone    string   // its name
 	solicit solicitor
+	silent  func(netip.Addr) // if not nil called under no lock for a neighbour that has not answered
 
 	mu       sync.Mutex
 	entries  map[netip.Addr]*neighbor
@@ -93,8 +95,9 @@ type neighborCache struct {
 	expired  func(*neighbor) // expireLocked, made once
 	now      mono.Time       // during advance
 	heldAll  int
-	idle     neighbor // head of the ring of idle entries
+	rings    rings
 	lost     []heldFrame
+	gaveUp   []netip.Addr // during advance
 	maxCount int
 	settled  chan struct{} // closed when heldAll comes to 0; nil where no goroutine waits for that
 }
@@ -103,7 +106,7 @@ func newNeighborCache(b *base, info *link.Info, solicit solicitor) *neighborCach
 	c := &neighborCache{base: b, mac: info.MAC, zone: info.Name, solicit: solicit, entries: make(map[netip.Addr]*neighbor),
 		maxCount: b.MaxNeighbors}
 	c.expired = c.expireLocked
-	c.idle.idleNext, c.idle.idlePrev = &c.idle, &c.idle
+	c.rings.init()
 	return c
 }
 
@@ -111,8 +114,20 @@ func newNeighborCache(b *base, info *link.Info, solicit solicitor) *neighborCach
 type Neighbor struct {
 	Addr netip.Addr
 	MAC  link.MAC
+	// Router says that the last neighbour advertisement was that of a router (RFC 4861 4.4); always false for IPv4.
+	Router bool
 	// State is that of RFC 4861 7.3.2, "REACHABLE" for instance, or "FAILED" where no answer came lately.
 	State string
+}
+
+// appendTo appends the entries to list.
+func (c *neighborCache) appendTo(list []Neighbor) []Neighbor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.entries {
+		list = append(list, Neighbor{Addr: n.addr, MAC: n.mac, Router: n.router, State: neighborStates[n.state]})
+	}
+	return list
 }
 
 func (c *neighborCache) size() (entries, held int) {
@@ -126,12 +141,8 @@ func (c *neighborCache) needLocked(addr netip.Addr) *neighbor {
 	if n := c.entries[addr]; n != nil {
 		return n
 	}
-	if len(c.entries) >= c.maxCount {
-		oldest := c.idle.idleNext
-		if oldest == &c.idle {
-			return nil
-		}
-		c.forgetLocked(oldest)
+	if !c.makeOurRoomLocked() {
+		return nil
 	}
 	return c.addLocked(addr)
 }
@@ -143,14 +154,6 @@ func (c *neighborCache) addLocked(addr netip.Addr) *neighbor {
 	return n
 }
 
-// forgetLocked removes an idle entry.
-func (c *neighborCache) forgetLocked(n *neighbor) {
-	c.idleRemove(n)
-	c.timers.Disarm(&n.timer)
-	n.gone = true
-	delete(c.entries, n.addr)
-}
-
 // startLocked begins to ask for a neighbour that is not known.
 func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, incomplete, now, retransInterval)
@@ -158,7 +161,7 @@ func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
 	c.solicit(n.addr, nil)
 }
 
-// enterLocked changes the state and arms its timer. Entries that become idle are listed.
+// enterLocked changes the state and arms its timer.
 func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now mono.Time, d time.Duration) {
 	n.state = s
 	if s == reachable || s == failed {
@@ -171,20 +174,11 @@ func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now mono.Time,
 			usable = usable<<8 | uint64(b)
 		}
 		usable = usable<<16 | 1
-	case stale, failed:
-		n.idleNext, n.idlePrev = &c.idle, c.idle.idlePrev
-		n.idlePrev.idleNext, c.idle.idlePrev = n, n
-	case incomplete:
+	case incomplete, stale, failed:
 	}
 	n.usable.Store(usable)
+	c.rings.enter(n)
 	c.armLocked(n, now.Add(d))
-}
-
-func (c *neighborCache) idleRemove(n *neighbor) {
-	if n.idleNext != nil {
-		n.idleNext.idlePrev, n.idlePrev.idleNext = n.idlePrev, n.idleNext
-		n.idleNext, n.idlePrev = nil, nil
-	}
 }
 
 func (c *neighborCache) armLocked(n *neighbor, at mono.Time) {
@@ -198,25 +192,6 @@ func (c *neighborCache) reachableTime() time.Duration {
 	return time.Duration(base/2 + rand.Int64N(base))
 }
 
-// makeRoomLocked makes room for an entry that somebody else caused, never at the cost of one in use.
-func (c *neighborCache) makeRoomLocked(now mono.Time) bool {
-	if len(c.entries) < c.maxCount {
-		return true
-	}
-	n := c.idle.idleNext
-	for range 8 {
-		if n == &c.idle {
-			break
-		}
-		if n.lastUsed == 0 || now.Sub(n.lastUsed) > recentlyUsed {
-			c.forgetLocked(n)
-			return true
-		}
-		n = n.idleNext
-	}
-	return false
-}
-
 // doubt asks a neighbour that counts as reachable whether it is still there, without the wait of DELAY. It is asked once
 // in delayFirstProbe at most, however many connections doubt it.
 func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
@@ -228,7 +203,6 @@ func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 	switch n.state {
 	case reachable, stale, delay:
 		n.doubted = now
-		c.idleRemove(n)
 		c.probeLocked(n, now)
 	case incomplete, probe, failed: // being asked, or known to be silent
 	}
@@ -254,9 +228,14 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	c.mu.Lock()
 	c.now = now
 	c.timers.Advance(int64(now), c.expired)
-	lost := c.lost
-	c.lost = nil
+	lost, gaveUp := c.lost, c.gaveUp
+	c.lost, c.gaveUp = nil, nil
 	c.mu.Unlock()
+	if c.silent != nil {
+		for _, addr := range gaveUp {
+			c.silent(addr)
+		}
+	}
 	for i := range lost {
 		c.base.drop(drop.NeighborFailed)
 		r := Report{Reason: HostUnreachable, Neighbor: true}
@@ -285,6 +264,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 			return
 		}
 		c.lost = append(c.lost, n.held...)
+		c.gaveUp = append(c.gaveUp, n.addr)
 		c.takenLocked(n)
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:

@@ -64,7 +64,6 @@ func (c *neighborCache) answeredLocked(n *neighbor, now mono.Time) {
 
 // foundLocked takes the MAC of a neighbour that has none, and sends what waits for it.
 func (c *neighborCache) foundLocked(n *neighbor, mac link.MAC, answer bool, now mono.Time) {
-	c.idleRemove(n)
 	n.mac, n.proven = mac, false
 	switch {
 	case answer:
@@ -86,7 +85,6 @@ func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now mono.Time) {
 	switch {
 	case idle && !n.proven:
 		n.mac = mac
-		c.idleRemove(n)
 		c.enterLocked(n, stale, now, staleLifetime)
 	case n.state == probe: // it is being asked
 		n.tries, n.disputed = resolveTries, true
@@ -102,7 +100,6 @@ func (c *neighborCache) claimLocked(n *neighbor, mac link.MAC, now mono.Time) {
 // contestLocked asks who owns an address that another MAC claims. A neighbour that was heard of lately is asked at its
 // MAC, and loses the address if it does not answer within contestTime.
 func (c *neighborCache) contestLocked(n *neighbor, now mono.Time) {
-	c.idleRemove(n)
 	n.disputed = true
 	if now.Sub(max(n.answered, mono.Time(n.confirmed.Load()))) > heardLately {
 		n.asked, n.claimed = now, false

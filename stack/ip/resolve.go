@@ -15,7 +15,7 @@ func (r *Route) resolve(q *Queue, f *link.Frame, gather []span.Span, proto uint8
 			return mac, true
 		}
 	}
-	c := r.iface.neighbors
+	c := r.iface.neighbors[r.family.index]
 	now := c.base.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,7 +30,6 @@ func (r *Route) resolve(q *Queue, f *link.Frame, gather []span.Span, proto uint8
 	n.lastUsed = now
 	switch n.state {
 	case failed:
-		c.idleRemove(n)
 		c.startLocked(n, now)
 		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
 		return mac, false
@@ -41,7 +40,6 @@ func (r *Route) resolve(q *Queue, f *link.Frame, gather []span.Span, proto uint8
 		c.holdLocked(n, heldFrame{queue: q, proto: proto, family: r.family}, f, gather)
 		return mac, false
 	case stale:
-		c.idleRemove(n)
 		c.enterLocked(n, delay, now, delayFirstProbe)
 	case reachable, delay, probe:
 	}

@@ -254,6 +254,6 @@ func (r *Route) Confirm(now mono.Time) {
 // or have another link address now (RFC 9293 3.8.3, RFC 1122 2.3.2.1). Callable under a shard's lock.
 func (r *Route) Doubt(now mono.Time) {
 	if n := r.neighbor.Load(); n != nil {
-		r.iface.neighbors.doubt(n, now)
+		r.iface.neighbors[r.family.index].doubt(n, now)
 	}
 }

@@ -55,6 +55,10 @@ func (c *core) setCarrier(ifc *Interface, up bool) (changed bool) {
 // cameUp is called when the interface's link is up again after it was down, on a goroutine of the device and under no
 // lock. The other end of the link may be another one than before: it learns our addresses (RFC 5227 3).
 func (ifc *Interface) cameUp() {
+	if ifc.detector != nil {
+		ifc.detector.restart()
+		ifc.groups.reportAll()
+	}
 	ifc.Announce()
 	ifc.core.Flush()
 }

@@ -16,9 +16,15 @@ func (l *Layer) sources(f func(s source)) {
 		if ifc.loopback { // its device never fails
 			continue
 		}
-		if ifc.neighbors != nil {
-			f(ifc.neighbors)
+		for _, c := range ifc.neighbors {
+			if c != nil {
+				f(c)
+			}
+		}
+		if ifc.announcer != nil {
 			f(ifc.announcer)
+			f(ifc.detector)
+			f(ifc.groups)
 		}
 		for _, q := range ifc.queues {
 			f(q)
@@ -44,10 +50,16 @@ func (l *Layer) Advance(now mono.Time) (reports []Report) {
 	for i := range late {
 		l.SendError(&late[i], ReassemblyTimeout, 0)
 	}
+	before := l.topology.Load()
 	l.sources(func(s source) {
 		if at, ok := s.nextDeadline(); ok && at <= now {
 			reports = append(reports, s.advance(now)...)
 		}
 	})
+	if l.topology.Load() != before { // addresses may have come to their end
+		for _, ifc := range l.Interfaces() {
+			l.joinGroups(ifc)
+		}
+	}
 	return reports
 }

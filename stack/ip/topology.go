@@ -14,9 +14,12 @@ type topology struct {
 	ifaces  []*Interface // loopback's first
 	addrs   [][]address  // by Interface.index
 	classes map[netip.Addr]addrClass
-	routes  []hop     // most specific first, then in the order in which they came
-	ends    mono.Time // when the lifetime of an address ends first; 0 for never
-	lost    bool      // there was a device beside loopback's, and all have failed
+	routes  []hop // most specific first, then in the order in which they came
+	// redirects has the first hops of destinations for which a router has named a better one than routes has. It is
+	// replaced, not changed. See redirect.go.
+	redirects map[netip.Addr]hop
+	ends      mono.Time // when the lifetime of an address ends first; 0 for never
+	lost      bool      // there was a device beside loopback's, and all have failed
 }
 
 // addrClass says what a destination address is to this host.
@@ -39,7 +42,7 @@ type hop struct {
 
 // hasMAC says whether an interface of the host has the Ethernet address.
 func (t *topology) hasMAC(mac link.MAC) bool {
-	return slices.ContainsFunc(t.ifaces, func(ifc *Interface) bool { return ifc.neighbors != nil && ifc.info.MAC == mac })
+	return slices.ContainsFunc(t.ifaces, func(ifc *Interface) bool { return ifc.info.Kind == link.Ethernet && ifc.info.MAC == mac })
 }
 
 func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
@@ -47,7 +50,8 @@ func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
 // clone returns a copy that may be changed until it is stored.
 func (t *topology) clone() *topology {
 	n := &topology{ifaces: slices.Clone(t.ifaces), addrs: slices.Clone(t.addrs), routes: slices.Clone(t.routes),
-		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), ends: t.ends, lost: t.lost}
+		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), ends: t.ends, lost: t.lost,
+		redirects: t.redirects}
 	for a, c := range t.classes {
 		n.classes[a] = c
 	}
@@ -102,6 +106,7 @@ func (t *topology) reclassify() {
 func (t *topology) removeInterface(ifc *Interface) {
 	t.routes = slices.DeleteFunc(t.routes, func(e hop) bool { return e.iface == ifc })
 	t.addrs[ifc.index] = nil
+	t.redirects = nil
 	t.reclassify()
 	t.lost = len(t.remaining()) == 0
 }
@@ -129,6 +134,9 @@ func (t *topology) lookup(a netip.Addr) (hop, bool) {
 	if zone := a.Zone(); zone != "" { // on the link of its zone, and nowhere else
 		ifc := t.inZone(zone)
 		return hop{iface: ifc}, ifc != nil
+	}
+	if e, ok := t.redirects[a]; ok && e.iface.currentState() == InterfaceUp {
+		return e, true
 	}
 	for _, e := range t.routes {
 		if e.dst.Contains(a) && e.iface.currentState() == InterfaceUp {
