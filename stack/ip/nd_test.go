@@ -199,3 +199,30 @@ func TestSolicitations(t *testing.T) {
 		})
 	})
 }
+
+// A router advertisement is checked, and nothing is learned from it yet.
+func TestRouterAdvertisements(t *testing.T) {
+	body := []byte{wire.ICMPv6RouterAdvertisement, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}
+	for _, tt := range []struct {
+		name   string
+		m      message
+		reason drop.Reason
+	}{
+		{"B-ND-5 from an address of another kind", message{src: ndPeer, dst: allNodes, body: body}, drop.NDMalformed},
+		{"too short", message{src: routerLink, dst: allNodes, body: body[:15]}, drop.NDMalformed},
+		{"from a router", message{src: routerLink, dst: allNodes, body: append(body[:16:16], sourceOption(strangerMAC)...)}, drop.ICMPType},
+		{"a solicitation of another host", message{src: ndPeer, dst: allNodes, body: []byte{wire.ICMPv6RouterSolicitation, 0, 0, 0, 0, 0, 0, 0}}, drop.ICMPType},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			settled(t, Config{}, func(n *nodes) {
+				routes := len(n.l.Routes())
+				n.give(tt.m)
+				n.want()
+				n.dropped(tt.reason, 1)
+				if len(n.l.Routes()) != routes || n.neighbor(routerLink) != "none" || len(n.l.Addrs()) != 3 {
+					t.Error("the host has learned something")
+				}
+			})
+		})
+	}
+}
