@@ -7,12 +7,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 )
 
 // A link-local address has the name of an interface where struct sockaddr_in6 has its number.
 func TestSockaddrInet6(t *testing.T) {
-	inWorld(t, "addresses to and fro", sim.Config{}, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "addresses to and fro", sim.Config{}, func(t *testing.T, w *world) {
 		for _, x := range []struct {
 			addr  string
 			scope uint32
@@ -34,11 +35,11 @@ func TestSockaddrInet6(t *testing.T) {
 				t.Errorf("%v is %+v, want %+v", a, got, back)
 			}
 		}
-		if got := w.a.SockaddrInet6(at(80)); got.Addr != netip.MustParseAddr("::ffff:10.1.0.2").As16() || got.Port != 80 {
+		if got := w.a.SockaddrInet6(world4.at(80)); got.Addr != netip.MustParseAddr("::ffff:10.1.0.2").As16() || got.Port != 80 {
 			t.Errorf("an address of IPv4 is %+v", got)
 		}
 	})
-	inWorld(t, "numbers of interfaces", sim.Config{}, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "numbers of interfaces", sim.Config{}, func(t *testing.T, w *world) {
 		for i, name := range []string{"lo", "a"} {
 			n, err := w.a.IfNametoindex(name)
 			if n != i+1 || err != nil {
@@ -60,8 +61,8 @@ func TestSockaddrInet6(t *testing.T) {
 
 // What Linux answers to an address that is for another socket; the differential test has the rest.
 func TestRefusedAddresses(t *testing.T) {
-	inWorld(t, "E-LIS-10 addresses of the other family and of groups", sim.Config{}, func(t *testing.T, w *world) {
-		four, mapped := at(80), netip.AddrPortFrom(netip.AddrFrom16(addrB.As16()), 80)
+	inWorldOf(t, world4, "E-LIS-10 addresses of the other family and of groups", sim.Config{}, func(t *testing.T, w *world) {
+		four, mapped := world4.at(80), netip.AddrPortFrom(netip.AddrFrom16(world4.addrB.As16()), 80)
 		six, group := netip.MustParseAddrPort("[2001:db8::1]:80"), netip.MustParseAddrPort("[ff02::1%a]:80")
 		for _, x := range []struct {
 			domain, typ, only   int
@@ -99,23 +100,21 @@ func TestRefusedAddresses(t *testing.T) {
 	})
 }
 
-// headers collects the TTL and the TOS of all packets of IPv4 that b sends, and their hop limit and class of IPv6.
+// headers returns the TTL and the TOS, or the hop limit and the class, of the last segment or datagram that b has sent.
 func headers(w *world) (taken func() (ttl, tos byte)) {
 	var mu sync.Mutex
 	var ttl, tos byte
 	w.segment.Tap(func(r sim.Record) {
-		f := r.Frame
-		if r.From.Name() != "b" || len(f) < 42 {
+		p, is := packetOf(r.Frame, wire.ProtocolTCP)
+		if !is {
+			p, is = packetOf(r.Frame, wire.ProtocolUDP)
+		}
+		if !is || r.From.Name() != "b" {
 			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case f[12] == 0x08 && f[13] == 0:
-			ttl, tos = f[22], f[15]
-		case f[12] == 0x86 && f[20] != 58: // not ICMPv6
-			ttl, tos = f[21], f[14]<<4|f[15]>>4
-		}
+		ttl, tos = p.TTL, p.TOS
 	})
 	return func() (byte, byte) {
 		w.settle()
@@ -151,7 +150,7 @@ func TestOptionsOfLevels(t *testing.T) {
 			t.Errorf("TTL %d and TOS %d, want 9 and 16", ttl, tos)
 		}
 	}
-	inWorld(t, "of what a listener accepts", sim.Config{}, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "of what a listener accepts", sim.Config{}, func(t *testing.T, w *world) {
 		l, err := w.b.Socket(AF_INET6, SOCK_STREAM, 0)
 		w.is(err, nil)
 		w.is(w.b.Bind(l, netip.MustParseAddrPort("[::]:80")), nil)
@@ -168,20 +167,20 @@ func TestOptionsOfLevels(t *testing.T) {
 		check(t, taken)
 		w.option(w.b, l, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7)
 	})
-	inWorld(t, "of a connection to a mapped address", sim.Config{}, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "of a connection to a mapped address", sim.Config{}, func(t *testing.T, w *world) {
 		l := w.socket(w.a, 0)
-		w.is(w.a.Bind(l, netip.AddrPortFrom(addrA, 80)), nil)
+		w.is(w.a.Bind(l, netip.AddrPortFrom(world4.addrA, 80)), nil)
 		w.is(w.a.Listen(l, 5), nil)
 		c, err := w.b.Socket(AF_INET6, SOCK_STREAM, 0)
 		w.is(err, nil)
 		setLevels(w, c)
 		taken := headers(w)
-		w.is(w.b.Connect(c, netip.AddrPortFrom(netip.AddrFrom16(addrA.As16()), 80)), nil)
+		w.is(w.b.Connect(c, netip.AddrPortFrom(netip.AddrFrom16(world4.addrA.As16()), 80)), nil)
 		check(t, taken)
 		wantLevels(w, c)
 	})
 	for name, late := range map[string]bool{"of datagrams": false, "of datagrams, set late": true} {
-		inWorld(t, name, sim.Config{}, func(t *testing.T, w *world) {
+		inWorldOf(t, world4, name, sim.Config{}, func(t *testing.T, w *world) {
 			d, err := w.b.Socket(AF_INET6, SOCK_DGRAM, 0)
 			w.is(err, nil)
 			if late {
@@ -189,10 +188,10 @@ func TestOptionsOfLevels(t *testing.T) {
 			}
 			setLevels(w, d)
 			taken := headers(w)
-			n, err := w.b.Sendto(d, []byte("four"), 0, netip.AddrPortFrom(netip.AddrFrom16(addrA.As16()), 80))
+			n, err := w.b.Sendto(d, []byte("four"), 0, netip.AddrPortFrom(netip.AddrFrom16(world4.addrA.As16()), 80))
 			w.got(n, err, 4, nil)
 			check(t, taken)
-			_, err = w.b.Sendto(d, make([]byte, 1473), 0, netip.AddrPortFrom(netip.AddrFrom16(addrA.As16()), 80))
+			_, err = w.b.Sendto(d, make([]byte, 1473), 0, netip.AddrPortFrom(netip.AddrFrom16(world4.addrA.As16()), 80))
 			w.is(err, syscall.EMSGSIZE)
 		})
 	}

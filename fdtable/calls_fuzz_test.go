@@ -40,6 +40,7 @@ func (e *endModel) at(place int) byte { return byte(place) ^ byte(place>>8) }
 // fdModel is the state of one descriptor as a program can know it.
 type fdModel struct {
 	table     *Table
+	domain    int
 	number    int
 	open      bool
 	listening netip.AddrPort // valid for a listener
@@ -55,6 +56,7 @@ type callWorld struct {
 	fds   [8]*fdModel
 	step  int
 	calls []string
+	mixed bool // sockets are of either family, and those of AF_INET6 use mapped addresses too
 }
 
 func (c *callWorld) fail(format string, args ...any) {
@@ -103,19 +105,33 @@ func (c *callWorld) free(t *Table) *fdModel {
 }
 
 func (c *callWorld) socketCall(f *fdModel) {
-	n, err := f.table.Socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, 0)
+	domain := AF_INET
+	if c.mixed && c.rnd.IntN(4) > 0 {
+		domain = AF_INET6
+	}
+	n, err := f.table.Socket(domain, SOCK_STREAM|SOCK_NONBLOCK, 0)
 	c.expect("socket", err, nil)
-	*f = fdModel{table: f.table}
+	*f = fdModel{table: f.table, domain: domain}
 	c.install(f, n)
 }
 
-// listenAddr is one of three addresses that sockets listen at, in each host.
-func (c *callWorld) listenAddr(t *Table) netip.AddrPort {
-	addr := addrB
-	if t == c.a {
-		addr = addrA
+// listenAddr is one of three addresses of a family that sockets listen at, in each host, and how a socket says it.
+func (c *callWorld) listenAddr(f *fdModel, t *Table) (at, said netip.AddrPort) {
+	family, mapped := world4, false
+	if f.domain == AF_INET6 {
+		if mapped = c.rnd.IntN(3) == 0; !mapped {
+			family = world6
+		}
 	}
-	return netip.AddrPortFrom(addr, uint16(80+c.rnd.IntN(3)))
+	addr := family.addrB
+	if t == c.a {
+		addr = family.addrA
+	}
+	at = netip.AddrPortFrom(addr, uint16(80+c.rnd.IntN(3)))
+	if said = at; mapped {
+		said = netip.AddrPortFrom(netip.AddrFrom16(addr.As16()), at.Port())
+	}
+	return at, said
 }
 
 func (c *callWorld) listener(at netip.AddrPort) *fdModel {
@@ -128,29 +144,29 @@ func (c *callWorld) listener(at netip.AddrPort) *fdModel {
 }
 
 func (c *callWorld) listenCall(f *fdModel) {
-	at := c.listenAddr(f.table)
+	at, said := c.listenAddr(f, f.table)
 	switch {
 	case f.end != nil:
-		c.expect("bind of a connection", f.table.Bind(f.number, at), syscall.EINVAL)
+		c.expect("bind of a connection", f.table.Bind(f.number, said), syscall.EINVAL)
 		return
 	case f.listening.IsValid():
-		c.expect("bind of a listener", f.table.Bind(f.number, at), syscall.EINVAL)
+		c.expect("bind of a listener", f.table.Bind(f.number, said), syscall.EINVAL)
 		c.expect("listen again", f.table.Listen(f.number, 3), nil)
 		return
 	}
 	c.expect("reuse", f.table.SetsockoptInt(f.number, SOL_SOCKET, SO_REUSEADDR, 1), nil)
 	if c.listener(at) != nil {
-		c.expect("bind over a listener", f.table.Bind(f.number, at), syscall.EADDRINUSE)
+		c.expect("bind over a listener", f.table.Bind(f.number, said), syscall.EADDRINUSE)
 		return
 	}
-	c.expect("bind", f.table.Bind(f.number, at), nil)
+	c.expect("bind", f.table.Bind(f.number, said), nil)
 	c.expect("listen", f.table.Listen(f.number, 3), nil)
 	f.listening = at
 }
 
 func (c *callWorld) connectCall(f *fdModel) {
-	to := c.listenAddr([]*Table{c.a, c.b}[c.rnd.IntN(2)])
-	err := f.table.Connect(f.number, to)
+	to, said := c.listenAddr(f, []*Table{c.a, c.b}[c.rnd.IntN(2)])
+	err := f.table.Connect(f.number, said)
 	switch {
 	case f.end != nil:
 		if f.asked { // the first call after EINPROGRESS tells how that came out
@@ -205,7 +221,7 @@ func (c *callWorld) acceptCall(f *fdModel) {
 	if into == nil {
 		return
 	}
-	n, _, err := f.table.Accept4(f.number, SOCK_NONBLOCK)
+	n, peer, err := f.table.Accept4(f.number, SOCK_NONBLOCK)
 	switch {
 	case !f.listening.IsValid():
 		c.expect("accept without listen", err, syscall.EINVAL)
@@ -213,7 +229,10 @@ func (c *callWorld) acceptCall(f *fdModel) {
 		c.expect("accept", err, again)
 	default:
 		c.expect("accept", err, nil)
-		*into = fdModel{table: f.table, end: f.queue[0]}
+		if peer.Addr().Is4() != (f.domain == AF_INET) || peer.Addr().Unmap().Is4() != f.listening.Addr().Is4() {
+			c.fail("accepted %v, of a listener at %v in domain %d", peer, f.listening, f.domain)
+		}
+		*into = fdModel{table: f.table, domain: f.domain, end: f.queue[0]}
 		f.queue[0].fd = into
 		f.queue = f.queue[1:]
 		c.install(into, n)
@@ -431,13 +450,19 @@ func (c *callWorld) one() {
 
 // TestCalls makes random calls on eight descriptors, -calls.steps of them, and compares each result with a model.
 func TestCalls(t *testing.T) {
-	inWorld(t, "F-FUZZ-3 random calls on eight descriptors against a model", sim.Config{Delay: ms}, func(t *testing.T, w *world) {
-		c := &callWorld{world: w, rnd: rand.New(rand.NewPCG(*callSeed, 3))}
-		for i := range c.fds {
-			c.fds[i] = &fdModel{table: []*Table{w.a, w.b}[i%2]}
+	for _, mixed := range []bool{false, true} {
+		name := "F-FUZZ-3 random calls on eight descriptors against a model"
+		if mixed {
+			name += ", sockets of both families"
 		}
-		for range *callSteps {
-			c.one()
-		}
-	})
+		inWorldOf(t, world4, name, sim.Config{Delay: ms}, func(t *testing.T, w *world) {
+			c := &callWorld{world: w, rnd: rand.New(rand.NewPCG(*callSeed, 3)), mixed: mixed}
+			for i := range c.fds {
+				c.fds[i] = &fdModel{table: []*Table{w.a, w.b}[i%2]}
+			}
+			for range *callSteps {
+				c.one()
+			}
+		})
+	}
 }

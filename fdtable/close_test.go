@@ -155,14 +155,14 @@ func TestClose(t *testing.T) {
 			_, eEmpty := w.a.Read(fd, nil)
 			_, eWrite := w.a.Write(fd, p)
 			_, _, eRecv := w.a.Recvfrom(fd, p, 0)
-			_, eSend := w.a.Sendto(fd, p, 0, at(1))
+			_, eSend := w.a.Sendto(fd, p, 0, w.at(1))
 			_, _, eAccept := w.a.Accept(fd)
 			_, eGet := w.a.GetsockoptInt(fd, SOL_SOCKET, SO_TYPE)
 			_, eLinger := w.a.GetsockoptLinger(fd, SOL_SOCKET, SO_LINGER)
 			_, eTime := w.a.GetsockoptTimeval(fd, SOL_SOCKET, SO_RCVTIMEO)
 			_, eInfo := w.a.TCPInfo(fd)
 			for i, err := range []error{eSockname, ePeername, eRead, eEmpty, eWrite, eRecv, eSend, eAccept, eGet, eLinger, eTime, eInfo,
-				w.a.Bind(fd, at(1)), w.a.Listen(fd, 1), w.a.Connect(fd, at(1)), w.a.Shutdown(fd, SHUT_RD), w.a.Close(fd),
+				w.a.Bind(fd, w.at(1)), w.a.Listen(fd, 1), w.a.Connect(fd, w.at(1)), w.a.Shutdown(fd, SHUT_RD), w.a.Close(fd),
 				w.a.SetNonblock(fd, true), w.a.SetsockoptInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1),
 				w.a.SetsockoptLinger(fd, SOL_SOCKET, SO_LINGER, &Linger{}), w.a.SetsockoptTimeval(fd, SOL_SOCKET, SO_RCVTIMEO, &Timeval{})} {
 				if err != syscall.EBADF {
@@ -176,17 +176,17 @@ func TestClose(t *testing.T) {
 func TestCloseWakes(t *testing.T) {
 	inWorld(t, "E-CLS-4 close wakes a hundred blocked calls", slow, func(t *testing.T, w *world) {
 		l, c, s := w.connected()
-		if _, err := w.a.Sendto(c, numbered(32<<20), MSG_DONTWAIT, at(0)); err != nil { // so that writes block
+		if _, err := w.a.Sendto(c, numbered(32<<20), MSG_DONTWAIT, w.at(0)); err != nil { // so that writes block
 			t.Fatal(err)
 		}
 		w.settle()
 		for {
-			if _, err := w.a.Sendto(c, numbered(1<<20), MSG_DONTWAIT, at(0)); err != nil {
+			if _, err := w.a.Sendto(c, numbered(1<<20), MSG_DONTWAIT, w.at(0)); err != nil {
 				break
 			}
 			w.settle()
 		}
-		udp, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		udp, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
 		reader := w.dial(80)
 		timed := w.dial(80)
@@ -227,7 +227,7 @@ func TestCloseWakes(t *testing.T) {
 	})
 	inWorld(t, "E-CLS-4 close wakes a blocked connect", sim.Config{Filter: dropTCP}, func(t *testing.T, w *world) {
 		c := w.socket(w.a, 0)
-		err := w.during(func() error { return w.a.Connect(c, at(80)) }, func() { w.is(w.a.Close(c), nil) })
+		err := w.during(func() error { return w.a.Connect(c, w.at(80)) }, func() { w.is(w.a.Close(c), nil) })
 		w.is(err, syscall.EBADF)
 	})
 	inWorld(t, "E-CLS-6 the number is free only when close has returned", slow, func(t *testing.T, w *world) {

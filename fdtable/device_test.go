@@ -17,9 +17,9 @@ func (w *world) lose() {
 func TestDeviceLost(t *testing.T) {
 	inWorld(t, "every call that waits fails with ENETDOWN, and every later one", sim.Config{}, func(t *testing.T, w *world) {
 		listener, _, b := w.connected()
-		udp, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		udp, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
-		w.is(w.b.Bind(udp, at(53)), nil)
+		w.is(w.b.Bind(udp, w.at(53)), nil)
 		dialing := w.socket(w.b, 0)
 		full := func() error {
 			for {
@@ -33,7 +33,7 @@ func TestDeviceLost(t *testing.T) {
 			"read":     func() error { _, err := w.b.Read(b, make([]byte, 1)); return err },
 			"write":    full,
 			"recvfrom": func() error { _, _, err := w.b.Recvfrom(udp, make([]byte, 1), 0); return err },
-			"connect":  func() error { return w.b.Connect(dialing, netip.MustParseAddrPort("10.1.0.9:80")) },
+			"connect":  func() error { return w.b.Connect(dialing, netip.AddrPortFrom(w.absent, 80)) },
 		}
 		results := map[string]chan error{}
 		for name, call := range calls {
@@ -54,21 +54,21 @@ func TestDeviceLost(t *testing.T) {
 			}
 		}
 		fd := w.socket(w.b, 0)
-		w.is(w.b.Connect(fd, netip.AddrPortFrom(addrA, 80)), syscall.ENETDOWN)
-		w.is(w.b.Bind(fd, at(81)), syscall.ENETDOWN)
-		w.is(w.b.Bind(fd, netip.MustParseAddrPort("0.0.0.0:81")), syscall.ENETDOWN)
-		fresh, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		w.is(w.b.Connect(fd, w.atA(80)), syscall.ENETDOWN)
+		w.is(w.b.Bind(fd, w.at(81)), syscall.ENETDOWN)
+		w.is(w.b.Bind(fd, netip.AddrPortFrom(w.any, 81)), syscall.ENETDOWN)
+		fresh, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
-		_, err = w.b.Sendto(fresh, []byte("x"), 0, netip.AddrPortFrom(addrA, 9))
+		_, err = w.b.Sendto(fresh, []byte("x"), 0, w.atA(9))
 		w.is(err, syscall.ENETDOWN)
 	})
 	inWorld(t, "poll and epoll tell, and SO_ERROR says what", sim.Config{}, func(t *testing.T, w *world) {
 		listener, _, b := w.connected()
-		udp, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		udp, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
-		w.is(w.b.Bind(udp, at(53)), nil)
+		w.is(w.b.Bind(udp, w.at(53)), nil)
 		dialing := w.socket(w.b, SOCK_NONBLOCK)
-		w.is(w.b.Connect(dialing, netip.MustParseAddrPort("10.1.0.9:80")), syscall.EINPROGRESS)
+		w.is(w.b.Connect(dialing, netip.AddrPortFrom(w.absent, 80)), syscall.EINPROGRESS)
 		ep := w.epoll(w.b)
 		for _, fd := range []int{listener, b, udp, dialing} {
 			w.add(w.b, ep, fd, EPOLLIN|EPOLLET)
@@ -101,7 +101,7 @@ func TestDeviceLost(t *testing.T) {
 		w.readFails(w.b, b, syscall.ENETDOWN)
 	})
 	inWorld(t, "loopback goes on", sim.Config{}, func(t *testing.T, w *world) {
-		local := netip.MustParseAddrPort("127.0.0.1:80")
+		local := netip.AddrPortFrom(w.lo, 80)
 		old := w.socket(w.b, 0)
 		w.is(w.b.Bind(old, local), nil)
 		w.is(w.b.Listen(old, 5), nil)
@@ -112,12 +112,12 @@ func TestDeviceLost(t *testing.T) {
 		w.write(w.b, client, "hello")
 		w.read(w.b, server, "hello")
 		fresh := w.socket(w.b, 0)
-		w.is(w.b.Bind(fresh, netip.MustParseAddrPort("127.0.0.1:81")), nil)
+		w.is(w.b.Bind(fresh, netip.AddrPortFrom(w.lo, 81)), nil)
 		w.is(w.b.Listen(fresh, 5), nil)
-		udp, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		udp, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
 		w.is(w.b.Bind(udp, local), nil)
-		from, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		from, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
 		_, err = w.b.Sendto(from, []byte("datagram"), 0, local)
 		w.is(err, nil)

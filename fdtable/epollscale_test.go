@@ -114,7 +114,7 @@ func TestEpollOfManyConnections(t *testing.T) {
 		clients := w.epoll(w.a)
 		for i := range conns {
 			fd := w.socket(w.a, SOCK_NONBLOCK)
-			if err := w.a.Connect(fd, at(uint16(80+i%ports))); err != nil && err != syscall.EINPROGRESS {
+			if err := w.a.Connect(fd, w.at(uint16(80+i%ports))); err != nil && err != syscall.EINPROGRESS {
 				t.Fatal(err)
 			}
 			w.add(w.a, clients, fd, EPOLLOUT|EPOLLONESHOT)

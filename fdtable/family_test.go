@@ -9,18 +9,18 @@ import (
 )
 
 func TestFamilies(t *testing.T) {
-	mapped := netip.AddrPortFrom(netip.AddrFrom16(addrB.As16()), 80)
-	inWorld(t, "an AF_INET6 listener takes IPv4 as mapped addresses", slow, func(t *testing.T, w *world) {
+	mapped := netip.AddrPortFrom(netip.AddrFrom16(world4.addrB.As16()), 80)
+	inWorldOf(t, world4, "an AF_INET6 listener takes IPv4 as mapped addresses", slow, func(t *testing.T, w *world) {
 		l, err := w.b.Socket(AF_INET6, SOCK_STREAM, 0)
 		w.is(err, nil)
-		w.is(w.b.Bind(l, at(80)), syscall.EINVAL)
+		w.is(w.b.Bind(l, w.at(80)), syscall.EINVAL)
 		w.is(w.b.Bind(l, netip.MustParseAddrPort("[::]:80")), nil)
 		w.is(w.b.SetsockoptInt(l, IPPROTO_IPV6, IPV6_V6ONLY, 1), syscall.EINVAL) // too late
 		w.is(w.b.Listen(l, 5), nil)
 		c := w.dial(80)
 		s, peer, err := w.b.Accept(l)
 		w.is(err, nil)
-		if !peer.Addr().Is4In6() || peer.Addr().Unmap() != addrA {
+		if !peer.Addr().Is4In6() || peer.Addr().Unmap() != world4.addrA {
 			t.Errorf("the peer is %v", peer)
 		}
 		name, err := w.b.Getsockname(s)
@@ -30,7 +30,7 @@ func TestFamilies(t *testing.T) {
 		w.write(w.a, c, "four")
 		w.read(w.b, s, "four")
 	})
-	inWorld(t, "an AF_INET6 socket dials a mapped address", slow, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "an AF_INET6 socket dials a mapped address", slow, func(t *testing.T, w *world) {
 		l := w.listen(80, 5)
 		c, err := w.a.Socket(AF_INET6, SOCK_STREAM, 0)
 		w.is(err, nil)
@@ -46,7 +46,7 @@ func TestFamilies(t *testing.T) {
 		w.is(w.a.Connect(only, mapped), syscall.ENETUNREACH)
 		w.is(w.a.Bind(only, mapped), syscall.EINVAL)
 	})
-	inWorld(t, "one host talks to itself", sim.Config{}, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "one host talks to itself", sim.Config{}, func(t *testing.T, w *world) {
 		home := netip.MustParseAddrPort("127.0.0.1:80")
 		l := w.socket(w.a, 0)
 		w.is(w.a.Bind(l, home), nil)
@@ -66,7 +66,7 @@ func TestFamilies(t *testing.T) {
 
 // TestNoAllocation: what every request pays for the face is a look into a table.
 func TestNoAllocation(t *testing.T) {
-	inWorld(t, "a call on a descriptor allocates nothing", slow, func(t *testing.T, w *world) {
+	inWorldOf(t, world4, "a call on a descriptor allocates nothing", slow, func(t *testing.T, w *world) {
 		_, _, s := w.connected()
 		w.is(w.b.SetNonblock(s, true), nil)
 		w.settle()

@@ -21,7 +21,7 @@ func (w *world) fastListen(port uint16) int {
 func (w *world) fastSend(port uint16, flags int, text string) (fd, n int, err error) {
 	w.t.Helper()
 	fd = w.socket(w.a, flags)
-	n, err = w.a.Sendto(fd, []byte(text), MSG_FASTOPEN, at(port))
+	n, err = w.a.Sendto(fd, []byte(text), MSG_FASTOPEN, w.at(port))
 	return fd, n, err
 }
 
@@ -59,7 +59,7 @@ func TestFastOpen(t *testing.T) {
 					t.Errorf("connection %d: TCPI_OPT_SYN_DATA %v", i, got)
 				}
 			}
-			_, err = w.a.Sendto(fd, []byte("x"), MSG_FASTOPEN, at(80))
+			_, err = w.a.Sendto(fd, []byte("x"), MSG_FASTOPEN, w.at(80))
 			w.is(err, syscall.EISCONN)
 		}
 	})
@@ -70,12 +70,12 @@ func TestFastOpen(t *testing.T) {
 			w.is(w.a.SetsockoptInt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), nil)
 			w.option(w.a, fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
 			began := time.Now()
-			w.is(w.a.Connect(fd, at(80)), nil)
+			w.is(w.a.Connect(fd, w.at(80)), nil)
 			if i == 1 {
 				if took := time.Since(began); took != 0 {
 					t.Errorf("connect took %v", took)
 				}
-				w.is(w.a.Connect(fd, at(80)), syscall.EISCONN)
+				w.is(w.a.Connect(fd, w.at(80)), syscall.EISCONN)
 				_, err := w.a.Getpeername(fd)
 				w.is(err, syscall.ENOTCONN)
 				if r := w.a.ready(fd); r != stack.ReadyOut {
@@ -92,19 +92,20 @@ func TestFastOpen(t *testing.T) {
 		l := w.fastListen(80)
 		fd, n, err := w.fastSend(80, SOCK_NONBLOCK, "ask")
 		w.got(n, err, 0, syscall.EINPROGRESS)
-		_, err = w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, at(80))
+		_, err = w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, w.at(80))
 		w.is(err, syscall.EALREADY)
 		w.settle()
 		w.write(w.a, fd, "ask")
 		w.answered(l, "ask", "answer")
 		text := make([]byte, 2000)
 		fd = w.socket(w.a, SOCK_NONBLOCK)
-		n, err = w.a.Sendto(fd, text, MSG_FASTOPEN, at(80))
-		w.got(n, err, 1420, nil)
+		n, err = w.a.Sendto(fd, text, MSG_FASTOPEN, w.at(80))
+		onSYN := w.mss - 40 // for the other options
+		w.got(n, err, onSYN, nil)
 		w.writeFails(w.a, fd, again)
 		w.settle()
-		n, err = w.a.Write(fd, text[1420:])
-		w.got(n, err, 580, nil)
+		n, err = w.a.Write(fd, text[onSYN:])
+		w.got(n, err, 2000-onSYN, nil)
 	})
 	inWorld(t, "C-TFO-5 refused, and tried again", slow, func(t *testing.T, w *world) {
 		w.fastListen(80)
@@ -112,13 +113,13 @@ func TestFastOpen(t *testing.T) {
 		w.is(err, nil)
 		fd, n, err := w.fastSend(81, 0, "ask")
 		w.got(n, err, 0, syscall.ECONNREFUSED)
-		n, err = w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, at(80))
+		n, err = w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, w.at(80))
 		w.got(n, err, 3, nil)
 		fd = w.socket(w.a, 0)
 		w.is(w.a.SetsockoptInt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), nil)
-		w.is(w.a.Connect(fd, at(81)), nil)
+		w.is(w.a.Connect(fd, w.at(81)), nil)
 		w.writeFails(w.a, fd, syscall.ECONNREFUSED)
-		w.is(w.a.Connect(fd, at(80)), nil)
+		w.is(w.a.Connect(fd, w.at(80)), nil)
 		w.write(w.a, fd, "ask")
 	})
 	inWorld(t, "C-TFO-6 off by default, and the options' ranges", slow, func(t *testing.T, w *world) {
@@ -144,11 +145,11 @@ func TestFastOpen(t *testing.T) {
 		}
 		_, err := w.a.Sendto(fresh, []byte("x"), MSG_FASTOPEN, netip.AddrPort{})
 		w.is(err, syscall.EINVAL)
-		_, err = w.b.Sendto(l, []byte("x"), MSG_FASTOPEN, at(80))
+		_, err = w.b.Sendto(l, []byte("x"), MSG_FASTOPEN, w.at(80))
 		w.is(err, syscall.EISCONN)
-		udp, err := w.a.Socket(AF_INET, SOCK_DGRAM, 0)
+		udp, err := w.a.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
-		_, err = w.a.Sendto(udp, []byte("x"), MSG_FASTOPEN, at(80))
+		_, err = w.a.Sendto(udp, []byte("x"), MSG_FASTOPEN, w.at(80))
 		w.is(err, syscall.EOPNOTSUPP)
 	})
 }

@@ -40,13 +40,13 @@ func TestSendTimeoutOfOthers(t *testing.T) {
 		w.is(w.a.SetsockoptTimeval(fd, SOL_SOCKET, SO_SNDTIMEO, &Timeval{Usec: 500}), nil)
 		w.fastListen(80)
 		began := time.Now()
-		n, err := w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, at(80))
+		n, err := w.a.Sendto(fd, []byte("ask"), MSG_FASTOPEN, w.at(80))
 		w.got(n, err, 0, syscall.EINPROGRESS)
 		if took := time.Since(began); took != 500*time.Microsecond {
 			t.Errorf("it took %v", took)
 		}
 		w.settle()
-		w.is(w.a.Connect(fd, at(80)), nil)
+		w.is(w.a.Connect(fd, w.at(80)), nil)
 	})
 }
 
@@ -70,7 +70,7 @@ func TestMessageFlags(t *testing.T) {
 	inWorld(t, "Recvmsg tells of this message alone", slow, func(t *testing.T, w *world) {
 		_, c, s := w.connected()
 		w.write(w.a, c, "text")
-		m := Msghdr{Name: at(9), Iov: [][]byte{make([]byte, 8)}, Flags: MSG_TRUNC | MSG_OOB}
+		m := Msghdr{Name: w.at(9), Iov: [][]byte{make([]byte, 8)}, Flags: MSG_TRUNC | MSG_OOB}
 		n, err := w.b.Recvmsg(s, &m, 0)
 		w.got(n, err, 4, nil)
 		if m.Flags != 0 || m.Name != (netip.AddrPort{}) {
@@ -93,9 +93,9 @@ func TestMessageFlags(t *testing.T) {
 
 func TestPollSeesShutdown(t *testing.T) {
 	inWorld(t, "shutdown of a datagram socket wakes those who poll it", slow, func(t *testing.T, w *world) {
-		c, err := w.a.Socket(AF_INET, SOCK_DGRAM, 0)
+		c, err := w.a.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
-		w.is(w.a.Connect(c, at(53)), nil)
+		w.is(w.a.Connect(c, w.at(53)), nil)
 		ep := w.epoll(w.a)
 		w.add(w.a, ep, c, EPOLLIN|EPOLLET)
 		list := []PollFd{{Fd: int32(c), Events: POLLIN}}

@@ -41,7 +41,7 @@ func TestWhileConnecting(t *testing.T) {
 	inWorld(t, "E-CON-11 send in SYN-SENT waits, and recv without waiting is EAGAIN", slow, func(t *testing.T, w *world) {
 		l := w.listen(80, 1)
 		c := w.socket(w.a, SOCK_NONBLOCK)
-		w.is(w.a.Connect(c, at(80)), syscall.EINPROGRESS)
+		w.is(w.a.Connect(c, w.at(80)), syscall.EINPROGRESS)
 		w.readFails(w.a, c, again)
 		w.writeFails(w.a, c, again)
 		w.is(w.a.SetNonblock(c, false), nil)
@@ -60,9 +60,9 @@ func TestAbortOnOverflow(t *testing.T) {
 			h, err := stack.New(stack.Config{AbortOnOverflow: abort})
 			w.is(err, nil)
 			defer h.Close()
-			addr := netip.MustParseAddr("10.1.0.3")
+			addr := w.third.Addr()
 			dev := w.segment.NewPort(sim.PortConfig{Name: "c"})
-			w.is(h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, 24)}}), nil)
+			w.is(h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{w.third}, DADTransmits: -1}), nil)
 			table := New(h)
 			l := w.socket(table, 0)
 			w.is(table.Bind(l, netip.AddrPortFrom(addr, 80)), nil)
@@ -160,7 +160,7 @@ func TestOptionsAct(t *testing.T) {
 		c := w.socket(w.a, 0)
 		w.set(w.a, c, IPPROTO_TCP, TCP_SYNCNT, 2)
 		start := time.Now()
-		w.is(w.a.Connect(c, at(80)), syscall.ETIMEDOUT)
+		w.is(w.a.Connect(c, w.at(80)), syscall.ETIMEDOUT)
 		if d, syns := time.Since(start), w.take('a'); d != 7*time.Second || syns != "S S S" {
 			t.Errorf("it took %v and %q", d, syns)
 		}
@@ -169,7 +169,7 @@ func TestOptionsAct(t *testing.T) {
 		l := w.socket(w.b, SOCK_NONBLOCK)
 		w.set(w.b, l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)
 		w.option(w.b, l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 7)
-		w.is(w.b.Bind(l, at(80)), nil)
+		w.is(w.b.Bind(l, w.at(80)), nil)
 		w.is(w.b.Listen(l, 5), nil)
 		talker, silent := w.dial(80), w.dial(80)
 		w.settle()
@@ -228,7 +228,7 @@ func TestOptionsAct(t *testing.T) {
 	inWorld(t, "E-OPT-5 TCP_WINDOW_CLAMP", slow, func(t *testing.T, w *world) {
 		l := w.socket(w.b, 0)
 		w.set(w.b, l, IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000)
-		w.is(w.b.Bind(l, at(80)), nil)
+		w.is(w.b.Bind(l, w.at(80)), nil)
 		w.is(w.b.Listen(l, 5), nil)
 		c := w.dial(80)
 		if wnd := w.info(w.a, c).Snd_wnd; wnd > 5000 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -14,16 +15,16 @@ func TestListen(t *testing.T) {
 		_, c, s := w.connected()
 		w.is(w.a.Listen(c, 1), syscall.EINVAL)
 		w.is(w.b.Listen(s, 1), syscall.EINVAL)
-		w.is(w.b.Bind(s, at(99)), syscall.EINVAL)
+		w.is(w.b.Bind(s, w.at(99)), syscall.EINVAL)
 		for _, fd := range []int{c, w.socket(w.a, 0)} {
 			_, _, err := w.a.Accept(fd)
 			w.is(err, syscall.EINVAL)
 		}
 		twice := w.socket(w.b, 0)
-		w.is(w.b.Bind(twice, at(99)), nil)
-		w.is(w.b.Bind(twice, at(98)), syscall.EINVAL)
-		w.is(w.b.Bind(twice, at(99)), syscall.EINVAL)
-		udp, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+		w.is(w.b.Bind(twice, w.at(99)), nil)
+		w.is(w.b.Bind(twice, w.at(98)), syscall.EINVAL)
+		w.is(w.b.Bind(twice, w.at(99)), syscall.EINVAL)
+		udp, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 		w.is(err, nil)
 		w.is(w.b.Listen(udp, 1), syscall.EOPNOTSUPP)
 		_, _, err = w.b.Accept(udp)
@@ -36,23 +37,23 @@ func TestListen(t *testing.T) {
 		w.is(err, again)
 		w.is(w.b.SetNonblock(l, false), nil)
 		first := w.socket(w.a, 0)
-		w.is(w.a.Bind(first, netip.AddrPortFrom(addrA, 1001)), nil)
+		w.is(w.a.Bind(first, w.atA(1001)), nil)
 		var s int
 		err = w.during(func() (err error) {
 			s, _, err = w.b.Accept(l)
 			return err
-		}, func() { w.is(w.a.Connect(first, at(80)), nil) })
+		}, func() { w.is(w.a.Connect(first, w.at(80)), nil) })
 		w.is(err, nil)
 		w.write(w.a, first, "one")
 		w.read(w.b, s, "one")
 		for port := range uint16(3) {
 			fd := w.socket(w.a, 0)
-			w.is(w.a.Bind(fd, netip.AddrPortFrom(addrA, 2001+port)), nil)
-			w.is(w.a.Connect(fd, at(80)), nil)
+			w.is(w.a.Bind(fd, w.atA(2001+port)), nil)
+			w.is(w.a.Connect(fd, w.at(80)), nil)
 		}
 		for port := range uint16(3) {
 			_, peer, err := w.b.Accept(l)
-			if want := netip.AddrPortFrom(addrA, 2001+port); err != nil || peer != want {
+			if want := w.atA(2001 + port); err != nil || peer != want {
 				t.Fatalf("accepted %v, %v; want %v", peer, err, want)
 			}
 		}
@@ -86,7 +87,7 @@ func TestListen(t *testing.T) {
 			l := w.listen(80, tc.backlog)
 			for range 30 {
 				fd := w.socket(w.a, SOCK_NONBLOCK)
-				w.is(w.a.Connect(fd, at(80)), syscall.EINPROGRESS)
+				w.is(w.a.Connect(fd, w.at(80)), syscall.EINPROGRESS)
 			}
 			w.settle()
 			if n := w.hostB.Stats().TCPGauges.AcceptQueue; n != tc.want {
@@ -129,7 +130,7 @@ func TestListen(t *testing.T) {
 		c := w.dial(80)
 		_, _, err := w.b.Accept(l)
 		w.is(err, syscall.EMFILE)
-		_, err = w.b.Socket(AF_INET, SOCK_STREAM, 0)
+		_, err = w.b.Socket(w.domain, SOCK_STREAM, 0)
 		w.is(err, syscall.EMFILE)
 		w.is(w.b.Close(s), nil)
 		s = w.accept(l)
@@ -158,7 +159,7 @@ func TestListenerEnds(t *testing.T) {
 			queued := w.dial(80)
 			w.segment.Update(func(c *sim.Config) { c.Filter = dropSYNACK })
 			half := w.socket(w.a, SOCK_NONBLOCK)
-			w.is(w.a.Connect(half, at(80)), syscall.EINPROGRESS)
+			w.is(w.a.Connect(half, w.at(80)), syscall.EINPROGRESS)
 			w.settle()
 			w.segment.Update(func(c *sim.Config) { c.Filter = nil })
 			w.take('b')
@@ -169,7 +170,7 @@ func TestListenerEnds(t *testing.T) {
 			}
 			w.readFails(w.a, queued, syscall.ECONNRESET)
 			c := w.socket(w.a, 0)
-			w.is(w.a.Connect(c, at(80)), syscall.ECONNREFUSED)
+			w.is(w.a.Connect(c, w.at(80)), syscall.ECONNREFUSED)
 		})
 	}
 	inWorld(t, "E-LIS-6 after shutdown the port stays taken until close", sim.Config{}, func(t *testing.T, w *world) {
@@ -180,9 +181,9 @@ func TestListenerEnds(t *testing.T) {
 		w.is(err, syscall.EINVAL)
 		w.is(w.b.Shutdown(l, SHUT_RD), syscall.ENOTCONN)
 		other := w.socket(w.b, 0)
-		w.is(w.b.Bind(other, at(80)), syscall.EADDRINUSE)
+		w.is(w.b.Bind(other, w.at(80)), syscall.EADDRINUSE)
 		w.is(w.b.Close(l), nil)
-		w.is(w.b.Bind(other, at(80)), nil)
+		w.is(w.b.Bind(other, w.at(80)), nil)
 	})
 	inWorld(t, "a listener that was shut down may listen or connect again", sim.Config{}, func(t *testing.T, w *world) {
 		l := w.listen(80, 10)
@@ -194,11 +195,11 @@ func TestListenerEnds(t *testing.T) {
 		w.accept(l)
 		w.is(w.b.Shutdown(l, SHUT_RD), nil)
 		other := w.socket(w.a, 0)
-		w.is(w.a.Bind(other, netip.AddrPortFrom(addrA, 81)), nil)
+		w.is(w.a.Bind(other, w.atA(81)), nil)
 		w.is(w.a.Listen(other, 1), nil)
-		w.is(w.b.Connect(l, netip.AddrPortFrom(addrA, 81)), nil)
+		w.is(w.b.Connect(l, w.atA(81)), nil)
 		_, peer, err := w.a.Accept(other)
-		if err != nil || peer != at(80) {
+		if err != nil || peer != w.at(80) {
 			t.Errorf("the peer is %v, %v", peer, err)
 		}
 	})
@@ -233,8 +234,8 @@ func TestAccepted(t *testing.T) {
 			{IPPROTO_TCP, TCP_KEEPINTVL, 12, 12},
 			{IPPROTO_TCP, TCP_KEEPCNT, 13, 13},
 			{IPPROTO_TCP, TCP_USER_TIMEOUT, 14000, 14000},
-			{IPPROTO_IP, IP_TOS, 0x10, 0x10},
-			{IPPROTO_IP, IP_TTL, 33, 33},
+			{w.level, w.tos, 0x10, 0x10},
+			{w.level, w.ttl, 33, 33},
 		}
 		for _, o := range options {
 			w.is(w.b.SetsockoptInt(l, o.level, o.opt, o.set), nil)
@@ -268,16 +269,16 @@ func TestAccepted(t *testing.T) {
 			w.is(err, nil)
 			return a
 		}
-		if got := name(w.b.Getsockname, l); got != at(80) {
+		if got := name(w.b.Getsockname, l); got != w.at(80) {
 			t.Errorf("the listener's name is %v", got)
 		}
-		if got := name(w.b.Getsockname, s); got != at(80) || got != name(w.a.Getpeername, c) {
+		if got := name(w.b.Getsockname, s); got != w.at(80) || got != name(w.a.Getpeername, c) {
 			t.Errorf("b's name is %v", got)
 		}
-		if got := name(w.a.Getsockname, c); got.Addr() != addrA || got.Port() == 0 || got != name(w.b.Getpeername, s) {
+		if got := name(w.a.Getsockname, c); got.Addr() != w.addrA || got.Port() == 0 || got != name(w.b.Getpeername, s) {
 			t.Errorf("a's name is %v", got)
 		}
-		if got := name(w.a.Getsockname, w.socket(w.a, 0)); got != netip.MustParseAddrPort("0.0.0.0:0") {
+		if got := name(w.a.Getsockname, w.socket(w.a, 0)); got != netip.AddrPortFrom(w.any, 0) {
 			t.Errorf("the name of a new socket is %v", got)
 		}
 	})
@@ -285,7 +286,7 @@ func TestAccepted(t *testing.T) {
 
 // dropSYNACK loses SYN-ACKs.
 func dropSYNACK(_ *sim.Port, f []byte) sim.Verdict {
-	if len(f) > 47 && f[12] == 8 && f[13] == 0 && f[23] == 6 && f[14+20+13]&0x12 == 0x12 {
+	if p, is := packetOf(f, wire.ProtocolTCP); is && p.Payload[13]&0x12 == 0x12 {
 		return sim.Drop
 	}
 	return sim.Pass

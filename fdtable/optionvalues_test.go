@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
@@ -17,28 +18,28 @@ func TestOptionValues(t *testing.T) {
 	inWorld(t, "SO_RCVBUF and IP_TOS of a datagram socket, before bind and behind it", slow, func(t *testing.T, w *world) {
 		var tos []byte
 		w.segment.Tap(func(r sim.Record) {
-			if f := r.Frame; r.From.Name() == "b" && len(f) > 34 && f[12] == 8 && f[13] == 0 && f[23] == 17 {
-				tos = append(tos, f[15])
+			if p, is := packetOf(r.Frame, wire.ProtocolUDP); is && r.From.Name() == "b" {
+				tos = append(tos, p.TOS)
 			}
 		})
 		var fits [2]int
 		for i := range fits {
-			fd, err := w.b.Socket(AF_INET, SOCK_DGRAM, 0)
+			fd, err := w.b.Socket(w.domain, SOCK_DGRAM, 0)
 			w.is(err, nil)
 			if i == 1 {
-				w.is(w.b.Bind(fd, at(54)), nil)
+				w.is(w.b.Bind(fd, w.at(54)), nil)
 			}
 			w.is(w.b.SetsockoptInt(fd, SOL_SOCKET, SO_RCVBUF, 5000), nil)
-			w.is(w.b.SetsockoptInt(fd, IPPROTO_IP, IP_TOS, 0x20), nil)
+			w.is(w.b.SetsockoptInt(fd, w.level, w.tos, 0x20), nil)
 			if i == 0 {
-				w.is(w.b.Bind(fd, at(53)), nil)
+				w.is(w.b.Bind(fd, w.at(53)), nil)
 			}
-			_, err = w.b.Sendto(fd, []byte("x"), 0, netip.AddrPortFrom(addrA, 9))
+			_, err = w.b.Sendto(fd, []byte("x"), 0, w.atA(9))
 			w.is(err, nil)
-			c, err := w.a.Socket(AF_INET, SOCK_DGRAM, 0)
+			c, err := w.a.Socket(w.domain, SOCK_DGRAM, 0)
 			w.is(err, nil)
 			for range 100 {
-				_, err := w.a.Sendto(c, make([]byte, 1000), 0, at(uint16(53+i)))
+				_, err := w.a.Sendto(c, make([]byte, 1000), 0, w.at(uint16(53+i)))
 				w.is(err, nil)
 			}
 			w.settle()
@@ -88,7 +89,7 @@ func TestOptionValues(t *testing.T) {
 	inWorld(t, "TCP_INFO: the window scales of either side, and the backlog of the second listen", slow, func(t *testing.T, w *world) {
 		h, err := stack.New(stack.Config{TCP: tcp.Config{MaxRecvBuffer: 256 << 10}})
 		w.is(err, nil)
-		w.is(h.Attach(w.segment.Port(), stack.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.3/24")}}), nil)
+		w.is(h.Attach(w.segment.Port(), stack.Interface{Addrs: []netip.Prefix{w.third}, DADTransmits: -1}), nil)
 		defer h.Close()
 		asks := New(h)
 		l := w.listen(80, 1)
@@ -97,7 +98,7 @@ func TestOptionValues(t *testing.T) {
 			t.Errorf("a listener with the backlog %d, want 7", i.Sacked)
 		}
 		c := w.socket(asks, 0)
-		w.is(asks.Connect(c, at(80)), nil)
+		w.is(asks.Connect(c, w.at(80)), nil)
 		ours, theirs := w.info(asks, c), w.info(w.b, w.accept(l))
 		if ours.Rcv_wscale != 3 || theirs.Snd_wscale != 3 || theirs.Rcv_wscale <= 3 || ours.Snd_wscale != theirs.Rcv_wscale {
 			t.Errorf("window scales: we send with %d and receive with %d, the peer with %d and %d", ours.Snd_wscale,
@@ -110,7 +111,7 @@ func TestOptionValues(t *testing.T) {
 			w.is(w.b.SetsockoptInt(l, IPPROTO_TCP, TCP_WINDOW_CLAMP, v), nil)
 			w.option(w.b, l, IPPROTO_TCP, TCP_WINDOW_CLAMP, v)
 		}
-		w.is(w.b.Bind(l, at(80)), nil)
+		w.is(w.b.Bind(l, w.at(80)), nil)
 		w.is(w.b.Listen(l, 1), nil)
 		c := w.dial(80)
 		w.is(w.b.SetsockoptInt(l, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0), syscall.EINVAL)

@@ -16,7 +16,7 @@ func TestPoll(t *testing.T) {
 		w.polled(w.b, l, "")
 		c := w.socket(w.a, SOCK_NONBLOCK)
 		w.polled(w.a, c, "OUT HUP")
-		w.is(w.a.Connect(c, at(80)), syscall.EINPROGRESS)
+		w.is(w.a.Connect(c, w.at(80)), syscall.EINPROGRESS)
 		w.polled(w.a, c, "")
 		w.settle()
 		w.polled(w.a, c, "OUT")
@@ -37,7 +37,7 @@ func TestPoll(t *testing.T) {
 	})
 	inWorld(t, "E-CON-4 a connect that fails is writable, and SO_ERROR says why once", slow, func(t *testing.T, w *world) {
 		c := w.socket(w.a, SOCK_NONBLOCK)
-		w.is(w.a.Connect(c, at(81)), syscall.EINPROGRESS)
+		w.is(w.a.Connect(c, w.at(81)), syscall.EINPROGRESS)
 		list := []PollFd{{Fd: int32(c), Events: POLLOUT}}
 		n, err := w.a.Poll(list, -1)
 		w.got(n, err, 1, nil)
@@ -50,7 +50,7 @@ func TestPoll(t *testing.T) {
 	inWorld(t, "E-CON-4 a connect that succeeds is writable, and SO_ERROR is 0", slow, func(t *testing.T, w *world) {
 		w.listen(80, 1)
 		c := w.socket(w.a, SOCK_NONBLOCK)
-		w.is(w.a.Connect(c, at(80)), syscall.EINPROGRESS)
+		w.is(w.a.Connect(c, w.at(80)), syscall.EINPROGRESS)
 		list := []PollFd{{Fd: int32(c), Events: POLLOUT}}
 		n, err := w.a.Poll(list, -1)
 		w.got(n, err, 1, nil)
@@ -58,13 +58,13 @@ func TestPoll(t *testing.T) {
 			t.Errorf("revents are %#x", list[0].Revents)
 		}
 		w.option(w.a, c, SOL_SOCKET, SO_ERROR, 0)
-		w.is(w.a.Connect(c, at(80)), nil)
-		w.is(w.a.Connect(c, at(80)), syscall.EISCONN)
+		w.is(w.a.Connect(c, w.at(80)), nil)
+		w.is(w.a.Connect(c, w.at(80)), syscall.EISCONN)
 	})
 	for _, how := range []int{SHUT_RD, SHUT_WR, SHUT_RDWR} {
 		inWorld(t, fmt.Sprintf("E-CON-10 shutdown %d of a connecting descriptor is HUP and ERR", how), sim.Config{Filter: dropTCP}, func(t *testing.T, w *world) {
 			c := w.socket(w.a, SOCK_NONBLOCK)
-			w.is(w.a.Connect(c, at(80)), syscall.EINPROGRESS)
+			w.is(w.a.Connect(c, w.at(80)), syscall.EINPROGRESS)
 			w.is(w.a.Shutdown(c, how), nil)
 			w.polled(w.a, c, "OUT HUP ERR")
 			if n := w.hostA.Stats().TCPGauges.Connections(); n != 0 {
@@ -132,21 +132,21 @@ func TestPoll(t *testing.T) {
 	})
 	inWorld(t, "datagrams", slow, func(t *testing.T, w *world) {
 		udp := func(t *Table) int {
-			fd, err := t.Socket(AF_INET, SOCK_DGRAM, 0)
+			fd, err := t.Socket(w.domain, SOCK_DGRAM, 0)
 			w.is(err, nil)
 			return fd
 		}
 		a, b := udp(w.a), udp(w.b)
 		w.polled(w.b, b, "OUT")
-		w.is(w.b.Bind(b, at(53)), nil)
+		w.is(w.b.Bind(b, w.at(53)), nil)
 		ep := w.epoll(w.b)
 		w.add(w.b, ep, b, EPOLLIN)
-		_, err := w.a.Sendto(a, []byte("x"), 0, at(53))
+		_, err := w.a.Sendto(a, []byte("x"), 0, w.at(53))
 		w.is(err, nil)
 		n, err := w.b.EpollWait(ep, make([]EpollEvent, 4), -1)
 		w.got(n, err, 1, nil)
 		w.polled(w.b, b, "IN OUT")
-		w.is(w.a.Connect(a, at(54)), nil)
+		w.is(w.a.Connect(a, w.at(54)), nil)
 		w.write(w.a, a, "to nobody")
 		w.settle()
 		w.polled(w.a, a, "OUT ERR")

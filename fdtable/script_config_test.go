@@ -40,9 +40,9 @@ func (r *runner) open() error {
 	r.mac, r.hostMAC, r.mtu = r.port.Info().MAC, hostMAC, mtu
 	r.put = func(burst [][]byte) { r.transmit(burst); synctest.Wait() }
 	go r.listen()
-	if err := host.Attach(dev, stack.Interface{Addrs: addrs}); err != nil {
+	if err := host.Attach(dev, stack.Interface{Addrs: addrs, DADTransmits: -1}); err != nil {
 		r.close()
-		return r.script.family.refusal(err)
+		return err
 	}
 	return nil
 }

@@ -3,12 +3,10 @@ package fdtable_test
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
-	"syscall"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -224,13 +222,21 @@ func TestScriptFamily(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-	// The error of a host that takes no IPv6 address gets a text of its own. Other errors stay as they are.
-	refused := fmt.Errorf("attach: %w", syscall.EAFNOSUPPORT)
-	if err := families["6"].refusal(refused); err != errNoIPv6 {
-		t.Errorf("family 6: %v", err)
+	// A script that names no family has other addresses, options and messages of routers over IPv6, and an MTU to match.
+	for text, want := range map[string]string{
+		"bind(0, 192.0.2.9:0) = 0": "bind(0, [2001:db8::9]:0) = 0", "config addr=198.51.100.1/24": "config addr=2001:db8:1::1/64",
+		"> arp who-has 192.0.2.2": "> arp who-has 2001:db8::2", "+0.1 < PA len=10": "+0.1 < PA len=10",
+		"getsockopt(1, IP_MTU_DISCOVER) = 1": "getsockopt(1, IPV6_MTU_DISCOVER) = 1", "setsockopt(0, IP_TTL, 9) = 0": "setsockopt(0, IPV6_UNICAST_HOPS, 9) = 0",
+	} {
+		if got := translate(text); got != want {
+			t.Errorf("%s is %s over IPv6, want %s", text, got, want)
+		}
 	}
-	other := errors.New("another error")
-	if families["4"].refusal(refused) != refused || families["6"].refusal(other) != other || families["6"].refusal(nil) != nil {
-		t.Error("an error was changed")
+	s, err := parseScriptFor(alike6, "x", "# \nconfig mtu=1300\nicmp type=3 code=4 seq=1 mtu=1280\n")
+	if err != nil || s.named {
+		t.Fatalf("named %v, %v", s.named, err)
+	}
+	if mtu, _, err := newRunner(s, nil).settings(nil); mtu != 1320 || err != nil {
+		t.Errorf("the MTU is %d, %v", mtu, err)
 	}
 }

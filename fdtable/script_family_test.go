@@ -2,12 +2,10 @@ package fdtable_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"github.com/unet-go/unet/fdtable"
 	"github.com/unet-go/unet/internal/wire"
@@ -73,17 +71,6 @@ func translate(line string) string {
 // icmp6 is what a router says over IPv6 in place of an error of ICMP (RFC 7915 4.2).
 var icmp6 = map[[2]byte][2]byte{{3, 0}: {1, 0}, {3, 1}: {1, 3}, {3, 2}: {4, 1}, {3, 3}: {1, 4}, {3, 4}: {2, 0}, {3, 5}: {1, 5},
 	{11, 0}: {3, 0}, {12, 0}: {4, 0}}
-
-// errNoIPv6 is the error of a script with family 6 on a host that takes no IPv6 address.
-var errNoIPv6 = errors.New("no IPv6 in the stack yet: EAFNOSUPPORT")
-
-// refusal returns the error of a script of a family whose host could not be given its address.
-func (f *family) refusal(err error) error {
-	if f.version == 6 && errors.Is(err, syscall.EAFNOSUPPORT) {
-		return errNoIPv6
-	}
-	return err
-}
 
 // ipHeader is an IP header of either family, apart from its lengths and its checksum. It is written and read here
 // without the stack's own code, checksums aside.

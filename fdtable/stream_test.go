@@ -81,7 +81,7 @@ func TestReadAndWrite(t *testing.T) {
 		}
 		w.is(w.b.Shutdown(w.socket(w.b, 0), SHUT_RDWR), syscall.ENOTCONN)
 		c := w.socket(w.a, SOCK_NONBLOCK)
-		w.is(w.a.Connect(c, at(80)), syscall.EINPROGRESS)
+		w.is(w.a.Connect(c, w.at(80)), syscall.EINPROGRESS)
 		_, err := w.a.Getpeername(c)
 		w.is(err, syscall.ENOTCONN)
 	})

@@ -21,12 +21,12 @@ func TestTCPInfoOptions(t *testing.T) {
 		inWorld(t, test.name, sim.Config{}, func(t *testing.T, w *world) {
 			h, err := stack.New(stack.Config{TCP: test.cfg})
 			w.is(err, nil)
-			w.is(h.Attach(w.segment.Port(), stack.Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.3/24")}}), nil)
+			w.is(h.Attach(w.segment.Port(), stack.Interface{Addrs: []netip.Prefix{w.third}, DADTransmits: -1}), nil)
 			defer h.Close()
 			asks := New(h)
 			l := w.listen(80, 1)
 			c := w.socket(asks, 0)
-			w.is(asks.Connect(c, at(80)), nil)
+			w.is(asks.Connect(c, w.at(80)), nil)
 			if got := w.info(asks, c).Options; got != test.want {
 				t.Errorf("the host that asks has options %d, want %d", got, test.want)
 			}

@@ -1,6 +1,7 @@
 package fdtable
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,6 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/unet-go/unet/internal/frames"
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -33,9 +36,11 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// world is two hosts on a segment, in fake time: a at 10.1.0.1, b at 10.1.0.2.
+// world is two hosts on a segment, in fake time, with addresses of both families: a at 10.1.0.1 and 2001:db8::1, b at
+// 10.1.0.2 and 2001:db8::2. A test runs in one of the families.
 type world struct {
-	t            *testing.T
+	t *testing.T
+	*worldFamily
 	segment      *sim.Segment
 	hostA, hostB *stack.Host
 	a, b         *Table
@@ -51,22 +56,58 @@ type segment struct {
 	text  int    // octets
 }
 
+// worldFamily is a domain of sockets, and the addresses that they use.
+type worldFamily struct {
+	domain       int
+	addrA, addrB netip.Addr
+	any, lo      netip.Addr
+	third        netip.Prefix // of a third host
+	absent       netip.Addr   // of none on the segment
+	foreign      netip.Addr   // without a route
+	// the options that the family's packets have at their own level
+	level, ttl, tos int
+	mss             int   // of the usual link
+	icmp            uint8 // the protocol of its ICMP
+	unreachable     uint8 // the type of its destination unreachable
+	// wrong is an address of the other family, to which a stream says wrongErr, and noLevel is what a get for a level says
+	// that the socket does not have
+	wrong             netip.AddrPort
+	wrongErr, noLevel error
+}
+
 var (
-	addrA = netip.MustParseAddr("10.1.0.1")
-	addrB = netip.MustParseAddr("10.1.0.2")
+	world4 = &worldFamily{domain: AF_INET, addrA: netip.MustParseAddr("10.1.0.1"), addrB: netip.MustParseAddr("10.1.0.2"),
+		any: netip.IPv4Unspecified(), lo: netip.MustParseAddr("127.0.0.1"),
+		third: netip.MustParsePrefix("10.1.0.3/24"), absent: netip.MustParseAddr("10.1.0.77"), foreign: netip.MustParseAddr("203.0.113.1"),
+		level: IPPROTO_IP, ttl: IP_TTL, tos: IP_TOS, icmp: wire.ProtocolICMP, unreachable: wire.ICMPv4DestinationUnreachable, mss: 1460,
+		wrong: netip.MustParseAddrPort("[::1]:80"), wrongErr: syscall.EAFNOSUPPORT, noLevel: syscall.EOPNOTSUPP}
+	world6 = &worldFamily{domain: AF_INET6, addrA: netip.MustParseAddr("2001:db8::1"), addrB: netip.MustParseAddr("2001:db8::2"),
+		any: netip.IPv6Unspecified(), lo: netip.IPv6Loopback(),
+		third: netip.MustParsePrefix("2001:db8::3/64"), absent: netip.MustParseAddr("2001:db8::77"), foreign: netip.MustParseAddr("2001:db9::1"),
+		level: IPPROTO_IPV6, ttl: IPV6_UNICAST_HOPS, tos: IPV6_TCLASS, icmp: wire.ProtocolICMPv6, unreachable: wire.ICMPv6DestinationUnreachable, mss: 1440,
+		wrong: netip.MustParseAddrPort("127.0.0.1:80"), wrongErr: syscall.EINVAL, noLevel: syscall.ENOPROTOOPT}
 )
 
 // at is b's address with a port.
-func at(port uint16) netip.AddrPort { return netip.AddrPortFrom(addrB, port) }
+func (f *worldFamily) at(port uint16) netip.AddrPort { return netip.AddrPortFrom(f.addrB, port) }
 
-// inWorld runs test in a world of its own. What it leaves open is closed.
+// atA is a's.
+func (f *worldFamily) atA(port uint16) netip.AddrPort { return netip.AddrPortFrom(f.addrA, port) }
+
+// inWorld runs test in a world of its own, once in each family. What it leaves open is closed.
 func inWorld(t *testing.T, name string, cfg sim.Config, test func(t *testing.T, w *world)) {
+	inWorldOf(t, world4, name, cfg, test)
+	inWorldOf(t, world6, name+" over IPv6", cfg, test)
+}
+
+// inWorldOf is inWorld in one family.
+func inWorldOf(t *testing.T, f *worldFamily, name string, cfg sim.Config, test func(t *testing.T, w *world)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &world{t: t, segment: sim.NewSegment(cfg)}
+			w := &world{t: t, worldFamily: f, segment: sim.NewSegment(cfg)}
 			w.segment.Tap(w.record)
-			w.hostA, w.a = w.host("a", addrA)
-			w.hostB, w.b = w.host("b", addrB)
+			w.hostA, w.a = w.host("a", world4.addrA, world6.addrA)
+			w.hostB, w.b = w.host("b", world4.addrB, world6.addrB)
 			defer func() { // after a failure too: the bubble waits for all goroutines
 				for fd := range 200 {
 					_, _ = w.a.Close(fd), w.b.Close(fd) // what the test has left open
@@ -80,32 +121,40 @@ func inWorld(t *testing.T, name string, cfg sim.Config, test func(t *testing.T, 
 	})
 }
 
-func (w *world) host(name string, addr netip.Addr) (*stack.Host, *Table) {
+func (w *world) host(name string, addr4, addr6 netip.Addr) (*stack.Host, *Table) {
 	w.t.Helper()
 	h, err := stack.New(stack.Config{Name: name})
 	w.is(err, nil)
 	dev := w.segment.NewPort(sim.PortConfig{Name: name})
-	w.is(h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, 24)}}), nil)
+	w.is(h.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr4, 24), netip.PrefixFrom(addr6, 64)}, DADTransmits: -1}), nil)
 	return h, New(h)
 }
 
 // record notes the TCP segments of the wire.
 func (w *world) record(r sim.Record) {
 	f := r.Frame
-	if len(f) < 54 || f[12] != 8 || f[13] != 0 || f[23] != 6 {
+	p, is := packetOf(f, wire.ProtocolTCP)
+	if !is {
 		return
 	}
-	transport := 14 + int(f[14]&15)*4
-	length := 14 + int(f[16])<<8 + int(f[17])
-	s := segment{from: r.From.Name()[0], text: length - transport - int(f[transport+12]>>4)*4}
+	s := segment{from: r.From.Name()[0], text: len(p.Payload) - int(p.Payload[12]>>4)*4}
 	for i, letter := range "FSRPAU" {
-		if f[transport+13]>>i&1 != 0 {
+		if p.Payload[13]>>i&1 != 0 {
 			s.flags += string(letter)
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = append(w.sent, s)
+}
+
+// packetOf returns the packet of a frame, if it is one of a protocol, of either family.
+func packetOf(frame []byte, protocol uint8) (p frames.Packet, is bool) {
+	if typ := binary.BigEndian.Uint16(frame[12:]); typ != wire.EtherTypeIPv4 && typ != wire.EtherTypeIPv6 {
+		return p, false
+	}
+	p, err := frames.ParseIP(frame[14:])
+	return p, err == nil && p.Protocol == protocol
 }
 
 // take returns the flags of the segments that a host has sent since the last take, separated by blanks.
@@ -148,7 +197,7 @@ func (w *world) got(n int, err error, want int, wantErr error) {
 
 func (w *world) socket(t *Table, flags int) int {
 	w.t.Helper()
-	fd, err := t.Socket(AF_INET, SOCK_STREAM|flags, 0)
+	fd, err := t.Socket(w.domain, SOCK_STREAM|flags, 0)
 	w.is(err, nil)
 	return fd
 }
@@ -157,7 +206,7 @@ func (w *world) socket(t *Table, flags int) int {
 func (w *world) listen(port uint16, backlog int) int {
 	w.t.Helper()
 	fd := w.socket(w.b, 0)
-	w.is(w.b.Bind(fd, at(port)), nil)
+	w.is(w.b.Bind(fd, w.at(port)), nil)
 	w.is(w.b.Listen(fd, backlog), nil)
 	return fd
 }
@@ -166,7 +215,7 @@ func (w *world) listen(port uint16, backlog int) int {
 func (w *world) dial(port uint16) int {
 	w.t.Helper()
 	fd := w.socket(w.a, 0)
-	w.is(w.a.Connect(fd, at(port)), nil)
+	w.is(w.a.Connect(fd, w.at(port)), nil)
 	return fd
 }
 
