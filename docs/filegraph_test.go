@@ -20,7 +20,7 @@ var largestCycle = map[string]int{
 	"stack/ip":      8,
 	"stack/link":    3,
 	"stack/sim":     8,
-	"stack/tcp":     30,
+	"stack/tcp":     31,
 	"stack/tcp/cc":  4,
 	"tap":           6,
 	"unet":          13,

@@ -193,6 +193,26 @@ func TestNarrowPath(t *testing.T) {
 		n.carries(first, firstPeer, 100_000)
 		n.through(d, true, 1006)
 	})
+	for _, mtu := range []int{1400, 1300} {
+		behindRouter(t, fmt.Sprintf("B-PMT-8 a router of %d that says nothing", mtu), mtu, true, func(n *network, d *farLink) {
+			first, firstPeer := n.connect()
+			if took := n.carries(first, firstPeer, 100_000); took > 3*time.Second {
+				n.Errorf("it took %v", took)
+			}
+			n.carries(first, firstPeer, 1_000_000) // time enough for the search
+			if mss := first.Info().PathMTU; mss > mtu || mss <= mtu-16 {
+				n.Errorf("path MTU %d", mss)
+			}
+			d.passed()
+			second, secondPeer := n.connect()
+			n.carries(second, secondPeer, 100_000)
+			n.through(d, false, first.Info().PathMTU)
+			d.widen(1500)
+			time.Sleep(11 * time.Minute)
+			n.carries(first, firstPeer, 1_000_000)
+			n.through(d, false, 1500)
+		})
+	}
 	for _, mode := range []tcp.PathMTUDiscovery{tcp.DiscoverOmit, tcp.DiscoverInterface} {
 		behindRouter(t, fmt.Sprintf("E-OPT-5 mode %d goes by the interface", mode), 1300, false, func(n *network, d *farLink) {
 			first, firstPeer := n.connect()

@@ -114,8 +114,8 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 	if events&tcp.Connected != 0 {
 		c.bits |= connected
 	}
-	if events&tcp.PathTooBig != 0 {
-		c.route.Load().LearnPathMTU(c.tcp.PathMTU())
+	if events&(tcp.PathTooBig|tcp.PathFound) != 0 {
+		c.tellPathLocked(events)
 	}
 	if events&tcp.Progress != 0 {
 		r := c.route.Load()

@@ -44,6 +44,16 @@ func (c *TCPConn) setRouteLocked(r *ip.Route, now mono.Time) bool {
 	return true
 }
 
+// tellPathLocked lets later connections know what c has learnt of its path.
+func (c *TCPConn) tellPathLocked(events tcp.Event) {
+	r, mtu := c.route.Load(), c.tcp.PathMTU()
+	if events&tcp.PathFound != 0 {
+		r.SetPathMTU(mtu)
+		return
+	}
+	r.LearnPathMTU(mtu)
+}
+
 // transmitLocked builds the header of seg and passes the segment to the route. ports is as in flow. df forbids fragments.
 func (s *shard) transmitLocked(r *ip.Route, ports uint32, ttl, tos uint8, df bool, seg *tcp.Segment) {
 	h := &s.header

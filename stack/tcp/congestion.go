@@ -17,6 +17,7 @@ type lossMemory struct {
 	undo   undo
 	dsacks uint32 // reports of duplicates
 	tlpEnd Seq    // SND.NXT when the tail loss probe was sent
+	search *mtuSearch
 }
 
 // blank says whether the controller knows no more than a new one would, as most do that never met a loss: then

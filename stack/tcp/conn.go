@@ -254,11 +254,15 @@ func receiveCap(cfg *Config, o *Options) int {
 // the timestamp option (ledger Z-17). A smaller MSS of the peer or of the options counts as minMSS (Z-12), so that a peer
 // cannot make us send tiny segments; but a segment is never larger than the path carries.
 func (c *Conn) setMSS() {
-	asked := c.peerMSS
+	c.smss = uint16(max(min(max(int(c.askedMSS())-c.stampLen(), minMSS), c.optionRoom()), 1))
+}
+
+// askedMSS returns the MSS that the peer or the options ask for, whichever is smaller.
+func (c *Conn) askedMSS() uint16 {
 	if c.opts.MaxSeg != 0 {
-		asked = min(asked, c.opts.MaxSeg)
+		return min(c.peerMSS, c.opts.MaxSeg)
 	}
-	c.smss = uint16(max(min(max(int(asked)-c.stampLen(), minMSS), c.optionRoom()), 1))
+	return c.peerMSS
 }
 
 // stampLen returns the length of the timestamp option in each segment.

@@ -32,7 +32,7 @@ func (c *Conn) Lend(s Span, now mono.Time) int {
 		return 0
 	}
 	tx := c.sending()
-	if tx.sb.lost > 0 {
+	if s := c.searching(); tx.sb.lost > 0 || s != nil && !s.done() { // a probe needs more text than just leaves
 		return 0
 	}
 	c.restartAfterIdle(now)

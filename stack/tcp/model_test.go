@@ -212,18 +212,18 @@ func TestModelled(t *testing.T) {
 	})
 	t.Run("a timeout, and an idle time", func(t *testing.T) {
 		b := newBottleneck(t)
-		for i := 1; i <= 12; i++ {
+		for i := 1; i <= 11; i++ {
 			b.drop[i] = true
 		}
 		b.send(10 * 1460)
 		b.pass()
-		b.wait(2 * time.Second)
+		b.wait(time.Second)
 		b.pass()
 		b.run(time.Second)
 		b.wait(5 * time.Second)
 		b.send(1460)
 		b.run(time.Second)
-		want := "timeout, lost, timeout, lost, timeout, lost, ack in phase 3, idle, ack in phase 0"
+		want := "timeout, lost, timeout, lost, ack in phase 3, idle, ack in phase 0"
 		if got := strings.Join(b.m.events, ", "); got != want {
 			t.Errorf("%s; want %s", got, want)
 		}

@@ -66,8 +66,11 @@ func (c *Conn) sendText(now mono.Time) {
 	forward := c.tx.frto == frtoNew // F-RTO first finds out whether the segments are really lost
 	for c.tx.sb.lost > 0 && !forward && c.retransmit(now) {
 	}
-	sent := false
-	for (c.tx.sb.lost == 0 || forward) && c.sendNew(now) {
+	sent, hold := false, false
+	if s := c.searching(); s != nil {
+		hold = c.probeMTU(s, now)
+	}
+	for !hold && (c.tx.sb.lost == 0 || forward) && c.sendNew(now) {
 		sent = true
 	}
 	if c.flightSize() > 0 {
@@ -282,7 +285,10 @@ func (c *Conn) sentNew(n uint32, fin bool, now mono.Time) {
 	}
 	c.snd.nxt = c.snd.nxt.Add(length)
 	behindFull := n == 0 && !(tx.partial && tx.partialEnd == seq) // a FIN for which the last segment of text has no room
-	tx.sb.sent(seq, length, behindFull, now)
+	tx.sb.sent(seq, length, behindFull || tx.larger, now)
+	if tx.larger {
+		tx.sb.recs[len(tx.sb.recs)-1].flags |= recProbe
+	}
 	if tx.sb.sampler != nil {
 		c.stampSent(len(tx.sb.recs)-1, length, now)
 	}

@@ -20,32 +20,47 @@ func (c *Conn) applyPath(p Path) {
 	if mtu := p.PathMTU; mtu > 0 && c.opts.Discover.heedsPath() {
 		p.MTU = min(p.MTU, mtu)
 	}
-	c.maxSegment = uint16(min(p.MaxSegment(), maxSegmentLen))
 	c.maxSuper = uint16(min(max(p.MaxSuper, 0), 65535))
 	if p.V6 {
 		c.set(flagV6)
 	}
+	size := uint16(min(p.MaxSegment(), maxSegmentLen))
+	if s := c.searching(); s != nil {
+		s.setPath(c, size)
+		return
+	}
+	c.maxSegment = size
 }
 
 // maxSegmentLen is more than any path has room for.
 const maxSegmentLen = 65535 - 40
 
-// path returns the path as set by applyPath, or by a later packetTooBig.
+// path returns the path as set by applyPath, or by a later packetTooBig. While a search goes on, it is what the search has
+// come to.
 func (c *Conn) path() Path {
 	p := Path{MaxSuper: int(c.maxSuper), V6: c.has(flagV6)}
 	p.MTU = int(c.maxSegment) + p.headerLen()
 	return p
 }
 
-// PathMTU returns the largest packet in octets that the connection sends, and takes the path to carry.
-func (c *Conn) PathMTU() int { return c.path().MTU }
+// PathMTU returns the largest packet in octets that the path carries, as far as SetPath, a router or a search that has
+// ended has said.
+func (c *Conn) PathMTU() int { return int(c.saidOfPath()) + c.path().headerLen() }
 
-// Fits says whether the connection takes the path to carry just mtu octets. If not, SetPath is to be called.
+// saidOfPath returns PathMTU as the size of a segment.
+func (c *Conn) saidOfPath() uint16 {
+	if s := c.searching(); s != nil {
+		return s.path
+	}
+	return c.maxSegment
+}
+
+// Fits says whether PathMTU is mtu. If not, SetPath is to be called.
 func (c *Conn) Fits(mtu int) bool {
 	if c.has(flagV6) {
 		mtu -= 20
 	}
-	return min(mtu-20, maxSegmentLen) == int(c.maxSegment)
+	return min(mtu-20, maxSegmentLen) == int(c.saidOfPath())
 }
 
 // advertisedMSS returns the MSS for our SYN: the largest segment that a frame carries less the fixed TCP header, at most
@@ -75,23 +90,27 @@ func (c *Conn) leastPath() int {
 // carries, and never raises it. It sends the segments that were too big again at once, without reducing cwnd.
 func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	p := c.path()
-	if p.MTU = max(e.MTU, c.leastPath()); p.MaxSegment() >= int(c.maxSegment) {
+	p.MTU = max(e.MTU, c.leastPath())
+	size := p.MaxSegment()
+	if size >= int(c.saidOfPath()) {
 		return
 	}
-	c.maxSegment = uint16(p.MaxSegment())
+	s := c.searching()
+	old, probing := uint32(c.smss), s != nil && s.probe != 0
+	c.applyPath(p)
 	c.events |= PathTooBig
 	if !c.synchronized() {
 		return
 	}
-	old := uint32(c.smss)
 	c.setMSS()
-	if c.tx == nil || uint32(c.smss) >= old {
+	if c.tx == nil || uint32(c.smss) >= old && !probing {
 		return
 	}
 	sb := &c.tx.sb
 	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
 		for k := sb.head; k < len(sb.recs); k++ {
-			if sb.recs[k].n > uint32(c.smss) { // what fits has got through, or was lost for another reason
+			// What fits has got through, or was lost for another reason.
+			if r := &sb.recs[k]; r.flags&recProbe != 0 || uint32(c.smss) < old && r.n > uint32(c.smss) {
 				c.noteLoss(k, lossByMTU, now)
 			}
 		}

@@ -55,6 +55,9 @@ func (c *Conn) react(seg *Segment, ev *ackEvent, now mono.Time) {
 		c.countDuplicate(ev, now)
 	}
 	c.endTLP(seg, ev, now)
+	if s := c.cc.loss.search; s != nil && s.probe != 0 {
+		c.judgeProbe(s, now)
+	}
 	if c.phase == cc.Reduced && tx.cwrEnd.LessThanEq(c.snd.una) {
 		c.phase = cc.Open
 	}
@@ -266,6 +269,9 @@ func (c *Conn) noteLoss(i int, why lossReason, now mono.Time) {
 		return // it was known before
 	}
 	r := &sb.recs[i]
+	if r.flags&recProbe != 0 {
+		why = lossByMTU
+	}
 	if c.env.Trace != nil {
 		c.env.Trace(c, TraceEvent{Kind: TraceLoss, Seq: r.seq, Len: r.n, Detail: why.String()})
 	}

@@ -21,6 +21,7 @@ const (
 	recSacked  recordFlag = 1 << iota // selectively acknowledged
 	recLost                           // deemed lost and not yet sent again
 	recRetrans                        // sent more than once
+	recProbe                          // a probe of the path's MTU, sent once
 )
 
 func (r *record) end() Seq { return r.seq.Add(r.n) }
@@ -346,6 +347,6 @@ func (s *scoreboard) nextLost() int {
 func (s *scoreboard) resent(i int, now mono.Time) {
 	r := &s.recs[i]
 	s.forget(r, r.n)
-	r.flags = r.flags&^(recLost|recSacked) | recRetrans
+	r.flags = r.flags&^(recLost|recSacked|recProbe) | recRetrans
 	r.xmit = now
 }

@@ -125,6 +125,7 @@ type sender struct {
 	partial    bool        // partialEnd is ahead of SND.UNA
 	pushed     bool        // the text that is queued now is sent even if it ends in a partial segment
 	probing    bool        // a tail loss probe is being sent
+	larger     bool        // a probe of the path's MTU is being sent
 }
 
 // sending returns the connection's sender, and makes one if there is none.

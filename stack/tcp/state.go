@@ -57,6 +57,8 @@ const (
 	Doubtful
 	// PathTooBig: a router has lowered Conn.PathMTU, which other connections to the peer should know too.
 	PathTooBig
+	// PathFound: Conn.PathMTU is what the connection has found out by trying, without a word of a router.
+	PathFound
 )
 
 // r1 is R1 of RFC 9293 3.8.3 in retransmissions (SHLD-10).

@@ -108,6 +108,10 @@ func (c *Conn) retransmitTimeout(now mono.Time) {
 		c.countTimeout()
 		c.doubt()
 		c.rtoFrom = now
+		if s := c.searching(); s != nil {
+			c.probeTimedOut(s)
+		}
+		c.suspectBlackHole()
 		c.timeoutRecovery(now)
 	}
 }

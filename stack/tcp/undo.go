@@ -106,6 +106,9 @@ func (c *Conn) forwardRTO(seg *Segment, ev *ackEvent, now mono.Time) bool {
 	switch tx.frto {
 	case frtoOff:
 	case frtoHead:
+		if s := c.searching(); s != nil && s.to.LessThan(c.snd.una) {
+			c.clearBlackHole() // more has arrived than was sent again
+		}
 		if ev.acked == 0 {
 			return false // it only updates the scoreboard
 		}
