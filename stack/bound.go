@@ -40,8 +40,8 @@ func sharePackets(a netip.Addr, v6onlyA bool, b netip.Addr, v6onlyB bool) bool {
 // peer returns the address that remote means to a socket that is bound to an address, with V6Only or without. The
 // unspecified address of IPv6 means loopback (ledger E-CON-9; package ip knows what that of IPv4 means), of IPv4 if the
 // socket is bound to an address of that. A link-local address without a zone is on the link of the socket's own. Errors, as
-// Linux has them: EAFNOSUPPORT for an IPv6 address to a socket of IPv4, ENETUNREACH for an IPv4 address to a socket with
-// V6Only or of an IPv6 address, EINVAL for a link-local address without a zone or with another one.
+// Linux has them: EAFNOSUPPORT for an IPv6 address to a socket of IPv4, ENETUNREACH for an IPv4 address to a socket of
+// IPv6, EINVAL for a link-local address without a zone or with another one.
 func peer(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) {
 	if !remote.IsValid() {
 		return remote, syscall.EAFNOSUPPORT
@@ -55,12 +55,9 @@ func peer(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) 
 		return netip.IPv6Loopback(), nil
 	}
 	switch {
-	case remote.Is4():
-		if takes&v4 == 0 {
-			return remote, syscall.ENETUNREACH
-		}
-		return remote, nil
-	case takes&v6 == 0:
+	case remote.Is4() && takes&v4 == 0:
+		return remote, syscall.ENETUNREACH
+	case remote.Is6() && takes&v6 == 0:
 		return remote, syscall.EAFNOSUPPORT
 	case !hasZone(remote):
 		return remote, nil
@@ -75,6 +72,18 @@ func peer(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) 
 		return remote, syscall.EINVAL
 	}
 	return remote, nil
+}
+
+// routable is peer, but where a socket of IPv4 has an address of IPv6 to which there is no route, the error is the route's, as
+// on Linux.
+func (c *core) routable(bound netip.Addr, v6only bool, remote netip.Addr) (netip.Addr, error) {
+	to, err := peer(bound, v6only, remote)
+	if err == syscall.EAFNOSUPPORT && remote.IsValid() {
+		if _, noRoute := c.ip.Route(netip.Addr{}, to); noRoute != nil {
+			err = noRoute
+		}
+	}
+	return to, err
 }
 
 // bindable returns the address that a socket is bound to by a, where one that is not valid means all of both families.

@@ -49,15 +49,11 @@ func (l *tcpLayer) routeFrom(b *Binding, remote netip.Addr) (*ip.Route, error) {
 	if b != nil {
 		bound, v6only = b.local.Addr(), b.options.V6Only
 	}
-	to, err := peer(bound, v6only, remote)
+	remote, err := l.core.routable(bound, v6only, remote)
 	if err != nil {
 		return nil, err
 	}
-	r, err := l.core.ip.HostRoute(bound, to)
-	if err != nil && remote == netip.IPv6Unspecified() && familiesOf(bound, v6only)&v4 != 0 {
-		return l.core.ip.HostRoute(bound, remote) // as long as there is no ::1
-	}
-	return r, err
+	return l.core.ip.HostRoute(bound, remote)
 }
 
 // lockEphemeral is lockTuple with the first free port in an order that differs for each destination (RFC 6056

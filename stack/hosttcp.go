@@ -16,8 +16,7 @@ import (
 // where b is bound to such an address. Errors: ENETUNREACH without a route, ENETDOWN when all devices have
 // failed, EADDRNOTAVAIL when no port is free, EADDRINUSE when b was given and the four-tuple is in use, EBADF when b is
 // closed or taken over already, ECONNREFUSED for port 0. Where b is bound to the other address family, EAFNOSUPPORT if that
-// is IPv4, and otherwise ENETUNREACH; EINVAL for a link-local address without a zone, or
-// with another one than b's.
+// is IPv4, else ENETUNREACH; EINVAL for a link-local address without a zone, or with another one than b's.
 func (h *Host) ConnectTCP(b *Binding, remote netip.AddrPort, o tcp.Options) (*TCPConn, error) {
 	c, floor, err := h.tcp.lockNewConn(b, remote, true)
 	if err != nil {

@@ -181,7 +181,7 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 		s.setPair(netip.AddrPortFrom(s.bind, local.Port()), netip.AddrPort{})
 		return nil
 	}
-	to, err := peer(s.bind, s.opt.V6Only, remote.Addr())
+	to, err := s.layer.core.routable(s.bind, s.opt.V6Only, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	local := pair.local.Addr()
-	remote, err := peer(local, s.opt.V6Only, to.Addr())
+	remote, err := s.layer.core.routable(local, s.opt.V6Only, to.Addr())
 	if err != nil {
 		return 0, err
 	}

@@ -17,6 +17,63 @@ type attempt struct {
 	net  network
 }
 
+// fallbackDelay is the default of Dialer.FallbackDelay (RFC 8305 8 has 250 ms; this is package net's).
+const fallbackDelay = 300 * time.Millisecond
+
+// parallel tries the addresses of one family and, after a while or as soon as these have failed, those of the other one at
+// the same time. It returns the first connection; without any, the first error of primaries.
+func (a *attempt) parallel(ctx context.Context, primaries, fallbacks []net.Addr) (net.Conn, error) {
+	if len(fallbacks) == 0 {
+		return a.serial(ctx, primaries)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn    net.Conn
+		err     error
+		primary bool
+	}
+	results, over := make(chan result), make(chan struct{})
+	defer close(over)
+	start := func(addrs []net.Addr, primary bool) {
+		c, err := a.serial(ctx, addrs)
+		select {
+		case results <- result{c, err, primary}:
+		case <-over:
+			if c != nil {
+				_ = c.Close()
+			}
+		}
+	}
+	delay := a.FallbackDelay
+	if delay == 0 {
+		delay = fallbackDelay
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	go start(primaries, true)
+	var first error
+	for pending := 2; ; {
+		select {
+		case <-timer.C:
+			go start(fallbacks, false)
+		case r := <-results:
+			if r.err == nil {
+				return r.conn, nil
+			}
+			if r.primary {
+				first = r.err
+				if timer.Stop() {
+					timer.Reset(0)
+				}
+			}
+			if pending--; pending == 0 {
+				return nil, first
+			}
+		}
+	}
+}
+
 // serial tries the addresses in order and returns the first connection; without any, the first error.
 func (a *attempt) serial(ctx context.Context, addrs []net.Addr) (net.Conn, error) {
 	var first error
@@ -99,28 +156,47 @@ func (a *attempt) tcp(ctx context.Context, laddr, raddr net.Addr) (*TCPConn, err
 
 func (a *attempt) tcpOnce(ctx context.Context, from endpoint, raddr net.Addr) (*TCPConn, error) {
 	to, _ := endpointOf(raddr)
-	local, remote, err := a.net.ends(from, to)
+	k := a.net.dials(from, to)
+	local, err := k.addrPort(a.host.stack, from)
 	if err != nil {
 		return nil, err
 	}
 	var b *stack.Binding
 	if local.Port() != 0 || !local.Addr().IsUnspecified() {
-		if b, err = a.host.stack.BindTCP(local, stack.BindOptions{LatePort: true}); err != nil {
+		opt, err := k.bindOptions(local)
+		if err != nil {
+			return nil, err
+		}
+		opt.LatePort = true
+		if b, err = a.host.stack.BindTCP(local, opt); err != nil {
 			return nil, syscallError("bind", err)
 		}
 	}
-	c, err := a.host.stack.ConnectTCP(b, remote, tcpOptions(a.KeepAlive, a.KeepAliveConfig))
+	c, err := a.connect(k, b, to)
 	if err != nil {
 		if b != nil {
 			_ = b.Close()
 		}
-		return nil, syscallError("connect", err)
+		return nil, err
 	}
 	if err := waitConnect(ctx, c); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
-	return newTCPConn(c, a.net), nil
+	return newTCPConn(c, k), nil
+}
+
+// connect sends the SYN. Errors of the address to dial come after those of the bind, as in package net.
+func (a *attempt) connect(k socketKind, b *stack.Binding, to endpoint) (*stack.TCPConn, error) {
+	remote, err := k.addrPort(a.host.stack, to)
+	switch {
+	case err != nil:
+		return nil, err
+	case k.v6Only() && remote.Addr().Is4In6():
+		return nil, syscallError("connect", syscall.ENETUNREACH)
+	}
+	c, err := a.host.stack.ConnectTCP(b, remote, tcpOptions(a.KeepAlive, a.KeepAliveConfig))
+	return c, syscallError("connect", err)
 }
 
 // waitConnect waits until c is established, or has failed, or ctx has ended: a write deadline in the past
@@ -153,18 +229,27 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 	}
 	from, _ := endpointOf(laddr)
 	to, _ := endpointOf(raddr)
-	local, remote, err := a.net.ends(from, to)
+	k := a.net.dials(from, to)
+	local, err := k.addrPort(a.host.stack, from)
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.host.stack.ListenUDP(local, stack.BindOptions{})
+	opt, err := k.bindOptions(local)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.host.stack.ListenUDP(local, opt)
 	if err != nil {
 		return nil, syscallError("bind", err)
 	}
 	_ = s.SetBroadcast(true) // package net's default; connect to a broadcast address needs it
-	if err := s.Connect(remote); err != nil {
-		_ = s.Close()
-		return nil, syscallError("connect", err)
+	remote, err := k.addrPort(a.host.stack, to)
+	if err == nil {
+		err = syscallError("connect", s.Connect(remote))
 	}
-	return newUDPConn(s, a.net, true), nil
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return newUDPConn(a.host.stack, s, k, true), nil
 }

@@ -167,10 +167,7 @@ func gatewayFromEnv(value string, addrs, peers []netip.Prefix) (netip.Addr, erro
 	if err != nil {
 		return netip.Addr{}, badVariable("UNET_GATEWAY", value, "an IP address such as 10.0.0.1, or none")
 	}
-	if gw = gw.Unmap(); gw.Is6() {
-		return netip.Addr{}, noIPv6("UNET_GATEWAY", value)
-	}
-	return gw, nil
+	return gw.Unmap(), nil
 }
 
 // firstWithin returns the first address of peers that is in a network of addrs, and not one of them.
@@ -198,7 +195,7 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 		}
 		prefixes = append(prefixes, p)
 	}
-	return unmapPrefixes(name, prefixes)
+	return unmapPrefixes(prefixes), nil
 }
 
 // parseMAC reads UNET_MAC: the address of one station.
@@ -225,10 +222,7 @@ func parseServers(list string) (servers []netip.AddrPort, err error) {
 		if err != nil || server.Addr().IsUnspecified() || server.Addr().IsMulticast() {
 			return nil, badVariable("UNET_DNS", list, "IP addresses such as 10.0.0.1, with or without a port")
 		}
-		if server = unmap(server); server.Addr().Is6() {
-			return nil, noIPv6("UNET_DNS", s)
-		}
-		servers = append(servers, server)
+		servers = append(servers, unmap(server))
 	}
 	return servers, nil
 }

@@ -36,8 +36,9 @@ type Dialer struct {
 	// Deprecated: see FallbackDelay.
 	DualStack bool
 
-	// FallbackDelay is the time for which package net tries addresses of one family before it tries those of the other one
-	// as well (RFC 8305). It has no effect here, as there is no IPv6.
+	// FallbackDelay is the time for which a dial of network "tcp" tries addresses of one family, that of the first, before
+	// it tries those of the other one as well (RFC 8305). Zero means 300 ms; a negative value turns this off, and all
+	// addresses are tried one after the other.
 	FallbackDelay time.Duration
 
 	// KeepAlive is how long a connection must be idle before the first keepalive probe. Zero means 15 s, a
@@ -77,7 +78,8 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // DialContext connects to address, "host:port", of network "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6", as
 // (*net.Dialer).DialContext does. The connection is a *TCPConn or a *UDPConn. If ctx is done before the connection is
 // established, the dial ends and leaves nothing behind; later ctx has no effect on the connection. If the host name has
-// several addresses they are tried one after the other, and share the time.
+// several addresses they are tried one after the other in the order of RFC 6724, and share the time; those of the other
+// family at the same time, as FallbackDelay says.
 //
 // Errors are *net.OpError: ECONNREFUSED where no socket listens, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT,
 // EADDRINUSE or EADDRNOTAVAIL for the local address, and an error that wraps context.Canceled or
@@ -98,6 +100,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	a := attempt{Dialer: d, host: h, net: n}
+	if n == netTCP && d.FallbackDelay >= 0 {
+		primaries, fallbacks := partition(addrs)
+		return a.parallel(ctx, primaries, fallbacks)
+	}
 	return a.serial(ctx, addrs)
 }
 

@@ -35,8 +35,7 @@ keepalive takes a millisecond. Close ends every goroutine of a host and waits fo
 There is no descriptor. File returns errors.ErrUnsupported, and a Dialer or ListenConfig with a Control function fails
 with the same error. No type implements syscall.Conn: drivers that find one look at the descriptor before they
 use a connection again, and take an error for a dead connection. TCPConn.Buffered tells them what they need to know.
-Networks are "tcp" and "udp", also with 4 or 6 at the end, where 6 and addresses of IPv6 are EAFNOSUPPORT as long as
-there is no IPv6. Multipath TCP is never used. net.Buffers does one Write for each buffer, since only package net's own
+Networks are "tcp" and "udp", also with 4 or 6 at the end. Multipath TCP is never used. net.Buffers does one Write for each buffer, since only package net's own
 types can do better; use TCPConn.Writev. docs/differences.md lists all differences, and a test checks that the rest is
 the same.
 

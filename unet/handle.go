@@ -22,11 +22,11 @@ import (
 type tcpHandle struct {
 	conn          *stack.TCPConn
 	local, remote madeOnce[tcpAddress]
-	net           network
+	kind          socketKind
 }
 
-func newTCPConn(c *stack.TCPConn, n network) *TCPConn {
-	h := &tcpHandle{conn: c, net: n}
+func newTCPConn(c *stack.TCPConn, k socketKind) *TCPConn {
+	h := &tcpHandle{conn: c, kind: k}
 	runtime.SetFinalizer(h, (*tcpHandle).forget)
 	return &TCPConn{conn: c, handle: h}
 }
@@ -34,38 +34,39 @@ func newTCPConn(c *stack.TCPConn, n network) *TCPConn {
 func (h *tcpHandle) forget() { h.conn.Forget() }
 
 func (h *tcpHandle) localAddr() *net.TCPAddr {
-	return tcpAddressOf(&h.local, h.conn.Local)
+	return tcpAddressOf(&h.local, h.kind, h.conn.Local)
 }
 
 func (h *tcpHandle) remoteAddr() *net.TCPAddr {
-	return tcpAddressOf(&h.remote, h.conn.Remote)
+	return tcpAddressOf(&h.remote, h.kind, h.conn.Remote)
 }
 
-func tcpAddressOf(p *madeOnce[tcpAddress], of func() netip.AddrPort) *net.TCPAddr {
-	return &p.get(func(v *tcpAddress) { v.set(of()) }).TCPAddr
+func tcpAddressOf(p *madeOnce[tcpAddress], k socketKind, of func() netip.AddrPort) *net.TCPAddr {
+	return &p.get(func(v *tcpAddress) { v.set(k, of()) }).TCPAddr
 }
 
 // listenerHandle is the handle of a TCPListener.
 type listenerHandle struct{ listener *stack.Listener }
 
-func newTCPListener(l *stack.Listener, n network) *TCPListener {
+func newTCPListener(l *stack.Listener, k socketKind) *TCPListener {
 	h := &listenerHandle{l}
 	runtime.SetFinalizer(h, (*listenerHandle).forget)
-	return &TCPListener{listener: l, handle: h, net: n, addr: tcpAddr(l.Addr())}
+	return &TCPListener{listener: l, handle: h, kind: k, addr: k.tcpAddr(l.Addr())}
 }
 
 func (h *listenerHandle) forget() { h.listener.Forget() }
 
 // udpHandle is the handle of a UDPConn.
 type udpHandle struct {
+	host          *stack.Host
 	socket        *stack.UDPSocket
 	local, remote madeOnce[udpAddress]
 }
 
-func newUDPConn(s *stack.UDPSocket, n network, connected bool) *UDPConn {
-	h := &udpHandle{socket: s}
+func newUDPConn(on *stack.Host, s *stack.UDPSocket, k socketKind, connected bool) *UDPConn {
+	h := &udpHandle{host: on, socket: s}
 	runtime.SetFinalizer(h, (*udpHandle).forget)
-	return &UDPConn{socket: s, handle: h, net: n, connected: connected}
+	return &UDPConn{socket: s, handle: h, kind: k, connected: connected}
 }
 
 func (h *udpHandle) forget() { h.socket.Forget() }

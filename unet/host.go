@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,8 +43,8 @@ type Config struct {
 	// own. Open takes ownership of it, and closes it if Open fails.
 	Link link.Device
 
-	// Addrs are the host's addresses, each with the length of its network's prefix. As long as the stack has no
-	// IPv6, an IPv6 address here or in one of the fields below is EAFNOSUPPORT.
+	// Addrs are the host's addresses of IPv4 and IPv6, each with the length of its network's prefix. An interface with an
+	// IPv6 address has a link-local one as well.
 	Addrs []netip.Prefix
 	// Gateway is the next hop of packets that match no other route. Zero for none. If it is in no network of Addrs,
 	// as with the addresses with a prefix of 32 bits in clouds and VPNs, it is taken for a neighbour on the device.
@@ -82,7 +83,7 @@ type Host struct {
 
 // Open makes a host. Its errors name the field of Config that is wrong. If a right or the driver for a TAP device is
 // missing, they say which and how to get it. They wrap an errno: EPERM or EACCES for a missing right, EBUSY for a
-// device that another program uses, EADDRINUSE for an address given twice, EAFNOSUPPORT for an IPv6 address, EINVAL.
+// device that another program uses, EADDRINUSE for an address given twice, EINVAL.
 func Open(cfg Config) (*Host, error) {
 	dev := cfg.Link
 	if err := cfg.check(); err != nil {
@@ -150,9 +151,7 @@ func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 
 // check refuses a configuration that contradicts itself or is not possible, and converts IPv4-mapped addresses to IPv4.
 func (cfg *Config) check() error {
-	if err := cfg.checkFamilies(); err != nil {
-		return err
-	}
+	cfg.unmap()
 	switch {
 	case cfg.Device != "" && cfg.Link != nil:
 		return errors.New("unet: Config has both Device and Link")
@@ -175,6 +174,20 @@ func (cfg *Config) check() error {
 		}
 	}
 	return cfg.checkAddrs()
+}
+
+// unmap converts IPv4-mapped addresses to IPv4 (RFC 4291 2.5.5.2).
+func (cfg *Config) unmap() {
+	cfg.Addrs, cfg.PeerAddrs = unmapPrefixes(cfg.Addrs), unmapPrefixes(cfg.PeerAddrs)
+	cfg.Gateway = cfg.Gateway.Unmap()
+	cfg.Routes = slices.Clone(cfg.Routes)
+	for i, r := range cfg.Routes {
+		cfg.Routes[i].Dst, cfg.Routes[i].Via = unmapPrefix(r.Dst), r.Via.Unmap()
+	}
+	cfg.DNS = slices.Clone(cfg.DNS)
+	for i, s := range cfg.DNS {
+		cfg.DNS[i] = unmap(s)
+	}
 }
 
 // checkAddrs refuses addresses that no host can have or that are given twice, and a gateway that cannot be one.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/unet-go/unet/stack"
 )
 
 // defaultBacklog is Linux's somaxconn, the backlog of package net.
@@ -161,17 +164,28 @@ func (lc *ListenConfig) listenUDP(network string, laddr *net.UDPAddr) (*UDPConn,
 	return c, nil
 }
 
+// listenAddr returns the address and the options with which a socket is bound.
+func (h *Host) listenAddr(lc *ListenConfig, k socketKind, e endpoint) (local netip.AddrPort, opt stack.BindOptions, err error) {
+	if local, err = k.addrPort(h.stack, e); err != nil {
+		return local, opt, err
+	}
+	opt, err = k.bindOptions(local)
+	opt.ReusePort = lc.ReusePort
+	return local, opt, err
+}
+
 // listenTCP binds and listens; its errors are for the Err of an OpError.
 func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener, error) {
 	if lc.Control != nil {
 		return nil, errors.ErrUnsupported
 	}
 	e, _ := endpointOf(at)
-	local, opt, err := n.listen(e)
+	k := n.listens(e)
+	local, opt, err := h.listenAddr(lc, k, e)
 	if err != nil {
 		return nil, err
 	}
-	opt.ReusePort = lc.ReusePort
+	opt.ReuseAddr = true
 	b, err := h.stack.BindTCP(local, opt)
 	if err != nil {
 		return nil, syscallError("bind", err)
@@ -185,5 +199,5 @@ func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener
 		_ = b.Close()
 		return nil, syscallError("listen", err)
 	}
-	return newTCPListener(l, n), nil
+	return newTCPListener(l, k), nil
 }

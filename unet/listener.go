@@ -17,7 +17,7 @@ type TCPListener struct {
 	listener *stack.Listener
 	handle   *listenerHandle
 	addr     *net.TCPAddr
-	net      network
+	kind     socketKind
 }
 
 var (
@@ -27,7 +27,7 @@ var (
 func (l *TCPListener) ok() bool { return l != nil && l.listener != nil }
 
 func (l *TCPListener) opError(op, call string, err error) error {
-	return &net.OpError{Op: op, Net: l.net.String(), Addr: l.addr, Err: syscallError(call, err)}
+	return &net.OpError{Op: op, Net: l.kind.String(), Addr: l.addr, Err: syscallError(call, err)}
 }
 
 // Accept takes the next connection from the accept queue. It waits until there is one. The connection's handshake is
@@ -53,7 +53,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if err != nil {
 		return nil, l.opError("accept", "accept", err)
 	}
-	return newTCPConn(c, l.net), nil
+	return newTCPConn(c, l.kind), nil
 }
 
 // Close stops listening. Blocked Accepts return, connections that were not accepted are reset, accepted ones

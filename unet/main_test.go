@@ -1,7 +1,6 @@
 package unet
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -23,9 +22,6 @@ func TestMain(m *testing.M) {
 	taptest.Enter()
 	if os.Getenv(roleVariable) == "" { // a developer's own variables would configure the default host of the tests
 		_, _ = configFromEnv(func(name string) string { _ = os.Unsetenv(name); return "" })
-	}
-	if err := withoutIPv6(); err != nil {
-		fmt.Fprintln(os.Stderr, "the kernel keeps its IPv6:", err) // TestTwinKernelHasNoIPv6 fails
 	}
 	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none, and the
 	// one that keeps its Date header never ends.

@@ -3,6 +3,8 @@ package unet
 import (
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -77,91 +79,81 @@ func endpointOf(a net.Addr) (endpoint, bool) {
 
 func (e endpoint) wildcard() bool { return len(e.ip) == 0 || e.ip.IsUnspecified() }
 
-// errNoIPv6 is the error that package net returns on a kernel without IPv6: this stack has none.
-var errNoIPv6 = syscallError("socket", syscall.EAFNOSUPPORT)
-
-// supports returns the error for a socket of network n with these addresses, or nil. An address may be empty. An
-// IPv6 wildcard is no error: it stands for 0.0.0.0. Only for "tcp4" and "udp4" package net refuses it, and that is the
-// business of resolve.
-func (n network) supports(addrs ...endpoint) error {
-	if n.v6() {
-		return errNoIPv6
+// zoned gives an address of a socket call the name of an interface as its zone, as the stack knows it. Like package net it
+// takes the number of an interface too, which Linux begins to count with 1 for lo; a zone that is neither is none.
+func zoned(on *stack.Host, a netip.Addr) netip.Addr {
+	zone := a.Zone()
+	if zone == "" {
+		return a
 	}
-	for _, e := range addrs {
-		if !n.v4() && e.family6() && !e.wildcard() {
-			return errNoIPv6
-		}
+	names := on.InterfaceNames()
+	if slices.Contains(names, zone) {
+		return a
 	}
-	return nil
+	n, err := strconv.Atoi(zone)
+	switch {
+	case err != nil || n <= 0:
+		return a.WithZone("")
+	case n <= len(names):
+		return a.WithZone(names[n-1])
+	}
+	return a // the stack knows no such interface, and says so
 }
 
-// addrPort returns e as an address of the stack. Without an IP it is 0.0.0.0, which means all addresses for a listener
+// addrPort returns e as an address of a host's stack. Without an IP it is the wildcard, which means all addresses for a listener
 // and the loopback address for a dial. Package net checks that a port has 16 bits only where it parses one; a larger
 // number in a TCPAddr is cut to 16 bits by the kernel, and is refused here.
-func (n network) addrPort(e endpoint) (netip.AddrPort, error) {
-	a, err := n.addr(e)
+func (k socketKind) addrPort(on *stack.Host, e endpoint) (netip.AddrPort, error) {
+	a, err := k.sockaddr(e)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	if e.port < 0 || e.port > 65535 {
 		return netip.AddrPort{}, &net.AddrError{Err: "invalid port", Addr: itoa(e.port)}
 	}
-	return netip.AddrPortFrom(a, uint16(e.port)), nil
+	return netip.AddrPortFrom(zoned(on, a), uint16(e.port)), nil
 }
 
-// listen returns the address and the options with which a listener of network n on e is bound.
-func (n network) listen(e endpoint) (netip.AddrPort, stack.BindOptions, error) {
-	opt := stack.BindOptions{ReuseAddr: !n.udp()}
-	if err := n.supports(e); err != nil {
-		return netip.AddrPort{}, opt, err
+// bindOptions returns the options of a bind to local, and the error of the system call where the kernel would refuse the
+// address: an IPv4-mapped one with IPV6_V6ONLY.
+func (k socketKind) bindOptions(local netip.AddrPort) (stack.BindOptions, error) {
+	if k.v6Only() && local.Addr().Is4In6() {
+		return stack.BindOptions{}, syscallError("bind", syscall.EINVAL)
 	}
-	at, err := n.addrPort(e)
-	return at, opt, err
+	return stack.BindOptions{V6Only: k.v6Only()}, nil
 }
 
-// ends returns the addresses of a dial of network n. It reports an error of the local address first, as the kernel does,
-// which binds before it connects.
-func (n network) ends(from, to endpoint) (local, remote netip.AddrPort, err error) {
-	if err = n.supports(from, to); err == nil {
-		local, err = n.addrPort(from)
-	}
-	if err == nil {
-		remote, err = n.addrPort(to)
-	}
-	return local, remote, err
-}
-
-// tcpAddr returns ap in package net's form, where an IPv4 address has four octets. It makes one allocation.
-func tcpAddr(ap netip.AddrPort) *net.TCPAddr {
+// tcpAddr returns ap in package net's form for a kind of socket. It makes one allocation.
+func (k socketKind) tcpAddr(ap netip.AddrPort) *net.TCPAddr {
 	v := new(tcpAddress)
-	return v.set(ap)
+	return v.set(k, ap)
 }
 
 // tcpAddress is an address and the octets that it refers to.
 type tcpAddress struct {
 	net.TCPAddr
-	octets [4]byte
+	octets [16]byte
 }
 
-func (v *tcpAddress) set(ap netip.AddrPort) *net.TCPAddr {
-	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
+func (v *tcpAddress) set(k socketKind, ap netip.AddrPort) *net.TCPAddr {
+	v.IP, v.Port, v.Zone = k.octets(&v.octets, ap.Addr()), int(ap.Port()), ap.Addr().Zone()
 	return &v.TCPAddr
 }
 
 // udpAddr is tcpAddr for UDP.
-func udpAddr(ap netip.AddrPort) *net.UDPAddr {
+func (k socketKind) udpAddr(ap netip.AddrPort) *net.UDPAddr {
 	v := new(udpAddress)
-	return v.set(ap)
+	return v.set(k, ap)
 }
 
 // udpAddress is tcpAddress for UDP.
 type udpAddress struct {
 	net.UDPAddr
-	octets [4]byte
+	octets [16]byte
 }
 
-func (v *udpAddress) set(ap netip.AddrPort) *net.UDPAddr {
-	v.IP, v.Port = octets(&v.octets, ap.Addr()), int(ap.Port())
+func (v *udpAddress) set(k socketKind, ap netip.AddrPort) *net.UDPAddr {
+	v.IP, v.Port, v.Zone = k.octets(&v.octets, ap.Addr()), int(ap.Port()), ap.Addr().Zone()
 	return &v.UDPAddr
 }
 

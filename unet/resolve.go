@@ -40,7 +40,7 @@ func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address 
 	return addrs, nil
 }
 
-// addressesOf returns the IPv4 addresses of host, as no others can be reached, or those of IPv6 if n asks for these. It
+// addressesOf returns the addresses of host that network n may have, in the order in which a dial tries them (RFC 6724). It
 // returns a literal address as it is.
 func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host string) ([]net.IPAddr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
@@ -50,21 +50,23 @@ func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host
 		}
 		return ips, nil
 	}
-	family, loopback := n.lookupFamily()
 	if isLocalhost(host) {
-		return []net.IPAddr{{IP: loopback}}, nil
+		return n.loopbacks(), nil
 	}
-	lookup := func(ctx context.Context, r *net.Resolver) ([]net.IP, error) { return r.LookupIP(ctx, family, host) }
-	var found []net.IP
+	lookup := func(ctx context.Context, r *net.Resolver) ([]netip.Addr, error) {
+		return r.LookupNetIP(ctx, n.lookupFamily(h.Addrs()), host)
+	}
+	var found []netip.Addr
 	var err error
 	if r != nil {
 		found, err = lookup(ctx, r)
 	} else {
 		found, err = ask(ctx, h, lookup)
 	}
+	h.stack.SortDestinations(found)
 	ips := make([]net.IPAddr, len(found))
-	for i := range found {
-		ips[i].IP = found[i]
+	for i, a := range found {
+		ips[i] = net.IPAddr{IP: a.Unmap().AsSlice(), Zone: a.Zone()}
 	}
 	return ips, err
 }

@@ -83,7 +83,7 @@ func (a *attempt) toServer(ctx context.Context, server netip.AddrPort) (net.Conn
 	if asked, ok := ctx.Value(askedKey{}).(*atomic.Pointer[netip.AddrPort]); ok {
 		asked.Store(&server)
 	}
-	at := a.net.address(server.Addr().AsSlice(), int(server.Port()), "")
+	at := a.net.address(server.Addr().AsSlice(), int(server.Port()), server.Addr().Zone())
 	c, err := a.dial(ctx, at)
 	if err != nil {
 		return nil, a.opError(at, err)

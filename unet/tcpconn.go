@@ -34,7 +34,7 @@ func (c *TCPConn) ok() bool { return c != nil && c.conn != nil }
 // opError returns the error of operation op for an error of the stack. Call is the system call that package net would name.
 func (c *TCPConn) opError(op, call string, err error) error {
 	h := c.handle
-	return &net.OpError{Op: op, Net: h.net.String(), Source: h.localAddr(), Addr: h.remoteAddr(), Err: syscallError(call, err)}
+	return &net.OpError{Op: op, Net: h.kind.String(), Source: h.localAddr(), Addr: h.remoteAddr(), Err: syscallError(call, err)}
 }
 
 // Read reads at least one octet into b, waiting for it if there is none, and returns the number of octets. The end of
@@ -166,7 +166,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 
 // setError is opError for deadlines and buffers. Package net's errors of these have the local address only.
 func (c *TCPConn) setError(err error) error {
-	return &net.OpError{Op: "set", Net: c.handle.net.String(), Addr: c.handle.localAddr(), Err: syscallError("setsockopt", err)}
+	return &net.OpError{Op: "set", Net: c.handle.kind.String(), Addr: c.handle.localAddr(), Err: syscallError("setsockopt", err)}
 }
 
 // Info returns the present state, timers, windows and counters of the connection, as TCP_INFO does on

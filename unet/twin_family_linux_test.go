@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What each address is to each network, on a kernel without IPv6 and here. "any6" and "self6" stand for the
+// What each address is to each network, over the kernel and here. "any6" and "self6" stand for the
 // wildcard and the loopback address of IPv6, "link6" for an address with a zone, "mapped" for the host's own in
 // sixteen octets, "short" and "odd" for octets that are no address.
 var (
@@ -101,8 +101,12 @@ func familyScenarios() (list []scenario) {
 	return append(list, scenario{name: "family: datagrams", oneHost: true, run: familyDatagrams},
 		scenario{name: "family: localhost", oneHost: true, run: func(s *script) {
 			port := familyPort(s)
-			for _, n := range []string{"tcp", "tcp4", "udp", "udp4"} {
-				s.dial(n, net.Dialer{}, n, fmt.Sprintf("localhost:%d", port))
+			for _, n := range []string{"tcp", "tcp4", "udp", "udp4"} { // the order of both is that of the machine's hosts file
+				c, err := s.client.Dial(background, net.Dialer{}, n, fmt.Sprintf("localhost:%d", port))
+				s.must(err)
+				host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+				s.log(n, net.ParseIP(host).IsLoopback())
+				s.must(c.Close())
 			}
 		}})
 }

@@ -3,7 +3,6 @@ package unet
 import (
 	"net"
 	"slices"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,36 +41,6 @@ var differences = []difference{
 	{"E-GO-14 packets: everything after Close", "ReadMsgUDP", "N-7"},
 	{"packets: control messages", "WriteMsgUDP", "N-8"},
 	{"packets: multicast and broadcast", "no way to a group", "N-9"},
-}
-
-func init() {
-	// An IPv6 wildcard in a TCPAddr or UDPAddr, for a network of both families.
-	add := func(scenario, step string) { differences = append(differences, difference{scenario, step, "N-17"}) }
-	for _, transport := range []string{"tcp", "udp"} {
-		upper := strings.ToUpper(transport)
-		for _, to := range []string{"none", "any4", "any6", "host", "mapped"} {
-			add("family: Dial "+transport, "to "+to+" from any6")
-			if !isAnybody(to) {
-				add("family: Dial from another host "+transport, "to "+to+" from any6")
-			}
-			add("family: Dial"+upper+" "+transport, "to "+to+" from any6")
-			add("family: Dial"+upper+" "+transport, "to "+to+" from any6 by netip")
-		}
-		for _, from := range []string{"none", "any4", "host", "mapped"} {
-			add("family: Dial"+upper+" "+transport, "to any6 from "+from)
-			add("family: Dial"+upper+" "+transport, "to any6 from "+from+" by netip")
-		}
-		for _, odd := range []string{"short", "odd"} { // by netip no address at all
-			add("family: Dial"+upper+" "+transport, "to any6 from "+odd+" by netip")
-			add("family: Dial"+upper+" "+transport, "to "+odd+" from any6 by netip")
-		}
-		add("family: Dial"+upper+" "+transport, "to any6 from short")
-		add("family: Dial"+upper+" "+transport, "to short from any6")
-		add("family: Dial "+transport, "to any6 from short")
-		add("family: Dial"+upper+" "+transport, "to any6")
-		add("family: Listen"+upper+" "+transport, "on any6")
-	}
-	add("family: Dial refused tcp", "to any6")
 }
 
 // rowsElsewhere are rows that no program can run into on both sides.

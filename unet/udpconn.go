@@ -23,7 +23,7 @@ const msgTrunc = 0x20
 type UDPConn struct {
 	socket    *stack.UDPSocket
 	handle    *udpHandle
-	net       network
+	kind      socketKind
 	connected bool
 }
 
@@ -35,11 +35,11 @@ var (
 // listenUDP binds a socket; its errors are for the Err of an OpError.
 func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, error) {
 	e, _ := endpointOf(at)
-	local, opt, err := n.listen(e)
+	k := n.listens(e)
+	local, opt, err := h.listenAddr(lc, k, e)
 	if err != nil {
 		return nil, err
 	}
-	opt.ReusePort = lc.ReusePort
 	if a := local.Addr(); a.IsMulticast() { // package net binds a listener on a group to the port of all addresses, and lets others share it
 		local, opt.ReuseAddr = netip.AddrPortFrom(wildcardOf(a), local.Port()), true
 	}
@@ -48,13 +48,13 @@ func (h *Host) listenUDP(lc *ListenConfig, n network, at net.Addr) (*UDPConn, er
 		return nil, syscallError("bind", err)
 	}
 	_ = s.SetBroadcast(true) // package net's default
-	return newUDPConn(s, n, false), nil
+	return newUDPConn(h.stack, s, k, false), nil
 }
 
 func (c *UDPConn) ok() bool { return c != nil && c.socket != nil }
 
 func (c *UDPConn) opError(op, call string, remote net.Addr, err error) error {
-	return &net.OpError{Op: op, Net: c.net.String(), Source: c.LocalAddr(), Addr: remote, Err: syscallError(call, err)}
+	return &net.OpError{Op: op, Net: c.kind.String(), Source: c.LocalAddr(), Addr: remote, Err: syscallError(call, err)}
 }
 
 // Read waits for a datagram and copies it to b; octets that do not fit are lost. A datagram may be empty. With an
@@ -92,7 +92,7 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from), nil
+	return n, c.kind.udpAddr(from), nil
 }
 
 // ReadFromUDP is ReadFrom with the address's own type.
@@ -101,7 +101,7 @@ func (c *UDPConn) ReadFromUDP(b []byte) (n int, addr *net.UDPAddr, err error) {
 	if err != nil {
 		return n, nil, err
 	}
-	return n, udpAddr(from), nil
+	return n, c.kind.udpAddr(from), nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom without an allocation.
@@ -111,9 +111,9 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	}
 	n, addr, _, err = c.socket.ReadFrom(b)
 	if err != nil {
-		err = c.opError("read", "recvfrom", c.RemoteAddr(), err)
+		return n, addr, c.opError("read", "recvfrom", c.RemoteAddr(), err)
 	}
-	return n, addr, err
+	return n, c.kind.shown(addr), nil
 }
 
 // ReadMsgUDP is ReadFrom, and sets MSG_TRUNC (0x20) in flags if the datagram was longer than b. It
@@ -121,7 +121,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
-		addr = udpAddr(from)
+		addr = c.kind.udpAddr(from)
 	}
 	return n, oobn, flags, addr, err
 }
@@ -138,7 +138,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	if truncated {
 		flags = msgTrunc
 	}
-	return n, 0, flags, addr, err
+	return n, 0, flags, c.kind.shown(addr), err
 }
 
 // WriteTo sends b as one datagram to addr, a *net.UDPAddr. On a dialled connection it fails with
@@ -149,7 +149,7 @@ func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	}
 	a, ok := addr.(*net.UDPAddr)
 	if !ok {
-		return 0, &net.OpError{Op: "write", Net: c.net.String(), Source: c.LocalAddr(), Addr: addr, Err: syscall.EINVAL}
+		return 0, &net.OpError{Op: "write", Net: c.kind.String(), Source: c.LocalAddr(), Addr: addr, Err: syscall.EINVAL}
 	}
 	return c.WriteToUDP(b, a)
 }
@@ -174,13 +174,13 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	err := c.mayWriteToAddrPort(addr)
+	to, err := c.destinationAddrPort(addr)
 	if err == nil && !addr.IsValid() {
 		err = net.ErrWriteToConnected
 	}
 	if err == nil {
 		var n int
-		if n, err = c.socket.WriteTo(b, unmap(addr)); err == nil {
+		if n, err = c.socket.WriteTo(b, to); err == nil {
 			return n, nil
 		}
 	}
@@ -214,14 +214,15 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
 	}
-	switch err = c.mayWriteToAddrPort(addr); {
+	to, err := c.destinationAddrPort(addr)
+	switch {
 	case err != nil:
 	case len(oob) > 0:
 		err = errors.ErrUnsupported
 	case c.connected:
 		n, err = c.socket.Write(b)
 	default:
-		n, err = c.socket.WriteTo(b, unmap(addr))
+		n, err = c.socket.WriteTo(b, to)
 	}
 	if err != nil {
 		err = c.opError("write", "sendmsg", addrPortUDPAddr{addr}, err)
@@ -245,23 +246,26 @@ func (c *UDPConn) mayWriteTo(addressed bool) error {
 	return nil
 }
 
-// mayWriteToAddrPort is mayWriteTo for a netip.AddrPort. The address may be of IPv6, and a message may have none.
-func (c *UDPConn) mayWriteToAddrPort(addr netip.AddrPort) error {
+// destinationAddrPort returns addr as an address of the stack, or the error for sending a datagram to it. A message on a
+// connected socket has no address.
+func (c *UDPConn) destinationAddrPort(addr netip.AddrPort) (netip.AddrPort, error) {
 	if addr.IsValid() == c.connected {
-		return c.mayWriteTo(addr.IsValid())
+		return netip.AddrPort{}, c.mayWriteTo(addr.IsValid())
 	}
-	if a := addr.Addr(); addr.IsValid() && !a.Unmap().Is4() {
-		return &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
+	a := addr.Addr()
+	if a.IsValid() && !c.kind.six && !a.Unmap().Is4() {
+		return netip.AddrPort{}, &net.AddrError{Err: "non-IPv4 address", Addr: a.String()}
 	}
-	return nil
+	return netip.AddrPortFrom(zoned(c.handle.host, a.Unmap()), addr.Port()), nil
 }
 
+// destination returns addr as an address of the stack, or the error for sending a datagram to it.
 func (c *UDPConn) destination(addr *net.UDPAddr) (netip.AddrPort, error) {
 	if err := c.mayWriteTo(addr != nil); err != nil {
 		return netip.AddrPort{}, err
 	}
 	e, _ := endpointOf(addr)
-	return netUDP4.addrPort(e)
+	return c.kind.addrPort(c.handle.host, e)
 }
 
 func unmap(ap netip.AddrPort) netip.AddrPort {
@@ -286,7 +290,7 @@ func (c *UDPConn) LocalAddr() net.Addr {
 	if !c.ok() {
 		return nil
 	}
-	return &c.handle.local.get(func(v *udpAddress) { v.set(c.socket.Local()) }).UDPAddr
+	return &c.handle.local.get(func(v *udpAddress) { v.set(c.kind, c.socket.Local()) }).UDPAddr
 }
 
 // RemoteAddr returns the address that was dialled, a *net.UDPAddr that all calls share; nil if none was dialled.
@@ -294,7 +298,7 @@ func (c *UDPConn) RemoteAddr() net.Addr {
 	if !c.ok() || !c.connected {
 		return nil
 	}
-	return &c.handle.remote.get(func(v *udpAddress) { v.set(c.socket.Remote()) }).UDPAddr
+	return &c.handle.remote.get(func(v *udpAddress) { v.set(c.kind, c.socket.Remote()) }).UDPAddr
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline together.
@@ -326,7 +330,7 @@ func (c *UDPConn) setError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &net.OpError{Op: "set", Net: c.net.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
+	return &net.OpError{Op: "set", Net: c.kind.String(), Addr: c.LocalAddr(), Err: syscallError("setsockopt", err)}
 }
 
 // SetReadBuffer bounds the receive queue in octets, 2304 at least as in Linux; datagrams beyond it are dropped.
