@@ -197,10 +197,10 @@ func TestLocalhost(t *testing.T) {
 func TestWildcardListener(t *testing.T) {
 	client, server, _ := pair(t, sim.Config{})
 	for _, tt := range []struct{ network, address, want string }{
-		{"tcp", ":8080", "0.0.0.0:8080"},
+		{"tcp", ":8080", "[::]:8080"},
 		{"tcp4", ":8081", "0.0.0.0:8081"},
-		{"tcp", "0.0.0.0:8082", "0.0.0.0:8082"},
-		{"tcp", "[::]:8083", "0.0.0.0:8083"},
+		{"tcp", "0.0.0.0:8082", "[::]:8082"},
+		{"tcp", "[::]:8083", "[::]:8083"},
 		{"tcp4", "[::]:8084", "0.0.0.0:8084"},
 	} {
 		l, err := server.Listen(tt.network, tt.address)

@@ -185,7 +185,7 @@ func TestDialByName(t *testing.T) {
 			}
 		}
 		c, err := client.Dial("tcp6", "v6.test.:80")
-		if want := "dial tcp6 [2001:db8::1]:80: socket: address family not supported by protocol"; c != nil || err == nil || err.Error() != want {
+		if want := "dial tcp6 [2001:db8::1]:80: connect: network is unreachable"; c != nil || err == nil || err.Error() != want {
 			t.Errorf("%v, %v, want %s", c, err, want)
 		}
 	})

@@ -299,7 +299,7 @@ func dropped(h *Host) map[string]uint64 {
 func since(h *Host, before map[string]uint64) map[string]uint64 {
 	grown := make(map[string]uint64)
 	for reason, n := range dropped(h) {
-		if n > before[reason] && reason != stack.DropForeignMAC.String() {
+		if kernels := reason == stack.DropForeignMAC.String() || reason == stack.DropNotForUs.String(); n > before[reason] && !kernels {
 			grown[reason] = n - before[reason]
 		}
 	}
