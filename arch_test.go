@@ -56,7 +56,7 @@ var rooms = map[string]room{
 		"internal/wheel", "internal/wire"}, noNet: true},
 	"stack":              {rooms: stackRooms[1:], modules: []string{xsys}, noNet: true},
 	"stack/sim":          {rooms: []string{"stack/link", "internal/fifo"}, modules: []string{xsys}},
-	"stack/capture":      {rooms: []string{"stack/link"}, modules: []string{xsys, gopacket, xnet}},
+	"stack/capture":      {rooms: []string{"stack/link", "internal/wire"}, modules: []string{xsys, gopacket, xnet}},
 	"stack/sim/stranger": {}, // tests alone
 	"tap":                {rooms: []string{"stack/link"}, modules: []string{xsys, water}},
 	"tap/taptest":        {rooms: []string{"stack/link", "tap"}, modules: []string{xsys, water}},

@@ -24,20 +24,6 @@ func (t *text) write(at time.Time, frame []byte, _ direction) error {
 
 func (t *text) flush() error { return nil }
 
-// Numbers of protocols, as IANA has them.
-const (
-	etherIPv4 = 0x0800
-	etherARP  = 0x0806
-	etherIPv6 = 0x86dd
-
-	etherVLAN, etherServiceVLAN = 0x8100, 0x88a8
-
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-)
-
 // Printer turns frames into lines of text as tcpdump -n prints them: TCP's sequence and acknowledgment
 // numbers are relative from the segment after a SYN-ACK on or, where it saw none, after the first segment
 // with an ACK. It remembers up to 65,536 conversations for that; when there are more it forgets all of them.
@@ -53,7 +39,9 @@ func NewPrinter(kind link.Kind) *Printer {
 }
 
 // Line returns the line for a frame that passed at the given time, whose local time of day it shows,
-// without a newline. For a header that is cut off or has a wrong length it prints what tcpdump prints: "[|tcp]".
+// without a newline. For a header that is cut off or has a wrong length it prints what tcpdump prints: "[|tcp]". Behind a
+// message of neighbour discovery and a report of MLD stands what tcpdump -v prints in lines of their own: flags, options,
+// records.
 func (p *Printer) Line(at time.Time, frame []byte) string {
 	return at.Format("15:04:05.000000 ") + p.frame(frame)
 }
@@ -119,104 +107,37 @@ func arp(b []byte) string {
 	}
 }
 
-// packet is an IP packet without its header.
-type packet struct {
-	src, dst netip.Addr
-	proto    uint8
-	body     []byte
-	fragment bool // not the first
-}
-
 func (p *Printer) ipv4(b []byte) string {
 	pk, ok := parseIPv4(b)
-	if !ok || len(b) < int(binary.BigEndian.Uint16(b[2:])) {
+	if !ok {
 		return "IP [|ip]"
 	}
-	return "IP " + p.transport(&pk)
-}
-
-// parseIPv4 reads a packet that may be cut off after its header, as those in ICMP errors are.
-func parseIPv4(b []byte) (packet, bool) {
-	if len(b) < 20 || b[0]>>4 != 4 {
-		return packet{}, false
+	missing := ""
+	if pk.missing > 0 {
+		missing = fmt.Sprintf("truncated-ip - %d bytes missing! ", pk.missing)
 	}
-	header, total := int(b[0]&0xf)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if header < 20 || total < header || len(b) < header {
-		return packet{}, false
-	}
-	return packet{
-		src: netip.AddrFrom4([4]byte(b[12:])), dst: netip.AddrFrom4([4]byte(b[16:])),
-		proto: b[9], body: b[header:min(total, len(b))],
-		fragment: binary.BigEndian.Uint16(b[6:])&0x1fff != 0,
-	}, true
-}
-
-func (p *Printer) ipv6(b []byte) string {
-	pk, ok := parseIPv6(b)
-	if !ok || len(b) < 40+int(binary.BigEndian.Uint16(b[4:])) {
-		return "IP6 [|ip6]"
-	}
-	return "IP6 " + p.transport(&pk)
-}
-
-// parseIPv6 is parseIPv4 for IPv6. It does not parse extension headers.
-func parseIPv6(b []byte) (packet, bool) {
-	if len(b) < 40 || b[0]>>4 != 6 {
-		return packet{}, false
-	}
-	return packet{
-		src: netip.AddrFrom16([16]byte(b[8:])), dst: netip.AddrFrom16([16]byte(b[24:])),
-		proto: b[6], body: b[40:min(40+int(binary.BigEndian.Uint16(b[4:])), len(b))],
-	}, true
+	return "IP " + missing + p.transport(&pk)
 }
 
 // transport returns the part of the line after "IP ".
 func (p *Printer) transport(pk *packet) string {
-	between := fmt.Sprintf("%v > %v: ", pk.src, pk.dst)
-	if pk.fragment {
-		return between + protocol(pk.proto)
+	if pk.later {
+		return between(pk) + fmt.Sprintf("ip-proto-%d", pk.proto)
 	}
-	switch pk.proto {
-	case protoTCP:
-		if len(pk.body) < 20 {
-			return between + "[|tcp]"
-		}
-		return endpoints(pk) + p.tcp(pk)
-	case protoUDP:
-		if len(pk.body) < 8 {
-			return between + "[|udp]"
-		}
-		n := int(binary.BigEndian.Uint16(pk.body[4:]))
-		if n < 8 || n > len(pk.body) {
-			return endpoints(pk) + "[|udp]"
-		}
-		return endpoints(pk) + fmt.Sprintf("UDP, length %d", n-8)
-	case protoICMP:
-		return between + icmp(pk.body)
-	case protoICMPv6:
-		return between + icmpv6(pk.body)
+	switch {
+	case pk.proto == protoTCP:
+		return p.tcp(pk)
+	case pk.proto == protoUDP:
+		return udp(pk)
+	case pk.proto == protoICMP && pk.src.Is4():
+		return between(pk) + icmp(pk.body)
+	case pk.proto == protoICMPv6 && pk.src.Is6():
+		return between(pk) + icmp6(pk.body)
+	case pk.proto == protoICMP:
+		return between(pk) + "[ICMP requires IPv4] (invalid)"
+	case pk.proto == protoICMPv6:
+		return between(pk) + "[ICMPv6 requires IPv6] (invalid)"
 	default:
-		return between + fmt.Sprintf("%s, length %d", protocol(pk.proto), len(pk.body))
-	}
-}
-
-// endpoints prints addresses and ports; the caller has checked that the packet has ports.
-func endpoints(pk *packet) string {
-	return fmt.Sprintf("%v.%d > %v.%d: ", pk.src, binary.BigEndian.Uint16(pk.body),
-		pk.dst, binary.BigEndian.Uint16(pk.body[2:]))
-}
-
-func protocol(number uint8) string {
-	switch number {
-	case protoICMP:
-		return "icmp"
-	case protoTCP:
-		return "tcp"
-	case protoUDP:
-		return "udp"
-	case protoICMPv6:
-		return "ipv6-icmp"
-	default:
-		return fmt.Sprintf("ip-proto-%d", number)
+		return between(pk) + fmt.Sprintf("ip-proto-%d %d", pk.proto, len(pk.body))
 	}
 }

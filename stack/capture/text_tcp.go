@@ -26,14 +26,27 @@ const (
 	tcpCwr
 )
 
-// tcp prints a segment of at least 20 octets.
+// tcp prints a segment with its endpoints.
 func (p *Printer) tcp(pk *packet) string {
+	if len(pk.body) < 4 {
+		return fmt.Sprintf("%v > %v: [|tcp]", pk.src, pk.dst)
+	}
+	return endpoints(pk) + p.segment(pk)
+}
+
+func (p *Printer) segment(pk *packet) string {
 	b := pk.body
-	header := int(b[12]>>4) * 4
-	if header < 20 || header > len(b) {
+	if len(b) < 20 {
 		return "[|tcp]"
 	}
+	header := int(b[12]>>4) * 4
 	flags, length := b[13], len(b)-header
+	if header < 20 {
+		return fmt.Sprintf("tcp %d [bad hdr length %d - too short, < 20]", length, header)
+	}
+	if length < 0 {
+		return fmt.Sprintf("Flags [%s] [bad hdr length %d - too long, > %d]", flagNames(flags), header, len(b))
+	}
 	seq, ack := binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
 	var peer uint32 // the base of the peer's numbers
 	if flags&tcpAck != 0 {

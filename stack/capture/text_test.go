@@ -12,6 +12,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/capture"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -119,9 +120,9 @@ func TestTCPOddities(t *testing.T) {
 		"IP 10.0.0.1.43210 > 10.0.0.2.8080: Flags [.], ack 10, win 0, length 0",
 		"IP 10.0.0.2.8080 > 10.0.0.1.43210: Flags [.], seq 10:20, ack 1, win 0, options [uto 0x102,tfo cookiereq,unknown-99 0x07,tfo cookie 01020304,eol], length 10",
 		"IP 10.0.0.1.43210 > 10.0.0.2.8080: Flags [.], ack 4294966805, win 0, options [[bad opt]], length 0",
-		"IP 10.0.0.1.43210 > 10.0.0.2.8080: [|tcp]",
-		"IP [|ip]",
-		"IP 10.0.0.1 > 10.0.0.2: [|tcp]",
+		"IP 10.0.0.1.43210 > 10.0.0.2.8080: Flags [.] [bad hdr length 60 - too long, > 24]",
+		"IP truncated-ip - 1 bytes missing! 10.0.0.1.43210 > 10.0.0.2.8080: [|tcp]",
+		"IP 10.0.0.1.0 > 10.0.0.2.0: [|tcp]",
 	)
 }
 
@@ -180,17 +181,17 @@ func TestICMPLines(t *testing.T) {
 		"IP 10.0.0.2 > 10.0.0.1: ICMP 10.0.0.2 protocol 17 unreachable, length 36",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP 10.0.0.2 udp port 53 unreachable, length 36",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP 10.0.0.2 unreachable - need to frag (mtu 1400), length 36",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP 10.0.0.2 unreachable - #5, length 36",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP host 10.0.0.2 unreachable - admin prohibited, length 36",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP [|unreachable] code-#1, length 27",
+		"IP 10.0.0.2 > 10.0.0.1: ICMP 10.0.0.2 unreachable - source route failed, length 36",
+		"IP 10.0.0.2 > 10.0.0.1: ICMP host 10.0.0.2 unreachable - admin prohibited filter, length 36",
+		"IP 10.0.0.2 > 10.0.0.1: [|icmp]",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP echo request, id 7, seq 1, length 64",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP echo reply, id 7, seq 1, length 64",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP time exceeded in-transit, length 36",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP ip reassembly time exceeded, length 36",
 		"IP 10.0.0.2 > 10.0.0.1: ICMP parameter problem - octet 5, length 36",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP redirect to 10.0.0.9, length 36",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP type-#40 code-#2, length 8",
-		"IP 10.0.0.2 > 10.0.0.1: ICMP [|icmp]",
+		"IP 10.0.0.2 > 10.0.0.1: ICMP redirect 10.0.0.2 to host 10.0.0.9, length 36",
+		"IP 10.0.0.2 > 10.0.0.1: ICMP type-#40, length 8",
+		"IP 10.0.0.2 > 10.0.0.1: [|icmp]",
 	)
 }
 
@@ -219,23 +220,23 @@ func TestIPv6Lines(t *testing.T) {
 		between+"ICMP6, destination unreachable, unreachable prohibited 2001:db8::2, length 52",
 		between+"ICMP6, destination unreachable, unreachable address 2001:db8::2, length 52",
 		between+"ICMP6, destination unreachable, unreachable port, 2001:db8::2 tcp port 443, length 52",
-		between+"ICMP6, destination unreachable, code-#5 2001:db8::2, length 52",
-		between+"ICMP6, destination unreachable, [|unreachable] code-#0, length 47",
+		between+"ICMP6, destination unreachable, unknown unreach code (5)",
+		between+"ICMP6, destination unreachable, unreachable route [|icmp6]",
 		between+"ICMP6, packet too big, mtu 1280, length 52",
-		between+"ICMP6, time exceeded in-transit, length 52",
-		between+"ICMP6, time exceeded in-reassembly, length 52",
-		between+"ICMP6, parameter problem, code-#1 - octet 6, length 52",
+		between+"ICMP6, time exceeded in-transit for 2001:db8::2, length 52",
+		between+"ICMP6, time exceeded in-transit (reassembly), length 52",
+		between+"ICMP6, parameter problem, next header - octet 6, length 52",
 		between+"ICMP6, echo request, id 1, seq 2, length 8",
 		between+"ICMP6, echo reply, id 1, seq 2, length 8",
 		between+"ICMP6, router solicitation, length 8",
-		between+"ICMP6, router advertisement, length 16",
+		between+"ICMP6, router advertisement, length 16, hop limit 0, Flags [none], pref medium, router lifetime 0s, reachable time 0ms, retrans timer 0ms",
 		between+"ICMP6, neighbor solicitation, who has 2001:db8::2, length 24",
-		between+"ICMP6, neighbor advertisement, tgt is 2001:db8::1, length 24",
-		between+"ICMP6, type-#136 code-#0, length 23",
-		between+"ICMP6 [|icmp6]",
+		between+"ICMP6, neighbor advertisement, tgt is 2001:db8::1, length 24, Flags [none]",
+		between+"ICMP6, neighbor advertisement [|icmp6]",
+		between+"ICMP6, unknown icmp6 type (0) [|icmp6]",
 		"IP6 2001:db8::1.1000 > 2001:db8::2.53: UDP, length 3",
 		"IP6 2001:db8::1.1 > 2001:db8::2.2: Flags [S], seq 5, win 0, length 0",
-		"IP6 [|ip6]",
+		"IP6 truncated-ip6 - 46 bytes missing!2001:db8::1 > 2001:db8::2: ICMP6, destination unreachable [|icmp6]",
 	)
 }
 
@@ -255,17 +256,17 @@ func TestOtherLines(t *testing.T) {
 		nil,
 	},
 		"IP 10.0.0.1.1000 > 10.0.0.2.53: UDP, length 4",
-		"IP 10.0.0.1.1000 > 10.0.0.2.53: [|udp]",
-		"IP 10.0.0.1 > 10.0.0.2: [|udp]",
-		"IP 10.0.0.1 > 10.0.0.2: udp",
-		"IP 10.0.0.1 > 10.0.0.2: ip-proto-99, length 8",
+		"IP 10.0.0.1.1000 > 10.0.0.2.53: UDP, bad length 5 > 4",
+		"IP 10.0.0.1.0 > 10.0.0.2.0: truncated-udp 7",
+		"IP 10.0.0.1 > 10.0.0.2: ip-proto-17",
+		"IP 10.0.0.1 > 10.0.0.2: ip-proto-99 8",
 		"02:00:00:00:00:01 > 02:00:00:00:00:02, ethertype Unknown (0x88b5), length 60",
 		"[|ether]",
 		"[|ether]",
 	)
 	wantLines(t, link.IP, [][]byte{udp(t, 4)[14:], packet(t, ipv6(layers.IPProtocol(98)), payload(2)), nil},
 		"IP 10.0.0.1.1000 > 10.0.0.2.53: UDP, length 4",
-		"IP6 2001:db8::1 > 2001:db8::2: ip-proto-98, length 2",
+		"IP6 2001:db8::1 > 2001:db8::2: ip-proto-98 2",
 		"IP [|ip]",
 	)
 }
@@ -297,13 +298,37 @@ func TestNewTextWritesLines(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	f.Add(packet(f, ether(layers.EthernetTypeIPv4), ipv4(ipA, ipB, layers.IPProtocolTCP),
 		&layers.TCP{ACK: true, Options: []layers.TCPOption{option(5, be32(1, 2)...)}}), false)
-	f.Add(packet(f, ether(layers.EthernetTypeIPv6), ipv6(layers.IPProtocolICMPv6),
-		&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(1, 4)}, payload(48)), false)
-	f.Add(packet(f, ipv4(ipA, ipB, layers.IPProtocolICMPv4), &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(3, 3)}, payload(32)), true)
+	for _, e := range families {
+		for _, s := range e.samples() {
+			f.Add(s.packet, true)
+		}
+	}
+	for _, s := range samples6() {
+		f.Add(s.packet, true)
+	}
 	printers := map[bool]*capture.Printer{false: capture.NewPrinter(link.Ethernet), true: capture.NewPrinter(link.IP)}
 	f.Fuzz(func(t *testing.T, b []byte, bare bool) {
-		if line := printers[bare].Line(noon, b); strings.ContainsAny(line, "\n\x00") {
+		line := printers[bare].Line(noon, b)
+		if strings.ContainsAny(line, "\n\x00") {
 			t.Errorf("%q", line)
 		}
+		if len(line) > 300+20*len(b) {
+			t.Errorf("a line of %d octets for a frame of %d", len(line), len(b))
+		}
 	})
+}
+
+// TestLongChain: the time for a packet of extension headers, and the length of its line, grow as the packet does.
+func TestLongChain(t *testing.T) {
+	const headers = 65528 / 8
+	for _, kind := range []uint8{wire.IPv6DestinationOptions, wire.IPv6Routing, wire.IPv6Fragments} {
+		one := header6(kind)
+		if kind == wire.IPv6Fragments {
+			one = fragment6(kind, 0, false)
+		}
+		line := capture.NewPrinter(link.IP).Line(noon, headers6(kind, bytes.Repeat(one, headers)))
+		if len(line) < 4*headers || len(line) > 60*headers {
+			t.Errorf("a chain of kind %d is a line of %d octets", kind, len(line))
+		}
+	}
 }
