@@ -5,6 +5,6 @@
 // for a transport, or as a Report about a packet that this host has sent. What the host's clock brings about comes back
 // from Layer.Advance.
 //
-// Locks: all of this package's locks are leaves of the host's. Among them a neighbour cache's and an announcer's come
-// before a queue's; otherwise a leaf takes no lock. Interfaces, addresses and routes are immutable snapshots.
+// Locks: all of this package's locks are leaves of the host's. Among them those of what speaks on a link by itself, a
+// neighbour cache, an announcer, a detector and a membership, come before a queue's; otherwise a leaf takes no lock. Interfaces, addresses and routes are immutable snapshots.
 package ip
