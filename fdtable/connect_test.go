@@ -1,6 +1,7 @@
 package fdtable
 
 import (
+	"fmt"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -180,16 +181,17 @@ func TestConnectErrors(t *testing.T) {
 	})
 	for _, x := range []struct {
 		family *worldFamily
+		typ    byte
 		code   byte
 		want   error
 	}{
-		{world4, 0, syscall.ENETUNREACH}, {world4, 1, syscall.EHOSTUNREACH},
-		{world6, 0, syscall.ENETUNREACH}, {world6, 1, syscall.EACCES}, {world6, 2, syscall.EHOSTUNREACH}, {world6, 3, syscall.EHOSTUNREACH},
-		{world6, 4, syscall.ECONNREFUSED}, {world6, 5, syscall.EACCES}, {world6, 6, syscall.EACCES},
+		{world4, 3, 0, syscall.ENETUNREACH}, {world4, 3, 1, syscall.EHOSTUNREACH},
+		{world6, 1, 0, syscall.ENETUNREACH}, {world6, 1, 1, syscall.EACCES}, {world6, 1, 2, syscall.EHOSTUNREACH}, {world6, 1, 3, syscall.EHOSTUNREACH},
+		{world6, 1, 4, syscall.ECONNREFUSED}, {world6, 1, 5, syscall.EACCES}, {world6, 1, 6, syscall.EACCES}, {world6, 4, 1, syscall.EPROTO},
 	} {
 		name := "E-CON-6 ICMP unreachable of code " + string('0'+x.code) + " is " + x.want.Error()
 		if x.family == world6 {
-			name += " over IPv6"
+			name = fmt.Sprintf("E-CON-6 ICMPv6 of type %d and code %d is %v", x.typ, x.code, x.want)
 		}
 		inWorldOf(t, x.family, name, sim.Config{Filter: dropTCP}, func(t *testing.T, w *world) {
 			router := w.segment.NewPort(sim.PortConfig{Name: "router"})
@@ -201,7 +203,7 @@ func TestConnectErrors(t *testing.T) {
 			})
 			defer stop()
 			c := w.socket(w.a, 0)
-			err := w.during(func() error { return w.a.Connect(c, w.at(80)) }, func() { w.unreachable(router, <-syns, x.code) })
+			err := w.during(func() error { return w.a.Connect(c, w.at(80)) }, func() { w.icmpError(router, <-syns, x.typ, x.code) })
 			w.is(err, x.want)
 		})
 	}

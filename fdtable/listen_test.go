@@ -264,21 +264,16 @@ func TestAccepted(t *testing.T) {
 	})
 	inWorld(t, "names of both ends", sim.Config{}, func(t *testing.T, w *world) {
 		l, c, s := w.connected()
-		name := func(get func(int) (netip.AddrPort, error), fd int) netip.AddrPort {
-			a, err := get(fd)
-			w.is(err, nil)
-			return a
-		}
-		if got := name(w.b.Getsockname, l); got != w.at(80) {
+		if got := w.name(w.b.Getsockname, l); got != w.at(80) {
 			t.Errorf("the listener's name is %v", got)
 		}
-		if got := name(w.b.Getsockname, s); got != w.at(80) || got != name(w.a.Getpeername, c) {
+		if got := w.name(w.b.Getsockname, s); got != w.at(80) || got != w.name(w.a.Getpeername, c) {
 			t.Errorf("b's name is %v", got)
 		}
-		if got := name(w.a.Getsockname, c); got.Addr() != w.addrA || got.Port() == 0 || got != name(w.b.Getpeername, s) {
+		if got := w.name(w.a.Getsockname, c); got.Addr() != w.addrA || got.Port() == 0 || got != w.name(w.b.Getpeername, s) {
 			t.Errorf("a's name is %v", got)
 		}
-		if got := name(w.a.Getsockname, w.socket(w.a, 0)); got != netip.AddrPortFrom(w.any, 0) {
+		if got := w.name(w.a.Getsockname, w.socket(w.a, 0)); got != netip.AddrPortFrom(w.any, 0) {
 			t.Errorf("the name of a new socket is %v", got)
 		}
 	})

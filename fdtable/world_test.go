@@ -68,7 +68,6 @@ type worldFamily struct {
 	level, ttl, tos int
 	mss             int   // of the usual link
 	icmp            uint8 // the protocol of its ICMP
-	unreachable     uint8 // the type of its destination unreachable
 	// wrong is an address of the other family, to which a stream says wrongErr, and noLevel is what a get for a level says
 	// that the socket does not have
 	wrong             netip.AddrPort
@@ -79,12 +78,12 @@ var (
 	world4 = &worldFamily{domain: AF_INET, addrA: netip.MustParseAddr("10.1.0.1"), addrB: netip.MustParseAddr("10.1.0.2"),
 		any: netip.IPv4Unspecified(), lo: netip.MustParseAddr("127.0.0.1"),
 		third: netip.MustParsePrefix("10.1.0.3/24"), absent: netip.MustParseAddr("10.1.0.77"), foreign: netip.MustParseAddr("203.0.113.1"),
-		level: IPPROTO_IP, ttl: IP_TTL, tos: IP_TOS, icmp: wire.ProtocolICMP, unreachable: wire.ICMPv4DestinationUnreachable, mss: 1460,
+		level: IPPROTO_IP, ttl: IP_TTL, tos: IP_TOS, icmp: wire.ProtocolICMP, mss: 1460,
 		wrong: netip.MustParseAddrPort("[::1]:80"), wrongErr: syscall.EAFNOSUPPORT, noLevel: syscall.EOPNOTSUPP}
 	world6 = &worldFamily{domain: AF_INET6, addrA: netip.MustParseAddr("2001:db8::1"), addrB: netip.MustParseAddr("2001:db8::2"),
 		any: netip.IPv6Unspecified(), lo: netip.IPv6Loopback(),
 		third: netip.MustParsePrefix("2001:db8::3/64"), absent: netip.MustParseAddr("2001:db8::77"), foreign: netip.MustParseAddr("2001:db9::1"),
-		level: IPPROTO_IPV6, ttl: IPV6_UNICAST_HOPS, tos: IPV6_TCLASS, icmp: wire.ProtocolICMPv6, unreachable: wire.ICMPv6DestinationUnreachable, mss: 1440,
+		level: IPPROTO_IPV6, ttl: IPV6_UNICAST_HOPS, tos: IPV6_TCLASS, icmp: wire.ProtocolICMPv6, mss: 1440,
 		wrong: netip.MustParseAddrPort("127.0.0.1:80"), wrongErr: syscall.EINVAL, noLevel: syscall.ENOPROTOOPT}
 )
 
@@ -305,3 +304,11 @@ const (
 	again = syscall.EAGAIN
 	ms    = time.Millisecond
 )
+
+// name demands a name of a descriptor, by Getsockname or Getpeername.
+func (w *world) name(get func(int) (netip.AddrPort, error), fd int) netip.AddrPort {
+	w.t.Helper()
+	a, err := get(fd)
+	w.is(err, nil)
+	return a
+}

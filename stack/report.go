@@ -45,6 +45,9 @@ func meaning(r *ip.Report) tcp.ICMPError {
 	case ip.HostUnreachable:
 		return tcp.ICMPError{Errno: syscall.EHOSTUNREACH, Hard: true}
 	case ip.ProtocolUnreachable:
+		if r.Remote.Is6() { // a parameter problem: icmpv6_err_convert
+			return tcp.ICMPError{Errno: syscall.EPROTO, Hard: true}
+		}
 		return tcp.ICMPError{Errno: syscall.ENOPROTOOPT, Hard: true}
 	case ip.PortUnreachable:
 		return tcp.ICMPError{Errno: syscall.ECONNREFUSED, Hard: true}
