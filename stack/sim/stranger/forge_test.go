@@ -48,9 +48,9 @@ func (s *stranger) tell(f *flow, r *rand.Rand) {
 		return
 	}
 	s.forged++
-	p := pack(f.ip, &g.h, g.text)
+	p := f.ip.pack(&g.h, g.text)
 	if g.bad {
-		p[wire.IPv4Len+16+r.IntN(2)] ^= byte(1 + r.IntN(255))
+		p[f.ip.headerLen+16+r.IntN(2)] ^= byte(1 + r.IntN(255))
 	}
 	s.send(f.to, p)
 }
@@ -191,12 +191,12 @@ func (g *forgery) disturb() {
 }
 
 // change forwards a segment of the host after changing it.
-func (s *stranger) change(f *flow, ip *wire.IPv4, h *wire.TCP, text []byte) {
+func (s *stranger) change(f *flow, ip *header, h *wire.TCP, text []byte) {
 	g := &forgery{stranger: s, flow: f, back: s.reverse(f), r: s.dice[1-f.to], h: *h}
 	s.forged++
 	if h.Flags&wire.TCPSyn != 0 { // its number is where the stream begins
 		g.h.Window, g.h.Options.MSS, g.h.Options.WScale = uint16(g.r.Uint32()), uint16(g.r.Uint32()), uint8(g.r.Uint32())
-		s.send(f.to, pack(*ip, &g.h, text))
+		s.send(f.to, ip.pack(&g.h, text))
 		return
 	}
 	g.disturb()
@@ -204,5 +204,5 @@ func (s *stranger) change(f *flow, ip *wire.IPv4, h *wire.TCP, text []byte) {
 		g.lie(len(text))
 		f.plant(g.h.Seq, uint32(len(text)))
 	}
-	s.send(f.to, pack(*ip, &g.h, g.text))
+	s.send(f.to, ip.pack(&g.h, g.text))
 }

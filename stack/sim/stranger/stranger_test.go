@@ -3,7 +3,6 @@ package stranger
 import (
 	"bytes"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 
 	"github.com/unet-go/unet/internal/frames"
@@ -33,7 +32,7 @@ type flow struct {
 	ack          uint32 // the farthest that it has acknowledged
 	tsVal        uint32 // the first that it has sent
 	hasTS        bool   // its last segment, no SYN, has timestamps
-	ip           wire.IPv4
+	ip           header
 	last         wire.TCP // its last segment that was no SYN
 	ready        bool     // there is such a one
 	lost         int      // in a row
@@ -55,7 +54,7 @@ type stranger struct {
 	quiet  bool // he does nothing more
 	frames int
 	forged int
-	ids    uint16
+	ids    uint32
 	flows  map[flowKey]*flow
 
 	// How often he does what, between 0 and 1.
@@ -122,21 +121,21 @@ func (s *stranger) take(from int, frame []byte) {
 		return
 	}
 	var ether wire.Ethernet
-	var ip wire.IPv4
+	ip := header{family: s.world.family}
 	var h wire.TCP
 	packet, err := ether.Parse(frame)
-	if err != nil || ether.Type != wire.EtherTypeIPv4 {
+	if err != nil || ether.Type != ip.etherType {
 		s.write(1-from, frame)
 		return
 	}
-	segment, err := ip.Parse(packet)
-	if err != nil || ip.Protocol != wire.ProtocolTCP {
+	segment, isTCP, err := ip.parse(packet)
+	if err != nil || !isTCP {
 		s.write(1-from, frame)
 		return
 	}
 	text, err := h.Parse(segment)
 	f := s.flow(from, &h)
-	if err != nil || f == nil || ip.MF || ip.FragmentOffset > 0 {
+	if err != nil || f == nil {
 		s.world.fail("%s sent %x", s.world.sides[from].name, frame)
 		return
 	}
@@ -177,7 +176,7 @@ func (s *stranger) reverse(f *flow) *flow {
 }
 
 // learn takes note of the numbers of a segment.
-func (s *stranger) learn(f *flow, ip *wire.IPv4, h *wire.TCP, n int) {
+func (s *stranger) learn(f *flow, ip *header, h *wire.TCP, n int) {
 	syn := h.Flags&wire.TCPSyn != 0
 	switch {
 	case h.Flags&wire.TCPRst != 0:
@@ -201,23 +200,22 @@ func (s *stranger) learn(f *flow, ip *wire.IPv4, h *wire.TCP, n int) {
 	}
 	if !syn {
 		f.ip, f.last, f.ready = *ip, *h, true
-		f.ip.Options = nil
 		f.hasTS = h.Options.Has&wire.TCPOptTimestamps != 0
 	}
 }
 
 // pass forwards a frame of a host, or does with it what the stranger's temper demands.
-func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
+func (s *stranger) pass(f *flow, ip header, h wire.TCP, text []byte) {
 	r := s.dice[1-f.to]
 	often := func(p float64) bool { return !s.quiet && r.Float64() < p }
 	if s.world.temper == hostile && often(s.forge/2) {
 		s.change(f, &ip, &h, text)
 		return
 	}
-	if often(s.mark) && ip.TOS&3 != 0 {
-		ip.TOS |= 3 // congestion experienced
+	if often(s.mark) {
+		ip.mark()
 	}
-	whole := pack(ip, &h, text)
+	whole := ip.pack(&h, text)
 	if len(f.past) < mostPast {
 		f.past = append(f.past, bytes.Clone(whole))
 	} else {
@@ -239,7 +237,7 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 	for _, p := range packets {
 		flipped := false // one bit only: the checksum does not always notice two
 		pieces := [][]byte{p}
-		if often(s.fragment) && len(p) > wire.IPv4Len+16 {
+		if often(s.fragment) && len(p) > ip.headerLen+16 {
 			pieces = s.fragments(p, r)
 		}
 		for _, piece := range pieces {
@@ -248,7 +246,7 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 				f.lost++
 				if r.Float64()*(s.lose+s.flip) < s.flip && !flipped {
 					flipped = true
-					piece[r.IntN(len(piece))] ^= 1 << r.IntN(8)
+					ip.flip(piece, r)
 					s.send(f.to, piece)
 				}
 			default:
@@ -263,12 +261,12 @@ func (s *stranger) pass(f *flow, ip wire.IPv4, h wire.TCP, text []byte) {
 }
 
 // wider returns the segment of h with more of the text around its own that has been sent.
-func (s *stranger) wider(f *flow, ip wire.IPv4, h wire.TCP, text []byte, r *rand.Rand) []byte {
+func (s *stranger) wider(f *flow, ip header, h wire.TCP, text []byte, r *rand.Rand) []byte {
 	before := min(h.Seq-f.iss-1, uint32(r.IntN(1000)))
 	behind := min(f.nxt-h.Seq-uint32(len(text)), uint32(r.IntN(600)))
-	most := uint32(min(s.world.sides[0].mtu, s.world.sides[1].mtu) - wire.IPv4Len - wire.TCPMaxLen)
+	most := uint32(min(s.world.sides[0].mtu, s.world.sides[1].mtu) - ip.headerLen - wire.TCPMaxLen)
 	h.Seq -= before
-	return pack(ip, &h, s.text(f, h.Seq, min(before+uint32(len(text))+behind, most)))
+	return ip.pack(&h, s.text(f, h.Seq, min(before+uint32(len(text))+behind, most)))
 }
 
 // text returns n octets of a flow's own stream. Beyond its end they are anything.
@@ -317,39 +315,32 @@ func (s *stranger) planted(talk, end int, place uint32) bool {
 	return false
 }
 
-// pack makes a packet of a segment, with right checksums.
-func pack(ip wire.IPv4, h *wire.TCP, text []byte) []byte {
-	ip.Options, ip.TotalLen = nil, 0
-	return frames.IPv4(ip, frames.TCP(netip.AddrFrom4(ip.Src), netip.AddrFrom4(ip.Dst), *h, text))
-}
-
 // cutSegment makes two segments of one.
-func cutSegment(ip wire.IPv4, h wire.TCP, text []byte, at int) [][]byte {
+func cutSegment(ip header, h wire.TCP, text []byte, at int) [][]byte {
 	first := h
 	first.Flags &^= wire.TCPFin | wire.TCPPsh
 	h.Seq += uint32(at)
 	h.Flags &^= wire.TCPCwr
-	return [][]byte{pack(ip, &first, text[:at]), pack(ip, &h, text[at:])}
+	return [][]byte{ip.pack(&first, text[:at]), ip.pack(&h, text[at:])}
 }
 
-// fragments makes two or three fragments of a packet, whatever its DF says.
+// fragments makes two or three fragments of a packet, whatever its DF says. The first has the TCP header: without it IPv6
+// drops it (RFC 7112).
 func (s *stranger) fragments(p []byte, r *rand.Rand) (pieces [][]byte) {
-	var ip wire.IPv4
-	body, err := ip.Parse(p)
+	ip := header{family: s.world.family}
+	body, _, err := ip.parse(p)
 	s.world.must(err)
 	s.ids++
-	ip.ID, ip.DF = s.ids, false
 	for at := 0; at < len(body); {
 		n := 8 * (1 + r.IntN(len(body)/8))
+		if len(pieces) == 0 && ip.etherType == wire.EtherTypeIPv6 {
+			n = max(n, 24)
+		}
 		if len(pieces) == 2 {
 			n = len(body)
 		}
 		n = min(n, len(body)-at)
-		ip.FragmentOffset, ip.MF, ip.TotalLen = at, at+n < len(body), wire.IPv4Len+n
-		piece := make([]byte, wire.IPv4Len+n)
-		ip.Marshal(piece)
-		copy(piece[wire.IPv4Len:], body[at:at+n])
-		pieces = append(pieces, piece)
+		pieces = append(pieces, ip.piece(s.ids, body, at, n))
 		at += n
 	}
 	if r.IntN(3) == 0 {

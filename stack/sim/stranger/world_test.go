@@ -57,6 +57,7 @@ type side struct {
 // world is two hosts, their users' talks, and the stranger between them. The seed chooses everything about it.
 type world struct {
 	seed     uint64
+	family   *family
 	rnd      *rand.Rand
 	temper   temper
 	sides    [2]*side
@@ -69,7 +70,9 @@ type world struct {
 	what     string // for people
 }
 
-func (w *world) String() string { return fmt.Sprintf("%v world %d, %s", w.temper, w.seed, w.what) }
+func (w *world) String() string {
+	return fmt.Sprintf("%v %s world %d, %s", w.temper, w.family.name, w.seed, w.what)
+}
 
 func (w *world) fail(format string, args ...any) {
 	w.mu.Lock()
@@ -89,8 +92,8 @@ func (w *world) one(in int) bool { return w.rnd.IntN(in) == 0 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-func newWorld(seed uint64) *world {
-	w := &world{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x57a4)), buffers: link.Outstanding()}
+func newWorld(f *family, seed uint64) *world {
+	w := &world{seed: seed, family: f, rnd: rand.New(rand.NewPCG(seed, 0x57a4)), buffers: link.Outstanding()}
 	w.temper = [...]temper{benign, blind, hostile}[w.rnd.IntN(3)]
 	path := sim.Config{Delay: pick(w.rnd, 20*time.Microsecond, time.Millisecond, 20*time.Millisecond, 60*time.Millisecond),
 		Rate: pick[int64](w.rnd, 0, 0, 2_000_000, 50_000_000)}
@@ -116,7 +119,7 @@ func newWorld(seed uint64) *world {
 
 // newSide returns a host of a random configuration on a segment of its own.
 func (w *world) newSide(i int, path sim.Config) *side {
-	s := &side{name: string(rune('a' + i)), addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), mtu: pick(w.rnd, 576, 1500, 1500, 9000)}
+	s := &side{name: string(rune('a' + i)), addr: w.family.addr(i + 1), mtu: pick(w.rnd, w.family.leastMTU, 1500, 1500, 9000)}
 	path.Seed, path.MTU = int64(w.seed)<<1+int64(i), s.mtu
 	s.segment = sim.NewSegment(path)
 	s.stop = s.segment.WritePcap(&s.capture)
@@ -134,7 +137,7 @@ func (w *world) newSide(i int, path sim.Config) *side {
 	w.must(err)
 	s.host = h
 	port := s.segment.NewPort(sim.PortConfig{MAC: link.MAC{2, 0, 0, 0, 1, byte(i + 1)}, Name: s.name})
-	w.must(h.Attach(port, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(s.addr, 24)}}))
+	w.must(h.Attach(port, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(s.addr, w.family.prefix.Bits())}}))
 	return s
 }
 

@@ -13,11 +13,11 @@ import (
 )
 
 var (
-	worldCount = flag.Int("worlds.count", 48, "worlds of TestWorlds")
+	worldCount = flag.Int("worlds.count", 48, "worlds of TestWorlds, of both families together")
 	worldSeed  = flag.Uint64("worlds.seed", 1, "seed of the first of them")
 )
 
-// TestWorlds runs random worlds, -worlds.count of them, from -worlds.seed on. What is read is a prefix of what was
+// TestWorlds runs random worlds, -worlds.count of them, from -worlds.seed on, by turns of either family. What is read is a prefix of what was
 // written, whatever the stranger does, but for the octets that he could plant; everything ends in bounded time, and
 // nothing is left of it. Unless he knows the numbers of a connection and abuses them, everything arrives besides, and
 // both ends close in order.
@@ -28,18 +28,19 @@ var (
 func TestWorlds(t *testing.T) {
 	for i := range uint64(*worldCount) {
 		seed := *worldSeed + i
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+		f := families[seed%uint64(len(families))]
+		t.Run(f.name+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {
 			labels := pprof.Labels("world", strconv.FormatUint(seed, 10))
 			pprof.Do(context.Background(), labels, func(context.Context) {
-				synctest.Test(t, func(t *testing.T) { inhabit(t, seed) })
+				synctest.Test(t, func(t *testing.T) { inhabit(t, f, seed) })
 			})
 		})
 	}
 }
 
 // inhabit runs the world of a seed and reports what went wrong in it.
-func inhabit(t *testing.T, seed uint64) {
-	w := newWorld(seed)
+func inhabit(t *testing.T, f *family, seed uint64) {
+	w := newWorld(f, seed)
 	w.run()
 	if testing.Verbose() {
 		t.Logf("%v: %d frames, %d forged", w, w.stranger.frames, w.stranger.forged)
