@@ -11,14 +11,19 @@ import (
 )
 
 // fuzzFrames cuts a fuzzer's octets into frames. The first octet of each says what it is dressed up as, so that
-// the fuzzer need not guess checksums to get past the first layers.
+// the fuzzer need not guess checksums to get past the first layers, and of which family.
 func fuzzFrames(data []byte) [][]byte {
 	var frames [][]byte
 	for len(data) >= 2 && len(frames) < 2*burstFrames {
 		kind, n := data[0]&7, int(data[1])*8
+		six := data[0]&8 != 0
 		body := data[2:min(2+n, len(data))]
 		data = data[2+len(body):]
-		frames = append(frames, dress(kind, body))
+		if six {
+			frames = append(frames, dress6(kind, body))
+		} else {
+			frames = append(frames, dress(kind, body))
+		}
 	}
 	return frames
 }
@@ -80,6 +85,9 @@ func FuzzHostInput(f *testing.F) {
 	f.Add([]byte{4, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 4, 1, 1, 2, 0, 2, 3, 4, 5, 6})
 	f.Add(append([]byte{5, 8, 3, 3, 0, 0, 0, 0, 0, 0}, ip4(toPeer(wire.ProtocolTCP), syn)...))
 	f.Add([]byte{3, 2, 1, 4, 8, 0x9e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	for _, seed := range seeds6() {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		synctest.Test(t, func(t *testing.T) { inputFrames(t, data) })
 	})
@@ -98,18 +106,20 @@ func inputFrames(t *testing.T, data []byte) {
 		}
 	}()
 	dev := newMemDevice(link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500})
-	if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
+	if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet, netip.PrefixFrom(fuzzed6.our, 64)}}); err != nil {
 		t.Fatal(err)
 	}
-	bound, err := h.BindTCP(netip.MustParseAddrPort("10.0.0.2:80"), BindOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.ListenTCP(bound, 4, tcp.DefaultOptions()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"), BindOptions{}); err != nil {
-		t.Fatal(err)
+	for _, our := range []netip.Addr{ourIP, fuzzed6.our} {
+		bound, err := h.BindTCP(netip.AddrPortFrom(our, 80), BindOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ListenTCP(bound, 4, tcp.DefaultOptions()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ListenUDP(netip.AddrPortFrom(our, 7), BindOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ifc := h.ip.Interfaces()[1]
 	rc := newReceiver(h, ifc, ifc.Queues()[0])
@@ -121,7 +131,7 @@ func inputFrames(t *testing.T, data []byte) {
 		h.flush()
 		frames = frames[n:]
 	}
-	if s := h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 4 {
+	if s := h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 2*4 {
 		t.Errorf("%d octets for reassembly, %d neighbours", s.ReassemblyBytes, s.Interfaces[1].Neighbors)
 	}
 	dev.mu.Lock()
@@ -154,6 +164,10 @@ func checkSent(t *testing.T, f []byte) {
 		if err := p.Parse(body); err != nil || p.SenderMAC != ourMAC || p.SenderIP != ourIP.As4() {
 			t.Fatalf("sent ARP %+v, %v", p, err)
 		}
+		return
+	}
+	if eth.Type == wire.EtherTypeIPv6 {
+		checkSent6(t, body)
 		return
 	}
 	var ip wire.IPv4
