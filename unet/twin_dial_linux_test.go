@@ -58,8 +58,12 @@ func dialRefusals() (list []scenario) {
 		{"UDP to port zero", "udp", "IP:0"},
 		{"IPv4 address on udp6", "udp6", "IP:PORT"},
 	} {
-		list = append(list, scenario{name: "dial: " + d.name, run: func(s *script) {
-			fill := strings.NewReplacer("IP", s.serverIP, "PORT", fmt.Sprint(s.freePort().Port))
+		family := ""
+		if strings.Contains(d.name, "IPv4-mapped") {
+			family = "IPv4"
+		}
+		list = append(list, scenario{name: "dial: " + d.name, family: family, run: func(s *script) {
+			fill := strings.NewReplacer("IP", bracketed(s.serverIP), "PORT", fmt.Sprint(s.freePort().Port))
 			s.dial("Dial", net.Dialer{}, d.network, fill.Replace(d.format))
 		}})
 	}
@@ -68,15 +72,15 @@ func dialRefusals() (list []scenario) {
 		{"no address, UDP", "udp", ""},
 		{"IPv6 address on tcp4", "tcp4", "[::1]:80"},
 		{"IPv6 address on udp4", "udp4", "[::1]:80"},
-		{"no route", "tcp", foreignIP + ":80"},
-		{"no route, UDP", "udp", foreignIP + ":80"},
+		{"no route", "tcp", "FOREIGN:80"},
+		{"no route, UDP", "udp", "FOREIGN:80"},
 		{"multicast", "tcp", "224.0.0.1:80"},
 		{"broadcast", "tcp", "255.255.255.255:80"},
 		{"not an address", "tcp", "1.2.3:80"},
 		{"service without a host", "tcp", ":http-that-nobody-knows"},
 	} {
 		list = append(list, scenario{name: "dial: " + d.name, run: func(s *script) {
-			s.dial("Dial", net.Dialer{}, d.network, d.address)
+			s.dial("Dial", net.Dialer{}, d.network, s.fill(d.address))
 		}})
 	}
 	return list
@@ -106,11 +110,11 @@ func dialScenarios() []scenario {
 			s.dial("unix for TCP", net.Dialer{LocalAddr: &net.UnixAddr{Name: "x", Net: "unix"}}, "tcp", f.String())
 		}},
 		{name: "dial: a foreign local address", run: func(s *script) {
-			s.dial("TCP", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(foreignIP)}}, "tcp", s.freePort().String())
-			s.dial("UDP", net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(foreignIP)}}, "udp", s.freePort().String())
+			s.dial("TCP", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(s.foreign)}}, "tcp", s.freePort().String())
+			s.dial("UDP", net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(s.foreign)}}, "udp", s.freePort().String())
 		}},
 		{name: "dial: a local address of the other family", run: func(s *script) {
-			s.dial("TCP", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv6loopback}}, "tcp", s.freePort().String())
+			s.dial("TCP", net.Dialer{LocalAddr: &net.TCPAddr{IP: s.otherLoopback()}}, "tcp", s.freePort().String())
 		}},
 		{name: "dial: from an address with any port", run: func(s *script) {
 			l := s.listen()
@@ -127,14 +131,14 @@ func dialScenarios() []scenario {
 		}},
 		{name: "dial: from a port that a listener has", run: func(s *script) {
 			l := s.listen()
-			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", s.clientIP+":0")
+			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", net.JoinHostPort(s.clientIP, "0"))
 			s.must(err)
 			s.cleanup(func() { _ = mine.Close() })
 			s.dial("Dial", net.Dialer{LocalAddr: mine.Addr()}, "tcp", l.Addr().String())
 		}},
 		{name: "dial: from a port again after a reset", run: func(s *script) {
 			l := s.listen()
-			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", s.clientIP+":0")
+			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", net.JoinHostPort(s.clientIP, "0"))
 			s.must(err)
 			from := mine.Addr()
 			s.must(mine.Close())
@@ -154,7 +158,7 @@ func dialScenarios() []scenario {
 		}},
 		{name: "dial: from a port in TIME-WAIT", run: func(s *script) {
 			l := s.listen()
-			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", s.clientIP+":0")
+			mine, err := s.client.Listen(background, net.ListenConfig{}, "tcp", net.JoinHostPort(s.clientIP, "0"))
 			s.must(err)
 			from := mine.Addr()
 			s.label("M", from)
@@ -176,11 +180,11 @@ func dialScenarios() []scenario {
 			cancel()
 			c, err := s.client.Dial(ctx, net.Dialer{}, "tcp", s.listen().Addr().String())
 			s.dialled("Dial", c, err)
-			c, err = s.client.Dial(ctx, net.Dialer{}, "udp", s.serverIP+":9")
+			c, err = s.client.Dial(ctx, net.Dialer{}, "udp", net.JoinHostPort(s.serverIP, "9"))
 			s.dialled("Dial UDP", c, err)
 			a, err := s.client.DialTCPFrom(ctx, net.Dialer{}, "tcp", netip.AddrPort{}, s.listen().Addr().(*net.TCPAddr).AddrPort())
 			s.dialled("DialTCP", nilConn(a), err)
-			u, err := s.client.DialUDPFrom(ctx, net.Dialer{}, "udp", netip.AddrPort{}, netip.MustParseAddrPort(s.serverIP+":9"))
+			u, err := s.client.DialUDPFrom(ctx, net.Dialer{}, "udp", netip.AddrPort{}, netip.MustParseAddrPort(net.JoinHostPort(s.serverIP, "9")))
 			s.dialled("DialUDP", nilPackets(u), err)
 		}},
 		{name: "E-GO-8 dial: a cause of its own", run: func(s *script) {
@@ -197,13 +201,13 @@ func dialScenarios() []scenario {
 			s.dialled("context", c, err)
 			s.dial("negative timeout", net.Dialer{Timeout: -1}, "tcp", at)
 			s.dial("Deadline", net.Dialer{Deadline: time.Unix(1, 0)}, "tcp", at)
-			s.dial("Deadline, UDP", net.Dialer{Deadline: time.Unix(1, 0)}, "udp", s.serverIP+":9")
+			s.dial("Deadline, UDP", net.Dialer{Deadline: time.Unix(1, 0)}, "udp", net.JoinHostPort(s.serverIP, "9"))
 			s.dial("Deadline far away", net.Dialer{Deadline: time.Now().Add(1 << 62)}, "tcp", at)
 			s.dial("Timeout far away", net.Dialer{Timeout: 1 << 62}, "tcp", at)
 		}},
 		{name: "E-GO-8 dial: cancelled in SYN-SENT", run: func(s *script) {
 			ctx, cancel := context.WithCancel(background)
-			d := s.start("Dial", func() []any { return logs(s.client.Dial(ctx, net.Dialer{}, "tcp", s.silent+":80")) })
+			d := s.start("Dial", func() []any { return logs(s.client.Dial(ctx, net.Dialer{}, "tcp", net.JoinHostPort(s.silent, "80"))) })
 			cancel()
 			d.end()
 		}},
@@ -211,27 +215,27 @@ func dialScenarios() []scenario {
 			stop := make(chan struct{})
 			//lint:ignore SA1019 it still works
 			dialer := net.Dialer{Cancel: stop}
-			d := s.start("Dial", func() []any { return logs(s.client.Dial(background, dialer, "tcp", s.silent+":80")) })
+			d := s.start("Dial", func() []any { return logs(s.client.Dial(background, dialer, "tcp", net.JoinHostPort(s.silent, "80"))) })
 			close(stop)
 			d.end()
-			closed, err := s.client.Dial(background, dialer, "tcp", s.silent+":80")
+			closed, err := s.client.Dial(background, dialer, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.dialled("cancelled before", closed, err)
 		}},
 		{name: "E-GO-8 dial: out of time in SYN-SENT", run: func(s *script) {
 			const short = 20 * time.Millisecond
-			c, err := s.client.Dial(background, net.Dialer{Timeout: short}, "tcp", s.silent+":80")
+			c, err := s.client.Dial(background, net.Dialer{Timeout: short}, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.timedOut("Timeout", c, err)
-			c, err = s.client.Dial(background, net.Dialer{Deadline: time.Now().Add(short)}, "tcp", s.silent+":80")
+			c, err = s.client.Dial(background, net.Dialer{Deadline: time.Now().Add(short)}, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.timedOut("Deadline", c, err)
-			c, err = s.client.Dial(background, net.Dialer{Timeout: time.Hour, Deadline: time.Now().Add(short)}, "tcp", s.silent+":80")
+			c, err = s.client.Dial(background, net.Dialer{Timeout: time.Hour, Deadline: time.Now().Add(short)}, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.timedOut("the earlier of both", c, err)
 			ctx, cancel := context.WithTimeout(background, short)
 			defer cancel()
-			c, err = s.client.Dial(ctx, net.Dialer{}, "tcp", s.silent+":80")
+			c, err = s.client.Dial(ctx, net.Dialer{}, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.timedOut("context", c, err)
-			c, err = s.client.Dial(ctx, net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(s.clientIP)}}, "tcp", s.silent+":80")
+			c, err = s.client.Dial(ctx, net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(s.clientIP)}}, "tcp", net.JoinHostPort(s.silent, "80"))
 			s.timedOut("with a local address", c, err)
-			a, err := s.client.DialTCPFrom(background, net.Dialer{Timeout: short}, "tcp", netip.AddrPort{}, netip.MustParseAddrPort(s.silent+":80"))
+			a, err := s.client.DialTCPFrom(background, net.Dialer{Timeout: short}, "tcp", netip.AddrPort{}, netip.MustParseAddrPort(net.JoinHostPort(s.silent, "80")))
 			s.timedOut("DialTCP", nilConn(a), err)
 		}},
 		{name: "E-GO-8 dial: cancelled afterwards, it lives on", run: func(s *script) {
@@ -247,7 +251,7 @@ func dialScenarios() []scenario {
 		{name: "dial: a nil context", run: func(s *script) {
 			defer func() { s.log("panic", recover()) }()
 			var none context.Context
-			_, _ = s.client.Dial(none, net.Dialer{}, "tcp", s.serverIP+":9")
+			_, _ = s.client.Dial(none, net.Dialer{}, "tcp", net.JoinHostPort(s.serverIP, "9"))
 		}},
 		{name: "dial: Control", run: func(s *script) {
 			l := s.listen()
@@ -268,7 +272,7 @@ func dialScenarios() []scenario {
 				{"unknown network", "tcp9", nil, at},
 				{"nobody", "tcp", nil, nil},
 				{"from an address", "tcp", &net.TCPAddr{IP: net.ParseIP(s.clientIP)}, at},
-				{"from a foreign address", "tcp", &net.TCPAddr{IP: net.ParseIP(foreignIP)}, at},
+				{"from a foreign address", "tcp", &net.TCPAddr{IP: net.ParseIP(s.foreign)}, at},
 				{"from an address that is none", "tcp", &net.TCPAddr{IP: net.IP{1, 2}}, at},
 				{"to an address that is none", "tcp", nil, &net.TCPAddr{IP: net.IP{1, 2}, Port: 80}},
 				{"refused", "tcp", nil, s.freePort()},
@@ -303,11 +307,11 @@ func dialScenarios() []scenario {
 				ConnectDone:  func(network, addr string, err error) { s.log("ConnectDone", network, s.normal(addr), err) },
 			})
 			for _, d := range []struct{ step, network, address string }{
-				{"TCP", "tcp", l.Addr().String()}, {"tcp4", "tcp4", l.Addr().String()}, {"refused", "tcp", free.String()},
+				{"TCP", "tcp", l.Addr().String()}, {"tcp4", s.tcp, l.Addr().String()}, {"refused", "tcp", free.String()},
 				{"UDP", "udp", l.Addr().String()}, {"of the other family", "tcp", "[::1]:80"}, {"not an address", "tcp", "1:2:3"},
-				{"no route", "tcp", foreignIP + ":80"},
+				{"no route", "tcp", "FOREIGN:80"},
 			} {
-				c, err := s.client.Dial(ctx, net.Dialer{}, d.network, d.address)
+				c, err := s.client.Dial(ctx, net.Dialer{}, d.network, s.fill(d.address))
 				s.dialled(d.step, c, err)
 			}
 			c, err := s.client.DialTCPFrom(ctx, net.Dialer{}, "tcp", netip.AddrPort{}, l.Addr().(*net.TCPAddr).AddrPort())

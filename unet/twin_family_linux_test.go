@@ -98,7 +98,7 @@ func familyScenarios() (list []scenario) {
 				scenario{name: "family: ListenUDP " + n, run: func(s *script) { familyListenUDP(s, n) }})
 		}
 	}
-	return append(list, scenario{name: "family: datagrams", oneHost: true, run: familyDatagrams},
+	list = append(list, scenario{name: "family: datagrams", oneHost: true, run: familyDatagrams},
 		scenario{name: "family: localhost", oneHost: true, run: func(s *script) {
 			port := familyPort(s)
 			for _, n := range []string{"tcp", "tcp4", "udp", "udp4"} { // the order of both is that of the machine's hosts file
@@ -109,6 +109,10 @@ func familyScenarios() (list []scenario) {
 				s.must(c.Close())
 			}
 		}})
+	for i := range list {
+		list[i].family = "IPv4" // the hosts' own addresses are; the loopback address of IPv6 is among the others
+	}
+	return list
 }
 
 // isAnybody reports whether the address is any of the dialling host's own.

@@ -215,7 +215,7 @@ func forgetScenarios() []scenario {
 
 // listen2 is listen without the cleanup, which would keep the listener.
 func (s *script) listen2() listening {
-	l, err := s.server.Listen(context.Background(), net.ListenConfig{}, "tcp", s.serverIP+":0")
+	l, err := s.server.Listen(context.Background(), net.ListenConfig{}, "tcp", net.JoinHostPort(s.serverIP, "0"))
 	s.must(err)
 	return l.(listening)
 }

@@ -190,47 +190,85 @@ type world struct {
 	name               string
 	server, client     side
 	serverIP, clientIP string
-	silent             string // an address that answers nothing
-	oneHost            bool   // server and client are one host, which reaches itself at 127.0.0.1
+	oneHost            bool // server and client are one host, which reaches itself at its loopback address
+	*twinFamily
 }
 
-const (
-	silentIP  = "198.51.100.1"
-	foreignIP = "192.0.2.1" // of no host, and without a route
-)
+// twinFamily has the addresses of one family in the worlds of the twin test.
+type twinFamily struct {
+	name                          string
+	tcp, udp                      string // its networks
+	bits                          int    // of the hosts' network
+	loopback                      string
+	oneIP, twoIP, aloneIP, router string         // hosts on the segment
+	silent, silentAt              string         // an address that answers nothing, and the kernel's in its network
+	foreign                       string         // of no host, and without a route
+	tap                           []netip.Prefix // the kernel's over TAP
+}
+
+var twinFamilies = []*twinFamily{
+	{name: "IPv4", tcp: "tcp4", udp: "udp4", bits: 24, loopback: "127.0.0.1",
+		oneIP: "10.0.0.1", twoIP: "10.0.0.2", aloneIP: "10.0.0.3", router: "10.0.0.9",
+		silent: "198.51.100.1", silentAt: "198.51.100.2", foreign: "192.0.2.1"},
+	{name: "IPv6", tcp: "tcp6", udp: "udp6", bits: 64, loopback: "::1",
+		oneIP: "fd00::a1", twoIP: "fd00::a2", aloneIP: "fd00::a3", router: "fd00::a9",
+		silent: "2001:db8:51::9", silentAt: "2001:db8:51::2", foreign: "2001:db8:ffff::9", tap: prefixes("fd00:7::a1/64")},
+}
+
+// network returns an address with the length of its network.
+func (f *twinFamily) network(ip string) netip.Prefix {
+	return netip.PrefixFrom(netip.MustParseAddr(ip), f.bits)
+}
+
+// fill puts addresses into a text: FOREIGN and LOOP.
+func (f *twinFamily) fill(text string) string {
+	return strings.NewReplacer("FOREIGN", bracketed(f.foreign), "LOOP", bracketed(f.loopback)).Replace(text)
+}
+
+// otherLoopback returns the loopback address of the other family.
+func (f *twinFamily) otherLoopback() net.IP {
+	if f.bits == 64 {
+		return net.IPv4(127, 0, 0, 1)
+	}
+	return net.IPv6loopback
+}
+
+// bracketed returns an address as it stands before a port.
+func bracketed(ip string) string { return strings.TrimSuffix(net.JoinHostPort(ip, ""), ":") }
 
 // twinWorlds returns the kernel's world and those of unet: one host alone, two on a segment, and one over TAP
 // at either end of a connection with the kernel.
-func twinWorlds(t *testing.T) (kernel *world, ours []*world) {
+func twinWorlds(t *testing.T, f *twinFamily) (kernel *world, ours []*world) {
 	taptest.Need(t)
 	// Packets to the silent network end in a device that is not read.
-	taptest.Open(t, tap.Config{TUN: true, PeerAddrs: []netip.Prefix{netip.MustParsePrefix("198.51.100.2/24")}})
-	kernel = &world{name: "kernel", server: kernelSide{}, client: kernelSide{}, serverIP: "127.0.0.1", clientIP: "127.0.0.1", silent: silentIP, oneHost: true}
+	taptest.Open(t, tap.Config{TUN: true, PeerAddrs: []netip.Prefix{f.network(f.silentAt)}})
+	kernel = &world{name: "kernel", server: kernelSide{}, client: kernelSide{}, serverIP: f.loopback, clientIP: f.loopback, oneHost: true, twinFamily: f}
 
 	segment := sim.NewSegment(sim.Config{Offload: true})
 	t.Cleanup(func() { _ = segment.Close() })
-	silentNet := netip.MustParsePrefix("198.51.100.0/24")
-	router := openHost(t, segment, "10.0.0.9/24", stack.Config{}) // takes packets for others, and does not forward them
+	silentNet := f.network(f.silentAt).Masked()
+	router := netip.MustParseAddr(f.router)
+	openHost(t, segment, f.network(f.router).String(), stack.Config{}) // takes packets for others, and does not forward them
 	open := func(ip string) unetSide {
-		h, err := Open(Config{Link: segment.Port(), Addrs: prefixes(ip + "/24"),
-			Routes: []stack.Route{{Dst: silentNet, Via: router.Addrs()[0].Addr()}}})
+		h, err := Open(Config{Link: segment.Port(), Addrs: []netip.Prefix{f.network(ip)},
+			Routes: []stack.Route{{Dst: silentNet, Via: router}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = h.Close() })
 		return unetSide{h}
 	}
-	client, server, alone := open(clientIP), open(serverIP), open("10.0.0.3")
+	client, server, alone := open(f.oneIP), open(f.twoIP), open(f.aloneIP)
 
-	h := openTAP(t, 0, tap.Config{})
+	h := openTAP(t, 0, tap.Config{PeerAddrs: f.tap})
 	if err := h.Stack().AddRoute(silentNet, netip.MustParseAddr(h.kernels)); err != nil {
 		t.Fatal(err)
 	}
 	return kernel, []*world{
-		{name: "one host", server: alone, client: alone, serverIP: "127.0.0.1", clientIP: "127.0.0.1", silent: silentIP, oneHost: true},
-		{name: "two hosts", server: server, client: client, serverIP: serverIP, clientIP: clientIP, silent: silentIP},
-		{name: "unet serves the kernel", server: unetSide{h.Host}, client: kernelSide{}, serverIP: h.ours, clientIP: h.kernels, silent: silentIP},
-		{name: "the kernel serves unet", server: kernelSide{}, client: unetSide{h.Host}, serverIP: h.kernels, clientIP: h.ours, silent: silentIP},
+		{name: "one host", server: alone, client: alone, serverIP: f.loopback, clientIP: f.loopback, oneHost: true, twinFamily: f},
+		{name: "two hosts", server: server, client: client, serverIP: f.twoIP, clientIP: f.oneIP, twinFamily: f},
+		{name: "unet serves the kernel", server: unetSide{h.Host}, client: kernelSide{}, serverIP: h.ours, clientIP: h.kernels, twinFamily: f},
+		{name: "the kernel serves unet", server: kernelSide{}, client: unetSide{h.Host}, serverIP: h.kernels, clientIP: h.ours, twinFamily: f},
 	}
 }
 
@@ -250,6 +288,8 @@ type scenario struct {
 	name    string
 	run     func(s *script)
 	oneHost bool
+	// family is set where the scenario plays with addresses of both families itself.
+	family string
 }
 
 func (w *world) play(t *testing.T, sc scenario) []string {
@@ -331,7 +371,7 @@ func (s *script) normal(text string) string {
 		}
 		return before + s.port(a)
 	})
-	for _, ip := range []string{s.serverIP, s.clientIP, "127.0.0.1"} {
+	for _, ip := range []string{s.serverIP, s.clientIP, s.loopback} {
 		text = strings.ReplaceAll(text, ip, "H")
 	}
 	return text
@@ -411,7 +451,7 @@ func (d *doing) end() { d.s.log(d.step, <-d.done...) }
 
 // listen returns a listener on the server, labelled L.
 func (s *script) listen() listening {
-	l, err := s.server.Listen(context.Background(), net.ListenConfig{}, "tcp", s.serverIP+":0")
+	l, err := s.server.Listen(context.Background(), net.ListenConfig{}, "tcp", net.JoinHostPort(s.serverIP, "0"))
 	s.must(err)
 	s.cleanup(func() { _ = l.Close() })
 	s.label("L", l.Addr())
@@ -488,9 +528,14 @@ type difference struct {
 	scenario, step, row string
 }
 
-func TestTwin(t *testing.T) {
-	kernel, ours := twinWorlds(t)
-	table := twinScenarios()
+func TestTwin(t *testing.T) { playTwins(t, twinFamilies[0]) }
+
+// TestTwinIPv6 is TestTwin with addresses of IPv6.
+func TestTwinIPv6(t *testing.T) { playTwins(t, twinFamilies[1]) }
+
+func playTwins(t *testing.T, f *twinFamily) {
+	kernel, ours := twinWorlds(t, f)
+	table := slices.DeleteFunc(twinScenarios(), func(sc scenario) bool { return sc.family != "" && sc.family != f.name })
 	rows := differenceRows(t)
 	seen := make(map[string]bool)
 	var lines, played, differ int
@@ -528,8 +573,8 @@ func TestTwin(t *testing.T) {
 			t.Errorf("%s of %s does not differ as row %s says", d.step, d.scenario, d.row)
 		}
 	}
-	t.Logf("%d scenarios, %d lines each; played %d times on unet; %d lines differ, for the reasons of %d rows",
-		len(table), lines, played, differ, len(rowsUsed()))
+	t.Logf("%s: %d scenarios, %d lines each; played %d times on unet; %d lines differ, for the reasons of %d rows",
+		f.name, len(table), lines, played, differ, len(rowsUsed()))
 	if len(table) < 120 {
 		t.Errorf("%d scenarios", len(table))
 	}

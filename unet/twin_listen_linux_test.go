@@ -37,14 +37,14 @@ func (s *script) packetsOn(step, network, address string) {
 
 func listenRefusals() (list []scenario) {
 	for _, d := range []struct{ name, network, address string }{
-		{"foreign address", "tcp", foreignIP + ":0"},
-		{"no port", "tcp", "127.0.0.1"},
-		{"unknown network", "tcp7", "127.0.0.1:0"},
+		{"foreign address", "tcp", "FOREIGN:0"},
+		{"no port", "tcp", "LOOP"},
+		{"unknown network", "tcp7", "LOOP:0"},
 		{"IPv4 on tcp6", "tcp6", "127.0.0.1:0"},
 		{"IPv6 on tcp4", "tcp4", "[::1]:0"},
-		{"negative port", "tcp", "127.0.0.1:-1"},
-		{"large port", "tcp", "127.0.0.1:65536"},
-		{"unknown service", "tcp", "127.0.0.1:no-such-service"},
+		{"negative port", "tcp", "LOOP:-1"},
+		{"large port", "tcp", "LOOP:65536"},
+		{"unknown service", "tcp", "LOOP:no-such-service"},
 		{"not an address", "tcp", "1.2.3:0"},
 		{"multicast", "tcp", "224.0.0.1:0"},
 		{"broadcast", "tcp", "255.255.255.255:0"},
@@ -52,15 +52,15 @@ func listenRefusals() (list []scenario) {
 		{"wildcard of IPv4", "tcp4", ":0"},
 		{"0.0.0.0", "tcp", "0.0.0.0:0"},
 		{"no address at all", "tcp", ""},
-		{"empty port", "tcp", "127.0.0.1:"},
-		{"UDP network", "udp", "127.0.0.1:0"},
-		{"empty network", "", "127.0.0.1:0"},
+		{"empty port", "tcp", "LOOP:"},
+		{"UDP network", "udp", "LOOP:0"},
+		{"empty network", "", "LOOP:0"},
 	} {
 		list = append(list,
-			scenario{name: "listen: " + d.name, run: func(s *script) { s.listenOn("Listen", d.network, d.address) }})
+			scenario{name: "listen: " + d.name, run: func(s *script) { s.listenOn("Listen", d.network, s.fill(d.address)) }})
 		network := map[string]string{"tcp": "udp", "tcp4": "udp4", "tcp6": "udp6", "tcp7": "udp7", "udp": "tcp"}[d.network]
 		list = append(list,
-			scenario{name: "listen for packets: " + d.name, run: func(s *script) { s.packetsOn("ListenPacket", network, d.address) }})
+			scenario{name: "listen for packets: " + d.name, run: func(s *script) { s.packetsOn("ListenPacket", network, s.fill(d.address)) }})
 	}
 	return list
 }
@@ -83,11 +83,11 @@ func listenScenarios() []scenario {
 			s.cleanup(func() { _ = l.Close() })
 			port := l.Addr().(*net.TCPAddr).Port
 			s.listenOn("the same", "tcp", fmt.Sprintf(":%d", port))
-			s.listenOn("an address", "tcp", fmt.Sprintf("%s:%d", s.serverIP, port))
+			s.listenOn("an address", "tcp", net.JoinHostPort(s.serverIP, fmt.Sprint(port)))
 			s.listenOn("IPv4's wildcard", "tcp4", fmt.Sprintf(":%d", port))
 		}},
 		{name: "listen: busy UDP port", run: func(s *script) {
-			c, err := s.server.ListenPacket(background, net.ListenConfig{}, "udp", s.serverIP+":0")
+			c, err := s.server.ListenPacket(background, net.ListenConfig{}, "udp", net.JoinHostPort(s.serverIP, "0"))
 			s.must(err)
 			s.cleanup(func() { _ = c.Close() })
 			s.packetsOn("the same", "udp", c.LocalAddr().String())
@@ -118,7 +118,7 @@ func listenScenarios() []scenario {
 				at            *net.TCPAddr
 			}{
 				{"plain", "tcp", at}, {"tcp4", "tcp4", at}, {"tcp6", "tcp6", at}, {"udp", "udp", at}, {"unknown network", "x", at},
-				{"nil", "tcp", nil}, {"nil on tcp4", "tcp4", nil}, {"foreign", "tcp", &net.TCPAddr{IP: net.ParseIP(foreignIP)}},
+				{"nil", "tcp", nil}, {"nil on tcp4", "tcp4", nil}, {"foreign", "tcp", &net.TCPAddr{IP: net.ParseIP(s.foreign)}},
 				{"no address", "tcp", &net.TCPAddr{IP: net.IP{1, 2, 3}}},
 			} {
 				l, err := s.server.ListenTCP(d.network, d.at)
@@ -136,7 +136,7 @@ func listenScenarios() []scenario {
 				at            *net.UDPAddr
 			}{
 				{"plain", "udp", at}, {"udp4", "udp4", at}, {"udp6", "udp6", at}, {"tcp", "tcp", at}, {"unknown network", "x", at},
-				{"nil", "udp", nil}, {"nil on udp4", "udp4", nil}, {"foreign", "udp", &net.UDPAddr{IP: net.ParseIP(foreignIP)}},
+				{"nil", "udp", nil}, {"nil on udp4", "udp4", nil}, {"foreign", "udp", &net.UDPAddr{IP: net.ParseIP(s.foreign)}},
 			} {
 				c, err := s.server.ListenUDP(d.network, d.at)
 				if c == nil {
@@ -150,9 +150,9 @@ func listenScenarios() []scenario {
 		{name: "listen: with a context that has ended", run: func(s *script) {
 			ctx, cancel := context.WithCancel(background)
 			cancel()
-			l, err := s.server.Listen(ctx, net.ListenConfig{}, "tcp", s.serverIP+":0")
+			l, err := s.server.Listen(ctx, net.ListenConfig{}, "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.listened("Listen", l, err)
-			c, err := s.server.ListenPacket(ctx, net.ListenConfig{}, "udp", s.serverIP+":0")
+			c, err := s.server.ListenPacket(ctx, net.ListenConfig{}, "udp", net.JoinHostPort(s.serverIP, "0"))
 			s.log("ListenPacket", c != nil, err)
 			if c != nil {
 				s.must(c.Close())
@@ -160,9 +160,9 @@ func listenScenarios() []scenario {
 		}},
 		{name: "listen: Control", run: func(s *script) {
 			lc := net.ListenConfig{Control: func(string, string, syscall.RawConn) error { return nil }}
-			l, err := s.server.Listen(background, lc, "tcp", s.serverIP+":0")
+			l, err := s.server.Listen(background, lc, "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.listened("Listen", l, err)
-			c, err := s.server.ListenPacket(background, lc, "udp", s.serverIP+":0")
+			c, err := s.server.ListenPacket(background, lc, "udp", net.JoinHostPort(s.serverIP, "0"))
 			s.log("ListenPacket", c != nil, err)
 			if c != nil {
 				s.must(c.Close())
@@ -344,8 +344,8 @@ func listenScenarios() []scenario {
 			s.log("octets", len(c.LocalAddr().(*net.TCPAddr).IP), len(p.RemoteAddr().(*net.TCPAddr).IP))
 		}},
 		{name: "addresses: the network is the one that was asked for", run: func(s *script) {
-			l := s.listenOn("Listen", "tcp4", s.serverIP+":0")
-			c, err := s.client.Dial(background, net.Dialer{}, "tcp4", l.Addr().String())
+			l := s.listenOn("Listen", s.tcp, net.JoinHostPort(s.serverIP, "0"))
+			c, err := s.client.Dial(background, net.Dialer{}, s.tcp, l.Addr().String())
 			s.must(err)
 			a, err := l.Accept()
 			s.must(err)

@@ -50,7 +50,7 @@ func reusePort(_, _ string, c syscall.RawConn) error {
 func (s *script) backlog(n int) listening {
 	if u, ok := s.server.(unetSide); ok {
 		lc := ListenConfig{Host: u.Host, Backlog: n}
-		l, err := lc.Listen(background, "tcp", s.serverIP+":0")
+		l, err := lc.Listen(background, "tcp", net.JoinHostPort(s.serverIP, "0"))
 		s.must(err)
 		s.cleanup(func() { _ = l.Close() })
 		return l.(listening)
@@ -65,7 +65,7 @@ func (s *script) backlog(n int) listening {
 func reuseScenarios() []scenario {
 	return []scenario{
 		{name: "listen: ReusePort, who may share", run: func(s *script) {
-			l := s.sharing("first", "tcp", s.serverIP+":0")
+			l := s.sharing("first", "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.label("R", l.Addr())
 			at := l.Addr().String()
 			s.sharing("second", "tcp", at)
@@ -73,19 +73,19 @@ func reuseScenarios() []scenario {
 			_, port, _ := net.SplitHostPort(at)
 			s.sharing("on the wildcard", "tcp", "0.0.0.0:"+port)
 			s.listenOn("one that does not share, on the wildcard", "tcp", "0.0.0.0:"+port)
-			alone := s.listenOn("of another port", "tcp", s.serverIP+":0")
+			alone := s.listenOn("of another port", "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.sharing("with one that does not share", "tcp", alone.Addr().String())
 			s.must(l.Close())
 			s.listenOn("one that does not share, beside the others", "tcp", at)
 		}},
 		{name: "listen: ReusePort for packets", run: func(s *script) {
-			c := s.sharingPackets("first", s.serverIP+":0")
+			c := s.sharingPackets("first", net.JoinHostPort(s.serverIP, "0"))
 			s.label("R", c.LocalAddr())
 			s.sharingPackets("second", c.LocalAddr().String())
 			s.packetsOn("one that does not share", "udp", c.LocalAddr().String())
 		}},
 		{name: "listen: ReusePort spreads connections", run: func(s *script) {
-			l := s.sharing("first", "tcp", s.serverIP+":0")
+			l := s.sharing("first", "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.label("R", l.Addr())
 			list := []net.Listener{l, s.sharing("second", "tcp", l.Addr().String()), s.sharing("third", "tcp", l.Addr().String())}
 			const n = 96
@@ -113,7 +113,7 @@ func reuseScenarios() []scenario {
 			}
 		}},
 		{name: "listen: ReusePort, one of two is closed", run: func(s *script) {
-			l := s.sharing("first", "tcp", s.serverIP+":0")
+			l := s.sharing("first", "tcp", net.JoinHostPort(s.serverIP, "0"))
 			s.label("R", l.Addr())
 			other := s.sharing("second", "tcp", l.Addr().String())
 			const n = 32

@@ -801,7 +801,7 @@ func optionScenarios() []scenario {
 				{KeepAlive: -1}, {KeepAlive: time.Minute},
 				{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 6 * time.Second, Count: 7}},
 			} {
-				l, err := s.server.Listen(background, lc, "tcp", s.serverIP+":0")
+				l, err := s.server.Listen(background, lc, "tcp", net.JoinHostPort(s.serverIP, "0"))
 				s.must(err)
 				c := s.dialTo(l)
 				a, err := l.Accept()

@@ -136,7 +136,7 @@ func udpScenarios() []scenario {
 			c, p := s.sockets()
 			b, ip := []byte("x"), net.ParseIP(s.clientIP)
 			s.log("port zero", logs(p.WriteTo(b, &net.UDPAddr{IP: ip}))...)
-			s.log("no route", logs(p.WriteTo(b, &net.UDPAddr{IP: net.ParseIP(foreignIP), Port: 9}))...)
+			s.log("no route", logs(p.WriteTo(b, &net.UDPAddr{IP: net.ParseIP(s.foreign), Port: 9}))...)
 			s.log("three octets", logs(p.WriteTo(b, &net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 9}))...)
 			s.log("the other family", logs(p.WriteTo(b, &net.UDPAddr{IP: net.IPv6loopback, Port: 9}))...)
 			s.log("it lives on", logs(p.WriteTo(b, c.LocalAddr()))...)
@@ -278,8 +278,8 @@ func udpScenarios() []scenario {
 			}{
 				{"plain", "udp", nil, at}, {"udp4", "udp4", nil, at}, {"udp6", "udp6", nil, at}, {"tcp", "tcp", nil, at},
 				{"nobody", "udp", nil, nil}, {"from", "udp", &net.UDPAddr{IP: net.ParseIP(s.clientIP)}, at},
-				{"from a foreign address", "udp", &net.UDPAddr{IP: net.ParseIP(foreignIP)}, at},
-				{"no route", "udp", nil, &net.UDPAddr{IP: net.ParseIP(foreignIP), Port: 9}},
+				{"from a foreign address", "udp", &net.UDPAddr{IP: net.ParseIP(s.foreign)}, at},
+				{"no route", "udp", nil, &net.UDPAddr{IP: net.ParseIP(s.foreign), Port: 9}},
 			} {
 				c, err := s.client.DialUDP(d.network, d.laddr, d.raddr)
 				if c == nil {
@@ -290,7 +290,7 @@ func udpScenarios() []scenario {
 				s.must(c.Close())
 			}
 		}},
-		{name: "packets: multicast and broadcast", run: func(s *script) {
+		{name: "packets: multicast and broadcast", family: "IPv4", run: func(s *script) {
 			c, _ := s.sockets()
 			u, err := s.client.ListenUDP("udp4", &net.UDPAddr{})
 			s.must(err)
@@ -304,7 +304,7 @@ func udpScenarios() []scenario {
 			s.cleanup(func() { _ = p.Close() })
 			port := p.LocalAddr().(*net.UDPAddr).Port
 			s.packetsOn("udp4", "udp4", fmt.Sprintf(":%d", port))
-			s.packetsOn("an address", "udp", fmt.Sprintf("%s:%d", s.serverIP, port))
+			s.packetsOn("an address", "udp", net.JoinHostPort(s.serverIP, fmt.Sprint(port)))
 		}},
 		{name: "packets: many writers and readers", run: func(s *script) {
 			c, p := s.sockets()
