@@ -84,6 +84,7 @@ func (c *TCPConn) userDeadlineLocked(at, after mono.Time) mono.Time {
 // fireConnLocked acts on the deadlines of c up to now.
 func (c *TCPConn) fireConnLocked(now mono.Time) {
 	if at := c.tcp.Deadline(); c.bits&inTable != 0 && passed(at, now) {
+		c.followRouteLocked(now)
 		c.tcp.Timeout(now)
 	}
 	if w := c.waiters; w != nil {

@@ -159,13 +159,14 @@ func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 // interface. See the fields.
 type Route = ip.RouteEntry
 
-// AddRoutes adds routes, all or none. Errors:
+// AddRoutes adds routes, all or none. A destination may have several gateways: the one that was added first is used as
+// long as it answers ARP or neighbour discovery, then the next. Errors:
 //
 //   - EINVAL: destination and gateway are of different families, the gateway is not the address of one other host, or no
 //     device is named where there are several;
 //   - ENETUNREACH: a gateway without OnLink is in no directly connected network of the host, or of the named device;
 //   - ENODEV: there is no device of that name;
-//   - EEXIST: there is a route for the destination already;
+//   - EEXIST: there is a route for the destination already, and not over another gateway;
 //   - EAFNOSUPPORT: an IPv6 address.
 func (h *Host) AddRoutes(routes ...Route) error {
 	h.changing.Lock()

@@ -24,6 +24,18 @@ func pathOf(r *ip.Route) tcp.Path {
 	return tcp.Path{MTU: r.MTU(), PathMTU: r.PathMTU(), MaxSuper: r.MaxSuper(), V6: r.V6()}
 }
 
+// followRouteLocked lets c go over the route that leads to its peer now, if addresses, routes or the state of an interface or
+// of a gateway have changed (RFC 1122 3.3.1). Without one it keeps the route that it has.
+func (c *TCPConn) followRouteLocked(now mono.Time) {
+	r := c.route.Load()
+	if r.Current() {
+		return
+	}
+	if r, err := c.shard.layer.core.ip.HostRoute(r.Local(), r.Remote()); err == nil {
+		c.setRouteLocked(r, now)
+	}
+}
+
 // followPathLocked lets c go by what is known of its path now: another connection may have found that it is narrower, or
 // what was known of it may have grown old, and larger packets are tried again (RFC 1191 6.3).
 func (c *TCPConn) followPathLocked(r *ip.Route, now mono.Time) {

@@ -9,7 +9,9 @@ import (
 
 // startARP gives the interface its cache of IPv4 neighbours.
 func (ifc *Interface) startARP(b *base) {
-	ifc.neighbors[family4.index] = newNeighborCache(b, &ifc.info, ifc.solicitARP)
+	c := newNeighborCache(b, &ifc.info, ifc.solicitARP)
+	c.gateway = ifc.gatewayAnswers
+	ifc.neighbors[family4.index] = c
 }
 
 // solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last

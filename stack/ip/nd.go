@@ -44,7 +44,9 @@ func readNDOptions(b []byte) (o ndOptions, ok bool) {
 
 // startND gives the interface its cache of IPv6 neighbours.
 func (ifc *Interface) startND(b *base) {
-	ifc.neighbors[family6.index] = newNeighborCache(b, &ifc.info, ifc.solicitND)
+	c := newNeighborCache(b, &ifc.info, ifc.solicitND)
+	c.gateway = ifc.gatewayAnswers
+	ifc.neighbors[family6.index] = c
 }
 
 // solicitND is the solicitor of IPv6: it sends a solicitation for target to the group of those that may have it, or to the

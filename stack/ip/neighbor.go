@@ -88,6 +88,8 @@ type neighborCache struct {
 	zone    string   // its name
 	solicit solicitor
 	silent  func(netip.Addr) // if not nil called under no lock for a neighbour that has not answered
+	// gateway, if not nil, is told of the neighbours that are heard and of those that do not answer. mu is held.
+	gateway func(addr netip.Addr, answers bool)
 
 	mu       sync.Mutex
 	entries  map[netip.Addr]*neighbor
@@ -177,6 +179,9 @@ func (c *neighborCache) enterLocked(n *neighbor, s neighborState, now mono.Time,
 	case incomplete, stale, failed:
 	}
 	n.usable.Store(usable)
+	if c.gateway != nil && (s == reachable || s == stale || s == failed) {
+		c.gateway(n.addr, s != failed)
+	}
 	c.rings.enter(n)
 	c.armLocked(n, now.Add(d))
 }

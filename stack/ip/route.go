@@ -239,6 +239,10 @@ func (r *Route) groupInterface(t *topology) *Interface {
 	return nil
 }
 
+// Current says whether the route was made from the addresses and routes that there are now. If not, HostRoute may return
+// another one.
+func (r *Route) Current() bool { return r.topology == r.iface.core.topology.Load() }
+
 // Confirm tells that something we sent over this route has arrived, as an acknowledgment of new data shows,
 // so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear
 // nothing of us. Cheap; callable under a shard's lock.

@@ -28,13 +28,19 @@ func (l *Layer) AddRoutes(routes ...RouteEntry) error {
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(t.routes, func(o hop) bool { return o.dst == e.dst }) {
+			if slices.ContainsFunc(t.routes, e.clashes) {
 				return syscall.EEXIST
 			}
 			t.insert(e)
 		}
 		return nil
 	})
+}
+
+// clashes says whether e cannot stand beside o: they lead to the same network, and not over two gateways.
+func (e hop) clashes(o hop) bool {
+	beside := e.via.IsValid() && o.via.IsValid() && (e.via != o.via || e.iface != o.iface)
+	return o.dst == e.dst && !beside
 }
 
 // hopOf returns the entry of the routing table that r asks for.

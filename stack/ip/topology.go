@@ -20,6 +20,7 @@ type topology struct {
 	redirects map[netip.Addr]hop
 	ends      mono.Time // when the lifetime of an address ends first; 0 for never
 	lost      bool      // there was a device beside loopback's, and all have failed
+	silent    bool      // there is a silent hop
 }
 
 // addrClass says what a destination address is to this host.
@@ -38,6 +39,7 @@ type hop struct {
 	iface *Interface
 	// onLink says that the route alone, and no address, puts via or else dst on the link.
 	onLink bool
+	silent bool // via does not answer; see gateway.go
 }
 
 // hasMAC says whether an interface of the host has the Ethernet address.
@@ -51,7 +53,7 @@ func (t *topology) class(a netip.Addr) addrClass { return t.classes[a] }
 func (t *topology) clone() *topology {
 	n := &topology{ifaces: slices.Clone(t.ifaces), addrs: slices.Clone(t.addrs), routes: slices.Clone(t.routes),
 		classes: make(map[netip.Addr]addrClass, len(t.classes)+4), ends: t.ends, lost: t.lost,
-		redirects: t.redirects}
+		silent: t.silent, redirects: t.redirects}
 	for a, c := range t.classes {
 		n.classes[a] = c
 	}
@@ -138,12 +140,22 @@ func (t *topology) lookup(a netip.Addr) (hop, bool) {
 	if e, ok := t.redirects[a]; ok && e.iface.currentState() == InterfaceUp {
 		return e, true
 	}
+	var mute hop // the first one whose gateway does not answer, in case that there is no other
 	for _, e := range t.routes {
-		if e.dst.Contains(a) && e.iface.currentState() == InterfaceUp {
+		if !e.dst.Contains(a) || e.iface.currentState() != InterfaceUp {
+			continue
+		}
+		if mute.iface != nil && e.dst.Bits() < mute.dst.Bits() {
+			break
+		}
+		if !e.silent {
 			return e, true
 		}
+		if mute.iface == nil {
+			mute = e
+		}
 	}
-	return hop{}, false
+	return mute, mute.iface != nil
 }
 
 // inZone returns the interface of a zone, if it is up and has an address of IPv6; else nil.
