@@ -26,7 +26,7 @@ func TestFlags(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"-parts latency", `-parts "latency": not one of ` + partNames(true)},
 		{"-floods water", `-floods "water": not one of ` + flood.Names()},
-		{"-contestants lwip", `-contestants "lwip": not one of unet,kernel,gvisor,gvisor-gso`},
+		{"-contestants lwip", `-contestants "lwip": not one of unet,kernel,unet6,kernel6,gvisor,gvisor-gso`},
 		{"-conns 1,none", `-conns "none": not a number from 1 on`},
 		{"-conns 0", `-conns "0": not a number from 1 on`},
 		{"-ends -1", `-ends "-1": not a number from 0 on`},

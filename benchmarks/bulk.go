@@ -23,7 +23,7 @@ import (
 
 // bulk measures streams at their greatest speed.
 var bulk = part{
-	name: "bulk", title: "Bulk", rows: "direction", unit: "GB/s", scale: 1e-9, per: "GB", procs: true, server: &streamServer,
+	name: "bulk", title: "Bulk", rows: "direction", unit: "GB/s", scale: 1e-9, per: "GB", families: true, procs: true, server: &streamServer,
 	points: func(*options) []point {
 		return []point{
 			{Name: "server to client, 1 stream", Conns: 1, mode: "down"},

@@ -86,6 +86,9 @@ func lanesOf(l *lab, p *part, o *options) (lanes []lane) {
 	}
 	for _, n := range procs {
 		for _, c := range l.contestants {
+			if c.v6 && !p.families {
+				continue
+			}
 			if p.contestants == nil || slices.Contains(p.contestants, c.name) {
 				lanes = append(lanes, lane{contestant: c, procs: n})
 			}

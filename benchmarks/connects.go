@@ -18,7 +18,7 @@ const atOnce = 64
 
 // connects measures HTTP with a connection for each request, which the server closes.
 var connects = part{
-	name: "connects", title: "Connections, one request each", rows: "at once", unit: "connections/s", scale: 1, per: "connection", procs: true,
+	name: "connects", title: "Connections, one request each", rows: "at once", unit: "connections/s", scale: 1, per: "connection", families: true, procs: true,
 	about:  "The latency is that of the request alone with wrk, and from connect to close with the built-in client.",
 	server: &httpServer,
 	points: func(*options) []point { return []point{{Name: strconv.Itoa(atOnce), Conns: atOnce}} },

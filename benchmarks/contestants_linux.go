@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,6 +22,7 @@ type contestant struct {
 	name, about string
 	peer        bool // its programs are in the module peers, which may not be available
 	base        bool // has the programs of another revision: see buildBase
+	v6          bool // over IPv6, in the parts that have both families
 	// start starts the server of a turn on a network of its own.
 	start func(ctx context.Context, t *turn) (*server, error)
 }
@@ -30,11 +33,15 @@ const (
 	kernelName    = "kernel"
 	gvisorName    = "gvisor"
 	gvisorGSOName = "gvisor-gso"
+	unet6Name     = "unet6"
+	kernel6Name   = "kernel6"
 )
 
 var contestants = []*contestant{
 	{name: unetName, about: "unet in the server's process, over a TAP device whose other side is the client's kernel", start: startUnet},
 	{name: kernelName, about: "the kernel's TCP in a network namespace of the server's, joined to the client's by veth", start: startKernel},
+	{name: unet6Name, about: "unet over IPv6, for the rest as unet", v6: true, start: startUnet},
+	{name: kernel6Name, about: "the kernel's TCP over IPv6, for the rest as kernel", v6: true, start: startKernel},
 	{name: gvisorName, about: "gVisor's netstack in the server's process, over a TAP device and its own fdbased endpoint, with its own defaults",
 		peer: true, start: startGvisor("fdbased")},
 	{name: gvisorGSOName, about: "the same over an endpoint of ours that lets super-segments through in both directions, with SACK, RACK, CUBIC " +
@@ -57,10 +64,21 @@ func (c *contestant) stack() string {
 	if c.base {
 		return unetName
 	}
-	return c.name
+	return strings.TrimSuffix(c.name, "6")
 }
 
 const port = "8080"
+
+// endpoint returns where the server at an address listens.
+func endpoint(at netip.Prefix) string { return net.JoinHostPort(at.Addr().String(), port) }
+
+// network is lab.network in the contestant's family.
+func (t *turn) network() (client, server netip.Prefix) {
+	if t.contestant.v6 {
+		return t.lab.network6()
+	}
+	return t.lab.network()
+}
 
 // program returns the path of a program of the turn's contestant; with an empty name that of the benchmark program itself.
 func (t *turn) program(name string) string {
@@ -77,8 +95,8 @@ func (t *turn) program(name string) string {
 
 func startUnet(ctx context.Context, t *turn) (*server, error) {
 	kind := t.part.server
-	client, at := t.lab.network()
-	args := slices.Concat(kind.args, kind.onUnet, []string{"-listen", at.Addr().String() + ":" + port,
+	client, at := t.network()
+	args := slices.Concat(kind.args, kind.onUnet, []string{"-listen", endpoint(at),
 		"-dev", fmt.Sprintf("unet%d", t.lab.nets), "-addr", at.String(), "-peer", client.String()})
 	if dir := t.options.profiles; dir != "" {
 		args = append(args, "-cpuprofile", filepath.Join(dir, t.profile()))
@@ -93,9 +111,9 @@ func (t *turn) profile() string {
 
 func startKernel(ctx context.Context, t *turn) (*server, error) {
 	kind := t.part.server
-	client, at := t.lab.network()
+	client, at := t.network()
 	name := fmt.Sprintf("veth%d", t.lab.nets)
-	args := slices.Concat(kind.args, kind.onKern, []string{"-listen", at.Addr().String() + ":" + port})
+	args := slices.Concat(kind.args, kind.onKern, []string{"-listen", endpoint(at)})
 	return t.lab.start(ctx, &launch{program: t.program(kind.program), args: args, procs: t.procs, at: at, join: func(cmd *exec.Cmd, gate io.Writer) error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
@@ -113,11 +131,11 @@ func startKernel(ctx context.Context, t *turn) (*server, error) {
 
 // startGvisor returns a function that starts the peer's program with one of its endpoints. The program makes the device,
 // and the function configures the kernel's side of it.
-func startGvisor(endpoint string) func(context.Context, *turn) (*server, error) {
+func startGvisor(kind string) func(context.Context, *turn) (*server, error) {
 	return func(ctx context.Context, t *turn) (*server, error) {
-		client, at := t.lab.network()
+		client, at := t.network()
 		name := fmt.Sprintf("gvisor%d", t.lab.nets)
-		args := slices.Concat(t.part.server.onPeer, []string{"-endpoint", endpoint, "-dev", name, "-addr", at.String(), "-port", port})
+		args := slices.Concat(t.part.server.onPeer, []string{"-endpoint", kind, "-dev", name, "-addr", at.String(), "-port", port})
 		s, err := t.lab.start(ctx, &launch{program: t.program(gvisorProgram), args: args, procs: t.procs, at: at})
 		if err != nil {
 			return nil, err
@@ -138,6 +156,9 @@ func configure(name string, at netip.Prefix) error {
 	addr, err := netlink.ParseAddr(at.String())
 	if err != nil {
 		return err
+	}
+	if at.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD // usable at once
 	}
 	if err := netlink.AddrAdd(link, addr); err != nil {
 		return fmt.Errorf("give %s %v: %w", name, at, err)

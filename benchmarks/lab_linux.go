@@ -132,3 +132,12 @@ func (l *lab) network() (client, server netip.Prefix) {
 	}
 	return at(1), at(2)
 }
+
+// network6 is network in IPv6.
+func (l *lab) network6() (client, server netip.Prefix) {
+	l.nets++
+	at := func(host byte) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x75, 2: 0x6e, 3: 0x65, 4: 0x74, 5: 1, 6: byte(l.nets >> 8), 7: byte(l.nets), 15: host}), 64)
+	}
+	return at(1), at(2)
+}

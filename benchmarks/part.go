@@ -18,6 +18,7 @@ type part struct {
 	per         string  // the unit that Sample.CPU is divided by; empty for none
 	less        bool    // less is better
 	optional    bool    // measured where -parts names it
+	families    bool    // measured over IPv6 too
 	procs       bool    // measured with each GOMAXPROCS that was asked for, not with Go's own choice alone
 	about       string  // a sentence below the table
 	// contestants are the names of those who take part; nil for all.

@@ -19,7 +19,7 @@ import (
 // requests measures HTTP over connections that are kept, one request at a time on each.
 var requests = part{
 	name: "requests", title: "Requests, fasthttp, HTTP/1.1 keep-alive, 13-octet body", rows: "connections", unit: "requests/s",
-	scale: 1, per: "request", procs: true, server: &httpServer, points: byConns,
+	scale: 1, per: "request", families: true, procs: true, server: &httpServer, points: byConns,
 	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.requests(ctx) },
 }
 

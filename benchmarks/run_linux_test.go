@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 func TestRun(t *testing.T) {
 	taptest.Need(t)
 	dir, out := t.TempDir(), t.TempDir()
-	o, err := parse([]string{"-rounds", "1", "-duration", "200ms", "-client", "builtin", "-contestants", "unet,kernel", "-conns", "2",
+	o, err := parse([]string{"-rounds", "1", "-duration", "200ms", "-client", "builtin", "-contestants", "unet,kernel,unet6,kernel6", "-conns", "2",
 		"-ends", "0,500", "-procs", "default", "-parts", "requests,connects,bulk,idle,process,growth,memory,floods", "-floods", "closed,holes", "-out", out}, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func (l *lab) start(ctx context.Context, how *launch) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{target: how.at.Addr().String() + ":" + port, cmd: cmd, ended: make(chan struct{})}
+	s := &server{target: endpoint(how.at), cmd: cmd, ended: make(chan struct{})}
 	if how.join != nil {
 		if err := how.join(cmd, gate); err != nil {
 			return nil, errors.Join(err, killGroup(cmd), s.wait(nil))

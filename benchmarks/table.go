@@ -69,7 +69,7 @@ func (r *report) columns(p *part) []column {
 			}
 			return fmt.Sprintf("%.0f %%", s.spread()*100)
 		}},
-		r.ratioColumn(kernelName), r.ratioColumn(gvisorName), r.ratioColumn(gvisorGSOName),
+		r.ratioColumn(kernelName), r.ratioColumn(unetName), r.ratioColumn(kernel6Name), r.ratioColumn(gvisorName), r.ratioColumn(gvisorGSOName),
 		timeColumn("server's time per "+p.per, cpu), timeColumn("machine's time per "+p.per, machine),
 		timeColumn("p50", p50), timeColumn("p99", p99), timeColumn("p99.9", p999),
 		{"allocations per request", true, func(s *Series) string {

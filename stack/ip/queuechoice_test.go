@@ -32,8 +32,17 @@ func TestQueueOfFlow(t *testing.T) {
 		{wire.ProtocolUDP, "10.0.0.3", 7, 5, 40503},
 		{wire.ProtocolUDP, "10.0.0.9", 7, 5, 52322},
 		{wire.ProtocolICMP, "192.0.2.77", 0, 0, 60433},
+		{wire.ProtocolTCP, "2001:db8::1", 80, 40000, 25430},
+		{wire.ProtocolTCP, "2001:db8:1::1", 8080, 60999, 22293},
+		{wire.ProtocolUDP, "2001:db8::1", 7, 5, 55974},
+		{wire.ProtocolUDP, "2001:db8::1", 53, 50000, 55974},
+		{wire.ProtocolUDP, "2001:db8:7:1::9", 7, 5, 33281},
+		{wire.ProtocolICMPv6, "2001:db8:7:1::9", 0, 0, 33281},
 	} {
 		r := &Route{iface: ifc, local: ourIP, remote: netip.MustParseAddr(tt.to)}
+		if r.remote.Is6() {
+			r.local = netip.MustParseAddr("2001:db8::2")
+		}
 		p := &OutPacket{Protocol: tt.proto, Header: []byte{byte(tt.ours >> 8), byte(tt.ours), byte(tt.peer >> 8), byte(tt.peer)}}
 		if q := r.queueFor(p); q != &queues[tt.want] {
 			t.Errorf("protocol %d to %s, ports %d and %d: not the queue %d", tt.proto, tt.to, tt.ours, tt.peer, tt.want)
