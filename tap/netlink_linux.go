@@ -10,20 +10,7 @@ import (
 
 // askNetlink sends one request to the kernel's routing socket and returns its answer's errno, if any.
 func askNetlink(request []byte) error {
-	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	if err := unix.Sendto(s, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
-	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(s, answer, 0)
-	if err != nil {
-		return err
-	}
-	messages, err := syscall.ParseNetlinkMessage(answer[:n])
+	messages, err := talkNetlink(request)
 	if err != nil {
 		return err
 	}
@@ -36,6 +23,24 @@ func askNetlink(request []byte) error {
 		}
 	}
 	return nil
+}
+
+// talkNetlink sends one request to the kernel's routing socket and returns the first messages of its answer.
+func talkNetlink(request []byte) ([]syscall.NetlinkMessage, error) {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(s)
+	if err := unix.Sendto(s, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(s, answer, 0)
+	if err != nil {
+		return nil, err
+	}
+	return syscall.ParseNetlinkMessage(answer[:n])
 }
 
 // netlinkRequest is a message under construction: struct nlmsghdr, a fixed body, attributes.

@@ -237,8 +237,16 @@ func addAddrs(name string, addrs []netip.Prefix) error {
 		if hasAddr(index, a) {
 			continue
 		}
-		if err := addAddr(index, a); err != nil {
+		err := addAddr(index, a)
+		if err != nil && a.Addr().Is6() && !KernelIPv6() {
+			return fmt.Errorf("tap: %s: add address %v: IPv6 is switched off in this network namespace "+
+				"(sysctl net.ipv6.conf.all.disable_ipv6): %w", name, a, err)
+		}
+		if err != nil {
 			return configError(name, "add address "+a.String(), err)
+		}
+		if a.Addr().Is6() {
+			awaitAddr(a.Addr())
 		}
 	}
 	return nil

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/stack/link"
+	"github.com/unet-go/unet/tap"
 )
 
 const (
-	defaultAddr = "10.0.0.2/24"
-	none        = "none" // value of a variable that has a default, for no address at all
+	defaultAddr  = "10.0.0.2/24"
+	defaultAddr6 = "fd75:6e65:7400::2/64" // of a unique-local network (RFC 4193 3), whose octets spell "unet"
+	none         = "none"                 // value of a variable that has a default, for no address at all
 )
 
 // defaultHost is the host of the package's functions, made on first use.
@@ -32,9 +34,9 @@ var defaultHost struct {
 // call makes a new one. Environment variables configure it. Each has a default:
 //
 //	UNET_DEVICE    name of the TAP device                                  unet0
-//	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24
-//	UNET_PEER      addresses of the kernel's side of the device, or none   10.0.0.1/24 beside an address of 10.0.0.0/24 (Linux), otherwise none
-//	UNET_GATEWAY   where packets for other networks go, or none            the first address of UNET_PEER in one of UNET_ADDR's networks
+//	UNET_ADDR      the host's addresses, comma separated                   10.0.0.2/24,fd75:6e65:7400::2/64
+//	UNET_PEER      addresses of the kernel's side of the device, or none   10.0.0.1/24 beside an address of 10.0.0.0/24, fd75:6e65:7400::1/64 likewise where the kernel has IPv6 (Linux), otherwise none
+//	UNET_GATEWAY   where packets for other networks go, or none            the first address of each family of UNET_PEER in one of UNET_ADDR's networks
 //	UNET_DNS       servers that resolve names, asked over this network     none: the kernel's
 //	UNET_MAC       Ethernet address of the host                            made from device, first address and machine
 //	UNET_MTU       largest IP packet in octets                             1500
@@ -45,7 +47,7 @@ func Default() (*Host, error) {
 	if h := defaultHost.host; h != nil && h.Err() == nil {
 		return h, nil
 	}
-	cfg, err := configFromEnv(os.Getenv)
+	cfg, err := configFromEnv(os.Getenv, tap.KernelIPv6)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +86,9 @@ func Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// configFromEnv reads the default host's configuration. Its errors name the variable.
-func configFromEnv(getenv func(string) string) (Config, error) {
+// configFromEnv reads the default host's configuration. Its errors name the variable. kernelIPv6 says whether the kernel's
+// side may have an IPv6 address.
+func configFromEnv(getenv func(string) string, kernelIPv6 func() bool) (Config, error) {
 	get := func(name, def string) string {
 		if v := strings.TrimSpace(getenv(name)); v != "" {
 			return v
@@ -94,13 +97,22 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	}
 	cfg := Config{Device: get("UNET_DEVICE", "unet0")}
 	var err error
-	if cfg.Addrs, err = parsePrefixes("UNET_ADDR", get("UNET_ADDR", defaultAddr)); err != nil {
+	if mtu := get("UNET_MTU", ""); mtu != "" {
+		if cfg.MTU, err = strconv.Atoi(mtu); err != nil || cfg.MTU < 68 || cfg.MTU > 65535 {
+			return Config{}, badVariable("UNET_MTU", mtu, "a number of octets from 68 to 65535")
+		}
+	}
+	addrs := defaultAddr + "," + defaultAddr6
+	if cfg.MTU != 0 && cfg.MTU < leastMTU6 {
+		addrs = defaultAddr
+	}
+	if cfg.Addrs, err = parsePrefixes("UNET_ADDR", get("UNET_ADDR", addrs)); err != nil {
 		return Config{}, err
 	}
-	if cfg.PeerAddrs, err = peersFromEnv(get("UNET_PEER", ""), cfg.Addrs); err != nil {
+	if cfg.PeerAddrs, err = peersFromEnv(get("UNET_PEER", ""), cfg.Addrs, kernelIPv6); err != nil {
 		return Config{}, err
 	}
-	if cfg.Gateway, err = gatewayFromEnv(get("UNET_GATEWAY", ""), cfg.Addrs, cfg.PeerAddrs); err != nil {
+	if err = cfg.gatewaysFromEnv(get("UNET_GATEWAY", "")); err != nil {
 		return Config{}, err
 	}
 	if list := get("UNET_DNS", ""); list != "" {
@@ -111,11 +123,6 @@ func configFromEnv(getenv func(string) string) (Config, error) {
 	if mac := get("UNET_MAC", ""); mac != "" {
 		if cfg.MAC, err = parseMAC(mac); err != nil {
 			return Config{}, err
-		}
-	}
-	if mtu := get("UNET_MTU", ""); mtu != "" {
-		if cfg.MTU, err = strconv.Atoi(mtu); err != nil || cfg.MTU < 68 || cfg.MTU > 65535 {
-			return Config{}, badVariable("UNET_MTU", mtu, "a number of octets from 68 to 65535")
 		}
 	}
 	if portable := get("UNET_PORTABLE", ""); portable != "" {
@@ -136,13 +143,13 @@ func variablesSet(getenv func(string) string) string {
 			set = append(set, s)
 		}
 		return v
-	})
+	}, func() bool { return false })
 	return strings.Join(set, " ")
 }
 
 // peersFromEnv returns the addresses of the kernel's side. By default it has an address in the default network only: in
 // another network the address might belong to another machine, a router for instance.
-func peersFromEnv(value string, addrs []netip.Prefix) ([]netip.Prefix, error) {
+func peersFromEnv(value string, addrs []netip.Prefix, kernelIPv6 func() bool) ([]netip.Prefix, error) {
 	switch {
 	case value == none:
 		return nil, nil
@@ -151,28 +158,44 @@ func peersFromEnv(value string, addrs []netip.Prefix) ([]netip.Prefix, error) {
 	case runtime.GOOS != "linux": // package tap cannot set them
 		return nil, nil
 	}
-	return defaultPeer(addrs), nil
+	peers := defaultPeer(defaultAddr, addrs)
+	if kernelIPv6() {
+		peers = append(peers, defaultPeer(defaultAddr6, addrs)...)
+	}
+	return peers, nil
 }
 
-// gatewayFromEnv returns the gateway. By default it is the kernel's side, so that containers and machines of the LAN, for
-// which the kernel forwards packets, get answers.
-func gatewayFromEnv(value string, addrs, peers []netip.Prefix) (netip.Addr, error) {
+// gatewaysFromEnv sets the gateways, one for each family. By default they are the kernel's side, so that containers and
+// machines of the LAN, for which the kernel forwards packets, get answers.
+func (cfg *Config) gatewaysFromEnv(value string) error {
 	if value == none {
-		return netip.Addr{}, nil
+		return nil
 	}
 	if value == "" {
-		return firstWithin(peers, addrs), nil
+		cfg.Gateway = firstWithin(cfg.PeerAddrs, cfg.Addrs, netip.Addr.Is4)
+		cfg.Gateway6 = firstWithin(cfg.PeerAddrs, cfg.Addrs, netip.Addr.Is6)
+		return nil
 	}
-	gw, err := netip.ParseAddr(value)
-	if err != nil {
-		return netip.Addr{}, badVariable("UNET_GATEWAY", value, "an IP address such as 10.0.0.1, or none")
+	for s := range strings.SplitSeq(value, ",") {
+		gw, err := netip.ParseAddr(strings.TrimSpace(s))
+		field := &cfg.Gateway
+		if gw = gw.Unmap(); gw.Is6() {
+			field = &cfg.Gateway6
+		}
+		if err != nil || field.IsValid() {
+			return badVariable("UNET_GATEWAY", value, "an IP address such as 10.0.0.1, one of each family, or none")
+		}
+		*field = gw
 	}
-	return gw.Unmap(), nil
+	return nil
 }
 
-// firstWithin returns the first address of peers that is in a network of addrs, and not one of them.
-func firstWithin(peers, addrs []netip.Prefix) netip.Addr {
+// firstWithin returns the first address of peers in a family that is in a network of addrs, and not one of them.
+func firstWithin(peers, addrs []netip.Prefix, family func(netip.Addr) bool) netip.Addr {
 	for _, p := range peers {
+		if !family(p.Addr()) {
+			continue
+		}
 		within := slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return a.Contains(p.Addr()) })
 		own := slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return a.Addr() == p.Addr() })
 		if within && !own {
@@ -227,9 +250,9 @@ func parseServers(list string) (servers []netip.AddrPort, err error) {
 	return servers, nil
 }
 
-// defaultPeer returns the first address of the default network that addrs leave free, if they are in that network.
-func defaultPeer(addrs []netip.Prefix) []netip.Prefix {
-	network := netip.MustParsePrefix(defaultAddr).Masked()
+// defaultPeer returns the first address of a default network that addrs leave free, if they are in that network.
+func defaultPeer(of string, addrs []netip.Prefix) []netip.Prefix {
+	network := netip.MustParsePrefix(of).Masked()
 	taken := make(map[netip.Addr]bool)
 	inside := false
 	for _, p := range addrs {
@@ -305,3 +328,6 @@ func DialUDP(network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
 	var d Dialer
 	return d.dialUDP(context.Background(), network, laddr, raddr)
 }
+
+// leastMTU6 is the least MTU in octets of a link with IPv6 (RFC 8200 5).
+const leastMTU6 = 1280

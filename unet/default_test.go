@@ -33,7 +33,21 @@ func TestConfigFromEnv(t *testing.T) {
 		want Config
 		err  string
 	}{
-		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
+		{name: "defaults", want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24", "fd75:6e65:7400::2/64"), PeerAddrs: prefixes("10.0.0.1/24", "fd75:6e65:7400::1/64"),
+			Gateway: netip.MustParseAddr("10.0.0.1"), Gateway6: netip.MustParseAddr("fd75:6e65:7400::1")}},
+		{name: "a kernel without IPv6", env: map[string]string{"KERNEL": "4"}, want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24", "fd75:6e65:7400::2/64"),
+			PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
+		{name: "packets too small for IPv6", env: map[string]string{"UNET_MTU": "1279"}, want: Config{Device: "unet0", MTU: 1279, Addrs: prefixes("10.0.0.2/24"),
+			PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
+		{name: "IPv6 alone", env: map[string]string{"UNET_ADDR": "fd75:6e65:7400::1/64"}, want: Config{Device: "unet0", Addrs: prefixes("fd75:6e65:7400::1/64"),
+			PeerAddrs: prefixes("fd75:6e65:7400::2/64"), Gateway6: netip.MustParseAddr("fd75:6e65:7400::2")}},
+		{name: "IPv6 of one's own", env: map[string]string{"UNET_ADDR": "2001:db8::2/64", "UNET_PEER": "2001:db8::1/64", "UNET_DNS": "[2001:db8::53]:5353"},
+			want: Config{Device: "unet0", Addrs: prefixes("2001:db8::2/64"), PeerAddrs: prefixes("2001:db8::1/64"), Gateway6: netip.MustParseAddr("2001:db8::1"),
+				DNS: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::53]:5353")}}},
+		{name: "a gateway of each family", env: map[string]string{"UNET_GATEWAY": "fe80::1, 10.0.0.9", "UNET_PEER": "none"}, want: Config{Device: "unet0",
+			Addrs: prefixes("10.0.0.2/24", "fd75:6e65:7400::2/64"), Gateway: netip.MustParseAddr("10.0.0.9"), Gateway6: netip.MustParseAddr("fe80::1")}},
+		{name: "two gateways of a family", env: map[string]string{"UNET_GATEWAY": "10.0.0.1,10.0.0.9"},
+			err: `unet: UNET_GATEWAY="10.0.0.1,10.0.0.9": want an IP address such as 10.0.0.1, one of each family, or none`},
 		{name: "all set", env: map[string]string{"UNET_DEVICE": "tap7", "UNET_ADDR": " 10.9.0.7/16 , ::ffff:10.8.0.7/112", "UNET_PEER": "10.9.9.9/16",
 			"UNET_GATEWAY": "10.9.0.1", "UNET_DNS": "10.9.0.1, 10.9.0.2:5353", "UNET_MTU": "9000", "UNET_MAC": "02-00-5E-00-53-01", "UNET_PORTABLE": "true"},
 			want: Config{Device: "tap7", Addrs: prefixes("10.9.0.7/16", "10.8.0.7/16"), PeerAddrs: prefixes("10.9.9.9/16"),
@@ -51,18 +65,18 @@ func TestConfigFromEnv(t *testing.T) {
 		{name: "the default network beside another one", env: map[string]string{"UNET_ADDR": "192.168.1.50/24,10.0.0.2/24"},
 			want: Config{Device: "unet0", Addrs: prefixes("192.168.1.50/24", "10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24"), Gateway: netip.MustParseAddr("10.0.0.1")}},
 		{name: "no peer, and so no gateway", env: map[string]string{"UNET_PEER": "none"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24")}},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24", "fd75:6e65:7400::2/64")}},
 		{name: "no gateway", env: map[string]string{"UNET_GATEWAY": "none"},
-			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24"), PeerAddrs: prefixes("10.0.0.1/24")}},
+			want: Config{Device: "unet0", Addrs: prefixes("10.0.0.2/24", "fd75:6e65:7400::2/64"), PeerAddrs: prefixes("10.0.0.1/24", "fd75:6e65:7400::1/64")}},
 		{name: "no peer, but a gateway", env: map[string]string{"UNET_ADDR": "192.168.1.50/24", "UNET_PEER": "none", "UNET_GATEWAY": "192.168.1.1"},
 			want: Config{Device: "unet0", Addrs: prefixes("192.168.1.50/24"), Gateway: netip.MustParseAddr("192.168.1.1")}},
 		{name: "the gateway is the peer that can be reached", env: map[string]string{"UNET_ADDR": "10.9.0.2/24", "UNET_PEER": "10.8.0.1/24,10.9.0.2/24,10.9.0.1/24"},
 			want: Config{Device: "unet0", Addrs: prefixes("10.9.0.2/24"), PeerAddrs: prefixes("10.8.0.1/24", "10.9.0.2/24", "10.9.0.1/24"), Gateway: netip.MustParseAddr("10.9.0.1")}},
 		{name: "IPv6", env: map[string]string{"UNET_ADDR": "fd00::2/64", "UNET_PEER": "fd00::1/64", "UNET_DNS": "fd00::1, [fd00::3]:5353"},
-			want: Config{Device: "unet0", Addrs: prefixes("fd00::2/64"), PeerAddrs: prefixes("fd00::1/64"), Gateway: netip.MustParseAddr("fd00::1"),
+			want: Config{Device: "unet0", Addrs: prefixes("fd00::2/64"), PeerAddrs: prefixes("fd00::1/64"), Gateway6: netip.MustParseAddr("fd00::1"),
 				DNS: []netip.AddrPort{netip.MustParseAddrPort("[fd00::1]:0"), netip.MustParseAddrPort("[fd00::3]:5353")}}},
 		{name: "IPv6 gateway", env: map[string]string{"UNET_ADDR": "fd00::2/64", "UNET_GATEWAY": "fd00::9"},
-			want: Config{Device: "unet0", Addrs: prefixes("fd00::2/64"), Gateway: netip.MustParseAddr("fd00::9")}},
+			want: Config{Device: "unet0", Addrs: prefixes("fd00::2/64"), Gateway6: netip.MustParseAddr("fd00::9")}},
 		{name: "bad address", env: map[string]string{"UNET_ADDR": "10.0.0.2"},
 			err: `unet: UNET_ADDR="10.0.0.2": want addresses with the length of their networks, such as 10.0.0.2/24`},
 		{name: "multicast address", env: map[string]string{"UNET_ADDR": "224.0.0.1/4"},
@@ -70,7 +84,7 @@ func TestConfigFromEnv(t *testing.T) {
 		{name: "bad peer", env: map[string]string{"UNET_PEER": "x"},
 			err: `unet: UNET_PEER="x": want addresses with the length of their networks, such as 10.0.0.2/24`},
 		{name: "bad gateway", env: map[string]string{"UNET_GATEWAY": "router"},
-			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1, or none`},
+			err: `unet: UNET_GATEWAY="router": want an IP address such as 10.0.0.1, one of each family, or none`},
 		{name: "bad server", env: map[string]string{"UNET_DNS": "dns.example"},
 			err: `unet: UNET_DNS="dns.example": want IP addresses such as 10.0.0.1, with or without a port`},
 		{name: "server at no address", env: map[string]string{"UNET_DNS": "10.0.0.1,0.0.0.0"},
@@ -97,10 +111,10 @@ func TestConfigFromEnv(t *testing.T) {
 			if runtime.GOOS != "linux" && tt.env["UNET_PEER"] == "" {
 				tt.want.PeerAddrs = nil
 				if tt.env["UNET_GATEWAY"] == "" {
-					tt.want.Gateway = netip.Addr{}
+					tt.want.Gateway, tt.want.Gateway6 = netip.Addr{}, netip.Addr{}
 				}
 			}
-			got, err := configFromEnv(func(k string) string { return tt.env[k] })
+			got, err := configFromEnv(func(k string) string { return tt.env[k] }, func() bool { return tt.env["KERNEL"] != "4" })
 			if text := errorText(err); text != tt.err {
 				t.Fatalf("error %q, want %q", text, tt.err)
 			}

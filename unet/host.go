@@ -2,7 +2,6 @@ package unet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -49,6 +48,8 @@ type Config struct {
 	// Gateway is the next hop of packets that match no other route. Zero for none. If it is in no network of Addrs,
 	// as with the addresses with a prefix of 32 bits in clouds and VPNs, it is taken for a neighbour on the device.
 	Gateway netip.Addr
+	// Gateway6 is the same for IPv6, where Gateway is one of IPv4.
+	Gateway6 netip.Addr
 	// Routes are further routes; each of Addrs is a route to its network already. The destinations of a route without Via
 	// are neighbours on the device. A Via that is in no network of Addrs needs stack.Route.OnLink.
 	Routes []stack.Route
@@ -149,74 +150,6 @@ func dnsServers(list []netip.AddrPort) (servers []netip.AddrPort) {
 	return servers
 }
 
-// check refuses a configuration that contradicts itself or is not possible, and converts IPv4-mapped addresses to IPv4.
-func (cfg *Config) check() error {
-	cfg.unmap()
-	switch {
-	case cfg.Device != "" && cfg.Link != nil:
-		return errors.New("unet: Config has both Device and Link")
-	case cfg.Device == "" && len(cfg.PeerAddrs) > 0:
-		return errors.New("unet: Config.PeerAddrs without Device")
-	case cfg.Device == "" && cfg.MAC != (link.MAC{}):
-		return errors.New("unet: Config.MAC without Device: a Link has an address of its own")
-	case cfg.MAC[0]&1 != 0:
-		return fmt.Errorf("unet: Config.MAC is %v, the address of a group, which no host can have", net.HardwareAddr(cfg.MAC[:]))
-	case cfg.Announce > stack.AnnounceNever:
-		return fmt.Errorf("unet: Config.Announce is %d, which means nothing", cfg.Announce)
-	case cfg.Device == "" && cfg.Link == nil && (len(cfg.Addrs) > 0 || len(cfg.Routes) > 0 || cfg.Gateway.IsValid()):
-		return errors.New("unet: Config has addresses or routes, but neither Device nor Link")
-	case cfg.MTU < 0 || cfg.MTU > 65535:
-		return fmt.Errorf("unet: Config.MTU is %d, outside of 0 to 65535", cfg.MTU)
-	}
-	for _, s := range cfg.DNS {
-		if !s.Addr().IsValid() {
-			return errors.New("unet: Config.DNS has a server without an address")
-		}
-	}
-	return cfg.checkAddrs()
-}
-
-// unmap converts IPv4-mapped addresses to IPv4 (RFC 4291 2.5.5.2).
-func (cfg *Config) unmap() {
-	cfg.Addrs, cfg.PeerAddrs = unmapPrefixes(cfg.Addrs), unmapPrefixes(cfg.PeerAddrs)
-	cfg.Gateway = cfg.Gateway.Unmap()
-	cfg.Routes = slices.Clone(cfg.Routes)
-	for i, r := range cfg.Routes {
-		cfg.Routes[i].Dst, cfg.Routes[i].Via = unmapPrefix(r.Dst), r.Via.Unmap()
-	}
-	cfg.DNS = slices.Clone(cfg.DNS)
-	for i, s := range cfg.DNS {
-		cfg.DNS[i] = unmap(s)
-	}
-}
-
-// checkAddrs refuses addresses that no host can have or that are given twice, and a gateway that cannot be one.
-func (cfg *Config) checkAddrs() error {
-	own := make(map[netip.Addr]bool)
-	for _, p := range cfg.Addrs {
-		switch a := p.Addr(); {
-		case !p.IsValid() || !isStation(a) || a == limitedBroadcast:
-			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have: %w", p, syscall.EINVAL)
-		case own[a]:
-			return fmt.Errorf("unet: Config.Addrs has %v twice: %w", a, syscall.EADDRINUSE)
-		default:
-			own[a] = true
-		}
-	}
-	for _, p := range cfg.PeerAddrs {
-		if own[p.Addr()] {
-			return fmt.Errorf("unet: Config.PeerAddrs has %v, which is the host's own: %w", p.Addr(), syscall.EADDRINUSE)
-		}
-	}
-	if gw := cfg.Gateway; gw.IsValid() && (!isStation(gw) || own[gw]) {
-		return fmt.Errorf("unet: Config.Gateway is %v, which is no other host's address", gw)
-	}
-	return nil
-}
-
-// isStation reports whether a can be the address of one host on a network.
-func isStation(a netip.Addr) bool { return !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() }
-
 // attach makes the stack and takes ownership of dev, which may be nil.
 func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	if cfg.Stack.Logger == nil {
@@ -237,10 +170,12 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 		_ = dev.Close()
 		return nil, fmt.Errorf("unet: attach %s: %w", dev.Info().Name, err)
 	}
-	routes := cfg.Routes
-	if gw := cfg.Gateway; gw.IsValid() {
-		all, _ := gw.Prefix(0) // of the family of gw
-		routes = append(routes[:len(routes):len(routes)], stack.Route{Dst: all, Via: gw, OnLink: true})
+	routes := slices.Clone(cfg.Routes)
+	for _, gw := range cfg.gateways() {
+		if gw.IsValid() {
+			all, _ := gw.WithZone("").Prefix(0) // of the family of gw
+			routes = append(routes, stack.Route{Dst: all, Via: gw, OnLink: true})
+		}
 	}
 	for _, r := range routes {
 		if err := s.AddRoutes(r); err != nil {

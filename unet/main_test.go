@@ -12,6 +12,7 @@ import (
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
+	"github.com/unet-go/unet/tap"
 	"github.com/unet-go/unet/tap/taptest"
 )
 
@@ -21,7 +22,7 @@ const roleVariable = "UNET_TEST_RECIPE"
 func TestMain(m *testing.M) {
 	taptest.Enter()
 	if os.Getenv(roleVariable) == "" { // a developer's own variables would configure the default host of the tests
-		_, _ = configFromEnv(func(name string) string { _ = os.Unsetenv(name); return "" })
+		_, _ = configFromEnv(func(name string) string { _ = os.Unsetenv(name); return "" }, tap.KernelIPv6)
 	}
 	// The goroutine in which fasthttp's client looks for idle connections sleeps up to 10 s when there are none, and the
 	// one that keeps its Date header never ends.

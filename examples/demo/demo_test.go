@@ -34,21 +34,29 @@ func shown(t *testing.T, open func() (*world, error)) {
 		t.Errorf("%v, after\n%s", err, &out)
 	}
 	said := out.String()
-	for _, site := range []struct{ name, port string }{{"nethttp", "8080"}, {"fasthttp", "8081"}} {
-		_, said, ok := strings.Cut(said, site.name+" serves http://10.0.0.2:"+site.port+"/\n")
+	for _, site := range []struct{ name, at, server, client string }{
+		{"nethttp", "10.0.0.2:8080", "10.0.0.2.8080", "10.0.0.1."},
+		{"nethttp", "[fd75:6e65:7400::2]:8080", "fd75:6e65:7400::2.8080", "fd75:6e65:7400::1."},
+		{"fasthttp", "10.0.0.2:8081", "10.0.0.2.8081", "10.0.0.1."},
+		{"fasthttp", "[fd75:6e65:7400::2]:8081", "fd75:6e65:7400::2.8081", "fd75:6e65:7400::1."},
+	} {
+		if strings.HasPrefix(site.at, "[") && !w.v6 {
+			continue
+		}
+		_, said, ok := strings.Cut(said, site.name+" serves http://"+site.at+"/\n")
 		if !ok {
-			t.Fatalf("%s is missing in\n%s", site.name, out.String())
+			t.Fatalf("%s at %s is missing in\n%s", site.name, site.at, out.String())
 		}
 		said, _, _ = strings.Cut(said, " serves ")
 		at := 0
 		for _, want := range []string{
-			"> 10.0.0.2." + site.port + ": Flags [S], seq ",
-			"IP 10.0.0.2." + site.port + " > 10.0.0.1.",
+			"> " + site.server + ": Flags [S], seq ",
+			" " + site.server + " > " + site.client,
 			": Flags [S.], seq ",
-			"> 10.0.0.2." + site.port + ": Flags [.], ack 1, ",
-			"> 10.0.0.2." + site.port + ": Flags [P.], seq 1:",
+			"> " + site.server + ": Flags [.], ack 1, ",
+			"> " + site.server + ": Flags [P.], seq 1:",
 			": Flags [P.], seq 1:",
-			"> 10.0.0.2." + site.port + ": Flags [F.], ",
+			"> " + site.server + ": Flags [F.], ",
 			": Flags [F.], ",
 			"\n  GET  /                    200, 13 octets, every one right\n",
 			"\n  GET  /bytes?n=10000000    200, 10,000,000 octets, every one right\n",
@@ -59,7 +67,7 @@ func shown(t *testing.T, open func() (*world, error)) {
 		} {
 			next := strings.Index(said[at:], want)
 			if next < 0 {
-				t.Fatalf("%s: %q is missing after %q in\n%s", site.name, want, said[:at], said)
+				t.Fatalf("%s at %s: %q is missing after %q in\n%s", site.name, site.at, want, said[:at], said)
 			}
 			at += next + len(want) - 1
 		}

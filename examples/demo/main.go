@@ -23,7 +23,7 @@ import (
 )
 
 // bound is the longest that the demo may take beyond its two loads.
-const bound = 20 * time.Second
+const bound = 40 * time.Second
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
@@ -54,7 +54,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, bound+2*l.length)
+	ctx, cancel := context.WithTimeout(ctx, bound+4*l.length)
 	defer cancel()
 	if err := choose(ctx, *segment, l, stdout); err != nil {
 		fmt.Fprintln(stderr, "demo:", err)

@@ -53,13 +53,17 @@ func (r *recorder) record(frames []link.Frame) {
 	}
 }
 
-// take returns the lines about an address and port, and those of ARP, and removes all lines.
+// take returns the lines about an address and port, and those of ARP or neighbour discovery, and removes all lines.
 func (r *recorder) take(at netip.AddrPort) (lines []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	about := fmt.Sprintf(" %v.%d", at.Addr(), at.Port())
+	neighbors := " ARP, "
+	if at.Addr().Is6() {
+		neighbors = ", neighbor "
+	}
 	for _, l := range r.lines {
-		if strings.Contains(l, " ARP, ") || strings.Contains(l, about) {
+		if strings.Contains(l, neighbors) || strings.Contains(l, about) {
 			lines = append(lines, l)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/unet-go/unet/examples/internal/hello"
@@ -28,16 +29,16 @@ func (w *world) show(ctx context.Context, l load, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	fmt.Fprintln(out, w.about)
 	for _, s := range sites {
-		if err := w.showSite(ctx, s.server, netip.AddrPortFrom(ours.Addr(), s.port), l, out); err != nil {
+		if err := w.showSite(ctx, s.server, s.port, l, out); err != nil {
 			return fmt.Errorf("%s: %w", s.server, err)
 		}
 	}
 	return w.showRest(ctx, out)
 }
 
-// showSite serves with one server until its clients have ended.
-func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l load, out io.Writer) (err error) {
-	ln, err := w.host.Listen("tcp", at.String())
+// showSite serves with one server over both families until its clients have ended.
+func (w *world) showSite(ctx context.Context, name string, port uint16, l load, out io.Writer) (err error) {
+	ln, err := w.host.Listen("tcp", ":"+strconv.Itoa(int(port)))
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,19 @@ func (w *world) showSite(ctx context.Context, name string, at netip.AddrPort, l 
 		err = errors.Join(err, server.Shutdown(bounded), <-served)
 	}()
 
+	for i, own := range ours {
+		if i > 0 && !w.v6 {
+			break
+		}
+		if err := w.showFamily(ctx, name, netip.AddrPortFrom(own.Addr(), port), l, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showFamily is a client of a server at one of its addresses.
+func (w *world) showFamily(ctx context.Context, name string, at netip.AddrPort, l load, out io.Writer) error {
 	fmt.Fprintf(out, "\n%s serves http://%v/\n\n", name, at)
 	if err := w.showConnection(ctx, at, out); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 
 // The addresses of the two sides.
 var (
-	ours   = netip.MustParsePrefix("10.0.0.2/24")
-	theirs = netip.MustParsePrefix("10.0.0.1/24")
+	ours   = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd75:6e65:7400::2/64")}
+	theirs = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd75:6e65:7400::1/64")}
 )
 
 // grace is the time that answers have at the end to arrive.
@@ -25,6 +25,7 @@ const grace = 5 * time.Second
 // world is a host to serve on, and a way to be its client.
 type world struct {
 	about  string // one line for people
+	v6     bool   // the client has IPv6
 	host   *unet.Host
 	record *recorder
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
@@ -33,12 +34,19 @@ type world struct {
 
 // overTAP returns a world whose client is the kernel.
 func overTAP() (*world, error) {
-	dev, err := tap.Open(tap.Config{Name: "unet0", PeerAddrs: []netip.Prefix{theirs}})
+	peers, v6 := theirs, tap.KernelIPv6()
+	if !v6 {
+		peers = theirs[:1]
+	}
+	dev, err := tap.Open(tap.Config{Name: "unet0", PeerAddrs: peers})
 	if err != nil {
 		return nil, err
 	}
 	w := &world{about: "TAP device unet0 in a network namespace of its own. unet is 10.0.0.2, the client is the kernel, 10.0.0.1.",
-		dial: new(net.Dialer).DialContext}
+		v6: v6, dial: new(net.Dialer).DialContext}
+	if !v6 {
+		w.about += "\nThis kernel has no IPv6 to show."
+	}
 	if err := w.open(dev); err != nil {
 		return nil, err
 	}
@@ -48,8 +56,8 @@ func overTAP() (*world, error) {
 // overSegment returns a world whose client is another host of ours.
 func overSegment() (*world, error) {
 	segment := sim.NewSegment(sim.Config{Offload: true})
-	w := &world{about: "Segment in memory. unet is 10.0.0.2, the client is another host of unet, 10.0.0.1.", end: []func() error{segment.Close}}
-	client, err := unet.Open(unet.Config{Link: segment.Port(), Addrs: []netip.Prefix{theirs}})
+	w := &world{about: "Segment in memory. unet is 10.0.0.2, the client is another host of unet, 10.0.0.1.", v6: true, end: []func() error{segment.Close}}
+	client, err := unet.Open(unet.Config{Link: segment.Port(), Addrs: theirs})
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -63,7 +71,7 @@ func overSegment() (*world, error) {
 // open opens the host to serve on, and takes ownership of dev.
 func (w *world) open(dev link.Device) error {
 	w.record = newRecorder(dev)
-	host, err := unet.Open(unet.Config{Link: w.record, Addrs: []netip.Prefix{ours}})
+	host, err := unet.Open(unet.Config{Link: w.record, Addrs: ours})
 	if err != nil {
 		return err
 	}
