@@ -79,11 +79,10 @@ func (in *Input) answer(p *Packet, target netip.Addr, o *ndOptions) {
 		ifc.nd.advertise(allNodesMAC, target, allNodes, false, override)
 	case o.hasSource || ifc.linkLen == 0:
 		ifc.nd.advertise(o.source, target, p.Src, true, override)
-	default: // it has not said where it is
-		r, err := in.layer.HostRoute(target, p.Src)
-		if err == nil && r.iface == ifc {
-			r.advertise(override)
-		}
+	case !in.impossible(in.linkSource):
+		// It has not said where it is, as hosts do not whose own address is not known to be unique yet (RFC 4429 3.2). To ask
+		// for it would not end between two such hosts: each would wait for the other's answer.
+		ifc.nd.advertise(in.linkSource, target, p.Src, true, override)
 	}
 }
 
@@ -133,12 +132,4 @@ func (in *Input) redirect6(p *Packet, body []byte) Outcome {
 		in.iface.neighbors[family6.index].heard(target, o.target, false, true)
 	}
 	return Taken
-}
-
-// advertise is ndSender.advertise to a neighbour that has asked for the route's local address and not said where it is.
-func (r *Route) advertise(override bool) {
-	var b ndMessage
-	m := wire.NDNeighbor{Solicited: true, Override: override, Target: r.local.As16()}
-	r.Send(&OutPacket{Protocol: wire.ProtocolICMPv6, TTL: ndHopLimit, ChecksumOffset: -1,
-		Header: b.put(r.iface.nd, r.local, r.remote, wire.ICMPv6NeighborAdvertisement, &m, wire.NDOptTargetLinkAddr)})
 }
