@@ -26,7 +26,7 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 	}
 	datagrams := func(n *network, count, size int, to netip.Addr) {
 		n.Helper()
-		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 0), BindOptions{})
 		n.must(err)
 		for range count {
 			_, err = u.WriteTo(make([]byte, size), netip.AddrPortFrom(to, 7))
@@ -49,10 +49,10 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 		{"Shutdown", shuts, resolveTries * retransInterval, DropNeighborFailed},
 	} {
 		for _, size := range []int{1, 5000} {
-			inNetwork(t, end.name+": datagrams written just before", wire, func(n *network) {
-				u, err := n.a.ListenUDP(netip.AddrPortFrom(addrA, 7), BindOptions{})
+			inNetwork4(t, end.name+": datagrams written just before", wire, func(n *network) {
+				u, err := n.a.ListenUDP(netip.AddrPortFrom(n.addrA, 7), BindOptions{})
 				n.must(err)
-				datagrams(n, 3, size, addrA)
+				datagrams(n, 3, size, n.addrA)
 				takes(n, end.act, 2*wireDelay)
 				time.Sleep(wireDelay)
 				settle()
@@ -63,13 +63,13 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 				}
 			})
 		}
-		inNetwork(t, end.name+": a neighbour that does not answer, and one that does later", wire, func(n *network) {
-			u, err := n.a.ListenUDP(netip.AddrPortFrom(addrA, 7), BindOptions{})
+		inNetwork4(t, end.name+": a neighbour that does not answer, and one that does later", wire, func(n *network) {
+			u, err := n.a.ListenUDP(netip.AddrPortFrom(n.addrA, 7), BindOptions{})
 			n.must(err)
 			datagrams(n, 1, 1, netip.MustParseAddr("10.0.0.3"))
 			time.Sleep(300 * time.Millisecond)
 			n.cable(n.a).Unplug(true)
-			datagrams(n, 1, 1, addrA)
+			datagrams(n, 1, 1, n.addrA)
 			time.AfterFunc(500*time.Millisecond, func() { n.cable(n.a).Unplug(false) })
 			time.Sleep(400 * time.Millisecond) // 0.3 s before the next request to 10.0.0.3, 0.6 s before the next one to a
 			takes(n, end.act, min(end.silent, resolveTries*retransInterval-700*time.Millisecond))
@@ -81,7 +81,7 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 			}
 		})
 	}
-	inNetwork(t, "Close: the RST of connections whose peer was silent for long", wire, func(n *network) {
+	inNetwork4(t, "Close: the RST of connections whose peer was silent for long", wire, func(n *network) {
 		idle, server := n.connect()
 		time.Sleep(time.Hour)
 		takes(n, closes, 2*wireDelay)
@@ -92,7 +92,7 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 		n.must(idle.Close())
 		n.must(server.Close())
 	})
-	inNetwork(t, "Close: text and FIN in front of the RST of the host", wire, func(n *network) {
+	inNetwork4(t, "Close: text and FIN in front of the RST of the host", wire, func(n *network) {
 		client, server := n.connect()
 		time.Sleep(time.Hour)
 		n.write(server, "last words")
@@ -104,7 +104,7 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 		n.reads(client, "last words", "EOF")
 		n.must(client.Close())
 	})
-	inNetwork(t, "Shutdown: text and FIN to who was silent for long", wire, func(n *network) {
+	inNetwork4(t, "Shutdown: text and FIN to who was silent for long", wire, func(n *network) {
 		client, server := n.connect()
 		time.Sleep(time.Hour)
 		n.write(server, "last words")
@@ -114,21 +114,21 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 		n.reads(client, "last words", "EOF")
 		n.must(client.Close())
 	})
-	inNetwork(t, "Close: a SYN's neighbour does not answer", wire, func(n *network) {
+	inNetwork4(t, "Close: a SYN's neighbour does not answer", wire, func(n *network) {
 		c, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.3"), 80), tcp.DefaultOptions())
 		n.must(err)
 		takes(n, closes, lastWrites)
 		n.want("error", c.TakeError(), syscall.ECONNABORTED)
 	})
-	inNetwork(t, "Shutdown: no longer than its context, and Close's second", wire, func(n *network) {
+	inNetwork4(t, "Shutdown: no longer than its context, and Close's second", wire, func(n *network) {
 		datagrams(n, 1, 1, netip.MustParseAddr("10.0.0.3"))
 		time.Sleep(100 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 		defer cancel()
 		takes(n, func(n *network) { n.must(n.b.Shutdown(ctx)) }, 500*time.Millisecond+lastWrites)
 	})
-	inNetwork(t, "Shutdown: who goes on sending to silent neighbours does not keep it", wire, func(n *network) {
-		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+	inNetwork4(t, "Shutdown: who goes on sending to silent neighbours does not keep it", wire, func(n *network) {
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 0), BindOptions{})
 		n.must(err)
 		go func() {
 			for i := byte(10); ; i = max(i+1, 10) {
@@ -145,10 +145,10 @@ func TestEndWaitsForNeighbors(t *testing.T) {
 
 // A segment that comes while the host closes is dropped, and leaves no shard locked.
 func TestSegmentMeetsClose(t *testing.T) {
-	inNetwork(t, "a SYN while Close waits for a neighbour", sim.Config{Delay: wireDelay}, func(n *network) {
+	inNetwork4(t, "a SYN while Close waits for a neighbour", sim.Config{Delay: wireDelay}, func(n *network) {
 		n.connect() // so that the hosts know each other's link address
 		n.listen(n.b, 81, 4)
-		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 0), BindOptions{})
 		n.must(err)
 		_, err = u.WriteTo([]byte("held"), netip.MustParseAddrPort("10.0.0.99:7"))
 		n.must(err)

@@ -92,9 +92,9 @@ func TestHostClose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := &network{T: t, wire: sim.NewSegment(sim.Config{})}
+				n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{})}
 				defer n.wire.Close()
-				n.a = n.host(Config{}, addrA)
+				n.a = n.host(Config{}, n.addrA)
 				defer n.a.Close()
 				dev := newSluggish(n.wire.Port(), 0, 0)
 				var all link.Device = dev
@@ -111,15 +111,15 @@ func TestHostClose(t *testing.T) {
 				var err error
 				n.b, err = New(Config{})
 				n.must(err)
-				n.must(n.b.Attach(all, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrB, 24)}}))
+				n.must(n.b.Attach(all, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrB, n.bits)}}))
 				var clients, servers []*TCPConn
 				for range peers {
 					c, s := n.connect()
 					clients, servers = append(clients, c), append(servers, s)
 				}
-				to, err := n.a.ListenUDP(netip.AddrPortFrom(addrA, 7), BindOptions{})
+				to, err := n.a.ListenUDP(netip.AddrPortFrom(n.addrA, 7), BindOptions{})
 				n.must(err)
-				from, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+				from, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 0), BindOptions{})
 				n.must(err)
 				settle()
 				for _, d := range slow {
@@ -160,15 +160,15 @@ func TestHostClose(t *testing.T) {
 	}
 	t.Run("a Write that blocks for ever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n := &network{T: t, wire: sim.NewSegment(sim.Config{})}
+			n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{})}
 			defer n.wire.Close()
-			n.a = n.host(Config{}, addrA)
+			n.a = n.host(Config{}, n.addrA)
 			defer n.a.Close()
 			dev := newSluggish(n.wire.Port(), 0, 0)
 			var err error
 			n.b, err = New(Config{})
 			n.must(err)
-			n.must(n.b.Attach(dev, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrB, 24)}}))
+			n.must(n.b.Attach(dev, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrB, n.bits)}}))
 			client, server := n.connect()
 			settle()
 			dev.delay = 1 << 40 * time.Millisecond

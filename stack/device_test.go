@@ -118,15 +118,15 @@ func withFaulty(t *testing.T, name string, body func(n *network, dev *faulty, l 
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n := &network{T: t, wire: sim.NewSegment(sim.Config{})}
+			n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{})}
 			buffers := link.Outstanding()
-			n.a = n.host(Config{}, addrA)
+			n.a = n.host(Config{}, n.addrA)
 			l := newLogged()
 			b, err := New(Config{Logger: l})
 			n.must(err)
 			n.b = b
 			dev := newFaulty(n.wire.Port())
-			n.must(b.Attach(dev, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrB, 24)}}))
+			n.must(b.Attach(dev, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrB, n.bits)}}))
 			body(n, dev, l)
 			n.must(b.Close())
 			n.must(n.a.Close())
@@ -224,9 +224,9 @@ func (n *network) blockAll(server *TCPConn) *calls {
 	n.Helper()
 	c := &calls{n: n, got: map[string]string{}}
 	l := n.listen(n.b, 81, 5)
-	u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 53), BindOptions{})
+	u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 53), BindOptions{})
 	n.must(err)
-	dialed, err := n.b.ConnectTCP(nil, netip.MustParseAddrPort("10.0.0.77:9"), tcp.Options{Linger: -1})
+	dialed, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(n.nobody, 9), tcp.Options{Linger: -1})
 	n.must(err)
 	c.call("Accept", func() error { _, err := l.Accept(); return err })
 	c.call("Read", func() error { _, err := server.Read(make([]byte, 1)); return err })
@@ -296,7 +296,7 @@ func TestDeviceFails(t *testing.T) {
 			c := n.blockAll(server)
 			tt.fail(dev)
 			synctest.Wait() // a Read that fails for good has ended the interface by now, and nothing comes between
-			if _, err = sender.WriteTo(nil, netip.AddrPortFrom(addrA, 9)); err != syscall.ENETDOWN {
+			if _, err = sender.WriteTo(nil, netip.AddrPortFrom(n.addrA, 9)); err != syscall.ENETDOWN {
 				n.must(err)
 			}
 			c.want(tt.want)
@@ -338,11 +338,11 @@ func (n *network) lostForGood(c *TCPConn) {
 		_, err = c.Write([]byte("x"))
 		n.want("Write", err, syscall.ENETDOWN)
 	}
-	_, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 80), tcp.Options{})
+	_, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 80), tcp.Options{})
 	n.want("ConnectTCP", err, syscall.ENETDOWN)
-	_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(addrB, 80), tcp.Options{})
+	_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, 80), tcp.Options{})
 	n.want("ConnectTCP to the address that was ours", err, syscall.ENETDOWN)
-	for _, a := range []netip.Addr{addrB, netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+	for _, a := range []netip.Addr{n.addrB, netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 		_, err = n.b.BindTCP(netip.AddrPortFrom(a, 99), BindOptions{})
 		n.want("BindTCP", err, syscall.ENETDOWN)
 		_, err = n.b.ListenUDP(netip.AddrPortFrom(a, 99), BindOptions{})
@@ -350,7 +350,7 @@ func (n *network) lostForGood(c *TCPConn) {
 	}
 	u, err := n.b.ListenUDP(netip.AddrPort{}, BindOptions{})
 	n.must(err)
-	_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(addrA, 9))
+	_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(n.addrA, 9))
 	n.want("WriteTo", err, syscall.ENETDOWN)
 	n.want("Attach", n.b.Attach(newMemDevice(link.Info{Kind: link.IP, MTU: 1500}), Interface{}), syscall.ENETDOWN)
 	if r := c.Ready(); r&(ReadyIn|ReadyOut|ReadyHup) != ReadyIn|ReadyOut|ReadyHup {
@@ -421,7 +421,7 @@ func (sleeper) Error(string, ...any) { time.Sleep(time.Minute) }
 func TestTextBeforeTheDeviceFailed(t *testing.T) {
 	withFaulty(t, "is read, and then the error each time", func(n *network, dev *faulty, _ *logged) {
 		client, server := n.connect()
-		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 7), BindOptions{})
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 7), BindOptions{})
 		n.must(err)
 		from, err := n.a.ListenUDP(netip.AddrPort{}, BindOptions{})
 		n.must(err)
@@ -513,9 +513,9 @@ func TestSeveralDevices(t *testing.T) {
 		if got := n.b.Addrs(); len(got) != 1 || got[0].String() != "10.1.0.2/24" {
 			t.Errorf("addresses %v, want those of the other interface", got)
 		}
-		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 80), tcp.Options{})
+		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 80), tcp.Options{})
 		n.want("ConnectTCP over the lost one", err, syscall.ENETUNREACH)
-		_, err = n.b.BindTCP(netip.AddrPortFrom(addrB, 99), BindOptions{})
+		_, err = n.b.BindTCP(netip.AddrPortFrom(n.addrB, 99), BindOptions{})
 		n.want("BindTCP on the lost one", err, syscall.EADDRNOTAVAIL)
 		listener := n.listen(n.b, 88, 5)
 		client, err := c.ConnectTCP(nil, netip.MustParseAddrPort("10.1.0.2:88"), tcp.Options{Linger: -1})
@@ -526,7 +526,7 @@ func TestSeveralDevices(t *testing.T) {
 		n.reads(server, "hello")
 
 		// A new device takes the lost one's place, and its address, which has another MAC now.
-		n.must(n.b.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrB, 24)}, Announce: AnnounceAlways}))
+		n.must(n.b.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrB, n.bits)}, Announce: AnnounceAlways}))
 		n.connect()
 		second.failReads(1, link.ErrGone)
 		synctest.Wait()
@@ -632,7 +632,7 @@ func (d *carrierDevice) WatchCarrier(f func(up bool)) { d.watch = f }
 
 func TestOnlyLoopback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &network{T: t}
+		n := &network{T: t, family: ipv4}
 		h, err := New(Config{})
 		n.must(err)
 		n.b = h
@@ -654,31 +654,31 @@ func TestCarrier(t *testing.T) {
 		client, server := n.connect()
 		u, err := n.b.ListenUDP(netip.AddrPort{}, BindOptions{})
 		n.must(err)
-		route, err := n.b.ip.HostRoute(netip.Addr{}, addrA)
+		route, err := n.b.ip.HostRoute(netip.Addr{}, n.addrA)
 		n.must(err)
 		dev.watch(false)
 		dev.watch(false)
 		if s := n.b.Stats().Interfaces[1]; s.State != InterfaceDown || n.b.Err() != nil {
 			t.Errorf("interface is %v, Err() %v", s.State, n.b.Err())
 		}
-		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 80), tcp.Options{})
+		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 80), tcp.Options{})
 		n.want("ConnectTCP", err, syscall.ENETUNREACH)
-		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(addrA, 9))
+		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(n.addrA, 9))
 		n.want("WriteTo", err, syscall.ENETUNREACH)
 		_, err = u.WriteTo([]byte("x"), netip.MustParseAddrPort("224.0.0.1:9"))
 		n.want("WriteTo a group", err, syscall.ENETUNREACH)
-		bound, err := n.b.BindTCP(netip.AddrPortFrom(addrB, 99), BindOptions{})
+		bound, err := n.b.BindTCP(netip.AddrPortFrom(n.addrB, 99), BindOptions{})
 		n.must(err)
 		n.must(bound.Close())
 		own := n.listen(n.b, 91, 5)
-		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(addrB, 91), tcp.Options{})
+		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, 91), tcp.Options{})
 		n.must(err)
 		_, err = own.Accept()
 		n.must(err)
 		dev.watch(true)
 		n.write(client, "still here")
 		n.reads(server, "still here")
-		if again, err := n.b.ip.HostRoute(netip.Addr{}, addrA); err != nil || again == route {
+		if again, err := n.b.ip.HostRoute(netip.Addr{}, n.addrA); err != nil || again == route {
 			t.Errorf("the route of before is still given out, or %v", err)
 		}
 		synctest.Wait()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -19,12 +20,11 @@ type attacker struct {
 	*network
 	port  *sim.Port
 	mac   link.MAC   // the victim's
+	ip    netip.Addr // its own
 	mu    sync.Mutex // one Write at a time
 	rnd   *rand.Rand
 	ended chan struct{}
 }
-
-var attackerIP = netip.MustParseAddr("10.0.0.66")
 
 // Connections from ports below starvers ask for a response and take none of it; the others send text with gaps.
 const starvers = 10_000
@@ -32,9 +32,9 @@ const starvers = 10_000
 func newAttacker(n *network) *attacker {
 	a := &attacker{network: n, port: n.wire.NewPort(sim.PortConfig{Name: "attacker", Queue: 1 << 16}), rnd: rand.New(rand.NewPCG(6, 6)),
 		mac: n.wire.Ports()[1].Info().MAC, ended: make(chan struct{})}
+	a.ip = a.station(0x66)
 	go a.answer()
-	request := wire.ARP{Op: wire.ARPRequest, SenderMAC: a.port.Info().MAC, SenderIP: attackerIP.As4(), TargetIP: addrB.As4()}
-	a.send(arpFrame(wire.BroadcastMAC, a.port.Info().MAC, request))
+	a.introduce(true)
 	settle()
 	return a
 }
@@ -47,15 +47,60 @@ func (a *attacker) send(frames ...[]byte) {
 	}
 }
 
-// packet makes a frame with an IPv4 packet to the victim.
-func (a *attacker) packet(src netip.Addr, h wire.IPv4, payload []byte) []byte {
-	h.TTL, h.Src, h.Dst = 64, src.As4(), addrB.As4()
-	return ethFrame(a.mac, a.port.Info().MAC, wire.EtherTypeIPv4, ip4(h, payload))
+// station returns the address of that number on the link.
+func (a *attacker) station(number byte) netip.Addr {
+	if a.addrB.Is6() {
+		b := a.addrB.As16()
+		b[15] = number
+		return netip.AddrFrom16(b)
+	}
+	return netip.AddrFrom4([4]byte{10, 0, 0, number})
+}
+
+// introduce tells the victim where the attacker is: by a question to it, or by the answer to its own.
+func (a *attacker) introduce(ask bool) {
+	mac := a.port.Info().MAC
+	if a.ip.Is4() {
+		p := wire.ARP{Op: wire.ARPReply, SenderMAC: mac, SenderIP: a.ip.As4(), TargetMAC: a.mac, TargetIP: a.addrB.As4()}
+		if ask {
+			p.Op = wire.ARPRequest
+		}
+		a.send(arpFrame(a.mac, mac, p))
+		return
+	}
+	typ, option, target := uint8(wire.ICMPv6NeighborAdvertisement), uint8(wire.NDOptTargetLinkAddr), a.ip
+	if ask {
+		typ, option, target = wire.ICMPv6NeighborSolicitation, wire.NDOptSourceLinkAddr, a.addrB
+	}
+	message := make([]byte, wire.NDNeighborLen+8)
+	n := (&wire.NDNeighbor{Solicited: !ask, Override: !ask, Target: target.As16()}).Marshal(message, typ)
+	(&wire.NDOption{Type: option, Data: mac[:]}).Marshal(message[n:])
+	wire.PutICMPv6Checksum(message, a.ip.As16(), a.addrB.As16())
+	h := wire.IPv6{NextHeader: wire.ProtocolICMPv6, HopLimit: 255, Src: a.ip.As16(), Dst: a.addrB.As16()}
+	a.send(frames.Ethernet(a.mac, mac, frames.IPv6(h, message)))
+}
+
+// packet makes a frame with a packet to the victim.
+func (a *attacker) packet(src netip.Addr, proto uint8, payload []byte) []byte {
+	return frames.Ethernet(a.mac, a.port.Info().MAC, frames.IP(src, a.addrB, proto, payload))
+}
+
+// fragment makes a frame with a fragment of a datagram that is never complete.
+func (a *attacker) fragment(src netip.Addr, id uint32, offset int, payload []byte) []byte {
+	mac := a.port.Info().MAC
+	if src.Is4() {
+		h := wire.IPv4{Protocol: wire.ProtocolUDP, TTL: 64, ID: uint16(id), MF: true, FragmentOffset: offset, Src: src.As4(), Dst: a.addrB.As4()}
+		return frames.Ethernet(a.mac, mac, frames.IPv4(h, payload))
+	}
+	b := make([]byte, wire.IPv6FragmentLen)
+	(&wire.IPv6Fragment{NextHeader: wire.ProtocolUDP, Offset: offset, More: true, ID: id}).Marshal(b)
+	h := wire.IPv6{NextHeader: wire.IPv6Fragments, HopLimit: 64, Src: src.As16(), Dst: a.addrB.As16()}
+	return frames.Ethernet(a.mac, mac, frames.IPv6(h, append(b, payload...)))
 }
 
 func (a *attacker) segment(src netip.Addr, h wire.TCP, text []byte) []byte {
 	h.DstPort = 80
-	return a.packet(src, wire.IPv4{Protocol: wire.ProtocolTCP}, tcp4(src, addrB, h, text))
+	return a.packet(src, wire.ProtocolTCP, frames.TCP(src, a.addrB, h, text))
 }
 
 // answer serves what the victim sends until the port is closed.
@@ -75,73 +120,76 @@ func (a *attacker) answer() {
 }
 
 func (a *attacker) one(f []byte) {
-	var eth wire.Ethernet
-	body, err := eth.Parse(f)
-	if err != nil {
-		return
-	}
-	if eth.Type == wire.EtherTypeARP {
-		var p wire.ARP
-		if p.Parse(body) != nil {
-			return
-		}
-		if p.Op == wire.ARPRequest && p.TargetIP == attackerIP.As4() {
-			mac := a.port.Info().MAC
-			a.send(arpFrame(p.SenderMAC, mac, wire.ARP{Op: wire.ARPReply, SenderMAC: mac, SenderIP: attackerIP.As4(),
-				TargetMAC: p.SenderMAC, TargetIP: p.SenderIP}))
-		}
-		return
-	}
-	var ip wire.IPv4
 	var h wire.TCP
-	segment, err := ip.Parse(body)
-	if err != nil || ip.Protocol != wire.ProtocolTCP || ip.Dst != attackerIP.As4() {
+	p, ok := segmentOf(f)
+	switch {
+	case a.asked(f):
+		a.introduce(false)
+		return
+	case !ok || p.Dst != a.ip:
 		return
 	}
-	if _, err := h.Parse(segment); err != nil || h.Flags&wire.TCPRst != 0 {
+	if _, err := h.Parse(p.Payload); err != nil || h.Flags&wire.TCPRst != 0 {
 		return
 	}
 	back := wire.TCP{SrcPort: h.DstPort, Seq: h.Ack, Ack: h.Seq, Flags: wire.TCPAck}
 	switch {
 	case h.Flags&wire.TCPSyn == 0: // a probe, or text that finds no window
 		if h.DstPort < starvers {
-			a.send(a.segment(attackerIP, back, nil))
+			a.send(a.segment(a.ip, back, nil))
 		}
 	case h.DstPort < starvers:
 		back.Ack++
-		a.send(a.segment(attackerIP, back, []byte("GET")))
+		a.send(a.segment(a.ip, back, []byte("GET")))
 	default:
 		back.Ack++
-		a.send(a.segment(attackerIP, back, nil))
+		a.send(a.segment(a.ip, back, nil))
 		for at := uint32(2); at < 64_000; at += 1400 {
 			gap := back
 			gap.Seq += at
 			gap.Window = 65535
-			a.send(a.segment(attackerIP, gap, make([]byte, 1400)))
+			a.send(a.segment(a.ip, gap, make([]byte, 1400)))
 		}
 	}
 }
 
+// asked says whether a frame asks where the attacker is.
+func (a *attacker) asked(f []byte) bool {
+	var eth wire.Ethernet
+	body, err := eth.Parse(f)
+	switch {
+	case err != nil:
+		return false
+	case eth.Type == wire.EtherTypeARP:
+		var p wire.ARP
+		return p.Parse(body) == nil && p.Op == wire.ARPRequest && a.ip.Is4() && p.TargetIP == a.ip.As4()
+	case eth.Type != wire.EtherTypeIPv6:
+		return false
+	}
+	p, err := frames.ParseIP(body)
+	if err != nil || p.Protocol != wire.ProtocolICMPv6 || len(p.Payload) < wire.NDNeighborLen {
+		return false
+	}
+	return p.Payload[0] == wire.ICMPv6NeighborSolicitation && netip.AddrFrom16([16]byte(p.Payload[8:24])) == a.ip
+}
+
 // flood sends a round of everything.
 func (a *attacker) flood(round int) {
-	stranger := func() netip.Addr {
-		return netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + a.rnd.IntN(100))})
-	}
+	stranger := func() netip.Addr { return a.station(byte(100 + a.rnd.IntN(100))) }
 	for i := range 8 {
 		syn := wire.TCP{Seq: a.rnd.Uint32(), Flags: wire.TCPSyn, Window: 65535}
 		syn.SrcPort = uint16(1000 + round*8 + i)
-		a.send(a.segment(attackerIP, syn, nil))
+		a.send(a.segment(a.ip, syn, nil))
 		syn.SrcPort += starvers
-		a.send(a.segment(attackerIP, syn, nil))
+		a.send(a.segment(a.ip, syn, nil))
 	}
 	for range 100 {
 		a.send(a.segment(stranger(), wire.TCP{SrcPort: uint16(a.rnd.Uint32()), Seq: a.rnd.Uint32(), Flags: wire.TCPSyn}, nil))
-		h := wire.IPv4{Protocol: wire.ProtocolUDP, ID: uint16(a.rnd.Uint32()), MF: true, FragmentOffset: 8 * a.rnd.IntN(100)}
-		a.send(a.packet(stranger(), h, make([]byte, 1400)))
+		a.send(a.fragment(stranger(), a.rnd.Uint32(), 8*a.rnd.IntN(100), make([]byte, 1400)))
 		text := make([]byte, 1000)
 		binary.BigEndian.PutUint32(text, a.rnd.Uint32())
 		src := stranger()
-		a.send(a.packet(src, wire.IPv4{Protocol: wire.ProtocolUDP}, udp4(src, addrB, 9, 7, text)))
+		a.send(a.packet(src, wire.ProtocolUDP, frames.UDP(src, a.addrB, 9, 7, text)))
 	}
 }
 
@@ -202,7 +250,7 @@ func TestMixedFlood(t *testing.T) {
 					}()
 				}
 			}()
-			s, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 7), BindOptions{})
+			s, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 7), BindOptions{})
 			n.must(err)
 			stop, done := make(chan struct{}), make(chan struct{})
 			var most int64

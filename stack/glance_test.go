@@ -105,7 +105,7 @@ func TestGlance(t *testing.T) {
 		h, err := New(Config{})
 		n.must(err)
 		d := newGlanced(n.wire.Port())
-		n.must(h.Attach(d, Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")}}))
+		n.must(h.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrC, n.bits)}}))
 		n.must(n.a.Close())
 		n.a = h
 		client, server := n.connect()
@@ -138,9 +138,9 @@ func (slowCarrier) WatchCarrier(func(bool)) { time.Sleep(time.Second) }
 
 // A large Write over an interface that is being attached finds nothing to glance at yet.
 func TestGlanceWhileAttaching(t *testing.T) {
-	inNetwork(t, "a handshake that ends amid an Attach", sim.Config{Delay: 50 * time.Millisecond, Offload: true}, func(n *network) {
+	inNetwork4(t, "a handshake that ends amid an Attach", sim.Config{Delay: 50 * time.Millisecond, Offload: true}, func(n *network) {
 		l := n.listen(n.b, 80, 5)
-		client, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+		client, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 		n.must(err)
 		time.Sleep(175 * time.Millisecond) // ARP has taken 100, the SYN has arrived and the SYN-ACK has left
 		near := slowCarrier{n.wire.NewPort(sim.PortConfig{MAC: link.MAC{2, 9, 9, 9, 9, 9}})}

@@ -11,7 +11,7 @@ import (
 // A listener that waits for text puts the timer of a half-open record off. It fires when it was first set to, and must
 // be set again, for the record has nobody else: the SYN-ACK goes out once more, and its answer opens the connection.
 func TestHalfOpenTimerPutOff(t *testing.T) {
-	inNetwork(t, "a connection without text is accepted when the time for it is up", sim.Config{Delay: wireDelay}, func(n *network) {
+	inNetwork4(t, "a connection without text is accepted when the time for it is up", sim.Config{Delay: wireDelay}, func(n *network) {
 		const wait = 3 * time.Second // 1 s and 2 s: what two retransmissions of the SYN-ACK take
 		o := tcp.DefaultOptions()
 		o.DeferAccept = uint16(wait / time.Second)

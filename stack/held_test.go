@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/internal/wire"
+	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -18,17 +19,12 @@ func (n *network) frames(from *Host) (got func() []string) {
 	var list []string
 	mac := from.Stats().Interfaces[1].MAC
 	stop := n.wire.Tap(func(r sim.Record) {
-		var eth wire.Ethernet
-		var ip wire.IPv4
 		var seg wire.TCP
-		b, err := eth.Parse(r.Frame)
-		if err != nil || eth.Src != mac || eth.Type != wire.EtherTypeIPv4 {
+		p, ok := segmentOf(r.Frame)
+		if !ok || link.MAC(r.Frame[6:12]) != mac {
 			return
 		}
-		if b, err = ip.Parse(b); err != nil {
-			return
-		}
-		text, err := seg.Parse(b)
+		text, err := seg.Parse(p.Payload)
 		if err != nil {
 			return
 		}

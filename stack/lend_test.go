@@ -48,7 +48,7 @@ func spied(n *network, memory []byte) (d *spy, client, server *TCPConn) {
 	h, err := New(Config{})
 	n.must(err)
 	d = &spy{Device: n.wire.Port(), memory: memory}
-	n.must(h.Attach(d, Interface{Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")}}))
+	n.must(h.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrC, n.bits)}}))
 	n.must(n.a.Close())
 	n.a = h
 	client, server = n.connect()

@@ -12,7 +12,7 @@ import (
 // no longer be taken.
 func TestListenerEndsBeforeItWakes(t *testing.T) {
 	inNetwork(t, "the address is free when waiters wake", sim.Config{}, func(n *network) {
-		at := netip.AddrPortFrom(addrA, 80)
+		at := netip.AddrPortFrom(n.addrA, 80)
 		listen := func() *Listener {
 			b, err := n.a.BindTCP(at, BindOptions{})
 			n.must(err)

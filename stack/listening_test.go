@@ -30,7 +30,7 @@ func TestListenerAddresses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := &network{T: t, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond})}
+				n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond})}
 				defer n.wire.Close()
 				n.a = n.host(Config{}, addrA)
 				defer n.a.Close()

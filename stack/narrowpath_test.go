@@ -111,7 +111,7 @@ func (d *farLink) passed() (dropped, largest int) {
 func behindRouter(t *testing.T, name string, mtu int, silent bool, body func(n *network, d *farLink)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n := &network{T: t, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
+			n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
 			d := &farLink{Device: n.wire.Port(), router: n.wire.Port(), mtu: mtu, silent: silent}
 			var err error
 			n.a, err = New(Config{})

@@ -222,7 +222,7 @@ func TestClaimedAddress(t *testing.T) {
 
 // TestARPFlood floods both hosts of a transfer with ARP that says that everybody's address is somewhere else.
 func TestARPFlood(t *testing.T) {
-	inHosts(t, "B-ARP-10 under a flood of forged ARP a flow keeps its rate", sim.Config{Delay: time.Millisecond, Rate: 100e6}, Config{MaxNeighbors: 256},
+	inHosts4(t, "B-ARP-10 under a flood of forged ARP a flow keeps its rate", sim.Config{Delay: time.Millisecond, Rate: 100e6}, Config{MaxNeighbors: 256},
 		func(n *network) {
 			alone := [2]time.Duration{n.transfer(4<<20, false), n.transfer(4<<20, true)}
 			port := n.wire.NewPort(sim.PortConfig{Name: "forger", Queue: 1 << 16})

@@ -56,7 +56,7 @@ func TestEphemeralPorts(t *testing.T) {
 			}
 		})
 	})
-	inNetwork(t, "E-PORT-2 a bound port is reserved, also from dials, and released on close", sim.Config{}, func(n *network) {
+	inNetwork4(t, "E-PORT-2 a bound port is reserved, also from dials, and released on close", sim.Config{}, func(n *network) {
 		seen := make(map[uint16]bool)
 		var bindings []*Binding
 		for range 1000 {
@@ -127,7 +127,7 @@ func TestBind(t *testing.T) {
 		opt  BindOptions
 	}
 	reuse, share, only6 := BindOptions{ReuseAddr: true}, BindOptions{ReusePort: true}, BindOptions{V6Only: true}
-	inNetwork(t, "E-OPT-3 what a bind conflicts with", sim.Config{}, func(n *network) {
+	inNetwork4(t, "E-OPT-3 what a bind conflicts with", sim.Config{}, func(n *network) {
 		for _, x := range []struct {
 			first, second bind
 			listen        bool
@@ -169,7 +169,7 @@ func TestBind(t *testing.T) {
 			n.must(end())
 		}
 	})
-	inNetwork(t, "E-OPT-1 SO_REUSEADDR binds over TIME-WAIT and not over a listener", sim.Config{}, func(n *network) {
+	inNetwork4(t, "E-OPT-1 SO_REUSEADDR binds over TIME-WAIT and not over a listener", sim.Config{}, func(n *network) {
 		client, server := n.connect() // the listener is closed again
 		n.must(server.Close())
 		n.must(client.Close())
@@ -184,7 +184,7 @@ func TestBind(t *testing.T) {
 		_, err = n.b.BindTCP(addr, reuse)
 		n.want("over a listener", err, syscall.EADDRINUSE)
 	})
-	inNetwork(t, "two sockets bound by SO_REUSEADDR do not both listen", sim.Config{}, func(n *network) {
+	inNetwork4(t, "two sockets bound by SO_REUSEADDR do not both listen", sim.Config{}, func(n *network) {
 		first, second := n.bind(n.a, 80), n.bind(n.a, 80)
 		_, err := n.a.ListenTCP(first, 1, tcp.DefaultOptions())
 		n.must(err)
@@ -192,7 +192,7 @@ func TestBind(t *testing.T) {
 		n.want("listen", err, syscall.EADDRINUSE)
 		n.must(second.Close())
 	})
-	inNetwork(t, "E-OPT-2 listeners that share a port share its connections", sim.Config{}, func(n *network) {
+	inNetwork4(t, "E-OPT-2 listeners that share a port share its connections", sim.Config{}, func(n *network) {
 		const listeners, dials = 4, 2000
 		var all []*Listener
 		for range listeners {

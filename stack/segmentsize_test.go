@@ -105,12 +105,12 @@ func TestSegmentsFit(t *testing.T) {
 		}
 	})
 	t.Run("MUST-16 text on a SYN with a cookie", func(t *testing.T) {
-		for _, mtu := range []int{68, 71, 72, 79, 80, 96, 128, 576} {
+		for _, mtu := range []int{68, 71, 72, 79, 80, 96, 128, 576, 1280, 1283} {
 			inHosts(t, fmt.Sprintf("MTU %d", mtu), sim.Config{MTU: mtu}, Config{}, func(n *network) {
 				l := n.listen(n.b, 80, 16)
 				l.SetFastOpen(16)
 				for range 3 { // the first asks for the cookie
-					client, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+					client, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 					n.must(err)
 					n.write(client, "early")
 					server, err := l.Accept()

@@ -49,7 +49,7 @@ func (n *network) cable(h *Host) *sim.Port { return h.ip.Interfaces()[1].Device(
 // over checks that the host has ended as by Close.
 func (n *network) over() {
 	n.Helper()
-	_, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 80), tcp.DefaultOptions())
+	_, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 80), tcp.DefaultOptions())
 	n.want("ConnectTCP", err, syscall.ENETDOWN)
 	if g := n.b.Stats().TCPGauges; g.Connections() != 0 || g.States[tcp.Listen] != 0 || g.States[tcp.TimeWaitState] != 0 {
 		n.Errorf("left: %+v", g)
@@ -217,7 +217,7 @@ func TestHostShutdown(t *testing.T) {
 		server, err := l.Accept()
 		n.must(err)
 		upstream := n.listen(n.a, 81, 4)
-		u, err := n.b.ListenUDP(netip.AddrPortFrom(addrB, 0), BindOptions{})
+		u, err := n.b.ListenUDP(netip.AddrPortFrom(n.addrB, 0), BindOptions{})
 		n.must(err)
 		b := n.bind(n.b, 82)
 		done := make(chan error, 1)
@@ -226,10 +226,10 @@ func TestHostShutdown(t *testing.T) {
 		_, err = n.b.ListenTCP(b, 4, tcp.DefaultOptions())
 		n.want("ListenTCP", err, syscall.ENETDOWN)
 		b.Close()
-		c, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 81), tcp.DefaultOptions())
+		c, err := n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 81), tcp.DefaultOptions())
 		n.must(err)
 		n.must(c.WaitConnect())
-		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(addrA, 7))
+		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(n.addrA, 7))
 		n.must(err)
 		n.must(server.Close())
 		time.Sleep(time.Second)
@@ -240,7 +240,7 @@ func TestHostShutdown(t *testing.T) {
 		}
 		n.must(c.Close())
 		n.must(<-done)
-		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(addrA, 7))
+		_, err = u.WriteTo([]byte("x"), netip.AddrPortFrom(n.addrA, 7))
 		n.want("WriteTo", err, syscall.EBADF)
 		n.must(client.Close())
 		n.must(upstream.Close())
@@ -331,7 +331,7 @@ func TestShutdownOfMany(t *testing.T) {
 		const clients = 500
 		for i := range clients {
 			time.AfterFunc(time.Duration(i)*100*time.Microsecond, func() {
-				c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+				c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 				ok := err == nil && c.WaitConnect() == nil
 				if ok {
 					b := make([]byte, 16)

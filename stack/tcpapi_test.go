@@ -119,10 +119,10 @@ func TestAcceptQueue(t *testing.T) {
 		_, err := l.Accept()
 		n.want("Accept", err, syscall.EINVAL)
 		n.want("dial", n.dial(80).WaitConnect(), syscall.ECONNREFUSED)
-		_, err = n.b.BindTCP(netip.AddrPortFrom(addrB, 80), BindOptions{})
+		_, err = n.b.BindTCP(netip.AddrPortFrom(n.addrB, 80), BindOptions{})
 		n.want("bind", err, syscall.EADDRINUSE)
 		n.must(l.Close())
-		b, err := n.b.BindTCP(netip.AddrPortFrom(addrB, 80), BindOptions{})
+		b, err := n.b.BindTCP(netip.AddrPortFrom(n.addrB, 80), BindOptions{})
 		n.must(err)
 		n.must(b.Close())
 		n.want("second Close", b.Close(), syscall.EBADF)
@@ -167,7 +167,7 @@ func TestAcceptQueue(t *testing.T) {
 }
 
 func TestConnectErrors(t *testing.T) {
-	inNetwork(t, "E-CON-6 why a connect fails", slow, func(n *network) {
+	inNetwork4(t, "E-CON-6 why a connect fails", slow, func(n *network) {
 		n.want("no listener", n.dial(80).WaitConnect(), syscall.ECONNREFUSED)
 		connect := func(addr string) error {
 			c, err := n.a.ConnectTCP(nil, netip.MustParseAddrPort(addr), tcp.DefaultOptions())
@@ -212,9 +212,9 @@ func TestConnectErrors(t *testing.T) {
 		n.listen(n.b, 80, 1)
 		share := BindOptions{ReuseAddr: true, ReusePort: true}
 		for i, errno := range []syscall.Errno{0, syscall.EADDRINUSE} {
-			b, err := n.a.BindTCP(netip.AddrPortFrom(addrA, 5000), share)
+			b, err := n.a.BindTCP(netip.AddrPortFrom(n.addrA, 5000), share)
 			n.must(err)
-			_, err = n.a.ConnectTCP(b, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+			_, err = n.a.ConnectTCP(b, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 			n.want(fmt.Sprintf("connect %d", i+1), err, errno)
 			if err != nil {
 				n.must(b.Close()) // it was given back
@@ -242,8 +242,8 @@ func TestConnectErrors(t *testing.T) {
 			n.must(c.Close())
 		}
 	})
-	inNetwork(t, "E-CON-9 connecting from an address to 0.0.0.0 means that address", sim.Config{}, func(n *network) {
-		for _, from := range []netip.Addr{addrA, netip.MustParseAddr("127.0.0.5"), loopback4} {
+	inNetwork4(t, "E-CON-9 connecting from an address to 0.0.0.0 means that address", sim.Config{}, func(n *network) {
+		for _, from := range []netip.Addr{n.addrA, netip.MustParseAddr("127.0.0.5"), loopback4} {
 			for port := range uint16(2) { // 0: to be chosen
 				to := netip.AddrPortFrom(from, 80)
 				b, err := n.a.BindTCP(netip.AddrPortFrom(from, port), BindOptions{LatePort: port == 0})
@@ -293,7 +293,7 @@ func TestConnectErrors(t *testing.T) {
 		}
 		// The neighbours know each other, so that the SYNs cross.
 		n.want("first", n.dial(9).WaitConnect(), syscall.ECONNREFUSED)
-		atA, atB := netip.AddrPortFrom(addrA, 5000), netip.AddrPortFrom(addrB, 6000)
+		atA, atB := netip.AddrPortFrom(n.addrA, 5000), netip.AddrPortFrom(n.addrB, 6000)
 		x, y := from(n.a, atA, atB), from(n.b, atB, atA)
 		time.Sleep(6 * time.Millisecond)
 		n.state(x, tcp.SynReceived)
@@ -678,9 +678,9 @@ func TestClose(t *testing.T) {
 		n.must(n.b.Close())
 		n.want("Accept", <-blocked, syscall.EBADF)
 		n.reads(client, syscall.ECONNRESET.Error())
-		_, err := n.b.BindTCP(netip.AddrPortFrom(addrB, 80), BindOptions{})
+		_, err := n.b.BindTCP(netip.AddrPortFrom(n.addrB, 80), BindOptions{})
 		n.want("bind", err, syscall.ENETDOWN)
-		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(addrA, 80), tcp.DefaultOptions())
+		_, err = n.b.ConnectTCP(nil, netip.AddrPortFrom(n.addrA, 80), tcp.DefaultOptions())
 		n.want("connect", err, syscall.ENETDOWN)
 	})
 }

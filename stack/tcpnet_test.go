@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -20,6 +21,7 @@ var (
 // network is two hosts on a segment, in a bubble's fake time.
 type network struct {
 	*testing.T
+	family
 	a, b *Host
 	wire *sim.Segment
 }
@@ -30,12 +32,52 @@ func inNetwork(t *testing.T, name string, cfg sim.Config, body func(n *network))
 	inHosts(t, name, cfg, Config{}, body)
 }
 
+// family is the addresses that two hosts have in a family.
+type family struct {
+	of            string // behind the names of its tests
+	addrA, addrB  netip.Addr
+	addrC, nobody netip.Addr // of a third host, and of none
+	bits          int        // of their network
+	any           netip.Addr // the unspecified address
+	headerLen     int        // of IP
+}
+
+var (
+	ipv4 = family{addrA: addrA, addrB: addrB, addrC: netip.MustParseAddr("10.0.0.3"), nobody: netip.MustParseAddr("10.0.0.77"), bits: 24, any: netip.IPv4Unspecified(), headerLen: wire.IPv4Len}
+	ipv6 = family{of: " (IPv6)", addrA: netip.MustParseAddr("fd00::1"), addrB: netip.MustParseAddr("fd00::2"),
+		addrC: netip.MustParseAddr("fd00::3"), nobody: netip.MustParseAddr("fd00::77"), bits: 64,
+		any: netip.IPv6Unspecified(), headerLen: wire.IPv6Len}
+)
+
+// inHosts runs body over each family that the wire has room for.
 func inHosts(t *testing.T, name string, cfg sim.Config, hosts Config, body func(n *network)) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) {
+	for _, f := range []family{ipv4, ipv6} {
+		if f.any.Is6() && cfg.MTU != 0 && cfg.MTU < 1280 {
+			continue
+		}
+		inFamily(t, f, name, cfg, hosts, body)
+	}
+}
+
+// inHosts4 is inHosts for what only IPv4 has.
+func inHosts4(t *testing.T, name string, cfg sim.Config, hosts Config, body func(n *network)) {
+	t.Helper()
+	inFamily(t, ipv4, name, cfg, hosts, body)
+}
+
+// inNetwork4 is inNetwork for what only IPv4 has.
+func inNetwork4(t *testing.T, name string, cfg sim.Config, body func(n *network)) {
+	t.Helper()
+	inFamily(t, ipv4, name, cfg, Config{}, body)
+}
+
+func inFamily(t *testing.T, f family, name string, cfg sim.Config, hosts Config, body func(n *network)) {
+	t.Helper()
+	t.Run(name+f.of, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n := &network{T: t, wire: sim.NewSegment(cfg)}
-			n.a, n.b = n.host(hosts, addrA), n.host(hosts, addrB)
+			n := &network{T: t, family: f, wire: sim.NewSegment(cfg)}
+			n.a, n.b = n.host(hosts, n.addrA), n.host(hosts, n.addrB)
 			body(n)
 			for _, h := range []*Host{n.a, n.b} {
 				if err := h.Close(); err != nil {
@@ -57,7 +99,7 @@ func (n *network) host(cfg Config, addr netip.Addr) *Host {
 	n.Helper()
 	h, err := New(cfg)
 	n.must(err)
-	n.must(h.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, 24)}}))
+	n.must(h.Attach(n.wire.Port(), Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addr, n.bits)}}))
 	return h
 }
 
@@ -81,7 +123,7 @@ func (n *network) want(what string, err error, errno syscall.Errno) {
 
 func (n *network) bind(h *Host, port uint16) *Binding {
 	n.Helper()
-	b, err := h.BindTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), port), BindOptions{ReuseAddr: true})
+	b, err := h.BindTCP(netip.AddrPortFrom(n.any, port), BindOptions{ReuseAddr: true})
 	n.must(err)
 	return b
 }
@@ -96,7 +138,7 @@ func (n *network) listen(h *Host, port uint16, backlog int) *Listener {
 // dial begins an active open from a to b.
 func (n *network) dial(port uint16) *TCPConn {
 	n.Helper()
-	c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, port), tcp.DefaultOptions())
+	c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, port), tcp.DefaultOptions())
 	n.must(err)
 	return c
 }

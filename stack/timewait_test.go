@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -18,17 +17,14 @@ func TestTimeWaitReuse(t *testing.T) {
 	redialBy := func(n *network, open opener, wait time.Duration) (iss []tcp.Seq, err error) {
 		n.Helper()
 		defer n.wire.Tap(func(r sim.Record) {
-			var h wire.TCP
-			if len(r.Frame) >= 54 && r.Frame[23] == wire.ProtocolTCP {
-				if _, err := h.Parse(r.Frame[34:]); err == nil && h.Flags&0xff == wire.TCPSyn {
-					iss = append(iss, tcp.Seq(h.Seq))
-				}
+			if h, syn := tcpHeader(r.Frame); syn {
+				iss = append(iss, tcp.Seq(h.Seq))
 			}
 		})()
 		l := n.listen(n.b, 80, 4)
 		dial := func(open opener) (*TCPConn, error) {
 			binding := n.bind(n.a, 4000)
-			c, err := open(n.a, binding, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+			c, err := open(n.a, binding, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 			if err != nil {
 				n.must(binding.Close())
 				return nil, err

@@ -136,7 +136,7 @@ func TestWriteSpan(t *testing.T) {
 		l.SetFastOpen(4)
 		n.must(l.SetDeadline(time.Now().Add(time.Minute)))
 		for i := range 2 { // the first gets the cookie
-			c, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(addrB, 80), tcp.DefaultOptions())
+			c, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
 			n.must(err)
 			if c.Waits() != (i == 1) {
 				n.Errorf("open %d: Waits %v", i, c.Waits())
