@@ -53,10 +53,8 @@ var Loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 // isLimitedBroadcast says whether a is the address of all hosts on the link, whatever their network.
 func isLimitedBroadcast(a netip.Addr) bool { return a == limitedBroadcast }
 
-// inGroup says whether an Ethernet address is that of a group that the host may be in: the packet's destination tells.
-func inGroup(mac link.MAC) bool {
-	return mac == wire.BroadcastMAC || mac == allHostsMAC || isGroupMAC6(mac)
-}
+// inGroup says whether an Ethernet address is that of a group of IPv4 that every host is in.
+func inGroup(mac link.MAC) bool { return mac == wire.BroadcastMAC || mac == allHostsMAC }
 
 // specified returns the address that a remote one means: an unspecified one of IPv4 is local if that is given, as in Linux,
 // and one of either family otherwise its loopback address (ledger E-CON-9).

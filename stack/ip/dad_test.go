@@ -262,3 +262,19 @@ func TestNDWithoutLinkAddresses(t *testing.T) {
 		}
 	})
 }
+
+// A later address is asked for while the link-local one is known to be unique: solicitations come from that one.
+func TestOptimisticSource(t *testing.T) {
+	onLink(t, Config{}, InterfaceConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("fe80::ff:fe00:2/64")}}, func(n *nodes) {
+		n.sleep(settledMoment)
+		n.sent()
+		ifc := n.l.Interfaces()[1]
+		a := newAddress(netip.MustParsePrefix("2001:db8:7::2/64"), "mem0")
+		a.state = optimistic
+		if err := n.l.change(func(t *topology) error { return t.addAddress(ifc, a) }); err != nil {
+			t.Fatal(err)
+		}
+		n.sendUDP(netip.MustParseAddr("2001:db8:7::1"))
+		n.want("33:33:ff:00:00:01 fe80::ff:fe00:2 > ff02::1:ff00:1 NS 2001:db8:7::1 source 02:00:00:00:00:02")
+	})
+}

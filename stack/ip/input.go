@@ -113,7 +113,7 @@ func (in *Input) accepts(eth *wire.Ethernet) bool {
 	switch {
 	case eth.Src == own:
 		in.drop(drop.OwnMAC)
-	case eth.Dst == own, inGroup(eth.Dst):
+	case eth.Dst == own, inGroup(eth.Dst), isGroupMAC6(eth.Dst) && in.topology.inGroupMAC6(in.iface, eth.Dst):
 		return true
 	default:
 		in.drop(drop.ForeignMAC)

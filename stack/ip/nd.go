@@ -58,6 +58,11 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC) {
 	if !src.IsValid() {
 		return
 	}
+	if t.stateOf(ifc, src) == optimistic { // another one of ours is as good to be answered at (RFC 4429 3.3)
+		if other := t.reportSource(ifc); !other.IsUnspecified() {
+			src = other
+		}
+	}
 	dst := target
 	var mac link.MAC
 	if unicast != nil {

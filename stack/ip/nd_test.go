@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/wire"
@@ -225,4 +226,37 @@ func TestRouterAdvertisements(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestGroupFrames(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		to     link.MAC
+		reason drop.Reason // Reasons for none
+	}{
+		{"B-ETH-3 all nodes", link.MAC{0x33, 0x33, 0, 0, 0, 1}, drop.Reasons},
+		{"B-ETH-3 the group of an address", link.MAC{0x33, 0x33, 0xff, 0, 0, 2}, drop.Reasons},
+		{"B-ETH-3 a group of IPv6 that the host is not in", link.MAC{0x33, 0x33, 0xff, 0, 0, 3}, drop.ForeignMAC},
+		{"B-ETH-3 all routers", link.MAC{0x33, 0x33, 0, 0, 0, 2}, drop.ForeignMAC},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			settled(t, Config{}, func(n *nodes) {
+				n.give(message{to: tt.to, src: ndPeer, dst: ndOur, body: ns(ndOur, sourceOption(peerMAC))})
+				if got := len(n.sent()); got != 1 && tt.reason == drop.Reasons || got != 0 && tt.reason != drop.Reasons {
+					t.Errorf("%d answers", got)
+				}
+				if tt.reason != drop.Reasons {
+					n.dropped(tt.reason, 1)
+				}
+			})
+		})
+	}
+	t.Run("B-ETH-3 a host without IPv6 is in no group of it", func(t *testing.T) {
+		onLink(t, Config{}, InterfaceConfig{Addrs: []netip.Prefix{ourNet}}, func(n *nodes) {
+			n.give(message{src: ndPeer, dst: allNodes, body: ns(ndOur, sourceOption(peerMAC))})
+			n.dropped(drop.ForeignMAC, 1)
+			n.sleep(time.Minute)
+			n.want()
+		})
+	})
 }
