@@ -7,6 +7,9 @@
 // Any number of goroutines may wait on an epoll instance, for any number of connections. A descriptor that is
 // registered and idle costs about a hundred octets, and no goroutine.
 //
+// A socket is AF_INET, or AF_INET6 and takes both families: an address of IPv4 is then a mapped one, ::ffff:a.b.c.d. The
+// zone of a link-local address is the name of the interface; IfNametoindex tells its number.
+//
 // Defaults are those of a fresh POSIX socket, not package net's: descriptors block, Nagle's algorithm is on,
 // keepalive is off (and 7200 s, 75 s, 9 probes once it is on).
 //

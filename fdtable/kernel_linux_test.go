@@ -1,11 +1,14 @@
 package fdtable
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,17 +20,29 @@ import (
 // bench is a host on a TAP device, with the kernel at its other end.
 type bench struct {
 	*testing.T
+	*worldFamily
 	host         *stack.Host
 	table        *Table
 	ours, kernel netip.Addr
 }
 
-func newBench(t *testing.T, cfg tap.Config) *bench {
+func newBench(t *testing.T, f *worldFamily) *bench {
 	t.Helper()
 	taptest.Need(t)
+	var cfg tap.Config
+	bits := 24
+	if f == world6 {
+		bits, cfg.PeerAddrs = 64, []netip.Prefix{netip.MustParsePrefix("fd66::1/64")}
+		for _, of := range []string{"all", "default"} { // its address is of use at once
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+of+"/accept_dad", []byte("0"), 0); err != nil {
+				t.Skipf("the kernel has no IPv6: %v", err)
+			}
+		}
+	}
 	dev := taptest.Open(t, cfg)
-	b := &bench{T: t, kernel: dev.PeerAddrs()[0].Addr()}
+	b := &bench{T: t, worldFamily: f, kernel: dev.PeerAddrs()[0].Addr()}
 	b.ours = b.kernel.Next()
+	b.awaitKernel()
 	var err error
 	b.host, err = stack.New(stack.Config{})
 	b.must(err)
@@ -40,8 +55,23 @@ func newBench(t *testing.T, cfg tap.Config) *bench {
 		}
 	})
 	b.table = New(b.host)
-	b.must(b.host.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(b.ours, 24)}}))
+	b.must(b.host.Attach(dev, stack.Interface{Addrs: []netip.Prefix{netip.PrefixFrom(b.ours, bits)}, DADTransmits: -1}))
 	return b
+}
+
+// awaitKernel waits until the kernel takes packets to its address, over IPv6 some time after it has it: there is a route
+// to the address alone then.
+func (b *bench) awaitKernel() {
+	b.Helper()
+	own := fmt.Sprintf("%x 80 ", b.kernel.AsSlice())
+	for range 5000 {
+		routes, err := os.ReadFile("/proc/net/ipv6_route")
+		if b.kernel.Is4() || err == nil && strings.Contains(string(routes), own) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	b.Fatalf("the kernel has no route to its own address %v", b.kernel)
 }
 
 func (b *bench) must(err error) {
@@ -54,7 +84,7 @@ func (b *bench) must(err error) {
 // socket returns a socket of ours.
 func (b *bench) socket() int {
 	b.Helper()
-	fd, err := b.table.Socket(AF_INET, SOCK_STREAM, 0)
+	fd, err := b.table.Socket(b.domain, SOCK_STREAM, 0)
 	b.must(err)
 	return fd
 }
@@ -62,7 +92,7 @@ func (b *bench) socket() int {
 // kernelSocket returns one of the kernel's, on which no call waits longer than it takes to fail.
 func (b *bench) kernelSocket() int {
 	b.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(b.domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	b.must(err)
 	b.Cleanup(func() { _ = unix.Close(fd) })
 	b.impatient(fd)
@@ -76,8 +106,8 @@ func (b *bench) impatient(fd int) {
 	}
 }
 
-func sockaddr(a netip.Addr, port uint16) *unix.SockaddrInet4 {
-	return &unix.SockaddrInet4{Addr: a.As4(), Port: int(port)}
+func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
+	return sockaddrOf(netip.AddrPortFrom(a, port))
 }
 
 // kernelListen returns a listener of the kernel's and its port.
@@ -86,9 +116,9 @@ func (b *bench) kernelListen() (fd int, port uint16) {
 	fd = b.kernelSocket()
 	b.must(unix.Bind(fd, sockaddr(b.kernel, 0)))
 	b.must(unix.Listen(fd, 16))
-	name, err := unix.Getsockname(fd)
+	name, err := addrPortOf(unix.Getsockname(fd))
 	b.must(err)
-	return fd, uint16(name.(*unix.SockaddrInet4).Port)
+	return fd, name.Port()
 }
 
 func (b *bench) kernelAccept(listener int) int {
@@ -142,6 +172,12 @@ func (b *bench) write(fd, flags int, text string) {
 	}
 }
 
+// inBench runs test on a bench of each family.
+func inBench(t *testing.T, name string, test func(b *bench)) {
+	t.Run(name, func(t *testing.T) { test(newBench(t, world4)) })
+	t.Run(name+" over IPv6", func(t *testing.T) { test(newBench(t, world6)) })
+}
+
 // Urgent data between us and the kernel, both ways: each has the octet that the other one sent out of band,
 // and the mark where the other one has put it.
 func TestUrgentWithKernel(t *testing.T) {
@@ -151,8 +187,7 @@ func TestUrgentWithKernel(t *testing.T) {
 			b.Fatalf("the kernel is at the mark: %d, %v; want %d", got, err, want)
 		}
 	}
-	t.Run("MUST-30 MUST-62 to the kernel", func(t *testing.T) {
-		b := newBench(t, tap.Config{})
+	inBench(t, "MUST-30 MUST-62 to the kernel", func(b *bench) {
 		ours, kernel := b.connected()
 		for _, inline := range []int{0, 1} {
 			b.must(unix.SetsockoptInt(kernel, unix.SOL_SOCKET, unix.SO_OOBINLINE, inline))
@@ -179,8 +214,7 @@ func TestUrgentWithKernel(t *testing.T) {
 			atMark(b, kernel, 0)
 		}
 	})
-	t.Run("MUST-30 MUST-33 from the kernel", func(t *testing.T) {
-		b := newBench(t, tap.Config{})
+	inBench(t, "MUST-30 MUST-33 from the kernel", func(b *bench) {
 		ours, kernel := b.connected()
 		for _, inline := range []int{0, 1} {
 			b.must(b.table.SetsockoptInt(ours, SOL_SOCKET, SO_OOBINLINE, inline))
@@ -232,8 +266,7 @@ func TestFastOpenWithKernel(t *testing.T) {
 			b.Errorf("SYNData %v, want %v", info.SYNData, want)
 		}
 	}
-	t.Run("C-TFO-5 to the kernel", func(t *testing.T) {
-		b := newBench(t, tap.Config{})
+	inBench(t, "C-TFO-5 to the kernel", func(b *bench) {
 		allow(b)
 		l, port := b.kernelListen()
 		b.must(unix.SetsockoptInt(l, unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 5))
@@ -251,8 +284,7 @@ func TestFastOpenWithKernel(t *testing.T) {
 			synData(b, kernel, fast)
 		}
 	})
-	t.Run("C-TFO-2 from the kernel", func(t *testing.T) {
-		b := newBench(t, tap.Config{})
+	inBench(t, "C-TFO-2 from the kernel", func(b *bench) {
 		allow(b)
 		l := b.socket()
 		b.must(b.table.Bind(l, netip.AddrPortFrom(b.ours, 0)))

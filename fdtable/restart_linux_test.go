@@ -7,14 +7,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/unet-go/unet/tap"
 )
 
 // TestRestartOfKernel checks that a kernel whose timestamps have begun again, as after a restart, can dial from the ports
 // of connections that we have in TIME-WAIT: about half of its SYNs look older than those connections.
 func TestRestartOfKernel(t *testing.T) {
-	b := newBench(t, tap.Config{})
+	b := newBench(t, world4)
 	const ports, port = 24, 80
 	listener := b.socket()
 	b.must(b.table.Bind(listener, netip.AddrPortFrom(b.ours, port)))
@@ -26,7 +24,7 @@ func TestRestartOfKernel(t *testing.T) {
 	// dial begins a connection from each of the ports, and returns the sockets once all are connected.
 	dial := func() (kernel []int) {
 		for i := range ports {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			fd, err := unix.Socket(b.domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 			b.must(err)
 			b.Cleanup(func() { _ = unix.Close(fd) })
 			b.must(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))

@@ -41,10 +41,13 @@ func TestScriptsOnLinux(t *testing.T) {
 	taptest.Need(t)
 	scripts := parseScripts(t)
 	expected := onLinux(t, scripts)
+	counts := map[int]int{}
+	defer func() { t.Logf("%d scripts over IPv4, %d over IPv6", counts[4], counts[6]) }()
 	for _, s := range scripts {
 		if !*scriptsLinux && !robust[s.plainName()] {
 			continue
 		}
+		counts[s.family.version]++
 		t.Run(fmt.Sprintf("F-DIFF-1 %s", strings.ReplaceAll(s.name, "/", ": ")), func(t *testing.T) {
 			t.Parallel()
 			want, listed := expected[s.name]

@@ -141,7 +141,7 @@ func (t *Table) acquire(fd int) (*socket, error) {
 	return nil, syscall.ENOTSOCK
 }
 
-// Socket makes a socket and returns its descriptor, the lowest that is free. domain is AF_INET or AF_INET6,
+// Socket makes a socket and returns its descriptor, the lowest that is free. domain is AF_INET, or AF_INET6 for both families,
 // typ SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK or-ed to it if calls should not wait, proto 0 or the
 // type's own protocol. Errors: EAFNOSUPPORT, EINVAL (unknown flags of typ), ESOCKTNOSUPPORT,
 // EPROTONOSUPPORT, EMFILE.
