@@ -31,6 +31,7 @@ var familySequences = []scenario{
 	{name: "datagrams over both families", calls: "l = socket dgram; bind l any; a = socket inet dgram; sendto a four lo4:l; await l in; recvfrom l 9; b = socket dgram; sendto b six lo6:l; await l in; recvfrom l 9; sendto b mapped maplo:l; await l in; recvfrom l 9; name b"},
 	{name: "datagrams and IPV6_V6ONLY", calls: "l = socket dgram; set l v6only 1; bind l any; a = socket inet dgram; connect a lo4:l; send a x; await a err; get a error; b = socket dgram; sendto b six lo6:l; await l in; recvfrom l 9"},
 	{name: "a datagram socket of an IPv6 address and a mapped peer", calls: "d = socket dgram; bind d lo6; sendto d x maplo:1; connect d maplo:1; name d; peer d; e = socket dgram; bind e maplo; sendto e x lo6:1; connect e lo6:1; name e; peer e"},
+	{name: "a connected datagram socket that sends to the other family", calls: "d = socket dgram; connect d lo6:1; sendto d x maplo:1; sendto d x any4:1; name d; e = socket dgram; connect e maplo:1; sendto e x lo6:1; sendto e x any6:1; name e"},
 	{name: "a datagram socket from one family to the other", calls: "d = socket dgram; connect d lo6:1; connect d maplo:1; name d; peer d; connect d lo6:1; name d; peer d", differs: "a local address that connect chose is chosen anew by the next connect"},
 
 	{name: "E-LIS-10 clashes of [::] and 0.0.0.0", calls: "a = socket; bind a any6; b = socket inet; bind b any4:a; bind b lo4:a; c = socket; bind c lo6:a; bind c maplo:a; bind c any6:a; set c v6only 1; bind c any6:a"},

@@ -300,6 +300,9 @@ func (r *run) call(call string, args []string) string {
 		return valueOr(n, err)
 	case "recv":
 		return r.received(fd, args)
+	case "try": // to receive what there is, after a while
+		_, _, _ = r.poll(-1, 0, 1)
+		return r.received(fd, append(args, "dontwait"))
 	case "recvfrom":
 		p := make([]byte, integer(args[0]))
 		n, from, err := r.recvfrom(fd, p)

@@ -144,6 +144,8 @@ var sequences = []scenario{
 	{name: "datagrams in many buffers", calls: "a = socket dgram; bind a lo; b = socket dgram; connect b a; send b ab,cd; writev b ef,gh; await a in; recv a 1,9; readv a 3,3"},
 	{name: "an empty datagram", calls: "a = socket dgram; bind a lo; b = socket dgram; connect b a; send b 0; await a in; ioctl a inq; recv a 9; recv a 9 dontwait"},
 	{name: "a datagram without a destination", calls: "a = socket dgram; send a x; write a x; recv a 1 dontwait; name a"},
+	{name: "to look for datagrams gives no port", calls: "a = socket dgram; recv a 1 dontwait; name a; b = socket dgram nonblock; read b 1; name b"},
+	{name: "a datagram socket's peer of port 0", calls: "a = socket dgram; connect a lo; peer a; name a"},
 	{name: "a datagram to nobody", calls: "a = socket dgram; bind a lo; b = socket dgram; bind b lo; connect a b; close b; send a x; await a err; poll a; get a error; send a x; await a err; recv a 1; recv a 1 dontwait"},
 	{name: "datagrams from others than the peer", calls: "a = socket dgram; bind a lo; b = socket dgram; bind b lo; c = socket dgram; bind c lo; connect a b; sendto c no a; sendto b yes a; await a in; recv a 9; recv a 9 dontwait"},
 	{name: "shutdown of a datagram socket", calls: "a = socket dgram; shutdown a rd; bind a lo; b = socket dgram; connect b a; shutdown b wr; send b x; poll b; shutdown b rd; poll b; recv b 1"},

@@ -31,14 +31,14 @@ func (t *Table) Getsockname(fd int) (netip.AddrPort, error) {
 }
 
 // Getpeername returns the address of the socket's peer. ENOTCONN before the handshake is over and after the
-// connection has ended.
+// connection has ended, and for a datagram socket whose peer has port 0.
 func (t *Table) Getpeername(fd int) (netip.AddrPort, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	defer s.release()
-	if u := s.udp.Load(); u != nil && u.Remote().IsValid() {
+	if u := s.udp.Load(); u != nil && u.Remote().Port() != 0 {
 		return s.outer(u.Remote()), nil
 	}
 	c := s.conn.Load()

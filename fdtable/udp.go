@@ -108,6 +108,11 @@ func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
 
 // receiveDatagram takes one datagram. After SHUT_RD it takes the datagrams that are queued, and then returns 0.
 func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
+	l := s.timeouts.Load()
+	never := s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.receive.never()
+	if never && s.udp.Load() == nil {
+		return 0, syscall.EAGAIN // to look for datagrams gives no port
+	}
 	u, err := s.datagram()
 	if err != nil {
 		return 0, err
@@ -129,9 +134,8 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 		return n, nil
 	}
 	var n int
-	l := s.timeouts.Load()
 	switch {
-	case s.nonblock.Load() || flags&MSG_DONTWAIT != 0 || l != nil && l.receive.never():
+	case never:
 		n, err = read(true)
 	case l == nil:
 		n, err = read(false)

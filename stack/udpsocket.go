@@ -214,6 +214,9 @@ func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	local := pair.local.Addr()
+	if to.Addr().Unmap().Is4() && local.Is6() && s.bind.IsUnspecified() {
+		local = s.bind // connect has chosen an address of the other family
+	}
 	remote, err := s.layer.core.routable(local, s.opt.V6Only, to.Addr())
 	if err != nil {
 		return 0, err
