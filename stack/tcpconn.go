@@ -118,7 +118,6 @@ func (c *TCPConn) eventsLocked(now mono.Time) {
 		c.tellPathLocked(events)
 	}
 	if events&tcp.Progress != 0 {
-		c.followRouteLocked(now)
 		r := c.route.Load()
 		r.Confirm(now)
 		c.followPathLocked(r, now)

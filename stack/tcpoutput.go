@@ -25,7 +25,8 @@ func pathOf(r *ip.Route) tcp.Path {
 }
 
 // followRouteLocked lets c go over the route that leads to its peer now, if addresses, routes or the state of an interface or
-// of a gateway have changed (RFC 1122 3.3.1). Without one it keeps the route that it has.
+// of a gateway have changed (RFC 1122 3.3.1). It is called when something has to be sent again: a route that works is kept, and
+// so is one for which there is no other.
 func (c *TCPConn) followRouteLocked(now mono.Time) {
 	r := c.route.Load()
 	if r.Current() {

@@ -4,7 +4,7 @@ import "net/netip"
 
 // A gateway that does not answer is passed over as long as another route of the same length leads to the destination (RFC 1122
 // 3.3.1.5, RFC 4861 7.3.3). The topology is replaced then, so that every route is chosen anew: that of a connection
-// when it next sends something again, or hears something.
+// when it next sends something again.
 
 // gatewayAnswers takes what neighbour unreachability detection has found out about the neighbour at addr. It is called under
 // its cache's lock.
