@@ -25,38 +25,44 @@ func TestNetConn(t *testing.T) {
 		{"no loss", sim.Config{}},
 		{"5 % loss", sim.Config{Delay: 200 * time.Microsecond, Loss: 0.05}},
 	} {
-		segment := sim.NewSegment(tt.cfg)
-		t.Cleanup(func() { _ = segment.Close() })
-		client := openHost(t, segment, clientIP+"/24", brisk())
-		server := openHost(t, segment, serverIP+"/24", brisk())
-		l := listen(t, server)
-		ends := func() (c, s net.Conn, err error) {
-			if c, err = client.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err != nil {
-				return nil, nil, err
-			}
-			s, err = l.Accept()
-			return c, s, err
+		for _, f := range testFamilies {
+			netConn(t, tt.name+f.suffix, tt.cfg, &f)
 		}
-		t.Run("E-GO-1 E-GO-12 "+tt.name+", dialled end", func(t *testing.T) {
-			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-				c, s, err := ends()
-				return c, s, func() { _, _ = c.Close(), s.Close() }, err
-			})
-		})
-		t.Run("E-GO-1 E-GO-12 "+tt.name+", accepted end", func(t *testing.T) {
-			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-				c, s, err := ends()
-				return s, c, func() { _, _ = c.Close(), s.Close() }, err
-			})
-		})
-		if tt.cfg.Loss > 0 {
-			continue
+	}
+}
+
+// netConn runs the test of package nettest at either end of connections of a family.
+func netConn(t *testing.T, name string, cfg sim.Config, f *testFamily) {
+	segment := sim.NewSegment(cfg)
+	t.Cleanup(func() { _ = segment.Close() })
+	client, server := f.hosts(t, segment, brisk())
+	l := listen(t, server)
+	ends := func() (c, s net.Conn, err error) {
+		if c, err = client.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err != nil {
+			return nil, nil, err
 		}
-		for _, h := range []*Host{client, server} {
-			// Segments may be sent again when the machine is busy, but no clock goes back, and no window.
-			if s := h.Stats().TCP; s.DroppedPAWS+s.DroppedReceiveFull+s.DroppedBadACK+s.DroppedNoACK+s.DroppedPruned > 0 {
-				t.Errorf("%s: %+v", tt.name, s)
-			}
+		s, err = l.Accept()
+		return c, s, err
+	}
+	t.Run("E-GO-1 E-GO-12 "+name+", dialled end", func(t *testing.T) {
+		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+			c, s, err := ends()
+			return c, s, func() { _, _ = c.Close(), s.Close() }, err
+		})
+	})
+	t.Run("E-GO-1 E-GO-12 "+name+", accepted end", func(t *testing.T) {
+		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+			c, s, err := ends()
+			return s, c, func() { _, _ = c.Close(), s.Close() }, err
+		})
+	})
+	if cfg.Loss > 0 {
+		return
+	}
+	for _, h := range []*Host{client, server} {
+		// Segments may be sent again when the machine is busy, but no clock goes back, and no window.
+		if s := h.Stats().TCP; s.DroppedPAWS+s.DroppedReceiveFull+s.DroppedBadACK+s.DroppedNoACK+s.DroppedPruned > 0 {
+			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }

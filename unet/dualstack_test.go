@@ -14,20 +14,29 @@ import (
 	"github.com/unet-go/unet/stack/sim"
 )
 
-// dualServer are the addresses of the server of a test with both families.
-var dualServer = []string{serverIP, "2001:db8::2"}
+// The addresses of the two hosts of a test with both families.
+var (
+	dualClient = []string{clientIP, "2001:db8::1"}
+	dualServer = []string{serverIP, "2001:db8::2"}
+)
 
-// dualHost opens a host with addresses of both families. It dials itself.
-func dualHost(tb testing.TB) *Host {
+// dualPair opens a client and a server with addresses of both families on a segment of their own, and waits until nobody
+// has objected to these.
+func dualPair(tb testing.TB) (client, server *Host) {
 	tb.Helper()
 	segment := sim.NewSegment(sim.Config{})
 	tb.Cleanup(func() { _ = segment.Close() })
-	h, err := Open(Config{Link: segment.Port(), Addrs: prefixes(dualServer[0]+"/24", dualServer[1]+"/64")})
-	if err != nil {
-		tb.Fatal(err)
+	open := func(addrs []string) *Host {
+		h, err := Open(Config{Link: segment.Port(), Addrs: prefixes(addrs[0]+"/24", addrs[1]+"/64")})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = h.Close() })
+		return h
 	}
-	tb.Cleanup(func() { _ = h.Close() })
-	return h
+	client, server = open(dualClient), open(dualServer)
+	time.Sleep(5 * time.Second) // of a bubble's time
+	return client, server
 }
 
 // TestDualStack checks who reaches a listener, by its network and address, and under which addresses both ends see it.
@@ -49,8 +58,7 @@ func TestDualStack(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("E-LIS-10 %s on %s", x.network, x.address), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := dualHost(t)
-				client := server
+				client, server := dualPair(t)
 				l, err := server.Listen(x.network, x.address)
 				if err != nil {
 					t.Fatal(err)
@@ -91,11 +99,10 @@ func TestDualStack(t *testing.T) {
 // TestZones uses link-local addresses by the names of their interfaces, and by their numbers.
 func TestZones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := dualHost(t)
-		client := server
+		client, server := dualPair(t)
 		local := linkLocalOf(t, server)
-		zone := client.stack.InterfaceNames()[1]
-		l, err := server.Listen("tcp", fmt.Sprintf("[%s%%%s]:80", local, server.stack.InterfaceNames()[1]))
+		zone, servers := client.stack.InterfaceNames()[1], server.stack.InterfaceNames()[1]
+		l, err := server.Listen("tcp", fmt.Sprintf("[%s%%%s]:80", local, servers))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +124,7 @@ func TestZones(t *testing.T) {
 			if want := fmt.Sprintf("[%s%%%s]:80", local, zone); c.RemoteAddr().String() != want {
 				t.Errorf("RemoteAddr %v, want %s", c.RemoteAddr(), want)
 			}
-			if from := a.RemoteAddr().(*net.TCPAddr); !from.IP.IsLinkLocalUnicast() || from.Zone != zone {
+			if from := a.RemoteAddr().(*net.TCPAddr); !from.IP.IsLinkLocalUnicast() || from.Zone != servers {
 				t.Errorf("the peer is %v", from)
 			}
 			_, _ = c.Close(), a.Close()
@@ -137,7 +144,7 @@ func TestZones(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := from.(*net.UDPAddr); a.Zone != zone || !a.IP.IsLinkLocalUnicast() {
+		if a := from.(*net.UDPAddr); a.Zone != servers || !a.IP.IsLinkLocalUnicast() {
 			t.Errorf("the datagram is from %v", a)
 		}
 	})
@@ -174,12 +181,11 @@ func TestFallback(t *testing.T) {
 		{name: "the first family refuses", addrs: []string{serverIP, "2001:db8::2"}, listens: serverIP + ":80", want: serverIP + ":80"},
 		{name: "without a fallback", addrs: []string{serverIP, silent6}, dialer: Dialer{FallbackDelay: -1, Timeout: 10 * time.Second}, listens: "[::]:80", took: 3 * time.Second, want: serverIP + ":80"},
 		{name: "both refuse", addrs: []string{serverIP, "2001:db8::2"}, listens: "[::]:81", err: "dial tcp [2001:db8::2]:80: connect: connection refused"},
-		{name: "from an address of IPv4", addrs: []string{serverIP, "2001:db8::2"}, dialer: Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(serverIP)}}, listens: "[::]:80", want: serverIP + ":80"},
+		{name: "from an address of IPv4", addrs: []string{serverIP, "2001:db8::2"}, dialer: Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientIP)}}, listens: "[::]:80", want: serverIP + ":80"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := dualHost(t)
-				client := server
+				client, server := dualPair(t)
 				l, err := server.Listen("tcp", x.listens)
 				if err != nil {
 					t.Fatal(err)

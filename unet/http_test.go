@@ -36,10 +36,7 @@ func serve(t *testing.T, client, server *Host, handler http.Handler, tls bool) (
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
 	_ = s.Listener.Close()
-	l, err := server.Listen("tcp", serverIP+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t, server)
 	s.Listener = l
 	s.EnableHTTP2 = tls
 	if tls {
@@ -81,31 +78,33 @@ func TestNetHTTP(t *testing.T) {
 		{"E-GO-15 HTTP, 1 % loss", false, "HTTP/1.1", sim.Config{Delay: 100 * time.Microsecond, Loss: 0.01}},
 		{"E-GO-15 TLS and HTTP/2", true, "HTTP/2.0", sim.Config{}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			client, server, _ := pair(t, tt.cfg)
-			s, c := serve(t, client, server, mux, tt.tls)
-			want := fmt.Sprintf("%d %x", len(text), sha256.Sum256(text))
-			var group sync.WaitGroup
-			for range 4 {
-				group.Go(func() {
-					for _, get := range []struct {
-						path string
-						body io.Reader
-						want []byte
-					}{
-						{"/digest", bytes.NewReader(text), []byte(want)},
-						{"/digest", struct{ io.Reader }{bytes.NewReader(text)}, []byte(want)}, // chunked
-						{"/text", nil, text},
-						{"/chunks", nil, text},
-					} {
-						if err := fetch(c, s.URL+get.path, get.body, tt.proto, get.want); err != nil {
-							t.Error(get.path, err)
+		for _, f := range testFamilies {
+			t.Run(tt.name+f.suffix, func(t *testing.T) {
+				client, server := f.pair(t, tt.cfg)
+				s, c := serve(t, client, server, mux, tt.tls)
+				want := fmt.Sprintf("%d %x", len(text), sha256.Sum256(text))
+				var group sync.WaitGroup
+				for range 4 {
+					group.Go(func() {
+						for _, get := range []struct {
+							path string
+							body io.Reader
+							want []byte
+						}{
+							{"/digest", bytes.NewReader(text), []byte(want)},
+							{"/digest", struct{ io.Reader }{bytes.NewReader(text)}, []byte(want)}, // chunked
+							{"/text", nil, text},
+							{"/chunks", nil, text},
+						} {
+							if err := fetch(c, s.URL+get.path, get.body, tt.proto, get.want); err != nil {
+								t.Error(get.path, err)
+							}
 						}
-					}
-				})
-			}
-			group.Wait()
-		})
+					})
+				}
+				group.Wait()
+			})
+		}
 	}
 }
 
@@ -210,8 +209,15 @@ func TestNetHTTPEnds(t *testing.T) {
 }
 
 func TestFastHTTP(t *testing.T) {
-	client, server, _ := pair(t, sim.Config{})
-	l, err := server.Listen("tcp", serverIP+":80")
+	for _, f := range testFamilies {
+		t.Run("E-GO-15 fasthttp"+f.suffix, func(t *testing.T) { fastHTTP(t, &f) })
+	}
+}
+
+func fastHTTP(t *testing.T, f *testFamily) {
+	client, server := f.pair(t, sim.Config{})
+	at := net.JoinHostPort(f.server, "80")
+	l, err := server.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +234,7 @@ func TestFastHTTP(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	c := &fasthttp.HostClient{
-		Addr:                serverIP + ":80",
+		Addr:                at,
 		Dial:                func(addr string) (net.Conn, error) { return client.Dial("tcp", addr) },
 		MaxResponseBodySize: 16 << 20,
 		MaxIdleConnDuration: time.Millisecond,
@@ -241,7 +247,7 @@ func TestFastHTTP(t *testing.T) {
 				req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 				defer fasthttp.ReleaseRequest(req)
 				defer fasthttp.ReleaseResponse(resp)
-				req.SetRequestURI("http://" + serverIP + "/")
+				req.SetRequestURI("http://" + at + "/")
 				req.Header.SetMethod("POST")
 				req.SetBody(body)
 				err := c.Do(req, resp)

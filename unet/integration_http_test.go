@@ -314,7 +314,7 @@ func inEachWay(t *testing.T, h *tapHost, conns int, body func(e *errands)) {
 	for _, w := range webs {
 		for _, way := range h.ways() {
 			t.Run(w.name+", "+way.name, func(t *testing.T) {
-				l, err := way.face.listen("tcp", way.face.ip+":0")
+				l, err := way.face.listen("tcp", net.JoinHostPort(way.face.ip, "0"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -349,18 +349,20 @@ var losses = []struct {
 
 func TestIntegrationHTTP(t *testing.T) {
 	for _, tt := range losses {
-		t.Run("E-GO-9 E-GO-15 requests over TAP, "+tt.name, func(t *testing.T) {
-			inEachWay(t, openTAP(t, tt.loss, tap.Config{}), 1, func(e *errands) {
-				for _, n := range []int64{0, 1, 1000, 100_000, 3 << 20} {
-					for _, v := range []visit{upload(n), uploadChunked(n), download(n), downloadChunked(n)} {
-						e.visit(v)
+		for _, f := range testFamilies {
+			t.Run("E-GO-9 E-GO-15 requests over TAP, "+tt.name+f.suffix, func(t *testing.T) {
+				inEachWay(t, openTAP(t, tt.loss, tap.Config{PeerAddrs: f.peers()}), 1, func(e *errands) {
+					for _, n := range []int64{0, 1, 1000, 100_000, 3 << 20} {
+						for _, v := range []visit{upload(n), uploadChunked(n), download(n), downloadChunked(n)} {
+							e.visit(v)
+						}
 					}
-				}
-				if n := e.listener.accepted.Load(); n != 1 {
-					e.Errorf("%d connections for 20 requests one after the other, want 1", n)
-				}
+					if n := e.listener.accepted.Load(); n != 1 {
+						e.Errorf("%d connections for 20 requests one after the other, want 1", n)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -371,24 +373,26 @@ func TestIntegrationHTTPAtOnce(t *testing.T) {
 		if tt.loss > 0 {
 			rounds = 2
 		}
-		t.Run("E-GO-9 E-GO-15 256 connections at once over TAP, "+tt.name, func(t *testing.T) {
-			inEachWay(t, openTAP(t, tt.loss, tap.Config{}), clients, func(e *errands) {
-				var all sync.WaitGroup
-				for i := range int64(clients) {
-					all.Go(func() {
-						e.visit(visit{"request", "/together", -1, false, togetherText})
-						for round := range rounds {
-							n := i*7 + round*round*100
-							e.visit([]visit{upload(n), uploadChunked(n), download(n), downloadChunked(n)}[(i+round)%4])
-						}
-					})
-				}
-				all.Wait()
-				if n := e.listener.accepted.Load(); n != clients {
-					e.Errorf("%d connections for %d clients that stay", n, clients)
-				}
+		for _, f := range testFamilies {
+			t.Run("E-GO-9 E-GO-15 256 connections at once over TAP, "+tt.name+f.suffix, func(t *testing.T) {
+				inEachWay(t, openTAP(t, tt.loss, tap.Config{PeerAddrs: f.peers()}), clients, func(e *errands) {
+					var all sync.WaitGroup
+					for i := range int64(clients) {
+						all.Go(func() {
+							e.visit(visit{"request", "/together", -1, false, togetherText})
+							for round := range rounds {
+								n := i*7 + round*round*100
+								e.visit([]visit{upload(n), uploadChunked(n), download(n), downloadChunked(n)}[(i+round)%4])
+							}
+						})
+					}
+					all.Wait()
+					if n := e.listener.accepted.Load(); n != clients {
+						e.Errorf("%d connections for %d clients that stay", n, clients)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -408,14 +412,16 @@ func bulk(loss float64) int64 {
 func TestIntegrationBulk(t *testing.T) {
 	for _, tt := range losses {
 		n := bulk(tt.loss)
-		t.Run(fmt.Sprintf("E-GO-15 %d MiB over TAP, %s", n>>20, tt.name), func(t *testing.T) {
-			inEachWay(t, openTAP(t, tt.loss, tap.Config{}), 1, func(e *errands) {
-				for _, v := range []visit{upload(n), download(n)} {
-					start := time.Now()
-					e.visit(v)
-					e.Logf("%s: %.0f MB/s", v.name, float64(n)/1e6/time.Since(start).Seconds())
-				}
+		for _, f := range testFamilies {
+			t.Run(fmt.Sprintf("E-GO-15 %d MiB over TAP, %s", n>>20, tt.name)+f.suffix, func(t *testing.T) {
+				inEachWay(t, openTAP(t, tt.loss, tap.Config{PeerAddrs: f.peers()}), 1, func(e *errands) {
+					for _, v := range []visit{upload(n), download(n)} {
+						start := time.Now()
+						e.visit(v)
+						e.Logf("%s: %.0f MB/s", v.name, float64(n)/1e6/time.Since(start).Seconds())
+					}
+				})
 			})
-		})
+		}
 	}
 }

@@ -80,8 +80,17 @@ func (d *flaky) Write(frames []link.Frame) (int, error) {
 type tapHost struct {
 	*Host
 	ours, kernels string // addresses
+	foreign       string // of no host, and without a route
 	name          string // of the kernel's interface
 	link          *flaky
+}
+
+// familyOf returns the family of an address.
+func familyOf(a netip.Addr) *testFamily {
+	if a.Is4() {
+		return &testFamilies[0]
+	}
+	return &testFamilies[1]
 }
 
 // openTAP opens a host on a TAP device of its own. With loss the device takes no super-segments, so that
@@ -98,17 +107,17 @@ func openTAP(tb testing.TB, loss float64, cfg tap.Config) *tapHost {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = h.Close() })
-	return &tapHost{Host: h, ours: ours.String(), kernels: peer.Addr().String(), name: dev.Info().Name, link: wire}
+	return &tapHost{Host: h, ours: ours.String(), kernels: peer.Addr().String(), foreign: familyOf(ours).foreign, name: dev.Info().Name, link: wire}
 }
 
 // accepting is the face of a server on unet and a client on the kernel.
 func (h *tapHost) accepting() face {
-	return face{ip: h.ours, foreign: "192.0.2.1", listen: h.Listen, dial: new(net.Dialer).DialContext}
+	return face{ip: h.ours, foreign: h.foreign, listen: h.Listen, dial: new(net.Dialer).DialContext}
 }
 
 // dialling is the face of a server on the kernel and a client on unet.
 func (h *tapHost) dialling() face {
-	return face{ip: h.kernels, foreign: "192.0.2.1", listen: net.Listen, dial: h.DialContext}
+	return face{ip: h.kernels, foreign: h.foreign, listen: net.Listen, dial: h.DialContext}
 }
 
 // ways are the two ways in which unet and the kernel can be server and client.
@@ -149,33 +158,36 @@ func TestIntegrationNetConn(t *testing.T) {
 		name string
 		cfg  tap.Config
 	}{{"native", tap.Config{}}, {"portable", tap.Config{Portable: true}}} {
-		h := openTAP(t, 0, backend.cfg)
-		for _, way := range h.ways() {
-			l, err := way.face.listen("tcp", way.face.ip+":0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = l.Close() })
-			ends := func() (c, s net.Conn, stop func(), err error) {
-				if c, err = way.face.dial(context.Background(), "tcp", l.Addr().String()); err != nil {
-					return nil, nil, nil, err
+		for _, f := range testFamilies {
+			backend.cfg.PeerAddrs = f.peers()
+			h := openTAP(t, 0, backend.cfg)
+			for _, way := range h.ways() {
+				l, err := way.face.listen("tcp", net.JoinHostPort(way.face.ip, "0"))
+				if err != nil {
+					t.Fatal(err)
 				}
-				if s, err = l.Accept(); err != nil {
-					return nil, nil, nil, err
+				t.Cleanup(func() { _ = l.Close() })
+				ends := func() (c, s net.Conn, stop func(), err error) {
+					if c, err = way.face.dial(context.Background(), "tcp", l.Addr().String()); err != nil {
+						return nil, nil, nil, err
+					}
+					if s, err = l.Accept(); err != nil {
+						return nil, nil, nil, err
+					}
+					return c, s, func() { _, _ = c.Close(), s.Close() }, nil
 				}
-				return c, s, func() { _, _ = c.Close(), s.Close() }, nil
-			}
-			t.Run(fmt.Sprintf("E-GO-1 E-GO-12 %s TAP, %s, dialled end", backend.name, way.name), func(t *testing.T) {
-				nettest.TestConn(t, ends)
-			})
-			t.Run(fmt.Sprintf("E-GO-1 E-GO-12 %s TAP, %s, accepted end", backend.name, way.name), func(t *testing.T) {
-				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-					c, s, stop, err := ends()
-					return s, c, stop, err
+				t.Run(fmt.Sprintf("E-GO-1 E-GO-12 %s TAP, %s, dialled end", backend.name, way.name)+f.suffix, func(t *testing.T) {
+					nettest.TestConn(t, ends)
 				})
-			})
-			_ = l.Close()
+				t.Run(fmt.Sprintf("E-GO-1 E-GO-12 %s TAP, %s, accepted end", backend.name, way.name)+f.suffix, func(t *testing.T) {
+					nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+						c, s, stop, err := ends()
+						return s, c, stop, err
+					})
+				})
+				_ = l.Close()
+			}
+			t.Run(backend.name+" TAP, nothing is left"+f.suffix, func(t *testing.T) { gone(t, h.Host) })
 		}
-		t.Run(backend.name+" TAP, nothing is left", func(t *testing.T) { gone(t, h.Host) })
 	}
 }

@@ -1,9 +1,11 @@
 package unet
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +37,51 @@ const (
 	clientIP = "10.0.0.1"
 	serverIP = "10.0.0.2"
 )
+
+// testFamily has the addresses of one family, for tests of both.
+type testFamily struct {
+	suffix         string // of the names of subtests
+	client, server string
+	bits           int
+	foreign        string       // of no host, and without a route
+	subnet         netip.Prefix // of the kernel's over TAP, for each device a part of it; not valid for any
+}
+
+var testFamilies = []testFamily{
+	{client: clientIP, server: serverIP, bits: 24, foreign: "192.0.2.1"},
+	{suffix: " over IPv6", client: "fd00::1", server: "fd00::2", bits: 64, foreign: "2001:db8::1", subnet: netip.MustParsePrefix("fd00:8::/32")},
+}
+
+// devices counts those that got a network of testFamily.subnet.
+var devices atomic.Uint32
+
+// peers returns an address for the kernel's side of a TAP device, in a network that no other device has.
+func (f *testFamily) peers() []netip.Prefix {
+	if !f.subnet.IsValid() {
+		return nil
+	}
+	b := f.subnet.Addr().As16()
+	binary.BigEndian.PutUint32(b[4:], devices.Add(1))
+	b[15] = 1
+	return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16(b), f.bits)}
+}
+
+// hosts opens a client and a server on a segment.
+func (f *testFamily) hosts(tb testing.TB, segment *sim.Segment, cfg stack.Config) (client, server *Host) {
+	tb.Helper()
+	open := func(ip string) *Host {
+		return openHost(tb, segment, netip.PrefixFrom(netip.MustParseAddr(ip), f.bits).String(), cfg)
+	}
+	return open(f.client), open(f.server)
+}
+
+// pair is the function of that name for the family.
+func (f *testFamily) pair(tb testing.TB, cfg sim.Config) (client, server *Host) {
+	tb.Helper()
+	segment := sim.NewSegment(cfg)
+	tb.Cleanup(func() { _ = segment.Close() })
+	return f.hosts(tb, segment, stack.Config{})
+}
 
 // pair opens a client and a server host on a segment of their own, and closes all when the test ends.
 func pair(tb testing.TB, cfg sim.Config) (client, server *Host, segment *sim.Segment) {
@@ -79,7 +126,7 @@ func connection(tb testing.TB, client, server *Host) (c, s *TCPConn) {
 
 func listen(tb testing.TB, server *Host) *TCPListener {
 	tb.Helper()
-	l, err := server.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(serverIP)})
+	l, err := server.ListenTCP("tcp", &net.TCPAddr{IP: server.Addrs()[0].Addr().AsSlice()})
 	if err != nil {
 		tb.Fatal(err)
 	}
