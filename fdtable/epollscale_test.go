@@ -96,6 +96,9 @@ func TestEpollOfManyConnections(t *testing.T) {
 	if raceEnabled {
 		conns /= 10
 	}
+	if size := unsafe.Sizeof(socket{}); size > 128 { // a size class of the allocator
+		t.Errorf("a socket takes %d octets", size)
+	}
 	if size := unsafe.Sizeof(epollItem{}); size > 128 {
 		t.Errorf("an item takes %d octets", size)
 	}
