@@ -16,10 +16,10 @@ func (ifc *Interface) startARP(b *base) {
 
 // solicitARP is the solicitor of IPv4: it sends a request for target to all, or to the host that had the address last
 // (RFC 1122 2.3.2.1's unicast poll).
-func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
+func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC, _ bool) (soon bool) {
 	src := ifc.core.topology.Load().source(ifc, target, target)
 	if !src.Is4() || !target.Is4() {
-		return
+		return false
 	}
 	dst := wire.BroadcastMAC
 	if unicast != nil {
@@ -27,6 +27,7 @@ func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC) {
 	}
 	sendARP(ifc.queues[0], ifc.info.MAC, dst, wire.ARP{Op: wire.ARPRequest, SenderMAC: ifc.info.MAC, SenderIP: src.As4(),
 		TargetIP: target.As4()})
+	return false
 }
 
 // sendARP queues an ARP packet from the interface with the address src.

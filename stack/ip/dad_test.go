@@ -278,3 +278,25 @@ func TestOptimisticSource(t *testing.T) {
 		n.want("33:33:ff:00:00:01 fe80::ff:fe00:2 > ff02::1:ff00:1 NS 2001:db8:7::1 source 02:00:00:00:00:02")
 	})
 }
+
+// A neighbour that answers only who says where it is, as Linux does, is found while the address may still be another's:
+// the owner would have objected by then.
+func TestSolicitationWhileOptimistic(t *testing.T) {
+	onLink(t, Config{}, InterfaceConfig{Addrs: []netip.Prefix{netip.PrefixFrom(ndOur, 64)}}, func(n *nodes) {
+		n.sent()
+		n.sendUDP(ndPeer)
+		const question = "33:33:ff:00:00:01 2001:db8::2 > ff02::1:ff00:1 NS 2001:db8::1"
+		n.want(question)
+		n.sleep(objectionTime - time.Nanosecond)
+		n.want()
+		n.sleep(time.Nanosecond)
+		n.want(question + " source 02:00:00:00:00:02")
+		n.give(message{src: ndPeer, dst: ndOur, body: na("SO", ndPeer, targetOption(peerMAC))})
+		if got := n.neighbor(ndPeer); got != "REACHABLE 02:00:00:00:00:01" {
+			t.Errorf("the neighbour is %s", got)
+		}
+		if s, _ := n.state(ndOur); s != optimistic {
+			t.Errorf("the address is in state %d", s)
+		}
+	})
+}

@@ -51,12 +51,13 @@ func (ifc *Interface) startND(b *base) {
 
 // solicitND is the solicitor of IPv6: it sends a solicitation for target to the group of those that may have it, or to the
 // host that had it last. While the address that it comes from is not known to be unique, it does not say the host's MAC,
-// which would replace that of the address's owner in others' caches (RFC 4429 3.3).
-func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC) {
+// which would replace that of the address's owner in others' caches (RFC 4429 3.2). Linux does not answer such a question
+// to a group. Therefore it is soon asked again with the MAC: an owner would have objected by then.
+func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC, first bool) (soon bool) {
 	t := ifc.core.topology.Load()
 	src := t.source(ifc, target, target)
 	if !src.IsValid() {
-		return
+		return false
 	}
 	if t.stateOf(ifc, src) == optimistic { // another one of ours is as good to be answered at (RFC 4429 3.3)
 		if other := t.reportSource(ifc); !other.IsUnspecified() {
@@ -71,7 +72,9 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC) {
 		dst = solicitedNode(target, "")
 		mac = groupMAC6(dst)
 	}
-	ifc.nd.solicit(mac, src, dst, target, t.stateOf(ifc, src) != optimistic)
+	unique := t.stateOf(ifc, src) != optimistic
+	ifc.nd.solicit(mac, src, dst, target, unique || unicast == nil && !first)
+	return first && !unique
 }
 
 // stateOf returns the state of an address of the interface.

@@ -25,6 +25,10 @@ const (
 	failedLifetime  = 20 * time.Second
 )
 
+// objectionTime is how long the owner of an address has that is not known to be unique before the host says its MAC with
+// it. RFC 4429 3.2 would have it wait for the end of the detection.
+const objectionTime = 50 * time.Millisecond
+
 // neighborState is a state of RFC 4861 7.3.2; failed says that no answer came lately.
 type neighborState uint8
 
@@ -51,6 +55,7 @@ type neighbor struct {
 	state     neighborState
 	tries     uint8
 	gone      bool // not in the cache any more
+	again     bool // it is to be asked a second time in objectionTime
 	router    bool // it said so in its last advertisement
 	proven    bool // mac has answered a request of ours, or a higher layer has confirmed it
 	claimed   bool // another MAC has claimed the address since mac was asked
@@ -77,8 +82,10 @@ func (n *neighbor) address() (mac link.MAC, ok bool) {
 }
 
 // solicitor asks for the link address of target: all hosts on the link, or the one that had it last, at unicast. That is
-// ARP's request or neighbour discovery's solicitation. It is called under the cache's lock.
-type solicitor func(target netip.Addr, unicast *link.MAC)
+// ARP's request or neighbour discovery's solicitation. first says that all are asked for the first time. soon says that
+// the answer may not come although the target is there, and that it is to be asked again in a moment. It is called under
+// the cache's lock.
+type solicitor func(target netip.Addr, unicast *link.MAC, first bool) (soon bool)
 
 // neighborCache holds what is known of the neighbours of one interface. Its lock comes before a transmit
 // queue's: what waited for a neighbour must leave before anything newer.
@@ -160,7 +167,9 @@ func (c *neighborCache) addLocked(addr netip.Addr) *neighbor {
 func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, incomplete, now, retransInterval)
 	n.tries = 1
-	c.solicit(n.addr, nil)
+	if n.again = c.solicit(n.addr, nil, true); n.again {
+		c.armLocked(n, now.Add(objectionTime))
+	}
 }
 
 // enterLocked changes the state and arms its timer.
@@ -217,7 +226,7 @@ func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 func (c *neighborCache) probeLocked(n *neighbor, now mono.Time) {
 	c.enterLocked(n, probe, now, retransInterval)
 	n.tries, n.asked, n.claimed = 1, now, false
-	c.solicit(n.addr, &n.mac)
+	c.solicit(n.addr, &n.mac, false)
 }
 
 func (c *neighborCache) nextDeadline() (mono.Time, bool) {
@@ -262,9 +271,15 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 	}
 	switch n.state {
 	case incomplete:
+		if n.again {
+			n.again = false
+			c.solicit(n.addr, nil, false)
+			c.armLocked(n, now.Add(retransInterval))
+			return
+		}
 		if n.tries < resolveTries {
 			n.tries++
-			c.solicit(n.addr, nil)
+			c.solicit(n.addr, nil, false)
 			c.armLocked(n, now.Add(retransInterval))
 			return
 		}
@@ -291,7 +306,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		}
 		if n.tries < resolveTries {
 			n.tries++
-			c.solicit(n.addr, &n.mac)
+			c.solicit(n.addr, &n.mac, false)
 			c.armLocked(n, now.Add(retransInterval))
 			return
 		}

@@ -25,7 +25,7 @@ func scanned(f *family, n int) netip.Addr {
 
 // cacheOf returns a cache that asks nobody.
 func cacheOf(l *Layer, entries int) *neighborCache {
-	c := newNeighborCache(&l.base, &link.Info{MAC: ourMAC}, func(netip.Addr, *link.MAC) {})
+	c := newNeighborCache(&l.base, &link.Info{MAC: ourMAC}, func(netip.Addr, *link.MAC, bool) bool { return false })
 	c.maxCount = entries
 	return c
 }
