@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,9 +27,10 @@ type farLink struct {
 	mu      sync.Mutex
 	mtu     int
 	silent  bool
-	old     bool  // it does not tell the MTU, as before RFC 1191
-	dropped int   // packets that were too large
-	sizes   []int // of the packets with text that went through, headers included
+	old     bool   // it does not tell the MTU, as before RFC 1191
+	dropped int    // packets that were too large
+	sizes   []int  // of the packets with text that went through, headers included
+	last    []byte // the headers of the last of them
 }
 
 func (d *farLink) Write(list []link.Frame) (int, error) {
@@ -46,7 +48,7 @@ func (d *farLink) Write(list []link.Frame) (int, error) {
 // passes says whether a frame fits the link behind the router.
 func (d *farLink) passes(f *link.Frame) bool {
 	p := f.Header[wire.EthernetLen:]
-	if len(p) < wire.IPv4Len || p[0]>>4 != 4 {
+	if len(p) < wire.IPv4Len || p[0]>>4 != 4 && (p[0]>>4 != 6 || len(p) < wire.IPv6Len) {
 		return true
 	}
 	size := len(p)
@@ -61,23 +63,37 @@ func (d *farLink) passes(f *link.Frame) bool {
 	if size <= d.mtu {
 		if size > 100 {
 			d.sizes = append(d.sizes, size)
+			d.last = append([]byte(nil), p...)
 		}
 		return true
 	}
 	d.dropped++
 	if !d.silent {
-		var h wire.IPv4
-		h.Protocol, h.Src, h.Dst = wire.ProtocolICMP, netip.MustParseAddr("10.0.0.254").As4(), [4]byte(p[12:16])
-		quote := append([]byte(nil), p[:28]...)
-		binary.BigEndian.PutUint16(quote[2:], uint16(size))
-		rest := [4]byte{2: byte(d.mtu >> 8), 3: byte(d.mtu)}
+		mtu := d.mtu
 		if d.old {
-			rest = [4]byte{}
+			mtu = 0
 		}
-		packet := frames.IPv4(h, frames.ICMP(netip.AddrFrom4(h.Src), netip.AddrFrom4(h.Dst), 3, 4, rest, quote))
-		d.say(frames.EthernetType(d.Info().MAC, d.router.Info().MAC, wire.EtherTypeIPv4, packet))
+		d.tooBig(p, size, mtu)
 	}
 	return false
+}
+
+// tooBig has the router say that a packet p of size octets was too large for a link of mtu octets.
+func (d *farLink) tooBig(p []byte, size, mtu int) {
+	rest := [4]byte{2: byte(mtu >> 8), 3: byte(mtu)}
+	var packet []byte
+	if p[0]>>4 == 4 {
+		quote := append([]byte(nil), p[:28]...)
+		binary.BigEndian.PutUint16(quote[2:], uint16(size))
+		from, to := netip.MustParseAddr("10.0.0.254"), netip.AddrFrom4([4]byte(p[12:16]))
+		packet = frames.IP(from, to, wire.ProtocolICMP, frames.ICMP(from, to, wire.ICMPv4DestinationUnreachable, wire.ICMPv4FragmentationNeeded, rest, quote))
+	} else {
+		quote := append([]byte(nil), p[:60]...)
+		binary.BigEndian.PutUint16(quote[4:], uint16(size-wire.IPv6Len))
+		from, to := netip.MustParseAddr("fd00::fe"), netip.AddrFrom16([16]byte(p[8:24]))
+		packet = frames.IP(from, to, wire.ProtocolICMPv6, frames.ICMP(from, to, wire.ICMPv6PacketTooBig, 0, rest, quote))
+	}
+	d.say(frames.Ethernet(d.Info().MAC, d.router.Info().MAC, packet))
 }
 
 func (d *farLink) say(frame []byte) {
@@ -109,15 +125,23 @@ func (d *farLink) passed() (dropped, largest int) {
 
 // behindRouter is inHosts with host a behind a router whose other link takes mtu octets.
 func behindRouter(t *testing.T, name string, mtu int, silent bool, body func(n *network, d *farLink)) {
-	t.Run(name, func(t *testing.T) {
+	t.Helper()
+	for _, f := range []family{ipv4, ipv6} {
+		behindRouterIn(t, f, name, mtu, silent, body)
+	}
+}
+
+func behindRouterIn(t *testing.T, f family, name string, mtu int, silent bool, body func(n *network, d *farLink)) {
+	t.Helper()
+	t.Run(name+f.of, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n := &network{T: t, family: ipv4, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
+			n := &network{T: t, family: f, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
 			d := &farLink{Device: n.wire.Port(), router: n.wire.Port(), mtu: mtu, silent: silent}
 			var err error
 			n.a, err = New(Config{})
 			n.must(err)
-			n.must(n.a.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(addrA, 24)}}))
-			n.b = n.host(Config{}, addrB)
+			n.must(n.a.Attach(d, Interface{Addrs: []netip.Prefix{netip.PrefixFrom(n.addrA, n.bits)}}))
+			n.b = n.host(Config{}, n.addrB)
 			body(n, d)
 			n.must(n.a.Close())
 			n.must(n.b.Close())
@@ -150,31 +174,36 @@ func (n *network) through(d *farLink, wantDropped bool, largest int) {
 	}
 }
 
+func saidPath(n *network, d *farLink) {
+	mtu := d.mtu
+	first, firstPeer := n.connect()
+	n.carries(first, firstPeer, 100_000)
+	n.through(d, true, mtu)
+	second, secondPeer := n.connect()
+	n.carries(second, secondPeer, 100_000)
+	n.through(d, false, mtu)
+	if info := second.Info(); info.PathMTU != mtu || int(info.AdvMSS) != 1500-n.headerLen-20 {
+		n.Errorf("path MTU %d, announced MSS %d", info.PathMTU, info.AdvMSS)
+	}
+	n.carries(secondPeer, second, 100_000) // its segments do not pass the router, and may be as large as the link allows
+	if got := secondPeer.Info().SndMSS; int(got) != 1500-n.headerLen-32 {
+		n.Errorf("the peer sends segments of %d octets", got)
+	}
+	d.widen(1500)
+	time.Sleep(9 * time.Minute)
+	n.carries(first, firstPeer, 100_000)
+	n.through(d, false, mtu)
+	time.Sleep(time.Minute)
+	n.carries(first, firstPeer, 100_000)
+	n.through(d, false, 1500)
+	n.carries(second, secondPeer, 100_000)
+	n.through(d, false, 1500)
+}
+
 func TestNarrowPath(t *testing.T) {
-	behindRouter(t, "B-PMT-1 B-PMT-5 what a router has said counts for later connections, for ten minutes", 1300, false, func(n *network, d *farLink) {
-		first, firstPeer := n.connect()
-		n.carries(first, firstPeer, 100_000)
-		n.through(d, true, 1300)
-		second, secondPeer := n.connect()
-		n.carries(second, secondPeer, 100_000)
-		n.through(d, false, 1300)
-		if info := second.Info(); info.PathMTU != 1300 || info.AdvMSS != 1460 {
-			n.Errorf("path MTU %d, announced MSS %d", info.PathMTU, info.AdvMSS)
-		}
-		n.carries(secondPeer, second, 100_000) // its segments do not pass the router, and may be as large as the link allows
-		if got := secondPeer.Info().SndMSS; got != 1448 {
-			n.Errorf("the peer sends segments of %d octets", got)
-		}
-		d.widen(1500)
-		time.Sleep(9 * time.Minute)
-		n.carries(first, firstPeer, 100_000)
-		n.through(d, false, 1300)
-		time.Sleep(time.Minute)
-		n.carries(first, firstPeer, 100_000)
-		n.through(d, false, 1500)
-		n.carries(second, secondPeer, 100_000)
-		n.through(d, false, 1500)
-	})
+	for _, mtu := range []int{1300, 1280} {
+		behindRouter(t, fmt.Sprintf("B-PMT-1 B-PMT-5 what a router of %d has said counts for later connections, for ten minutes", mtu), mtu, false, saidPath)
+	}
 	behindRouter(t, "B-PMT-9 a path that another connection has found to be narrow", 1500, false, func(n *network, d *farLink) {
 		first, firstPeer := n.connect()
 		second, secondPeer := n.connect()
@@ -187,13 +216,13 @@ func TestNarrowPath(t *testing.T) {
 		n.carries(second, secondPeer, 100_000)
 		n.through(d, false, 1400)
 	})
-	behindRouter(t, "B-PMT-4 a router that tells no MTU", 1400, false, func(n *network, d *farLink) {
+	behindRouterIn(t, ipv4, "B-PMT-4 a router that tells no MTU", 1400, false, func(n *network, d *farLink) {
 		d.old = true
 		first, firstPeer := n.connect()
 		n.carries(first, firstPeer, 100_000)
 		n.through(d, true, 1006)
 	})
-	for _, mtu := range []int{1400, 1300} {
+	for _, mtu := range []int{1400, 1300, 1280} {
 		behindRouter(t, fmt.Sprintf("B-PMT-8 a router of %d that says nothing", mtu), mtu, true, func(n *network, d *farLink) {
 			first, firstPeer := n.connect()
 			if took := n.carries(first, firstPeer, 100_000); took > 3*time.Second {
@@ -213,15 +242,46 @@ func TestNarrowPath(t *testing.T) {
 			n.through(d, false, 1500)
 		})
 	}
+	behindRouter(t, "B-PMT-6 a message about another flow changes nothing", 1500, false, func(n *network, d *farLink) {
+		first, firstPeer := n.connect()
+		n.carries(first, firstPeer, 10_000)
+		says := func(change int) (mtu int) { // while one segment is in flight, an octet of its TCP header changed
+			n.write(first, strings.Repeat("x", 500))
+			time.Sleep(time.Microsecond)
+			q := append([]byte(nil), d.last...)
+			if change >= 0 {
+				q[n.headerLen+change] ^= 0x40
+			}
+			d.tooBig(q, 1500, 1300)
+			time.Sleep(500 * time.Millisecond)
+			return first.Info().PathMTU
+		}
+		for _, octet := range []int{0, 1, 2, 3, 4, 5, 6} { // ports and sequence number
+			if mtu := says(octet); mtu != 1500 {
+				n.Errorf("octet %d: path MTU %d", octet, mtu)
+			}
+		}
+		second, secondPeer := n.connect()
+		n.carries(second, secondPeer, 100_000)
+		n.through(d, false, 1500)
+		n.carries(first, firstPeer, 1000)
+		if mtu := says(-1); mtu != 1300 {
+			n.Errorf("its own: path MTU %d", mtu)
+		}
+		n.carries(second, secondPeer, 1000)
+		n.through(d, false, 1052+n.headerLen-20)
+		n.carries(second, secondPeer, 100_000)
+		n.through(d, false, 1300)
+	})
 	for _, mode := range []tcp.PathMTUDiscovery{tcp.DiscoverOmit, tcp.DiscoverInterface} {
-		behindRouter(t, fmt.Sprintf("E-OPT-5 mode %d goes by the interface", mode), 1300, false, func(n *network, d *farLink) {
+		behindRouterIn(t, ipv4, fmt.Sprintf("E-OPT-5 mode %d goes by the interface", mode), 1300, false, func(n *network, d *farLink) {
 			first, firstPeer := n.connect()
 			n.carries(first, firstPeer, 100_000)
 			d.widen(1500)
 			l := n.listen(n.b, 81, 1)
 			o := tcp.DefaultOptions()
 			o.Discover = mode
-			c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(addrB, 81), o)
+			c, err := n.a.ConnectTCP(nil, netip.AddrPortFrom(n.addrB, 81), o)
 			n.must(err)
 			n.must(c.WaitConnect())
 			server, err := l.Accept()

@@ -132,18 +132,20 @@ func (d *datagramIn) release() {
 }
 
 // tooBig notes that a router has asked for packets of at most mtu octets on the way from local to remote. A socket whose
-// datagrams may be cut does not believe it.
+// datagrams may be cut on the way does not believe it, and DiscoverDont asks for no error.
 func (s *UDPSocket) tooBig(local netip.Addr, remote netip.AddrPort, mtu int) {
 	s.mu.Lock()
-	off := s.towardLocked(remote.Addr()).discover.Off()
+	mode := s.towardLocked(remote.Addr()).discover
 	s.mu.Unlock()
-	if off {
+	if !mode.Believes(remote.Addr().Is6()) {
 		return
 	}
 	if r, err := s.layer.core.ip.HostRoute(local, remote.Addr()); err == nil {
 		r.LearnPathMTU(mtu)
 	}
-	s.fail(remote, syscall.EMSGSIZE)
+	if mode != tcp.DiscoverDont {
+		s.fail(remote, syscall.EMSGSIZE)
+	}
 }
 
 // PathMTU returns the MTU of the path to the connected peer in octets, as far as it is known. ENOTCONN where there is no

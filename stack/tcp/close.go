@@ -217,7 +217,7 @@ func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 		return
 	}
 	if e.MTU > 0 {
-		if !c.MayFragment() { // else routers cut our packets, and none was too big
+		if c.opts.Discover.Believes(c.has(flagV6)) {
 			c.packetTooBig(e, now)
 		}
 		return

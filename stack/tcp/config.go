@@ -149,7 +149,7 @@ const (
 	// DiscoverWant, the default, sets don't-fragment (RFC 1191). A datagram that is larger than the path's MTU leaves in
 	// fragments without it.
 	DiscoverWant PathMTUDiscovery = iota
-	// DiscoverDont sets it on nothing.
+	// DiscoverDont sets it on nothing. Over IPv6, where no router cuts packets, connections are as with DiscoverWant.
 	DiscoverDont
 	// DiscoverDo sets it on all, and refuses a datagram that is larger than the path's MTU.
 	DiscoverDo
@@ -161,10 +161,14 @@ const (
 	DiscoverOmit
 )
 
-// Off says whether routers may cut packets.
+// Off says whether routers may cut packets of IPv4.
 func (d PathMTUDiscovery) Off() bool {
 	return d == DiscoverDont || d == DiscoverInterface || d == DiscoverOmit
 }
+
+// Believes says whether what a router says of the MTU of a path counts. With DiscoverDont over IPv4 it does not, since routers
+// cut what is too big; those of IPv6 do not.
+func (d PathMTUDiscovery) Believes(v6 bool) bool { return d.heedsPath() && (v6 || d != DiscoverDont) }
 
 // heedsPath says whether what is known of the path beyond the interface counts for a connection's segments.
 func (d PathMTUDiscovery) heedsPath() bool { return d != DiscoverInterface && d != DiscoverOmit }

@@ -162,8 +162,8 @@ func (c *Conn) Options() Options {
 // TTL returns the TTL and the traffic class of Options.
 func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
-// MayFragment says whether routers may cut the connection's packets into fragments.
-func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() }
+// MayFragment says whether routers may cut the connection's packets into fragments. Over IPv6 none does (RFC 8200 5).
+func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() && !c.has(flagV6) }
 
 // Deadline returns the earliest moment at which Timeout must be called, zero for never.
 func (c *Conn) Deadline() mono.Time {

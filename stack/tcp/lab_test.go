@@ -22,6 +22,7 @@ type lab struct {
 	out  []Segment
 	iss  Seq // ours
 	irs  Seq // the peer's
+	path Path
 	// timestamps of the peer
 	ts           bool
 	tsval, tsecr uint32
@@ -74,7 +75,13 @@ func (s seg) String() string {
 // newLab makes a lab whose connection is in ESTABLISHED after an active open. peer changes the SYN-ACK.
 func newLab(t *testing.T, cfg Config, o Options, peer func(synack *Segment)) *lab {
 	t.Helper()
-	l := &lab{t: t, env: newEnv(cfg), now: mono.Time(time.Hour), irs: 5000}
+	return newLabOn(t, path, cfg, o, peer)
+}
+
+// newLabOn is newLab over another path.
+func newLabOn(t *testing.T, p Path, cfg Config, o Options, peer func(synack *Segment)) *lab {
+	t.Helper()
+	l := &lab{t: t, env: newEnv(cfg), now: mono.Time(time.Hour), irs: 5000, path: p}
 	l.dial(o)
 	syn := l.out[0]
 	l.out = nil
@@ -99,13 +106,15 @@ func newLab(t *testing.T, cfg Config, o Options, peer func(synack *Segment)) *la
 }
 
 func (l *lab) dial(o Options) {
-	l.conn.Connect(l.env, l, Tuple{addrA, addrB}, path, &o, ISSFloor{}, l.now)
+	l.conn.Connect(l.env, l, Tuple{addrA, addrB}, l.path, &o, ISSFloor{}, l.now)
 	l.iss = l.conn.snd.iss
 }
 
 // established is the plainest connection: no options but the MSS of 1460 and a window of 65535 both ways.
-func established(t *testing.T) *lab {
-	return newLab(t, Config{RecvBuffer: 65535, MaxRecvBuffer: 65535}, Options{Linger: -1, NoDelay: true}, nil)
+func established(t *testing.T) *lab { return establishedOn(t, path) }
+
+func establishedOn(t *testing.T, p Path) *lab {
+	return newLabOn(t, p, Config{RecvBuffer: 65535, MaxRecvBuffer: 65535}, Options{Linger: -1, NoDelay: true}, nil)
 }
 
 // sacking is a connection with SACK and timestamps and window scale 7 of the peer.

@@ -22,9 +22,9 @@ type hole struct {
 	segments int
 }
 
-func newHole(t *testing.T, mtu int, peer func(*Segment)) *hole {
+func newHole(t *testing.T, p Path, mtu int, peer func(*Segment)) *hole {
 	o := Options{Linger: -1, NoDelay: true, SendBuffer: 1 << 22}
-	h := &hole{lab: newLab(t, Config{MaxSendBuffer: 1 << 23}, o, func(s *Segment) {
+	h := &hole{lab: newLabOn(t, p, Config{MaxSendBuffer: 1 << 23}, o, func(s *Segment) {
 		s.Options |= OptWindowScale
 		s.WindowScale = 7
 		if peer != nil {
@@ -42,7 +42,7 @@ func (h *hole) size(s *Segment) int {
 	if s.GSOSize > 0 {
 		n = min(n, int(s.GSOSize))
 	}
-	return n + 40 + h.conn.stampLen()
+	return n + h.path.headerLen() + headerLen + h.conn.stampLen()
 }
 
 // turn lets what has left arrive, and the peer answer each segment, 10 ms later.
@@ -115,32 +115,48 @@ func (h *hole) until(d time.Duration) (timeouts uint64) {
 	return h.env.Counters.Timeouts - before
 }
 
+// pathFamilies are a path of each family: how much text its segments carry, then those of the first four timeouts in a
+// black hole, and the MTU of the third.
+var pathFamilies = []struct {
+	of    string
+	path  Path
+	mss   int
+	sizes [4]int
+	base  int
+}{
+	{"", path, 1460, [4]int{1460, 1460, 984, 512}, basePath},
+	{" (IPv6)", Path{MTU: 1500, V6: true}, 1440, [4]int{1440, 1440, 1220, 1220}, 1280},
+}
+
 func TestBlackHole(t *testing.T) {
-	t.Run("B-PMT-8 the third timeout sends smaller segments, the fourth the smallest, the fifth as before", func(t *testing.T) {
-		l := established(t).send(2920).want(seg{flags: ACK, seq: 1, ack: 1, n: 1460}, seg{flags: ACK | PSH, seq: 1461, ack: 1, n: 1460})
-		for i, n := range []int{1460, 1460, 984, 512} {
-			at := l.conn.Deadline()
-			if at == 0 {
-				t.Fatal("no timer runs")
+	for _, f := range pathFamilies {
+		t.Run("B-PMT-8 the third timeout sends smaller segments, the fourth the smallest, the fifth as before"+f.of, func(t *testing.T) {
+			mss := uint32(f.mss)
+			l := establishedOn(t, f.path).send(2*f.mss).want(seg{flags: ACK, seq: 1, ack: 1, n: f.mss}, seg{flags: ACK | PSH, seq: 1 + mss, ack: 1, n: f.mss})
+			for i, n := range f.sizes {
+				at := l.conn.Deadline()
+				if at == 0 {
+					t.Fatal("no timer runs")
+				}
+				l.now = at
+				l.conn.Timeout(at)
+				l.want(seg{flags: ACK, seq: 1, ack: 1, n: n})
+				if got := l.conn.Info(); i == 2 && (got.PathMTU != f.base || l.conn.PathMTU() != 1500) {
+					t.Errorf("path MTU %d, %d as it was said", got.PathMTU, l.conn.PathMTU())
+				}
 			}
-			l.now = at
-			l.conn.Timeout(at)
-			l.want(seg{flags: ACK, seq: 1, ack: 1, n: n})
-			if got := l.conn.Info(); i == 2 && (got.PathMTU != 1024 || l.conn.PathMTU() != 1500) {
-				t.Errorf("path MTU %d, %d as it was said", got.PathMTU, l.conn.PathMTU())
+			l.now = l.conn.Deadline()
+			l.conn.Timeout(l.now)
+			if int(l.conn.smss) != f.mss || l.conn.searching() != nil {
+				t.Errorf("segments of %d octets for a peer that is dead", l.conn.smss)
 			}
-		}
-		l.now = l.conn.Deadline()
-		l.conn.Timeout(l.now)
-		if l.conn.smss != 1460 || l.conn.searching() != nil {
-			t.Errorf("segments of %d octets for a peer that is dead", l.conn.smss)
-		}
-		l.out = nil
-		l.in(seg{flags: ACK, seq: 1, ack: 513}) // it is back
-		l.in(seg{flags: ACK, seq: 1, ack: 2921})
-		l.out = nil
-		l.send(1460).want(seg{flags: ACK | PSH, seq: 2921, ack: 1, n: 1460})
-	})
+			l.out = nil
+			l.in(seg{flags: ACK, seq: 1, ack: 1 + uint32(f.sizes[3])}) // it is back
+			l.in(seg{flags: ACK, seq: 1, ack: 1 + 2*mss})
+			l.out = nil
+			l.send(f.mss).want(seg{flags: ACK | PSH, seq: 1 + 2*mss, ack: 1, n: f.mss})
+		})
+	}
 	t.Run("a small segment that is lost again and again is none", func(t *testing.T) {
 		l := established(t).send(500).wait(20 * time.Second)
 		if l.env.Counters.Timeouts < 4 || l.conn.smss != 1460 {
@@ -153,91 +169,104 @@ func TestBlackHole(t *testing.T) {
 			t.Errorf("%d timeouts, segments of %d octets", l.env.Counters.Timeouts, l.conn.smss)
 		}
 	})
-	for _, x := range []struct {
-		name string
-		peer func(*Segment)
-	}{{"with SACK", withSACK}, {"without SACK", nil}, {"with SACK and timestamps", func(s *Segment) {
-		withSACK(s)
-		s.Options |= OptTimestamps
-		s.TSVal = 1
-	}}} {
-		for _, mtu := range []int{1400, 1300, 1024, 600} {
-			t.Run(fmt.Sprintf("B-PMT-8 all above %d vanishes %s", mtu, x.name), func(t *testing.T) {
-				h := newHole(t, mtu, x.peer)
-				h.send(200_000)
-				if n := h.until(time.Minute); n > 4 || h.conn.SendQueued() > 0 {
-					t.Fatalf("%d timeouts, %d octets have not arrived", n, h.conn.SendQueued())
+	t.Run("no router cuts packets of IPv6", func(t *testing.T) {
+		h := newHole(t, Path{MTU: 1500, V6: true}, 1300, nil)
+		h.conn.SetOptions(&Options{Linger: -1, NoDelay: true, SendBuffer: 1 << 22, Discover: DiscoverOmit}, h.now)
+		h.send(200_000)
+		if h.until(time.Minute); h.conn.SendQueued() > 0 {
+			t.Errorf("%d octets have not arrived", h.conn.SendQueued())
+		}
+	})
+	for _, f := range pathFamilies {
+		for _, x := range []struct {
+			name string
+			peer func(*Segment)
+		}{{"with SACK", withSACK}, {"without SACK", nil}, {"with SACK and timestamps", func(s *Segment) {
+			withSACK(s)
+			s.Options |= OptTimestamps
+			s.TSVal = 1
+		}}} {
+			for _, mtu := range []int{1400, 1300, 1280, 1024, 600} {
+				if f.path.V6 && mtu < f.base {
+					continue
 				}
-				// What is left of the search.
-				cut := h.watchCwnd(func() {
-					for range 20 {
-						h.send(100_000)
-						if n := h.until(time.Minute); n > 0 {
-							t.Fatalf("%d timeouts of probes", n)
+				t.Run(fmt.Sprintf("B-PMT-8 all above %d vanishes %s%s", mtu, x.name, f.of), func(t *testing.T) {
+					h := newHole(t, f.path, mtu, x.peer)
+					h.send(200_000)
+					if n := h.until(time.Minute); n > 4 || h.conn.SendQueued() > 0 {
+						t.Fatalf("%d timeouts, %d octets have not arrived", n, h.conn.SendQueued())
+					}
+					// What is left of the search.
+					cut := h.watchCwnd(func() {
+						for range 20 {
+							h.send(100_000)
+							if n := h.until(time.Minute); n > 0 {
+								t.Fatalf("%d timeouts of probes", n)
+							}
 						}
+					})
+					if h.largest > mtu || h.largest <= mtu-2*searchStep && mtu >= basePath {
+						t.Errorf("packets of %d octets", h.largest)
+					}
+					if cut {
+						t.Error("cwnd was cut")
+					}
+					if s := h.conn.searching(); s == nil || !s.done() || h.conn.TakeEvents()&PathFound == 0 || h.conn.PathMTU() != h.largest {
+						t.Errorf("the search is %+v, the path's MTU %d", s, h.conn.PathMTU())
+					}
+					lost := h.lost
+					h.send(100_000).conn.Output(h.now)
+					h.until(time.Minute)
+					if h.lost != lost {
+						t.Errorf("%d probes after the search", h.lost-lost)
+					}
+					// The path is said to carry more again: it is tried without a loss of anything else.
+					h.mtu = 1500
+					h.conn.SetPath(h.path, h.now)
+					h.send(300_000)
+					if h.until(time.Minute); h.lost != lost || h.conn.searching() != nil || h.conn.path().MTU != 1500 {
+						t.Errorf("%d packets lost, the path's MTU is %d", h.lost-lost, h.conn.path().MTU)
 					}
 				})
-				if h.largest > mtu || h.largest <= mtu-2*searchStep && mtu >= basePath {
-					t.Errorf("packets of %d octets", h.largest)
-				}
-				if cut {
-					t.Error("cwnd was cut")
-				}
-				if s := h.conn.searching(); s == nil || !s.done() || h.conn.TakeEvents()&PathFound == 0 || h.conn.PathMTU() != h.largest {
-					t.Errorf("the search is %+v, the path's MTU %d", s, h.conn.PathMTU())
-				}
-				lost := h.lost
-				h.send(100_000).conn.Output(h.now)
-				h.until(time.Minute)
-				if h.lost != lost {
-					t.Errorf("%d probes after the search", h.lost-lost)
-				}
-				// The path is said to carry more again: it is tried without a loss of anything else.
-				h.mtu = 1500
-				h.conn.SetPath(path, h.now)
-				h.send(300_000)
-				if h.until(time.Minute); h.lost != lost || h.conn.searching() != nil || h.conn.path().MTU != 1500 {
-					t.Errorf("%d packets lost, the path's MTU is %d", h.lost-lost, h.conn.path().MTU)
-				}
-			})
-		}
-	}
-	t.Run("B-PMT-8 a peer that was away gets large segments at once", func(t *testing.T) {
-		h := newHole(t, 1500, withSACK)
-		h.send(20_000)
-		h.until(time.Minute)
-		h.dead = true
-		h.send(200_000)
-		for turns := 0; h.conn.retransmits < 3 && turns < 100; turns++ {
-			h.until(time.Second)
-		}
-		h.dead = false
-		lost := h.lost
-		h.until(time.Minute)
-		if h.lost != lost || h.conn.SendQueued() > 0 || h.conn.searching() != nil || h.conn.smss != 1460 {
-			t.Errorf("%d packets lost, %d octets left, segments of %d", h.lost-lost, h.conn.SendQueued(), h.conn.smss)
-		}
-	})
-	t.Run("B-PMT-8 a router that answers a probe", func(t *testing.T) {
-		h := newHole(t, 1400, withSACK)
-		h.send(200_000)
-		for turns := 0; h.conn.phase != cc.Open || h.conn.searching() == nil; turns++ {
-			if turns == 1000 {
-				t.Fatal("no black hole was found")
-			}
-			if h.until(10 * time.Millisecond); h.conn.SendQueued() < 100_000 {
-				h.send(50_000)
 			}
 		}
-		h.icmp = true
-		for range 3 {
-			h.send(100_000)
+		t.Run("B-PMT-8 a peer that was away gets large segments at once"+f.of, func(t *testing.T) {
+			h := newHole(t, f.path, 1500, withSACK)
+			h.send(20_000)
 			h.until(time.Minute)
-		}
-		if h.conn.searching() != nil && !h.conn.searching().done() || h.conn.path().MTU != 1400 {
-			t.Errorf("the path's MTU is %d, search %+v", h.conn.path().MTU, h.conn.searching())
-		}
-	})
+			h.dead = true
+			h.send(200_000)
+			for turns := 0; h.conn.retransmits < 3 && turns < 100; turns++ {
+				h.until(time.Second)
+			}
+			h.dead = false
+			lost := h.lost
+			h.until(time.Minute)
+			if h.lost != lost || h.conn.SendQueued() > 0 || h.conn.searching() != nil || int(h.conn.smss) != f.mss {
+				t.Errorf("%d packets lost, %d octets left, segments of %d", h.lost-lost, h.conn.SendQueued(), h.conn.smss)
+			}
+		})
+		t.Run("B-PMT-8 a router that answers a probe"+f.of, func(t *testing.T) {
+			h := newHole(t, f.path, 1400, withSACK)
+			h.send(200_000)
+			for turns := 0; h.conn.phase != cc.Open || h.conn.searching() == nil; turns++ {
+				if turns == 1000 {
+					t.Fatal("no black hole was found")
+				}
+				if h.until(10 * time.Millisecond); h.conn.SendQueued() < 100_000 {
+					h.send(50_000)
+				}
+			}
+			h.icmp = true
+			for range 3 {
+				h.send(100_000)
+				h.until(time.Minute)
+			}
+			if h.conn.searching() != nil && !h.conn.searching().done() || h.conn.path().MTU != 1400 {
+				t.Errorf("the path's MTU is %d, search %+v", h.conn.path().MTU, h.conn.searching())
+			}
+		})
+	}
 }
 
 // watchCwnd says whether cwnd was ever less than before while f ran.

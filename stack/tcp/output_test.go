@@ -829,26 +829,7 @@ func TestICMP(t *testing.T) {
 			}
 		}
 	})
-	t.Run("B-PMT-1 packet too big cuts anew without a cut of cwnd", func(t *testing.T) {
-		l := established(t).send(1460)
-		l.out = nil
-		cwnd := l.conn.cwnd
-		l.conn.ICMPError(ICMPError{Errno: syscall.EMSGSIZE, MTU: 1400, Seq: l.iss.Add(1)}, l.now)
-		l.want(seg{flags: ACK, seq: 1, ack: 1, n: 1360}, seg{flags: ACK | PSH, seq: 1361, ack: 1, n: 100})
-		if l.conn.cwnd != cwnd {
-			t.Errorf("cwnd %d, was %d", l.conn.cwnd, cwnd)
-		}
-		t.Run("B-PMT-3 and never raises", func(t *testing.T) {
-			l.conn.ICMPError(ICMPError{Errno: syscall.EMSGSIZE, MTU: 9000, Seq: l.iss.Add(1)}, l.now)
-			if l.conn.smss != 1360 {
-				t.Errorf("smss %d", l.conn.smss)
-			}
-		})
-		t.Run("B-PMT-2 and never goes below the floor", func(t *testing.T) {
-			l.conn.ICMPError(ICMPError{Errno: syscall.EMSGSIZE, MTU: 68, Seq: l.iss.Add(1)}, l.now)
-			if l.conn.smss != 552-40 {
-				t.Errorf("smss %d", l.conn.smss)
-			}
-		})
-	})
+	for _, f := range pathFamilies {
+		tooBig(t, f.of, f.path, uint32(f.mss), min(f.sizes[3], f.sizes[2]))
+	}
 }
