@@ -16,49 +16,53 @@ func TestIdleConnections(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		count = 5000
 	}
-	t.Run("E-GO-16 idle connections cost no goroutine, and leave nothing", func(t *testing.T) {
-		segment := sim.NewSegment(sim.Config{})
-		t.Cleanup(func() { _ = segment.Close() })
-		deep := sim.PortConfig{Queue: 1 << 20} // loses nothing when all close at once
-		client, server := openPort(t, segment.NewPort(deep), clientIP+"/24", stack.Config{}), openPort(t, segment.NewPort(deep), serverIP+"/24", stack.Config{})
-		var listeners []*TCPListener
-		for range (count + 19_999) / 20_000 { // four-tuples for all from one address
-			listeners = append(listeners, listen(t, server))
+	for name, addrs := range map[string][2]string{"": {clientIP + "/24", serverIP + "/24"}, " (IPv6)": {"fd00::1/64", "fd00::2/64"}} {
+		t.Run("E-GO-16 idle connections cost no goroutine, and leave nothing"+name, func(t *testing.T) { idleConnections(t, count, addrs) })
+	}
+}
+
+func idleConnections(t *testing.T, count int, addrs [2]string) {
+	segment := sim.NewSegment(sim.Config{})
+	t.Cleanup(func() { _ = segment.Close() })
+	deep := sim.PortConfig{Queue: 1 << 20} // loses nothing when all close at once
+	client, server := openPort(t, segment.NewPort(deep), addrs[0], stack.Config{}), openPort(t, segment.NewPort(deep), addrs[1], stack.Config{})
+	var listeners []*TCPListener
+	for range (count + 19_999) / 20_000 { // four-tuples for all from one address
+		listeners = append(listeners, listen(t, server))
+	}
+	conns := make([]net.Conn, 0, 2*count)
+	before := runtime.NumGoroutine()
+	memory := memoryNow()
+	for i := range count {
+		l := listeners[i%len(listeners)]
+		c, err := client.DialTCP("tcp", nil, l.addr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		conns := make([]net.Conn, 0, 2*count)
-		before := runtime.NumGoroutine()
-		memory := memoryNow()
-		for i := range count {
-			l := listeners[i%len(listeners)]
-			c, err := client.DialTCP("tcp", nil, l.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			conns = append(conns, c, s)
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines with %d connections, %d before", after, count, before)
+		conns = append(conns, c, s)
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines with %d connections, %d before", after, count, before)
+	}
+	each := (memoryNow() - memory) / uint64(len(conns))
+	t.Logf("%d octets for each end", each)
+	if count >= 100_000 && each > 576 {
+		t.Errorf("%d octets for each end, more than 576", each)
+	}
+	for _, c := range conns {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
 		}
-		each := (memoryNow() - memory) / uint64(len(conns))
-		t.Logf("%d octets for each end", each)
-		if count >= 100_000 && each > 576 {
-			t.Errorf("%d octets for each end, more than 576", each)
+	}
+	for _, h := range []*Host{client, server} {
+		for g := h.Stats().TCPGauges; g.Connections() != 0; g = h.Stats().TCPGauges {
+			runtime.Gosched()
 		}
-		for _, c := range conns {
-			if err := c.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, h := range []*Host{client, server} {
-			for g := h.Stats().TCPGauges; g.Connections() != 0; g = h.Stats().TCPGauges {
-				runtime.Gosched()
-			}
-		}
-	})
+	}
 }
 
 // memoryNow returns the octets of the heap and of the runtime's own records, one for each finalizer among them.

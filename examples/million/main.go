@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&p.busy, "busy", 64, "`number` of further connections that are kept busy")
 	flags.DurationVar(&p.load, "load", 5*time.Second, "how `long` they are, with the others idle; half of it before there are others")
 	flags.DurationVar(&p.msl, "msl", 15*time.Second, "maximum segment `lifetime`: TIME-WAIT lasts twice as long")
+	flags.BoolVar(&p.v6, "6", false, "IPv6 instead of IPv4")
 	flags.BoolVar(&p.keepAlive, "keepalive", false, "probe each idle end every 15 s, as package net's defaults have it")
 	flags.StringVar(&p.profile, "profile", "", "write a heap profile to this `file` while all are idle")
 	switch err := flags.Parse(args); {

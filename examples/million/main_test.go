@@ -18,13 +18,19 @@ var wholeMillion = flag.Bool("million", false, "run TestMillion: three minutes a
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFiveThousand(t *testing.T) {
+	t.Run("IPv4", func(t *testing.T) { fiveThousand(t, "10.255.0.1:80") })
+	t.Run("IPv6", func(t *testing.T) { fiveThousand(t, "[fd00::ff:1]:80", "-6") })
+}
+
+func fiveThousand(t *testing.T, server string, args ...string) {
 	var out, errs strings.Builder
-	code := run(context.Background(), []string{"-conns", "5000", "-busy", "8", "-load", "100ms", "-msl", "100ms"}, &out, &errs)
+	args = append(args, "-conns", "5000", "-busy", "8", "-load", "100ms", "-msl", "100ms")
+	code := run(context.Background(), args, &out, &errs)
 	if code != fine || errs.Len() > 0 {
 		t.Fatalf("exit code %d, %s\n%s", code, &errs, &out)
 	}
 	for _, line := range []string{
-		`^5,000 connections from 1 address to 10\.255\.0\.1:80, `,
+		`^5,000 connections from 1 address to ` + regexp.QuoteMeta(server) + `, `,
 		`^established in .* s, `,
 		`^a message and its answer on each in .* s, `,
 		`^8 busy connections beside 5,000 idle ones: .* requests/s`,
@@ -43,22 +49,25 @@ func TestMillion(t *testing.T) {
 	if !*wholeMillion {
 		t.Skip("-million runs it")
 	}
-	t.Run("F-CONN-1 a million idle connections, both ends", func(t *testing.T) {
-		var out, errs strings.Builder
-		code := run(context.Background(), nil, io.MultiWriter(&out, os.Stdout), &errs)
-		if code != fine || errs.Len() > 0 {
-			t.Fatalf("exit code %d, %s", code, &errs)
+	t.Run("F-CONN-1 a million idle connections, both ends", func(t *testing.T) { million(t) })
+	t.Run("F-CONN-1 a million idle connections over IPv6", func(t *testing.T) { million(t, "-6") })
+}
+
+func million(t *testing.T, args ...string) {
+	var out, errs strings.Builder
+	code := run(context.Background(), args, io.MultiWriter(&out, os.Stdout), &errs)
+	if code != fine || errs.Len() > 0 {
+		t.Fatalf("exit code %d, %s", code, &errs)
+	}
+	took := regexp.MustCompile(`a message and its answer on each in .*\n  each end: (\d+) octets of heap, .* (\d+) resident`).FindStringSubmatch(out.String())
+	if took == nil {
+		t.Fatal("it does not say what an end takes")
+	}
+	for i, bound := range map[int]int{1: 576, 2: 1024} {
+		if n, err := strconv.Atoi(took[i]); err != nil || n > bound {
+			t.Errorf("%s octets for each end, %d at most are wanted", took[i], bound)
 		}
-		took := regexp.MustCompile(`a message and its answer on each in .*\n  each end: (\d+) octets of heap, .* (\d+) resident`).FindStringSubmatch(out.String())
-		if took == nil {
-			t.Fatal("it does not say what an end takes")
-		}
-		for i, bound := range map[int]int{1: 576, 2: 1024} {
-			if n, err := strconv.Atoi(took[i]); err != nil || n > bound {
-				t.Errorf("%s octets for each end, %d at most are wanted", took[i], bound)
-			}
-		}
-	})
+	}
 }
 
 func TestInterrupt(t *testing.T) {

@@ -52,7 +52,7 @@ func (p *plan) steps(ctx context.Context, w *world, out io.Writer) error {
 		from = fmt.Sprintf("%d addresses", n)
 	}
 	fmt.Fprintf(out, "%s connections from %s to %v, %d workers, %d processors, memory limit %s\n",
-		thousands(p.conns), from, server, p.workers, runtime.GOMAXPROCS(0), limit())
+		thousands(p.conns), from, p.network().server, p.workers, runtime.GOMAXPROCS(0), limit())
 
 	err := p.timed(out, "established", func() error { return p.establish(ctx, w, e, p.busy, p.busy+p.conns) })
 	if err != nil {

@@ -33,8 +33,8 @@ func newEnds(w *world) *ends {
 // slot returns the index of a client's address.
 func (e *ends) slot(a net.Addr) int {
 	at := a.(*net.TCPAddr).AddrPort()
-	ip, first := at.Addr().Unmap().As4(), e.first.As4()
-	n := binary.BigEndian.Uint32(ip[:]) - binary.BigEndian.Uint32(first[:])
+	ip, first := at.Addr().As16(), e.first.As16() // they differ in the last octets only
+	n := binary.BigEndian.Uint32(ip[12:]) - binary.BigEndian.Uint32(first[12:])
 	return int(n)*ports + int(at.Port()) - firstPort
 }
 
@@ -59,7 +59,7 @@ func (p *plan) establish(ctx context.Context, w *world, e *ends, low, high int) 
 		for i := low; i < high; i++ {
 			// Use the addresses in turn, so that all have the same number of ports in use.
 			from := netip.AddrPortFrom(w.addrs[i%len(w.addrs)], 0)
-			c, err := w.dialer.DialTCP(context.Background(), "tcp", from, server)
+			c, err := w.dialer.DialTCP(context.Background(), "tcp", from, p.network().server)
 			if err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ type plan struct {
 	conns, workers, busy int
 	load, msl            time.Duration
 	keepAlive            bool
+	v6                   bool
 	profile              string
 }
 
@@ -31,7 +32,24 @@ const (
 // maxConns is the number of connections for which there are addresses. Memory is the limit before that.
 const maxConns = 2000 * perAddress
 
-var server = netip.MustParseAddrPort("10.255.0.1:80")
+// network is the addresses of a family: the server's, and the client's first with the length of their network.
+type network struct {
+	server netip.AddrPort
+	client netip.Prefix
+}
+
+var (
+	ipv4 = network{netip.MustParseAddrPort("10.255.0.1:80"), netip.MustParsePrefix("10.0.0.1/8")}
+	ipv6 = network{netip.MustParseAddrPort("[fd00::ff:1]:80"), netip.MustParsePrefix("fd00::1/64")}
+)
+
+// network returns the addresses of the plan.
+func (p *plan) network() network {
+	if p.v6 {
+		return ipv6
+	}
+	return ipv4
+}
 
 // world is the network: a segment with two hosts.
 type world struct {
@@ -53,10 +71,11 @@ func (p *plan) open() (w *world, err error) {
 	}()
 	total := p.conns + p.busy
 	var prefixes []netip.Prefix
-	a := netip.MustParseAddr("10.0.0.1")
+	of := p.network()
+	a, bits, server := of.client.Addr(), of.client.Bits(), of.server
 	for range (total + perAddress - 1) / perAddress {
 		w.addrs = append(w.addrs, a)
-		prefixes = append(prefixes, netip.PrefixFrom(a, 8))
+		prefixes = append(prefixes, netip.PrefixFrom(a, bits))
 		a = a.Next()
 	}
 	// The limits leave room for all connections at once, so that the counts of the program are not bounded by them.
@@ -66,7 +85,7 @@ func (p *plan) open() (w *world, err error) {
 	if w.client, err = unet.Open(unet.Config{Link: w.segment.NewPort(port), Addrs: prefixes, Stack: cfg}); err != nil {
 		return nil, err
 	}
-	at := netip.PrefixFrom(server.Addr(), 8)
+	at := netip.PrefixFrom(server.Addr(), bits)
 	if w.server, err = unet.Open(unet.Config{Link: w.segment.NewPort(port), Addrs: []netip.Prefix{at}, Stack: cfg}); err != nil {
 		return nil, err
 	}
