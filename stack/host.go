@@ -89,8 +89,7 @@ func (h *Host) Config() Config { return h.config }
 
 // Attach gives the host an interface and takes ownership of the device, which Close closes. EINVAL: an
 // address that no host can have, an MTU under 68, an Ethernet device without a MAC or an AnnounceMode that does not exist;
-// EAFNOSUPPORT: an address of IPv6, until there is that; EADDRINUSE: an address that the host has already; ENETDOWN: the
-// host is closed, or all its devices have failed. After an error the device is the caller's.
+// EADDRINUSE: an address that the host has already; ENETDOWN: the host is closed, or all its devices have failed. After an error the device is the caller's.
 func (h *Host) Attach(dev link.Device, ic Interface) error {
 	ifc, err := h.addInterface(dev, ic)
 	if err != nil {
@@ -166,8 +165,7 @@ type Route = ip.RouteEntry
 //     device is named where there are several;
 //   - ENETUNREACH: a gateway without OnLink is in no directly connected network of the host, or of the named device;
 //   - ENODEV: there is no device of that name;
-//   - EEXIST: there is a route for the destination already, and not over another gateway;
-//   - EAFNOSUPPORT: an IPv6 address.
+//   - EEXIST: there is a route for the destination already, and not over another gateway.
 func (h *Host) AddRoutes(routes ...Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
