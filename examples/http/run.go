@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/unet-go/unet/examples/internal/hello"
+	"github.com/unet-go/unet/tap"
 	"github.com/unet-go/unet/unet"
 )
 
@@ -23,7 +24,7 @@ import (
 type options struct {
 	server, listen, device string
 	addrs, peers           []netip.Prefix
-	gateway                netip.Addr
+	gateway, gateway6      netip.Addr
 	kernel, verbose        bool
 	cpuprofile             string
 	grace                  time.Duration
@@ -60,9 +61,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.server, "server", "nethttp", "`which` server: nethttp or fasthttp")
 	flags.StringVar(&o.listen, "listen", ":8080", "`address` to listen on, host:port")
 	flags.StringVar(&o.device, "dev", "unet0", "`name` of the TAP device")
-	addrs := flags.String("addr", "10.0.0.2/24", "own `addresses` with prefix length, comma separated")
-	peers := flags.String("peer", "10.0.0.1/24", "`addresses` of the kernel's side of the device, comma separated; may be empty")
-	gateway := flags.String("gateway", "", "`address` where packets for other networks go, or none (default the first of -peer in a network of -addr)")
+	addrs := flags.String("addr", "10.0.0.2/24,fd75:6e65:7400::2/64", "own `addresses` with prefix length, comma separated")
+	peers := flags.String("peer", defaultPeers(tap.KernelIPv6()), "`addresses` of the kernel's side of the device, comma separated; may be empty")
+	gateway := flags.String("gateway", "", "`addresses` where packets for other networks go, one of each family, comma separated, or none (default the first of each family of -peer in a network of -addr)")
 	flags.BoolVar(&o.kernel, "kernel", false, "serve on the kernel's TCP, not on unet's")
 	flags.BoolVar(&o.verbose, "v", false, "print the host's statistics at the end")
 	flags.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile to `file`")
@@ -97,31 +98,49 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if o.peers, err = prefixes("-peer", *peers); err != nil {
 		return nil, err
 	}
-	o.gateway, err = o.via(*gateway)
-	return &o, err
+	return &o, o.via(*gateway)
 }
 
-// via returns the gateway that the flag names.
-func (o *options) via(gateway string) (netip.Addr, error) {
-	switch gateway {
+// defaultPeers returns the kernel's side of the default networks, of IPv6 only where the kernel has that.
+func defaultPeers(ipv6 bool) string {
+	if ipv6 {
+		return "10.0.0.1/24,fd75:6e65:7400::1/64"
+	}
+	return "10.0.0.1/24"
+}
+
+// via sets the gateways that the flag names.
+func (o *options) via(gateways string) error {
+	switch gateways {
 	case "none":
-		return netip.Addr{}, nil
+		return nil
 	case "":
-		return o.kernelSide(), nil
+		o.gateway, o.gateway6 = o.kernelSide(netip.Addr.Is4), o.kernelSide(netip.Addr.Is6)
+		return nil
 	}
-	a, err := netip.ParseAddr(gateway)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("-gateway %q: not an address, such as 10.0.0.1, and not none", gateway)
+	for s := range strings.SplitSeq(gateways, ",") {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return fmt.Errorf("-gateway %q: not an address, such as 10.0.0.1, and not none", s)
+		}
+		gw := &o.gateway
+		if a.Is6() {
+			gw = &o.gateway6
+		}
+		if gw.IsValid() {
+			return fmt.Errorf("-gateway %q: two of one family", gateways)
+		}
+		*gw = a
 	}
-	return a, nil
+	return nil
 }
 
-// kernelSide returns the kernel's address in a network of ours. As our gateway it gets the answers to the packets that it
-// forwards to us.
-func (o *options) kernelSide() netip.Addr {
+// kernelSide returns the kernel's address of a family in a network of ours. As our gateway it gets the answers to the packets
+// that it forwards to us.
+func (o *options) kernelSide(family func(netip.Addr) bool) netip.Addr {
 	for _, p := range o.peers {
 		for _, a := range o.addrs {
-			if a.Contains(p.Addr()) && a.Addr() != p.Addr() {
+			if family(p.Addr()) && a.Contains(p.Addr()) && a.Addr() != p.Addr() {
 				return p.Addr()
 			}
 		}
@@ -160,7 +179,7 @@ func (o *options) run(ctx context.Context, stdout io.Writer, open func(unet.Conf
 		}
 		return o.serve(ctx, stdout, ln, func(context.Context) error { return nil })
 	}
-	host, err := open(unet.Config{Device: o.device, Addrs: o.addrs, PeerAddrs: o.peers, Gateway: o.gateway})
+	host, err := open(unet.Config{Device: o.device, Addrs: o.addrs, PeerAddrs: o.peers, Gateway: o.gateway, Gateway6: o.gateway6})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -47,6 +48,7 @@ func TestBadFlags(t *testing.T) {
 		{"-addr ,", "http: -addr: no address"},
 		{"-peer ten", `http: -peer "ten": not an address with its prefix length, such as 10.0.0.2/24`},
 		{"-gateway router", `http: -gateway "router": not an address, such as 10.0.0.1, and not none`},
+		{"-gateway 10.0.0.9,10.0.0.8", `http: -gateway "10.0.0.9,10.0.0.8": two of one family`},
 		{"-grace -1s", "http: -grace -1s: less than nothing"},
 		{"-grace soon", `http: invalid value "soon" for flag -grace: parse error`},
 		{"-fast", "http: flag provided but not defined: -fast"},
@@ -65,19 +67,23 @@ func TestBadFlags(t *testing.T) {
 
 // What the kernel forwards to the host, for a container for instance, is answered by way of the kernel.
 func TestGateway(t *testing.T) {
-	for args, want := range map[string]string{
-		"":                                    "10.0.0.1",
-		"-gateway none":                       "invalid IP",
-		"-gateway 10.0.0.9":                   "10.0.0.9",
-		"-peer 10.8.0.1/24,10.0.0.3/24":       "10.0.0.3",
-		"-addr 192.168.1.50/24":               "invalid IP",
-		"-addr 10.0.0.1/24":                   "invalid IP",
-		"-addr 10.9.0.2/24 -peer 10.9.0.1/24": "10.9.0.1",
+	const zero = "invalid IP"
+	for args, want := range map[string][2]string{
+		"-peer " + defaultPeers(true):         {"10.0.0.1", "fd75:6e65:7400::1"},
+		"-peer " + defaultPeers(false):        {"10.0.0.1", zero},
+		"-gateway none":                       {zero, zero},
+		"-gateway 10.0.0.9":                   {"10.0.0.9", zero},
+		"-gateway fe80::9,10.0.0.9":           {"10.0.0.9", "fe80::9"},
+		"-peer 10.8.0.1/24,10.0.0.3/24":       {"10.0.0.3", zero},
+		"-addr 192.168.1.50/24":               {zero, zero},
+		"-addr 10.0.0.1/24 -peer 10.0.0.1/24": {zero, zero},
+		"-addr 10.9.0.2/24 -peer 10.9.0.1/24": {"10.9.0.1", zero},
+		"-addr fd09::2/64 -peer fd09::1/64":   {zero, "fd09::1"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), strings.Fields(args), &stdout, &stderr, func(cfg unet.Config) (*unet.Host, error) {
-			if cfg.Gateway.String() != want {
-				t.Errorf("%q: gateway %v, want %s", args, cfg.Gateway, want)
+			if got := [2]string{cfg.Gateway.String(), cfg.Gateway6.String()}; got != want {
+				t.Errorf("%q: gateways %v, want %v", args, got, want)
 			}
 			return nil, errors.ErrUnsupported
 		})
@@ -100,7 +106,7 @@ func TestHelpIsNoError(t *testing.T) {
 func TestMissingRightIsToldAndFails(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), nil, &stdout, &stderr, func(cfg unet.Config) (*unet.Host, error) {
-		if cfg.Device != "unet0" || len(cfg.Addrs) != 1 || cfg.Addrs[0].String() != "10.0.0.2/24" || cfg.PeerAddrs[0].String() != "10.0.0.1/24" {
+		if cfg.Device != "unet0" || fmt.Sprint(cfg.Addrs) != "[10.0.0.2/24 fd75:6e65:7400::2/64]" || cfg.PeerAddrs[0].String() != "10.0.0.1/24" {
 			t.Errorf("configuration %+v", cfg)
 		}
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: syscall.EPERM}
