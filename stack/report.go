@@ -31,6 +31,16 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 			return false
 		}
 		return h.udp.errorArrives(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
+	case wire.ProtocolICMPv6: // about an echo reply, which only we can cut
+		if e.MTU == 0 || len(r.Transport) == 0 || r.Transport[0] != wire.ICMPv6EchoReply {
+			return false
+		}
+		route, err := h.ip.HostRoute(r.Local, r.Remote)
+		if err != nil {
+			return false
+		}
+		route.LearnPathMTU(e.MTU)
+		return true
 	}
 	return false
 }

@@ -76,11 +76,14 @@ type DatagramOptions struct {
 }
 
 // SetFamilyOptions sets what datagrams over IPv6, or else over IPv4, are sent with. What a socket sends over the other
-// family stays as it is.
+// family stays as it is. EINVAL: an MTU of less than each link carries, 1280 or 68 octets.
 func (s *UDPSocket) SetFamilyOptions(ipv6 bool, o DatagramOptions) error {
-	family := 0
+	family, least := 0, uint16(68)
 	if ipv6 {
-		family = 1
+		family, least = 1, 1280
+	}
+	if o.MTU != 0 && o.MTU < least {
+		return syscall.EINVAL
 	}
 	return s.set(func() { s.options[family] = udpOptions{discover: o.Discover, ttl: o.TTL, tos: o.TOS, mtu: o.MTU} })
 }

@@ -2,6 +2,7 @@ package unet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack/link"
@@ -52,6 +54,12 @@ func Default() (*Host, error) {
 		return nil, err
 	}
 	h, err := Open(cfg)
+	if plain := cfg.withoutPeers6(); errors.Is(err, syscall.EPERM) && os.Getenv("UNET_PEER") == "" && len(plain.PeerAddrs) < len(cfg.PeerAddrs) {
+		// The device may have been prepared for a user without privilege, with an address of IPv4 alone.
+		if other, again := Open(plain); again == nil {
+			h, err = other, nil
+		}
+	}
 	if err != nil {
 		if set := variablesSet(os.Getenv); set != "" {
 			err = fmt.Errorf("%w (from %s)", err, set)
@@ -60,6 +68,21 @@ func Default() (*Host, error) {
 	}
 	defaultHost.host = h
 	return h, nil
+}
+
+// withoutPeers6 returns the configuration without IPv6 addresses of the kernel's side, and without a gateway that is one.
+func (cfg Config) withoutPeers6() Config {
+	var peers []netip.Prefix
+	for _, p := range cfg.PeerAddrs {
+		switch {
+		case p.Addr().Is4():
+			peers = append(peers, p)
+		case p.Addr() == cfg.Gateway6:
+			cfg.Gateway6 = netip.Addr{}
+		}
+	}
+	cfg.PeerAddrs = peers
+	return cfg
 }
 
 // forget makes Default make a new host at the next call, if h is the default host.

@@ -33,7 +33,7 @@ func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
 // unknown option that asks for it, no fragment but the first, and only to one host (RFC 1122 3.2.2, RFC 4443 2.4 (e)).
 func mayReport(p *Packet, reason Reason) bool {
 	return (!p.Broadcast || reason == UnknownOption) && isUnicast(p.Src) && !p.ownSource && !p.laterFragment &&
-		!(p.Protocol == p.family.icmp && p.family.isICMPError(p.Payload))
+		!p.family.carriesICMPError(p.Protocol, p.Payload)
 }
 
 // Reported counts a Report that a transport has taken, and one for which there was no socket.

@@ -34,7 +34,12 @@ func (in *Input) icmp6(p *Packet) Outcome {
 
 // icmpError6 makes a Report of an ICMPv6 error. The quote must be of a packet of ours.
 func (in *Input) icmpError6(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
-	if !in.Report.quote6(body, in.iface.info.Name) || in.Report.Local != p.Dst || p.Broadcast {
+	r := &in.Report
+	ok := r.quote6(body, in.iface.info.Name)
+	if in.iface.loopback && ok { // where an address of ours has the zone of its own interface
+		r.Local, r.Remote = in.scoped(r.Local.As16()), in.scoped(r.Remote.As16())
+	}
+	if !ok || r.Local != p.Dst || p.Broadcast {
 		return in.drop(drop.ICMPQuote)
 	}
 	in.Report.Reason, in.Report.MTU = meaning6(m)

@@ -2,6 +2,36 @@ package ip
 
 import "github.com/unet-go/unet/internal/wire"
 
+// carriesICMPError says whether a payload, which begins with a header of the protocol, is an ICMP error, behind extension
+// headers too: some of these are wrong, or have not been looked at in a fragment.
+func (f *family) carriesICMPError(protocol uint8, payload []byte) bool {
+	for range wire.IPv6MaxHeaders + 1 {
+		switch {
+		case protocol == f.icmp:
+			return f.isICMPError(payload)
+		case f != family6:
+			return false
+		case protocol == wire.IPv6HopByHop, protocol == wire.IPv6Routing, protocol == wire.IPv6DestinationOptions:
+			var h wire.IPv6Extension
+			rest, err := h.Parse(payload)
+			if err != nil {
+				return false
+			}
+			protocol, payload = h.NextHeader, rest
+		case protocol == wire.IPv6Fragments:
+			var h wire.IPv6Fragment
+			rest, err := h.Parse(payload)
+			if err != nil || h.Offset != 0 {
+				return false
+			}
+			protocol, payload = h.NextHeader, rest
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // isICMPError says whether an ICMP message is an error, or a redirect, or of an unknown type that counts as one.
 func (f *family) isICMPError(message []byte) bool {
 	if f == family6 {

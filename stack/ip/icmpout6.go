@@ -35,7 +35,7 @@ func (l *Layer) echo6(p *Packet, body []byte) {
 	binary.BigEndian.PutUint16(header[2:], ^wire.Fold(wire.Sum(body, wire.Sum(header[:], sum))))
 	l.counters.echoReplies.Add(1)
 	r.Send(&OutPacket{Protocol: wire.ProtocolICMPv6, TOS: p.TOS &^ 3, Header: header[:], ChecksumOffset: -1,
-		Payload: spans[:], PayloadLen: len(body)})
+		Payload: spans[:], PayloadLen: len(body), MTU: r.PathMTU()}) // routers cut no packets (RFC 8201 4)
 }
 
 // sendError6 sends an ICMPv6 error about p, as much of which as there is room for it quotes: the error is no longer than

@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -50,7 +51,7 @@ type Interface struct {
 
 // InterfaceStats are the counters of one interface.
 type InterfaceStats struct {
-	// Name is the device's name.
+	// Name is the device's name, with a number behind it where another interface has that name too.
 	Name string
 	// MAC is the Ethernet address of the host's side; zero where frames have none.
 	MAC link.MAC
@@ -68,6 +69,7 @@ type InterfaceStats struct {
 // newInterface returns an interface that is no part of the topology yet, and its addresses.
 func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface, []address, error) {
 	info := dev.Info()
+	info.Name = c.unusedName(info.Name)
 	ifc := &Interface{core: c, device: deviceState{base: &c.base}, dev: dev, info: info, mtu: info.MTU}
 	if config.MTU != 0 {
 		ifc.mtu = min(config.MTU, info.MTU)
@@ -99,6 +101,21 @@ func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface,
 		ifc.addQueue(d)
 	}
 	return ifc, addrs, nil
+}
+
+// unusedName returns a name for another interface: that of its device, with a number behind it where an interface has that
+// name already. The zone of a link-local address is an interface's name, so each has its own (RFC 4007 6).
+func (c *core) unusedName(device string) string {
+	if device == "" {
+		device = "if"
+	}
+	name := device
+	for n := 2; slices.ContainsFunc(c.Interfaces(), func(ifc *Interface) bool {
+		return ifc.info.Name == name && ifc.currentState() != InterfaceFailed
+	}); n++ {
+		name = fmt.Sprintf("%s-%d", device, n)
+	}
+	return name
 }
 
 // leastMTU is what every link carries (RFC 791 3.2).

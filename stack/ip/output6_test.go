@@ -177,3 +177,25 @@ func TestFlowLabels(t *testing.T) {
 		})
 	})
 }
+
+// TestEchoReplyFitsPath6 checks that an echo reply is cut to what the path carries, since no router does that.
+func TestEchoReplyFitsPath6(t *testing.T) {
+	onBed6(t, func(b *bed6) {
+		r, err := b.l.HostRoute(our6, elsewhere6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.LearnPathMTU(1280)
+		m := append([]byte{128, 0, 0, 0, 0, 7, 0, 1}, make([]byte, 1400)...)
+		b.give(packet6(elsewhere6, our6, wire.ProtocolICMPv6, icmp6(elsewhere6, our6, m)))
+		out := b.sent()
+		if len(out) != 2 {
+			t.Errorf("%d packets, want two fragments", len(out))
+		}
+		for _, p := range out {
+			if len(p) > 1280 {
+				t.Errorf("a packet of %d octets", len(p))
+			}
+		}
+	})
+}

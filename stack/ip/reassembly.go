@@ -102,6 +102,17 @@ func (t *reassembly) oldest() *datagram {
 	return d
 }
 
+// eldest returns the incomplete datagram whose first fragment came first, nil if there is none. It is not always that with
+// the earliest deadline: then any datagram of IPv6 would outlive all of IPv4 that are to give way.
+func (t *reassembly) eldest() *datagram {
+	began := func(d *datagram) mono.Time { return d.deadline.Add(-t.life(d.key.src)) }
+	d, other := t.ages[0].oldest, t.ages[1].oldest
+	if d == nil || other != nil && began(other) < began(d) {
+		return other
+	}
+	return d
+}
+
 // life returns how long the fragments of a datagram may take. RFC 8200 4.5 gives IPv6's twice the time that IPv4's have.
 func (t *reassembly) life(a netip.Addr) time.Duration {
 	if a.Is4() {
@@ -167,6 +178,10 @@ func (t *reassembly) add(f fragmentIn, p *Packet) (whole bool) {
 			return false
 		}
 		d.tos |= CE
+	}
+	if p.family == family6 && d.have == d.length && len(d.header)-wire.IPv6FragmentLen-wire.IPv6Len+d.length > maxPacket {
+		t.refuseLocked(d) // the first fragment had more headers than the others, so that each by itself seemed to fit
+		return false
 	}
 	if d.have == d.length {
 		t.completeLocked(d, p)
@@ -313,8 +328,8 @@ func (t *reassembly) makeRoomLocked(d *datagram) {
 	for s := d.source; s.charge > limit/4 && s.oldest != nil; {
 		t.evictLocked(s.oldest)
 	}
-	for oldest := t.oldest(); t.charge > limit && oldest != nil; oldest = t.oldest() {
-		t.evictLocked(oldest)
+	for eldest := t.eldest(); t.charge > limit && eldest != nil; eldest = t.eldest() {
+		t.evictLocked(eldest)
 	}
 }
 
@@ -358,8 +373,11 @@ func (t *reassembly) expire(now mono.Time) (late []Packet) {
 	defer t.mu.Unlock()
 	for d := t.oldest(); d != nil && d.deadline <= now; d = t.oldest() {
 		if d.header != nil && !d.refused {
-			first := d.fragments[0]
-			late = append(late, Packet{family: familyOf(d.key.src), Src: d.key.src, Dst: d.key.dst, Protocol: d.key.proto,
+			first, proto := d.fragments[0], d.key.proto
+			if familyOf(d.key.src) == family6 {
+				proto = d.header[len(d.header)-wire.IPv6FragmentLen]
+			}
+			late = append(late, Packet{family: familyOf(d.key.src), Src: d.key.src, Dst: d.key.dst, Protocol: proto,
 				Interface: d.iface, header: d.header, Payload: bytes.Clone(first.buf.Bytes()[:first.length]),
 				Broadcast: d.broadcast})
 		}

@@ -204,7 +204,7 @@ func (r *Route) chooseHop(t *topology) error {
 		r.iface = r.groupInterface(t)
 	} else if !isUnicast(r.remote) {
 		return syscall.ENETUNREACH
-	} else if e, ok := t.lookup(r.remote); ok {
+	} else if e, ok := t.lookupFrom(r.local, r.remote); ok {
 		r.iface = e.iface
 		if e.via.IsValid() {
 			r.nextHop = e.via

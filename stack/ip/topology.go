@@ -132,17 +132,22 @@ func (t *topology) insert(e hop) {
 }
 
 // lookup returns the entry for a destination. Routes over an interface that is not up are none, as on Linux.
-func (t *topology) lookup(a netip.Addr) (hop, bool) {
+func (t *topology) lookup(a netip.Addr) (hop, bool) { return t.lookupFrom(netip.Addr{}, a) }
+
+// lookupFrom is lookup for packets from an address of ours. A link-local one is in no packet on another link than its own
+// (RFC 4007 9).
+func (t *topology) lookupFrom(local, a netip.Addr) (hop, bool) {
 	if zone := a.Zone(); zone != "" { // on the link of its zone, and nowhere else
 		ifc := t.inZone(zone)
 		return hop{iface: ifc}, ifc != nil
 	}
-	if e, ok := t.redirects[a]; ok && e.iface.currentState() == InterfaceUp {
+	zone := local.Zone()
+	if e, ok := t.redirects[a]; ok && e.iface.currentState() == InterfaceUp && (zone == "" || e.iface.info.Name == zone) {
 		return e, true
 	}
 	var mute hop // the first one whose gateway does not answer, in case that there is no other
 	for _, e := range t.routes {
-		if !e.dst.Contains(a) || e.iface.currentState() != InterfaceUp {
+		if !e.dst.Contains(a) || e.iface.currentState() != InterfaceUp || zone != "" && e.iface.info.Name != zone {
 			continue
 		}
 		if mute.iface != nil && e.dst.Bits() < mute.dst.Bits() {
