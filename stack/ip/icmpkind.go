@@ -5,7 +5,7 @@ import "github.com/unet-go/unet/internal/wire"
 // carriesICMPError says whether a payload, which begins with a header of the protocol, is an ICMP error, behind extension
 // headers too: some of these are wrong, or have not been looked at in a fragment.
 func (f *family) carriesICMPError(protocol uint8, payload []byte) bool {
-	for range wire.IPv6MaxHeaders + 1 {
+	for { // each header takes eight octets
 		switch {
 		case protocol == f.icmp:
 			return f.isICMPError(payload)
@@ -29,7 +29,6 @@ func (f *family) carriesICMPError(protocol uint8, payload []byte) bool {
 			return false
 		}
 	}
-	return false
 }
 
 // isICMPError says whether an ICMP message is an error, or a redirect, or of an unknown type that counts as one.
