@@ -15,6 +15,7 @@ import (
 // gateways are two routers on the host's link, played by the test, and a far host behind both.
 type gateways struct {
 	*bed
+	gatewayFamily
 	alive [2]bool
 	mac   [2]link.MAC
 	went  string // over which gateway each segment has left since it was last looked at
@@ -22,12 +23,22 @@ type gateways struct {
 	text  int
 }
 
-var (
-	farIP     = netip.MustParseAddr("10.9.0.1")
-	gatewayIP = [2]netip.Addr{netip.MustParseAddr("10.0.0.201"), netip.MustParseAddr("10.0.0.202")}
-)
+// gatewayFamily is the addresses of all in a family.
+type gatewayFamily struct {
+	our, far netip.Addr
+	net      netip.Prefix
+	gateways [2]netip.Addr
+	behind   netip.Prefix // where far is
+}
 
-// pass lets time go by. Living gateways answer ARP, and the segments that leave are noted.
+var gatewayFamilies = map[string]gatewayFamily{
+	"": {ourIP, netip.MustParseAddr("10.9.0.1"), ourNet, [2]netip.Addr{netip.MustParseAddr("10.0.0.201"), netip.MustParseAddr("10.0.0.202")},
+		netip.MustParsePrefix("10.9.0.0/16")},
+	" (IPv6)": {netip.MustParseAddr("fd00::2"), netip.MustParseAddr("fd09::1"), netip.MustParsePrefix("fd00::2/64"), [2]netip.Addr{netip.MustParseAddr("fd00::c9"), netip.MustParseAddr("fd00::ca")},
+		netip.MustParsePrefix("fd09::/16")},
+}
+
+// pass lets time go by. Living gateways answer who asks for them, and the segments that leave are noted.
 func (g *gateways) pass(d time.Duration) {
 	g.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -53,17 +64,22 @@ func (g *gateways) frame(f []byte) {
 	if e.Type == wire.EtherTypeARP {
 		var a wire.ARP
 		g.check(a.Parse(packet))
-		for i, ip := range gatewayIP {
-			if a.Op == wire.ARPRequest && a.TargetIP == ip.As4() && g.alive[i] {
-				g.arp(i, wire.ARPReply)
-			}
-		}
+		g.asked(a.Op == wire.ARPRequest, netip.AddrFrom4(a.TargetIP))
 		return
 	}
-	var ip wire.IPv4
-	segment, err := ip.Parse(packet)
+	p, err := frames.ParseIP(packet)
 	g.check(err)
-	text, err := g.last.Parse(segment)
+	switch p.Protocol {
+	case wire.ProtocolICMPv6:
+		if target := 8; p.Payload[0] == wire.ICMPv6NeighborSolicitation {
+			g.asked(true, netip.AddrFrom16([16]byte(p.Payload[target:])))
+		}
+		return
+	case wire.ProtocolTCP:
+	default: // reports of groups
+		return
+	}
+	text, err := g.last.Parse(p.Payload)
 	g.check(err)
 	g.text = len(text)
 	for i, mac := range g.mac {
@@ -80,10 +96,36 @@ func (g *gateways) check(err error) {
 	}
 }
 
-// arp has a gateway answer us, or ask for us.
-func (g *gateways) arp(i int, op uint16) {
-	g.inject(arpFrame(ourMAC, g.mac[i], wire.ARP{Op: op, SenderMAC: g.mac[i], SenderIP: gatewayIP[i].As4(), TargetMAC: ourMAC,
-		TargetIP: ourIP.As4()}))
+// asked has the gateway of an address answer, if it lives.
+func (g *gateways) asked(request bool, a netip.Addr) {
+	for i, own := range g.gateways {
+		if request && a == own && g.alive[i] {
+			g.says(i, false)
+		}
+	}
+}
+
+// says has a gateway answer us, or ask for us.
+func (g *gateways) says(i int, asks bool) {
+	from, mac := g.gateways[i], g.mac[i]
+	if from.Is4() {
+		op := uint16(wire.ARPReply)
+		if asks {
+			op = wire.ARPRequest
+		}
+		g.inject(arpFrame(ourMAC, mac, wire.ARP{Op: op, SenderMAC: mac, SenderIP: from.As4(), TargetMAC: ourMAC, TargetIP: g.our.As4()}))
+		return
+	}
+	m, typ := wire.NDNeighbor{Router: true, Solicited: true, Override: true, Target: from.As16()}, uint8(wire.ICMPv6NeighborAdvertisement)
+	o := wire.NDOption{Type: wire.NDOptTargetLinkAddr, Data: mac[:]}
+	if asks {
+		m, typ, o.Type = wire.NDNeighbor{Target: g.our.As16()}, wire.ICMPv6NeighborSolicitation, wire.NDOptSourceLinkAddr
+	}
+	b := make([]byte, wire.NDNeighborLen+8)
+	o.Marshal(b[m.Marshal(b, typ):])
+	wire.PutICMPv6Checksum(b, from.As16(), g.our.As16())
+	h := wire.IPv6{Src: from.As16(), Dst: g.our.As16(), NextHeader: wire.ProtocolICMPv6, HopLimit: 255}
+	g.inject(frames.Ethernet(ourMAC, mac, frames.IPv6(h, b)))
 }
 
 // answer acknowledges the last segment.
@@ -95,7 +137,7 @@ func (g *gateways) answer(flags uint16) {
 	} else {
 		h.Seq++
 	}
-	g.inject(frames.EthernetType(ourMAC, g.mac[1], wire.EtherTypeIPv4, frames.IP(farIP, ourIP, wire.ProtocolTCP, frames.TCP(farIP, ourIP, h, nil))))
+	g.inject(frames.Ethernet(ourMAC, g.mac[1], frames.IP(g.far, g.our, wire.ProtocolTCP, frames.TCP(g.far, g.our, h, nil))))
 }
 
 // over says over which gateway all segments have gone since the last call.
@@ -115,7 +157,7 @@ func (g *gateways) over(what string, want string) {
 
 func (g *gateways) connect() *TCPConn {
 	g.Helper()
-	c, err := g.h.ConnectTCP(nil, netip.AddrPortFrom(farIP, 80), tcp.DefaultOptions())
+	c, err := g.h.ConnectTCP(nil, netip.AddrPortFrom(g.far, 80), tcp.DefaultOptions())
 	g.check(err)
 	g.look()
 	g.answer(wire.TCPSyn)
@@ -125,14 +167,19 @@ func (g *gateways) connect() *TCPConn {
 }
 
 func TestSilentGateway(t *testing.T) {
-	t.Run("MUST-20 another gateway is tried", func(t *testing.T) { onBed(t, Config{}, silentGateway) })
+	for of, f := range gatewayFamilies {
+		t.Run("MUST-20 another gateway is tried"+of, func(t *testing.T) {
+			withAddrs(t, Config{}, memInfo, []netip.Prefix{f.net}, func(b *bed) { silentGateway(b, f) })
+		})
+	}
 	t.Run("a connection follows a new route", func(t *testing.T) { withPeer(t, Config{}, newRoute) })
 }
 
-func silentGateway(b *bed) {
-	g := &gateways{bed: b, alive: [2]bool{true, true}, mac: [2]link.MAC{{2, 0, 0, 0, 1, 1}, {2, 0, 0, 0, 1, 2}}}
-	far := netip.MustParsePrefix("10.9.0.0/16")
-	b.addRoutes(Route{Dst: far, Via: gatewayIP[0]}, Route{Dst: far, Via: gatewayIP[1]})
+func silentGateway(b *bed, f gatewayFamily) {
+	time.Sleep(5 * time.Second) // our address is unique, and has been announced
+	b.take()
+	g := &gateways{bed: b, gatewayFamily: f, alive: [2]bool{true, true}, mac: [2]link.MAC{{2, 0, 0, 0, 1, 1}, {2, 0, 0, 0, 1, 2}}}
+	b.addRoutes(Route{Dst: f.behind, Via: f.gateways[0]}, Route{Dst: f.behind, Via: f.gateways[1]})
 	c := g.connect()
 	defer c.Abort()
 	write := func() {
@@ -164,7 +211,7 @@ func silentGateway(b *bed) {
 	g.over("a new connection", "2")
 
 	g.alive[0] = true
-	g.arp(0, wire.ARPRequest)
+	g.says(0, true)
 	write()
 	g.pass(time.Second)
 	g.over("a route that works is kept", "2")

@@ -93,15 +93,22 @@ var (
 	peerIP   = netip.MustParseAddr("10.0.0.1")
 	otherIP  = netip.MustParseAddr("10.0.0.9")
 	ourNet   = netip.MustParsePrefix("10.0.0.2/24")
+	memInfo  = link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500}
 )
 
 // onBed runs f with a fresh host that knows nobody.
 func onBed(t *testing.T, cfg Config, f func(*bed)) {
 	t.Helper()
-	onDevice(t, cfg, link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500}, f)
+	onDevice(t, cfg, memInfo, f)
 }
 
 func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
+	t.Helper()
+	withAddrs(t, cfg, info, []netip.Prefix{ourNet}, f)
+}
+
+// withAddrs is onDevice for a host of other addresses.
+func withAddrs(t *testing.T, cfg Config, info link.Info, addrs []netip.Prefix, f func(*bed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		buffers := link.Outstanding() // -1 unless built with unetdebug
@@ -118,7 +125,7 @@ func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
 			}
 		}()
 		b := &bed{T: t, h: h, dev: newMemDevice(info)}
-		if err := h.Attach(b.dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
+		if err := h.Attach(b.dev, Interface{Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
