@@ -116,16 +116,21 @@ func (g *gateways) says(i int, asks bool) {
 		g.inject(arpFrame(ourMAC, mac, wire.ARP{Op: op, SenderMAC: mac, SenderIP: from.As4(), TargetMAC: ourMAC, TargetIP: g.our.As4()}))
 		return
 	}
+	g.inject(neighborMessage(from, g.our, mac, asks))
+}
+
+// neighborMessage is an answer of a router to us, or its question for us.
+func neighborMessage(from, our netip.Addr, mac link.MAC, asks bool) []byte {
 	m, typ := wire.NDNeighbor{Router: true, Solicited: true, Override: true, Target: from.As16()}, uint8(wire.ICMPv6NeighborAdvertisement)
 	o := wire.NDOption{Type: wire.NDOptTargetLinkAddr, Data: mac[:]}
 	if asks {
-		m, typ, o.Type = wire.NDNeighbor{Target: g.our.As16()}, wire.ICMPv6NeighborSolicitation, wire.NDOptSourceLinkAddr
+		m, typ, o.Type = wire.NDNeighbor{Target: our.As16()}, wire.ICMPv6NeighborSolicitation, wire.NDOptSourceLinkAddr
 	}
 	b := make([]byte, wire.NDNeighborLen+8)
 	o.Marshal(b[m.Marshal(b, typ):])
-	wire.PutICMPv6Checksum(b, from.As16(), g.our.As16())
-	h := wire.IPv6{Src: from.As16(), Dst: g.our.As16(), NextHeader: wire.ProtocolICMPv6, HopLimit: 255}
-	g.inject(frames.Ethernet(ourMAC, mac, frames.IPv6(h, b)))
+	wire.PutICMPv6Checksum(b, from.As16(), our.As16())
+	h := wire.IPv6{Src: from.As16(), Dst: our.As16(), NextHeader: wire.ProtocolICMPv6, HopLimit: 255}
+	return frames.Ethernet(ourMAC, mac, frames.IPv6(h, b))
 }
 
 // answer acknowledges the last segment.
