@@ -106,6 +106,9 @@ func newLabOn(t *testing.T, p Path, cfg Config, o Options, peer func(synack *Seg
 }
 
 func (l *lab) dial(o Options) {
+	if l.path.MTU == 0 {
+		l.path = path
+	}
 	l.conn.Connect(l.env, l, Tuple{addrA, addrB}, l.path, &o, ISSFloor{}, l.now)
 	l.iss = l.conn.snd.iss
 }
