@@ -27,10 +27,12 @@ type farLink struct {
 	mu      sync.Mutex
 	mtu     int
 	silent  bool
-	old     bool   // it does not tell the MTU, as before RFC 1191
-	dropped int    // packets that were too large
-	sizes   []int  // of the packets with text that went through, headers included
-	last    []byte // the headers of the last of them
+	old     bool           // it does not tell the MTU, as before RFC 1191
+	cut     int            // packets that were too large, but might be cut
+	ids     map[uint16]int // their identifications
+	dropped int            // packets that were too large
+	sizes   []int          // of the packets with text that went through, headers included
+	last    []byte         // the headers of the last of them
 }
 
 func (d *farLink) Write(list []link.Frame) (int, error) {
@@ -65,6 +67,16 @@ func (d *farLink) passes(f *link.Frame) bool {
 			d.sizes = append(d.sizes, size)
 			d.last = append([]byte(nil), p...)
 		}
+		return true
+	}
+	if ip := (wire.IPv4{}); p[0]>>4 == 4 && p[6]&0x40 == 0 { // without DF: it goes on in fragments, which the other host puts together
+		_, err := ip.ParseQuote(p)
+		if err != nil || f.Meta.GSO != link.NoSegmentation {
+			panic(fmt.Sprint(err, f.Meta))
+		}
+		d.cut++
+		d.ids[ip.ID]++
+		d.sizes = append(d.sizes, size)
 		return true
 	}
 	d.dropped++
@@ -136,7 +148,7 @@ func behindRouterIn(t *testing.T, f family, name string, mtu int, silent bool, b
 	t.Run(name+f.of, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := &network{T: t, family: f, wire: sim.NewSegment(sim.Config{Delay: time.Millisecond, Offload: true})}
-			d := &farLink{Device: n.wire.Port(), router: n.wire.Port(), mtu: mtu, silent: silent}
+			d := &farLink{Device: n.wire.Port(), router: n.wire.Port(), mtu: mtu, silent: silent, ids: make(map[uint16]int)}
 			var err error
 			n.a, err = New(Config{})
 			n.must(err)
@@ -200,6 +212,42 @@ func saidPath(n *network, d *farLink) {
 	n.through(d, false, 1500)
 }
 
+// lockedPath is a path that is narrower than is believed, as in Linux.
+func lockedPath(n *network, d *farLink) {
+	mtu := d.mtu
+	first, firstPeer := n.connect()
+	idle, idlePeer := n.connect()
+	n.carries(first, firstPeer, 100_000)
+	n.through(d, true, 552)
+	if d.cut < 100 {
+		n.Errorf("%d packets were cut", d.cut)
+	}
+	for id, times := range d.ids {
+		if times > 1 {
+			n.Errorf("%d packets have identification %#x", times, id)
+		}
+	}
+	second, secondPeer := n.connect()
+	n.carries(second, secondPeer, 100_000)
+	n.through(d, false, 552)
+	n.carries(idle, idlePeer, 1000)
+	d.passed()
+	n.carries(idle, idlePeer, 100_000)
+	n.through(d, false, 552)
+	before := d.cut
+	d.widen(1500)
+	time.Sleep(10*time.Minute + time.Second)
+	n.carries(first, firstPeer, 1000)
+	n.carries(first, firstPeer, 100_000)
+	n.through(d, false, 1500)
+	d.widen(mtu)
+	n.carries(first, firstPeer, 100_000) // and once more
+	n.through(d, true, 552)
+	if before == d.cut {
+		n.Error("nothing was cut the second time")
+	}
+}
+
 func TestNarrowPath(t *testing.T) {
 	for _, mtu := range []int{1300, 1280} {
 		behindRouter(t, fmt.Sprintf("B-PMT-1 B-PMT-5 what a router of %d has said counts for later connections, for ten minutes", mtu), mtu, false, saidPath)
@@ -222,6 +270,9 @@ func TestNarrowPath(t *testing.T) {
 		n.carries(first, firstPeer, 100_000)
 		n.through(d, true, 1006)
 	})
+	for _, mtu := range []int{551, 400, 68} {
+		behindRouterIn(t, ipv4, fmt.Sprintf("B-PMT-2 a router of %d: packets of 552 octets that may be cut", mtu), mtu, false, lockedPath)
+	}
 	for _, mtu := range []int{1400, 1300, 1280} {
 		behindRouter(t, fmt.Sprintf("B-PMT-8 a router of %d that says nothing", mtu), mtu, true, func(n *network, d *farLink) {
 			first, firstPeer := n.connect()

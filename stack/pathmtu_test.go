@@ -20,12 +20,13 @@ type mtuEnds struct {
 	room      int    // for the payload of a datagram of the link's MTU
 	narrow    int    // the MTU that the router tells
 	least     int    // that it is believed
+	locked    string // how 100 octets leave if it tells less
 	cut       string // how 1240 octets leave then
 }
 
 var mtuFamilies = [2]mtuEnds{
-	{ourIP, peerIP, ourNet, 1472, 1000, 552, " 548 548 212"},
-	{netip.MustParseAddr("fd00::2"), netip.MustParseAddr("fd00::1"), netip.MustParsePrefix("fd00::2/64"), 1452, 1300, 1280, " 1280 64"},
+	{ourIP, peerIP, ourNet, 1472, 1000, 552, " 128", " 548 548 212"},
+	{netip.MustParseAddr("fd00::2"), netip.MustParseAddr("fd00::1"), netip.MustParsePrefix("fd00::2/64"), 1452, 1300, 1280, " 148", " 1280 64"},
 }
 
 // inEnds runs body on a host that knows the peer.
@@ -169,6 +170,9 @@ func TestPathMTUDiscovery(t *testing.T) {
 				b.inject(e.tooBig(7, 9, 68))
 				expect(e.least, nil)
 				_ = s.TakeError()
+				if got := b.leaves(s, e.peer, 100); got != e.locked {
+					t.Errorf("over a path that is narrower than is believed: %q", got)
+				}
 				other := b.listenUDP(netip.AddrPortFrom(e.our, 8).String()) // it is the path's, not the socket's
 				if got := b.leaves(other, e.peer, 1240); got != e.cut {
 					t.Errorf("another socket: %q", got)

@@ -37,6 +37,8 @@ func makePathKey(remote netip.Addr, ifc int) pathKey {
 type pathMTU struct {
 	mtu   int
 	until mono.Time
+	// locked says that the path is narrower than mtu, the least that is believed: packets may be cut there.
+	locked bool
 }
 
 // pathView is what a route has seen of pathMTUs: the entry that there was after so many changes, nil for none. mu of
@@ -79,17 +81,20 @@ func (m *pathMTUs) find(k pathKey, v *pathView, now mono.Time) *pathMTU {
 	return p
 }
 
-// put remembers the MTU of the path to k; limit or more means that nothing is known of it. With raise it may be more than
-// what was known.
-func (m *pathMTUs) put(k pathKey, mtu, limit int, now mono.Time, raise bool) {
+// put remembers the MTU of the path to k; limit or more means that nothing is known of it but perhaps that it is locked.
+// With raise it may be more than what was known.
+func (m *pathMTUs) put(k pathKey, p pathMTU, limit int, now mono.Time, raise bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.paths[k]
-	if old != nil && now < old.until && old.mtu < mtu && !raise {
-		return
+	if old != nil && now < old.until && !raise {
+		if old.mtu < p.mtu {
+			return
+		}
+		p.locked = p.locked || old.locked
 	}
 	m.changes.Add(1)
-	if mtu >= limit {
+	if p.mtu >= limit && !p.locked {
 		delete(m.paths, k)
 		return
 	}
@@ -102,7 +107,8 @@ func (m *pathMTUs) put(k pathKey, mtu, limit int, now mono.Time, raise bool) {
 	if m.paths == nil {
 		m.paths = make(map[pathKey]*pathMTU)
 	}
-	m.paths[k] = &pathMTU{mtu, now.Add(pathMTULife)}
+	p.until = now.Add(pathMTULife)
+	m.paths[k] = &p
 }
 
 // plateaus are the MTUs of links that there were when routers did not tell theirs (RFC 1191 7).

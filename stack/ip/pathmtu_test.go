@@ -15,7 +15,7 @@ func TestPathMTUs(t *testing.T) {
 		for _, a := range []netip.Addr{a4, a6} {
 			var m pathMTUs
 			for range 1_000_000 {
-				m.put(makePathKey(a, 1), 1300, 1500, begin, false)
+				m.put(makePathKey(a, 1), pathMTU{mtu: 1300}, 1500, begin, false)
 				a = a.Next()
 			}
 			if len(m.paths) != maxPathMTUs {
@@ -27,7 +27,7 @@ func TestPathMTUs(t *testing.T) {
 		for _, a := range []netip.Addr{a4, a6} {
 			var m pathMTUs
 			k := makePathKey(a, 1)
-			put := func(mtu int, at mono.Time, raise bool) { m.put(k, mtu, 1500, at, raise) }
+			put := func(mtu int, at mono.Time, raise bool) { m.put(k, pathMTU{mtu: mtu}, 1500, at, raise) }
 			find := func(at mono.Time, want int) {
 				t.Helper()
 				var v pathView

@@ -68,11 +68,18 @@ func (r *Route) PathMTU() int {
 
 // LearnPathMTU notes that a router has asked for packets of at most mtu octets on the way to the remote address. No
 // message raises what is known, or lowers it below what each path of the family must take (RFC 8201 4) or, for IPv4,
-// what Linux believes: a forged one cannot have packets cut smaller.
+// what Linux believes: a forged one cannot have packets cut smaller. A path of IPv4 that is narrower still is locked.
 func (r *Route) LearnPathMTU(mtu int) {
 	if mtu < r.mtu {
 		r.putPathMTU(mtu, false)
 	}
+}
+
+// PathLocked says whether the path is narrower than the least PathMTU that is believed, so that packets of PathMTU reach
+// the remote address only if routers may cut them, as in Linux. It says what the last call of PathMTU has seen.
+func (r *Route) PathLocked() bool {
+	p := r.path.entry.Load()
+	return p != nil && p.locked
 }
 
 // SetPathMTU notes that packets of mtu octets reach the remote address and larger ones do not, as a connection has found
@@ -81,7 +88,9 @@ func (r *Route) SetPathMTU(mtu int) { r.putPathMTU(mtu, true) }
 
 func (r *Route) putPathMTU(mtu int, raise bool) {
 	c := r.iface.core
-	c.pathMTUs.put(makePathKey(r.remote, r.iface.index), max(mtu, r.family.leastPathMTU), r.mtu, c.now(), raise)
+	least := r.family.leastPathMTU
+	p := pathMTU{mtu: max(mtu, least), locked: mtu < least && !r.V6()}
+	c.pathMTUs.put(makePathKey(r.remote, r.iface.index), p, r.mtu, c.now(), raise)
 }
 
 // The route cache has sets of a few slots each; a slot remembers one route, and the cache is bounded by that.

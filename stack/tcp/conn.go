@@ -40,6 +40,7 @@ const (
 	flagMore                             // the user said that more follows the last write: MSG_MORE
 	flagKeepsUp                          // the latest read emptied the receive queue
 	flagTaken                            // the peer has acknowledged something after our SYN
+	flagPathLocked                       // Path.Locked
 	flagUnanswered                       // a delayed acknowledgment left without text to carry it, and no text was sent since
 )
 
@@ -163,7 +164,12 @@ func (c *Conn) Options() Options {
 func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
 // MayFragment says whether routers may cut the connection's packets into fragments. Over IPv6 none does (RFC 8200 5).
-func (c *Conn) MayFragment() bool { return c.opts.Discover.Off() && !c.has(flagV6) }
+func (c *Conn) MayFragment() bool {
+	return !c.has(flagV6) && (c.opts.Discover.Off() || c.PathLocked() && c.opts.Discover == DiscoverWant)
+}
+
+// PathLocked says whether the connection knows that Path.Locked.
+func (c *Conn) PathLocked() bool { return c.has(flagPathLocked) }
 
 // Deadline returns the earliest moment at which Timeout must be called, zero for never.
 func (c *Conn) Deadline() mono.Time {

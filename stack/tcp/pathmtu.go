@@ -21,6 +21,11 @@ func (c *Conn) applyPath(p Path) {
 		p.MTU = min(p.MTU, mtu)
 	}
 	c.maxSuper = uint16(min(max(p.MaxSuper, 0), 65535))
+	c.clear(flagPathLocked)
+	if p.Locked {
+		c.set(flagPathLocked)
+		c.maxSuper = 0 // each packet that may be cut has an identification of its own
+	}
 	if p.V6 {
 		c.set(flagV6)
 	}
@@ -38,7 +43,7 @@ const maxSegmentLen = 65535 - 40
 // path returns the path as set by applyPath, or by a later packetTooBig. While a search goes on, it is what the search has
 // come to.
 func (c *Conn) path() Path {
-	p := Path{MaxSuper: int(c.maxSuper), V6: c.has(flagV6)}
+	p := Path{MaxSuper: int(c.maxSuper), V6: c.has(flagV6), Locked: c.PathLocked()}
 	p.MTU = int(c.maxSegment) + p.headerLen()
 	return p
 }
@@ -87,14 +92,16 @@ func (c *Conn) leastPath() int {
 }
 
 // packetTooBig lowers the segment size (RFC 1191, RFC 8201), though not below the size that every path of the family
-// carries, and never raises it. It sends the segments that were too big again at once, without reducing cwnd.
+// carries, and never raises it. A path of IPv4 that is narrower still is locked: packets may be cut there. It sends the segments that were too big again at once, without reducing cwnd.
 func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	p := c.path()
-	p.MTU = max(e.MTU, c.leastPath())
+	lock := !p.V6 && !p.Locked && e.MTU < c.leastPath()
+	p.MTU, p.Locked = max(e.MTU, c.leastPath()), p.Locked || lock
 	size := p.MaxSegment()
-	if size >= int(c.saidOfPath()) {
+	if size >= int(c.saidOfPath()) && !lock {
 		return
 	}
+	p.MTU = min(p.MTU, c.PathMTU())
 	s := c.searching()
 	old, probing := uint32(c.smss), s != nil && s.probe != 0
 	c.applyPath(p)
@@ -103,14 +110,18 @@ func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 		return
 	}
 	c.setMSS()
-	if c.tx == nil || uint32(c.smss) >= old && !probing {
+	if c.tx == nil || uint32(c.smss) >= old && !probing && !lock {
 		return
 	}
+	fits := uint32(c.smss)
+	if lock {
+		fits = min(fits, uint32(max(e.MTU-p.headerLen()-headerLen, 0)))
+	}
 	sb := &c.tx.sb
-	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > uint32(c.smss) {
+	if i := sb.find(e.Seq); i < len(sb.recs) && sb.recs[i].n > fits {
 		for k := sb.head; k < len(sb.recs); k++ {
 			// What fits has got through, or was lost for another reason.
-			if r := &sb.recs[k]; r.flags&recProbe != 0 || uint32(c.smss) < old && r.n > uint32(c.smss) {
+			if r := &sb.recs[k]; r.flags&recProbe != 0 || (uint32(c.smss) < old || lock) && r.n > fits {
 				c.noteLoss(k, lossByMTU, now)
 			}
 		}

@@ -31,6 +31,13 @@ func tooBig(t *testing.T, of string, p Path, mss uint32, least int) {
 			if int(l.conn.smss) != least {
 				t.Errorf("smss %d", l.conn.smss)
 			}
+			if l.conn.MayFragment() == p.V6 {
+				t.Errorf("may be cut: %v", l.conn.MayFragment())
+			}
+			l.conn.SetPath(p, l.now)
+			if l.conn.MayFragment() {
+				t.Error("may be cut although the path has become wide again")
+			}
 		})
 	})
 	t.Run("B-PMT-6 packet too big is believed from UNA up to, and without, NXT"+of, func(t *testing.T) {
