@@ -21,8 +21,8 @@ func (k *connSink) Transmit(seg *tcp.Segment) {
 
 // pathOf returns what a TCB must know of a route.
 func pathOf(r *ip.Route) tcp.Path {
-	mtu := r.PathMTU() // before PathLocked
-	return tcp.Path{MTU: r.MTU(), PathMTU: mtu, Locked: r.PathLocked(), MaxSuper: r.MaxSuper(), V6: r.V6()}
+	mtu := r.PathMTU() // before PathTooNarrow
+	return tcp.Path{MTU: r.MTU(), PathMTU: mtu, TooNarrow: r.PathTooNarrow(), MaxSuper: r.MaxSuper(), V6: r.V6()}
 }
 
 // followRouteLocked lets c go over the route that leads to its peer now, if addresses, routes or the state of an interface or
@@ -65,7 +65,7 @@ func (c *TCPConn) tellPathLocked(events tcp.Event) {
 		r.SetPathMTU(mtu)
 		return
 	}
-	if c.tcp.PathLocked() {
+	if c.tcp.PathTooNarrow() {
 		mtu = 0 // less than is believed
 	}
 	r.LearnPathMTU(mtu)

@@ -218,7 +218,7 @@ func (l *udpLayer) send(r *ip.Route, local, remote uint16, data []byte, mtu int,
 	p := ip.OutPacket{Protocol: wire.ProtocolUDP, Header: b[:], ChecksumOffset: 6, Payload: spans[:], PayloadLen: len(data),
 		TTL: o.ttl, TOS: o.tos, MTU: mtu}
 	p.DontFragment = !o.discover.Off() && r.HeaderLen()+wire.UDPLen+len(data) <= mtu &&
-		!(o.discover == tcp.DiscoverWant && r.PathLocked())
+		!(o.discover == tcp.DiscoverWant && r.PathTooNarrow())
 	if r.Group() && r.Remote().IsMulticast() {
 		p.TTL = 1 // RFC 1112 6.1
 	}

@@ -75,9 +75,9 @@ func (r *Route) LearnPathMTU(mtu int) {
 	}
 }
 
-// PathLocked says whether the path is narrower than the least PathMTU that is believed, so that packets of PathMTU reach
+// PathTooNarrow says whether the path is narrower than the least PathMTU that is believed, so that packets of PathMTU reach
 // the remote address only if routers may cut them, as in Linux. It says what the last call of PathMTU has seen.
-func (r *Route) PathLocked() bool {
+func (r *Route) PathTooNarrow() bool {
 	p := r.path.entry.Load()
 	return p != nil && p.locked
 }

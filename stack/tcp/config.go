@@ -188,9 +188,9 @@ type Path struct {
 	// PathMTU is what the way to the peer is known to carry in octets, at most MTU; zero for MTU. It bounds what we send. What
 	// we announce that we take depends on MTU alone.
 	PathMTU int
-	// Locked says that the way is narrower than PathMTU, of IPv4, which is the least that is believed: routers have to cut
+	// TooNarrow says that the way is narrower than PathMTU, of IPv4, which is the least that is believed: routers have to cut
 	// packets there, and with DiscoverWant may.
-	Locked bool
+	TooNarrow bool
 	// MaxSuper is the largest IP packet in octets that the device cuts into segments itself; zero if it cuts none.
 	MaxSuper int
 	// V6 says that the packets are IPv6's.

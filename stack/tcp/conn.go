@@ -12,36 +12,36 @@ import (
 type connFlag uint32
 
 const (
-	flagTimestamps  connFlag = 1 << iota // both SYNs carried the timestamp option
-	flagSACK                             // both SYNs carried SACK-permitted
-	flagScaled                           // both SYNs carried the window scale option
-	flagV6                               // packets are IPv6's
-	flagActive                           // opened by connect
-	flagFINQueued                        // the user has ended the stream: FIN follows the queue
-	flagFINSent                          // snd.nxt is past the FIN
-	flagFINReceived                      // rcv.nxt is past the peer's FIN
-	flagReadShut                         // the user reads no more: text is acknowledged and dropped
-	flagClosed                           // the user has closed, and will not read any more (an orphan)
-	flagACKNow                           // the next Output acknowledges
-	flagACKSoon                          // an acknowledgment is wanted at once, but may wait for the burst's end
-	flagWantWrite                        // Send came up short: tell when there is room
-	flagTuning                           // a round trip has passed: the receive buffer may grow by what was read since
-	flagHoldExpired                      // the override timer has released a held partial segment
-	flagTLPOut                           // a tail loss probe is in flight
-	flagTLPRetrans                       // that probe was a retransmission
-	flagSYNText                          // the SYN carried text: ours, and the peer took all of it, or the peer's
-	flagRecvFixed                        // the user fixed the receive buffer
-	flagSendFixed                        // the user fixed the send buffer
-	flagSYNRetrans                       // our SYN or SYN-ACK was sent again
-	flagECN                              // both SYNs agreed on ECN (RFC 3168)
-	flagEchoCE                           // text came with Congestion Experienced, and no CWR since
-	flagCWR                              // the window was reduced, and the next new text must tell the peer
-	flagInteractive                      // the application answers text by text: delay ACKs from the start
-	flagMore                             // the user said that more follows the last write: MSG_MORE
-	flagKeepsUp                          // the latest read emptied the receive queue
-	flagTaken                            // the peer has acknowledged something after our SYN
-	flagPathLocked                       // Path.Locked
-	flagUnanswered                       // a delayed acknowledgment left without text to carry it, and no text was sent since
+	flagTimestamps    connFlag = 1 << iota // both SYNs carried the timestamp option
+	flagSACK                               // both SYNs carried SACK-permitted
+	flagScaled                             // both SYNs carried the window scale option
+	flagV6                                 // packets are IPv6's
+	flagActive                             // opened by connect
+	flagFINQueued                          // the user has ended the stream: FIN follows the queue
+	flagFINSent                            // snd.nxt is past the FIN
+	flagFINReceived                        // rcv.nxt is past the peer's FIN
+	flagReadShut                           // the user reads no more: text is acknowledged and dropped
+	flagClosed                             // the user has closed, and will not read any more (an orphan)
+	flagACKNow                             // the next Output acknowledges
+	flagACKSoon                            // an acknowledgment is wanted at once, but may wait for the burst's end
+	flagWantWrite                          // Send came up short: tell when there is room
+	flagTuning                             // a round trip has passed: the receive buffer may grow by what was read since
+	flagHoldExpired                        // the override timer has released a held partial segment
+	flagTLPOut                             // a tail loss probe is in flight
+	flagTLPRetrans                         // that probe was a retransmission
+	flagSYNText                            // the SYN carried text: ours, and the peer took all of it, or the peer's
+	flagRecvFixed                          // the user fixed the receive buffer
+	flagSendFixed                          // the user fixed the send buffer
+	flagSYNRetrans                         // our SYN or SYN-ACK was sent again
+	flagECN                                // both SYNs agreed on ECN (RFC 3168)
+	flagEchoCE                             // text came with Congestion Experienced, and no CWR since
+	flagCWR                                // the window was reduced, and the next new text must tell the peer
+	flagInteractive                        // the application answers text by text: delay ACKs from the start
+	flagMore                               // the user said that more follows the last write: MSG_MORE
+	flagKeepsUp                            // the latest read emptied the receive queue
+	flagTaken                              // the peer has acknowledged something after our SYN
+	flagPathTooNarrow                      // Path.TooNarrow
+	flagUnanswered                         // a delayed acknowledgment left without text to carry it, and no text was sent since
 )
 
 // The entries of a connection's deadline array.
@@ -165,11 +165,11 @@ func (c *Conn) TTL() (ttl, tos uint8) { return c.opts.TTL, c.opts.TOS }
 
 // MayFragment says whether routers may cut the connection's packets into fragments. Over IPv6 none does (RFC 8200 5).
 func (c *Conn) MayFragment() bool {
-	return !c.has(flagV6) && (c.opts.Discover.Off() || c.PathLocked() && c.opts.Discover == DiscoverWant)
+	return !c.has(flagV6) && (c.opts.Discover.Off() || c.PathTooNarrow() && c.opts.Discover == DiscoverWant)
 }
 
-// PathLocked says whether the connection knows that Path.Locked.
-func (c *Conn) PathLocked() bool { return c.has(flagPathLocked) }
+// PathTooNarrow says whether the connection knows that Path.TooNarrow.
+func (c *Conn) PathTooNarrow() bool { return c.has(flagPathTooNarrow) }
 
 // Deadline returns the earliest moment at which Timeout must be called, zero for never.
 func (c *Conn) Deadline() mono.Time {

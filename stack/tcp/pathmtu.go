@@ -21,9 +21,9 @@ func (c *Conn) applyPath(p Path) {
 		p.MTU = min(p.MTU, mtu)
 	}
 	c.maxSuper = uint16(min(max(p.MaxSuper, 0), 65535))
-	c.clear(flagPathLocked)
-	if p.Locked {
-		c.set(flagPathLocked)
+	c.clear(flagPathTooNarrow)
+	if p.TooNarrow {
+		c.set(flagPathTooNarrow)
 		c.maxSuper = 0 // each packet that may be cut has an identification of its own
 	}
 	if p.V6 {
@@ -43,7 +43,7 @@ const maxSegmentLen = 65535 - 40
 // path returns the path as set by applyPath, or by a later packetTooBig. While a search goes on, it is what the search has
 // come to.
 func (c *Conn) path() Path {
-	p := Path{MaxSuper: int(c.maxSuper), V6: c.has(flagV6), Locked: c.PathLocked()}
+	p := Path{MaxSuper: int(c.maxSuper), V6: c.has(flagV6), TooNarrow: c.PathTooNarrow()}
 	p.MTU = int(c.maxSegment) + p.headerLen()
 	return p
 }
@@ -95,8 +95,8 @@ func (c *Conn) leastPath() int {
 // carries, and never raises it. A path of IPv4 that is narrower still is locked: packets may be cut there. It sends the segments that were too big again at once, without reducing cwnd.
 func (c *Conn) packetTooBig(e ICMPError, now mono.Time) {
 	p := c.path()
-	lock := !p.V6 && !p.Locked && e.MTU < c.leastPath()
-	p.MTU, p.Locked = max(e.MTU, c.leastPath()), p.Locked || lock
+	lock := !p.V6 && !p.TooNarrow && e.MTU < c.leastPath()
+	p.MTU, p.TooNarrow = max(e.MTU, c.leastPath()), p.TooNarrow || lock
 	size := p.MaxSegment()
 	if size >= int(c.saidOfPath()) && !lock {
 		return
