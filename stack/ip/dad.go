@@ -3,6 +3,7 @@ package ip
 import (
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/unet-go/unet/stack/link"
 )
@@ -69,17 +70,20 @@ func (l *Layer) settle(ifc *Interface, a netip.Addr) {
 // withdraw takes an address away from an interface since the host at mac has it too (RFC 4862 5.4.5). What is sent from it
 // later fails as it does when an address's lifetime is over.
 func (l *Layer) withdraw(ifc *Interface, a netip.Addr, mac link.MAC) {
-	_ = l.change(func(t *topology) error {
+	err := l.change(func(t *topology) error {
 		addrs := t.addrs[ifc.index]
 		at := slices.IndexFunc(addrs, func(own address) bool { return own.addr == a })
-		if at < 0 {
-			return nil
+		if at < 0 { // another frame of the burst has had it withdrawn
+			return syscall.EADDRNOTAVAIL
 		}
 		t.removeNetwork(ifc, addrs[at].prefix)
 		t.addrs[ifc.index] = slices.Delete(slices.Clone(addrs), at, at+1)
 		t.reclassify()
 		return nil
 	})
+	if err != nil {
+		return
+	}
 	l.joinGroups(ifc)
 	l.Log.Warn("address withdrawn: another host has it", "interface", ifc.info.Name, "address", a.String(),
 		"mac", macText(mac), "ours", macText(ifc.info.MAC))

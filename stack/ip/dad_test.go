@@ -300,3 +300,20 @@ func TestSolicitationWhileOptimistic(t *testing.T) {
 		}
 	})
 }
+
+// Of two conflicts in one burst of frames the second finds the address gone: there is one line about it.
+func TestDuplicateAddressOfBurst(t *testing.T) {
+	onLink(t, Config{}, InterfaceConfig{}, func(n *nodes) {
+		n.in.Begin()
+		for range 2 {
+			m := message{from: strangerMAC, to: allNodesMAC, src: ndOur, dst: allNodes, body: na("O", ndOur, targetOption(strangerMAC))}
+			f := m.frame()
+			n.in.Frame(f)
+			f.Release()
+		}
+		n.in.End()
+		if got := n.log.take(); len(got) != 1 {
+			t.Errorf("logged %q", got)
+		}
+	})
+}

@@ -54,7 +54,7 @@ func (in *Input) solicitation(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	case err != nil || !ok || target.IsMulticast(),
 		probing && (o.hasSource || !solicitedNodes.Contains(p.Dst.WithZone(""))):
 		return in.drop(drop.NDMalformed)
-	case !in.topology.hasAddr(ifc, target):
+	case !in.layer.topology.Load().hasAddr(ifc, target): // as it is now: this burst may have had it withdrawn
 		return in.drop(drop.NotForUs)
 	case p.ownSource, o.hasSource && in.impossible(o.source), in.topology.hasMAC(in.linkSource):
 		return in.drop(drop.NDSender)
@@ -99,9 +99,11 @@ func (in *Input) advertisement(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	case in.topology.hasMAC(in.linkSource), o.hasTarget && in.impossible(o.target), ifc.linkLen == 0:
 		return in.drop(drop.NDSender)
 	case in.topology.hasAddr(ifc, target):
-		if ifc.detector.conflict(target) {
+		switch {
+		case !in.layer.topology.Load().hasAddr(ifc, target): // this burst has had it withdrawn
+		case ifc.detector.conflict(target):
 			in.layer.withdraw(ifc, target, in.linkSource)
-		} else {
+		default:
 			ifc.announcer.conflict(target, in.linkSource)
 		}
 		return in.drop(drop.NDConflict) // nothing of it is believed
