@@ -43,7 +43,8 @@ func (b *bed) moveTo(c *TCPConn, local, remote netip.Addr) (r *ip.Route, moved b
 	}
 	c.lock()
 	defer c.unlock()
-	return r, c.setRouteLocked(r, c.now())
+	c.setRouteLocked(r, c.now())
+	return r, c.route.Load() == r
 }
 
 func TestSetRoute(t *testing.T) {

@@ -48,14 +48,13 @@ func (c *TCPConn) followPathLocked(r *ip.Route, now mono.Time) {
 
 // setRouteLocked lets what c sends from now on go over r, another interface or gateway for instance, in segments that
 // fit there. What is in flight follows when the TCB sends it again. A route between other addresses than those of the
-// connection would belong to another connection: c then keeps the route that it has, and the answer is false.
-func (c *TCPConn) setRouteLocked(r *ip.Route, now mono.Time) bool {
+// connection would belong to another connection: c then keeps the route that it has.
+func (c *TCPConn) setRouteLocked(r *ip.Route, now mono.Time) {
 	if old := c.route.Load(); old != nil && (r.Local() != old.Local() || r.Remote() != old.Remote()) {
-		return false
+		return
 	}
 	c.route.Store(r)
 	c.tcp.SetPath(pathOf(r), now) // does nothing before the TCB is opened, which is told of the path then
-	return true
 }
 
 // tellPathLocked lets later connections know what c has learnt of its path.

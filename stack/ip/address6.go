@@ -41,11 +41,10 @@ func interfaceID(info *link.Info) (id [8]byte) {
 	return id
 }
 
-// solicitedNode returns the group in which the owner of an address hears questions for it (RFC 4291 2.7.1), with the
-// address's zone, or the given one where it has none.
-func solicitedNode(a netip.Addr, zone string) netip.Addr {
+// solicitedNode returns the group in which the owner of an address hears questions for it (RFC 4291 2.7.1), without a zone.
+func solicitedNode(a netip.Addr) netip.Addr {
 	b := a.As16()
-	return netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]}).WithZone(zone)
+	return netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
 }
 
 // groupMAC6 returns the Ethernet address of a group (RFC 2464 7).

@@ -97,7 +97,7 @@ func (l *Layer) joinGroups(ifc *Interface) {
 	var groups []netip.Addr
 	for _, a := range l.topology.Load().addrs[ifc.index] {
 		if a.addr.Is6() {
-			groups = append(groups, solicitedNode(a.addr, ""))
+			groups = append(groups, solicitedNode(a.addr))
 		}
 	}
 	ifc.groups.set(groups)

@@ -15,7 +15,7 @@ func (t *topology) inGroup6(ifc *Interface, group netip.Addr) bool {
 		return all
 	}
 	for _, a := range t.addrs[ifc.index] {
-		if a.addr.Is6() && (all || solicitedNode(a.addr, "") == group) {
+		if a.addr.Is6() && (all || solicitedNode(a.addr) == group) {
 			return true
 		}
 	}
@@ -25,7 +25,7 @@ func (t *topology) inGroup6(ifc *Interface, group netip.Addr) bool {
 // inGroupMAC6 says whether an Ethernet address is that of a group that the host is in on the interface.
 func (t *topology) inGroupMAC6(ifc *Interface, mac link.MAC) bool {
 	for _, a := range t.addrs[ifc.index] {
-		if a.addr.Is6() && (mac == allNodesMAC || mac == groupMAC6(solicitedNode(a.addr, ""))) {
+		if a.addr.Is6() && (mac == allNodesMAC || mac == groupMAC6(solicitedNode(a.addr))) {
 			return true
 		}
 	}

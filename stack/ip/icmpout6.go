@@ -42,10 +42,10 @@ func (l *Layer) echo6(p *Packet, body []byte) {
 // what every link takes (RFC 4443 2.4 (c)).
 func (r *Route) sendError6(p *Packet, reason Reason, detail uint32) {
 	m := wire.ICMPv6{Type: errors6[reason].typ, Code: errors6[reason].code}
-	switch reason {
-	case ProtocolUnreachable:
-		m.SetPointer(uint32(p.nextAt))
-	case HeaderProblem, UnknownOption, IncompleteChain:
+	if reason == ProtocolUnreachable {
+		detail = uint32(p.nextAt)
+	}
+	if m.Type == wire.ICMPv6ParameterProblem {
 		m.SetPointer(detail)
 	}
 	var b [leastMTU6 - wire.IPv6Len]byte

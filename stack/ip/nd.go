@@ -69,7 +69,7 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC, first bool
 	if unicast != nil {
 		mac = *unicast
 	} else {
-		dst = solicitedNode(target, "")
+		dst = solicitedNode(target)
 		mac = groupMAC6(dst)
 	}
 	unique := t.stateOf(ifc, src) != optimistic

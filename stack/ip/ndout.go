@@ -72,7 +72,7 @@ func (s *ndSender) solicit(to link.MAC, src, dst, target netip.Addr, withMAC boo
 
 // detect asks whether another host has the address (RFC 4862 5.4.2).
 func (s *ndSender) detect(a netip.Addr) {
-	group := solicitedNode(a, "")
+	group := solicitedNode(a)
 	s.solicit(groupMAC6(group), netip.IPv6Unspecified(), group, a, false)
 }
 
