@@ -69,7 +69,7 @@ func (r *report) columns(p *part) []column {
 			}
 			return fmt.Sprintf("%.0f %%", s.spread()*100)
 		}},
-		r.ratioColumn(kernelName), r.ratioColumn(unetName), r.ratioColumn(kernel6Name), r.ratioColumn(gvisorName), r.ratioColumn(gvisorGSOName),
+		r.ratioColumn(kernelName), r.familyColumn(unetName), r.familyColumn(kernel6Name), r.ratioColumn(gvisorName), r.ratioColumn(gvisorGSOName),
 		timeColumn("server's time per "+p.per, cpu), timeColumn("machine's time per "+p.per, machine),
 		timeColumn("p50", p50), timeColumn("p99", p99), timeColumn("p99.9", p999),
 		{"allocations per request", true, func(s *Series) string {
@@ -100,6 +100,19 @@ func (r *report) contestantCell(p *part, s *Series) string {
 		return fmt.Sprintf("%s (%s)", s.Contestant, r.CongestionOfKernels)
 	}
 	return s.Contestant
+}
+
+// familyColumn is ratioColumn for unet over IPv6 alone.
+func (r *report) familyColumn(contestant string) column {
+	c := r.ratioColumn(contestant)
+	ratio := c.cell
+	c.cell = func(s *Series) string {
+		if s.Contestant != unet6Name {
+			return ""
+		}
+		return ratio(s)
+	}
+	return c
 }
 
 func (r *report) ratioColumn(contestant string) column {

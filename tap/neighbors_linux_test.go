@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -79,7 +80,12 @@ func kernelNeighbor(t *testing.T, dev *tap.Device, a netip.Addr) (state int, mac
 func asked(t *testing.T, dev *tap.Device, a netip.Addr) {
 	t.Helper()
 	if a.IsLinkLocalUnicast() {
-		a = a.WithZone(dev.Info().Name)
+		// Not by name: package net remembers for a minute which number that had, and a device before had it too.
+		l, err := netlink.LinkByName(dev.Info().Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a = a.WithZone(strconv.Itoa(l.Attrs().Index))
 	}
 	c, err := net.Dial("udp6", netip.AddrPortFrom(a, 9).String())
 	if err != nil {
