@@ -2,7 +2,6 @@ package ip
 
 import (
 	"github.com/unet-go/unet/internal/drop"
-	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wire"
 )
 
@@ -20,19 +19,7 @@ func (l *Layer) echo4(p *Packet, body []byte) {
 		l.drop(drop.ICMPType)
 		return
 	}
-	var header [wire.ICMPLen]byte
-	copy(header[:], p.Payload)
-	header[0] = wire.ICMPv4EchoReply
-	spans := [1]span.Span{{Data: body}}
-	if p.Buffer != nil {
-		spans[0].Owner = p.Buffer
-	}
-	header[2], header[3] = 0, 0
-	sum := ^wire.Fold(wire.Sum(body, wire.Sum(header[:], 0)))
-	header[2], header[3] = uint8(sum>>8), uint8(sum)
-	l.counters.echoReplies.Add(1)
-	r.Send(&OutPacket{Protocol: wire.ProtocolICMP, TOS: p.TOS &^ 3, Header: header[:], ChecksumOffset: -1,
-		Payload: spans[:], PayloadLen: len(body)})
+	l.sendEchoReply(r, p, body)
 }
 
 // sendError4 sends an ICMP error about p, as much of which as there is room for it quotes.

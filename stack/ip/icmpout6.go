@@ -1,10 +1,7 @@
 package ip
 
 import (
-	"encoding/binary"
-
 	"github.com/unet-go/unet/internal/drop"
-	"github.com/unet-go/unet/internal/span"
 	"github.com/unet-go/unet/internal/wire"
 )
 
@@ -23,19 +20,7 @@ func (l *Layer) echo6(p *Packet, body []byte) {
 		l.drop(drop.ICMPType)
 		return
 	}
-	var header [wire.ICMPLen]byte
-	copy(header[:], p.Payload)
-	header[0] = wire.ICMPv6EchoReply
-	spans := [1]span.Span{{Data: body}}
-	if p.Buffer != nil {
-		spans[0].Owner = p.Buffer
-	}
-	header[2], header[3] = 0, 0
-	sum := r.pseudoHeader(wire.ProtocolICMPv6, len(p.Payload))
-	binary.BigEndian.PutUint16(header[2:], ^wire.Fold(wire.Sum(body, wire.Sum(header[:], sum))))
-	l.counters.echoReplies.Add(1)
-	r.Send(&OutPacket{Protocol: wire.ProtocolICMPv6, TOS: p.TOS &^ 3, Header: header[:], ChecksumOffset: -1,
-		Payload: spans[:], PayloadLen: len(body), MTU: r.PathMTU()}) // routers cut no packets (RFC 8201 4)
+	l.sendEchoReply(r, p, body)
 }
 
 // sendError6 sends an ICMPv6 error about p, as much of which as there is room for it quotes: the error is no longer than
