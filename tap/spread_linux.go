@@ -27,14 +27,15 @@ const (
 
 // Offsets in an IPv4 packet, and values there (RFC 791 3.1).
 const (
-	ipFragment  = 6 // flags and offset
-	ipProtocol  = 9
-	ipAddresses = 12
-	fragmented  = 0x3fff // more fragments, or an offset
-	tcpProtocol = 6
-	etherType   = 12
-	etherIPv4   = 0x0800
-	etherIPv6   = 0x86dd
+	ipFragment   = 6 // flags and offset
+	ipProtocol   = 9
+	ipAddresses  = 12
+	fragmented   = 0x3fff // more fragments, or an offset
+	tcpProtocol  = 6
+	igmpProtocol = 2
+	etherType    = 12
+	etherIPv4    = 0x0800
+	etherIPv6    = 0x86dd
 )
 
 // Places in an IPv6 packet (RFC 8200 3). A fragment has another next header than TCP.

@@ -168,8 +168,8 @@ func (s *steering) keepsOrder(now func() time.Time) bool {
 	return false
 }
 
-// isDatagram reports whether a frame is an IP packet of another protocol than TCP. Neighbour discovery does not count: its
-// messages need no order, as those of ARP.
+// isDatagram reports whether a frame is an IP packet of another protocol than TCP. Neighbour discovery and the reports of
+// group membership do not count: their messages need no order, as those of ARP.
 func isDatagram(frame []byte, kind link.Kind) bool {
 	network := networkStart(kind)
 	if len(frame) <= network {
@@ -178,18 +178,27 @@ func isDatagram(frame []byte, kind link.Kind) bool {
 	packet := frame[network:]
 	switch packet[0] >> 4 {
 	case 4:
-		return len(packet) > ipProtocol && packet[ipProtocol] != tcpProtocol
+		return len(packet) > ipProtocol && packet[ipProtocol] != tcpProtocol && packet[ipProtocol] != igmpProtocol
 	case 6:
-		return len(packet) > ip6NextHeader && packet[ip6NextHeader] != tcpProtocol && !isNeighborDiscovery(packet)
+		return len(packet) > ip6NextHeader && packet[ip6NextHeader] != tcpProtocol && !isHousekeeping6(packet)
 	}
 	return false
 }
 
-// isNeighborDiscovery reports whether an IPv6 packet is a message of RFC 4861.
-func isNeighborDiscovery(packet []byte) bool {
-	const icmp6, routerSolicitation, redirect = 58, 133, 137
-	return packet[ip6NextHeader] == icmp6 && len(packet) > ip6Payload &&
-		packet[ip6Payload] >= routerSolicitation && packet[ip6Payload] <= redirect
+// isHousekeeping6 reports whether an IPv6 packet is a message of RFC 4861 or one of RFC 3810 behind its router alert
+// option, which are the only ones that a host sends with a hop-by-hop options header.
+func isHousekeeping6(packet []byte) bool {
+	const icmp6, hopByHop, routerSolicitation, redirect = 58, 0, 133, 137
+	if len(packet) <= ip6Payload {
+		return false
+	}
+	switch first := packet[ip6Payload]; packet[ip6NextHeader] {
+	case icmp6:
+		return first >= routerSolicitation && first <= redirect
+	case hopByHop:
+		return first == icmp6 // the next header behind the options
+	}
+	return false
 }
 
 // decide decides where the frames of the next window go.

@@ -183,6 +183,8 @@ func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
 	udp[14], udp[23] = 0x45, 17
 	tcp := append([]byte(nil), udp...)
 	tcp[23] = 6
+	igmp := append([]byte(nil), udp...)
+	igmp[23] = 2
 	for _, tt := range []struct {
 		frame []byte
 		kind  link.Kind
@@ -193,7 +195,8 @@ func TestSteeringKeepsDatagramsInOrder(t *testing.T) {
 		{datagram6(6, 0)[14:], link.IP, false}, {datagram6(44, 0), link.Ethernet, true}, {datagram6(58, 128), link.Ethernet, true},
 		{datagram6(58, 132), link.Ethernet, true}, {datagram6(58, 133), link.Ethernet, false}, {datagram6(58, 137), link.Ethernet, false},
 		{datagram6(58, 138), link.Ethernet, true}, {datagram6(17, 135), link.Ethernet, true}, {datagram6(58, 0)[:54], link.Ethernet, true},
-		{datagram6(17, 0)[:20], link.Ethernet, false}, {datagram6(17, 0)[:14], link.Ethernet, false}} {
+		{datagram6(0, 58), link.Ethernet, false}, {datagram6(0, 58)[14:], link.IP, false}, {datagram6(0, 17), link.Ethernet, true},
+		{igmp, link.Ethernet, false}, {datagram6(17, 0)[:20], link.Ethernet, false}, {datagram6(17, 0)[:14], link.Ethernet, false}} {
 		if got := isDatagram(tt.frame, tt.kind); got != tt.want {
 			t.Errorf("%x: %t, want %t", tt.frame, got, tt.want)
 		}
