@@ -119,9 +119,9 @@ type Config struct {
 	// source. Default 1000; negative for no bound.
 	ICMPRate int
 	// ResetRate is the largest number of resets each second that answer segments of no connection, dials of a closed
-	// port for instance. A tenth of it may go to one source (an IPv4 address, or an IPv6 network of 64 bits), in bursts
-	// of 0.41 s' worth. Default 100,000, which is 10,000 for one source and 4096 at once; negative for no bound. A reset
-	// is no larger than the segment that it answers, so there is no amplification.
+	// port for instance. A tenth of it may go to one source (an IPv4 address, an IPv6 network of 64 bits, or a link-local
+	// address), in bursts of 0.41 s' worth. Default 100,000, which is 10,000 for one source and 4096 at once; negative for
+	// no bound. A reset is no larger than the segment that it answers, so there is no amplification.
 	ResetRate int
 	// UDPBuffer is the receive buffer of a UDP socket in octets. Default 208 KiB.
 	UDPBuffer int

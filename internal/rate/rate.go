@@ -58,7 +58,7 @@ type source struct {
 }
 
 // Limit limits the messages that a host sends without being asked. It has a token bucket for all and one for each source,
-// an IPv4 address or an IPv6 network of 64 bits (RFC 1812 4.3.2.8). The cost of a message varies at random by up to a
+// an IPv4 address, an IPv6 network of 64 bits, or a link-local address in its zone (RFC 1812 4.3.2.8). The cost of a message varies at random by up to a
 // token, so that a stranger cannot count the messages that others made the host send (CVE-2020-25705, ledger D-SIDE-2).
 //
 // If a source has no bucket in its set it gets the fullest one there. If that bucket is full, the source that had it has
@@ -112,7 +112,7 @@ func (l *Limit) Allow(now mono.Time, peer netip.Addr, loopback bool) bool {
 	if l.unbounded || loopback {
 		return true
 	}
-	if peer.Is6() {
+	if peer.Is6() && !peer.IsLinkLocalUnicast() { // whose network is that of every link
 		if network, err := peer.Prefix(64); err == nil {
 			peer = network.Addr()
 		}

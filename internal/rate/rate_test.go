@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -56,5 +57,34 @@ func TestSeeds(t *testing.T) {
 	c.InitResets(1000)
 	if a.seed == b.seed || a.seed == c.seed || b.seed == c.seed {
 		t.Error("two limits share a seed")
+	}
+}
+
+// Sources of one IPv6 network share a bucket, but link-local ones do not: their network is that of all links, and each is
+// one neighbour of its own.
+func TestSources(t *testing.T) {
+	for _, row := range []struct {
+		first, second string
+		share         bool
+	}{
+		{"10.0.0.1", "10.0.0.2", false},
+		{"2001:db8::1", "2001:db8::2", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"fe80::1%eth0", "fe80::2%eth0", false},
+		{"fe80::1%eth0", "fe80::1%eth1", false},
+	} {
+		var l Limit
+		l.InitErrors(100_000)
+		now := mono.Time(time.Second)
+		count := func(peer string) (n int) {
+			for l.Allow(now, netip.MustParseAddr(peer), false) {
+				n++
+			}
+			return n
+		}
+		first, second := count(row.first), count(row.second)
+		if first == 0 || (second == 0) != row.share {
+			t.Errorf("%s and %s: %d and %d messages; they share: %v", row.first, row.second, first, second, row.share)
+		}
 	}
 }

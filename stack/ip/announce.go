@@ -34,7 +34,7 @@ const (
 // announcer announces the addresses of one interface and defends them. Its lock comes before a transmit queue's.
 type announcer struct {
 	base  *base
-	queue *Queue // that its packets are sent by
+	queue func() *Queue // to send by now
 	nd    *ndSender
 	name  string
 	mac   link.MAC
@@ -52,17 +52,17 @@ type announcement struct {
 	at   mono.Time
 }
 
-func newAnnouncer(b *base, q *Queue, nd *ndSender, dev link.Device, mode AnnounceMode) *announcer {
+func newAnnouncer(b *base, info *link.Info, nd *ndSender, dev link.Device, mode AnnounceMode) *announcer {
 	if dev, ok := dev.(link.Announcer); mode == AnnounceAuto && ok && dev.Announces() {
 		mode = AnnounceAlways
 	}
-	return &announcer{base: b, queue: q, nd: nd, name: dev.Info().Name, mac: dev.Info().MAC, mode: mode}
+	return &announcer{base: b, queue: nd.queue, nd: nd, name: info.Name, mac: info.MAC, mode: mode}
 }
 
 // announce sends one announcement of an address.
 func (a *announcer) announce(addr netip.Addr) {
 	if addr.Is4() {
-		announceARP(a.queue, a.mac, addr)
+		announceARP(a.queue(), a.mac, addr)
 	} else {
 		a.nd.announce(addr)
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/wire"
-	"github.com/unet-go/unet/stack/link"
 )
 
 // arp takes an ARP packet (RFC 826, in the order of its "packet reception").
@@ -19,8 +18,8 @@ func (in *Input) arp(b []byte) {
 	sender, target := netip.AddrFrom4(p.SenderIP), netip.AddrFrom4(p.TargetIP)
 	forUs := t.hasAddr(ifc, target)
 	probing := sender.IsUnspecified() // RFC 5227 1.1: somebody asks whether target is free
-	impossible := p.SenderMAC[0]&1 != 0 || p.SenderMAC == (link.MAC{}) || t.hasMAC(p.SenderMAC)
-	if !impossible && !probing && t.hasAddr(ifc, sender) {
+	impossible := in.impossible(p.SenderMAC)
+	if !probing && t.hasAddr(ifc, sender) && !impossible && !t.hasMAC(p.SenderMAC) {
 		in.drop(drop.ARPConflict)
 		ifc.announcer.conflict(sender, p.SenderMAC)
 		return // nothing of it is believed
@@ -35,7 +34,7 @@ func (in *Input) arp(b []byte) {
 		ifc.neighbors[family4.index].heard(sender, p.SenderMAC, answer, create)
 	}
 	if p.Op == wire.ARPRequest && forUs {
-		sendARP(ifc.queues[0], ifc.info.MAC, p.SenderMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: ifc.info.MAC, SenderIP: p.TargetIP,
+		sendARP(ifc.workingQueue(), ifc.info.MAC, p.SenderMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: ifc.info.MAC, SenderIP: p.TargetIP,
 			TargetMAC: p.SenderMAC, TargetIP: p.SenderIP})
 	}
 }

@@ -25,7 +25,7 @@ func (ifc *Interface) solicitARP(target netip.Addr, unicast *link.MAC, _ bool) (
 	if unicast != nil {
 		dst = *unicast
 	}
-	sendARP(ifc.queues[0], ifc.info.MAC, dst, wire.ARP{Op: wire.ARPRequest, SenderMAC: ifc.info.MAC, SenderIP: src.As4(),
+	sendARP(ifc.workingQueue(), ifc.info.MAC, dst, wire.ARP{Op: wire.ARPRequest, SenderMAC: ifc.info.MAC, SenderIP: src.As4(),
 		TargetIP: target.As4()})
 	return false
 }

@@ -33,6 +33,7 @@ type Input struct {
 	// of topology: most packets are between the same two.
 	lastDst, lastSrc netip.Addr
 	linkSource       link.MAC       // of the frame
+	flowLabel        uint32         // of the IPv6 packet
 	owned            []*link.Buffer // of reassembled packets, to be released after the burst
 }
 

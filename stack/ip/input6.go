@@ -19,6 +19,7 @@ func (in *Input) ipv6(b []byte) Outcome {
 		return in.drop(headerDrop(err))
 	}
 	p.family = family6
+	in.flowLabel = ip.FlowLabel
 	p.Src, p.Dst = in.scoped(ip.Src), in.scoped(ip.Dst)
 	p.TOS, p.TTL = ip.TrafficClass, ip.HopLimit
 	p.header, p.Payload = b[:wire.IPv6Len], payload
@@ -157,21 +158,19 @@ func (in *Input) source6(p *Packet) bool {
 	return false
 }
 
-// scoped is the function of that name for an address of a packet that came over the interface. On loopback's a
-// link-local address has the zone of the interface that it was given to.
+// scoped is the function of that name for an address of a packet that came over the interface. On loopback's a link-local
+// address has the zone of an interface that it was given to. Two may have it: the flow label says which of them the sender
+// has meant (Route.flowLabel).
 func (in *Input) scoped(b [16]byte) netip.Addr {
 	a := netip.AddrFrom16(b)
 	if b[0]&0xfe != 0xfe || !needsZone(a) {
 		return a
 	}
+	zone := in.iface.info.Name
 	if in.iface.loopback {
-		for _, addrs := range in.topology.addrs {
-			for i := range addrs {
-				if addrs[i].addr.WithZone("") == a {
-					return addrs[i].addr
-				}
-			}
+		if n := int(in.flowLabel); n > 0 && n < len(in.topology.ifaces) {
+			zone = in.topology.ifaces[n].info.Name
 		}
 	}
-	return a.WithZone(in.iface.info.Name)
+	return a.WithZone(zone)
 }

@@ -148,6 +148,21 @@ func (ifc *Interface) Loopback() bool { return ifc.loopback }
 // Queues returns the queues of the device. The caller does not change the slice.
 func (ifc *Interface) Queues() []*Queue { return ifc.queues }
 
+// queueFrom returns the queue of the number, or the next one that works where that has failed.
+func (ifc *Interface) queueFrom(at int) *Queue {
+	n := len(ifc.queues)
+	for range n {
+		if q := ifc.queues[at]; !q.gone.Load() {
+			return q
+		}
+		at = (at + 1) % n
+	}
+	return ifc.queues[0]
+}
+
+// workingQueue returns the queue for what the host itself has to say on the link, such as ARP.
+func (ifc *Interface) workingQueue() *Queue { return ifc.queueFrom(0) }
+
 // Received counts frames that came from the device, and their octets.
 func (ifc *Interface) Received(frames, octets int) {
 	ifc.device.counters.framesIn.Add(uint64(frames))

@@ -66,7 +66,7 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 		ifc.startARP(&l.base)
 		ifc.startND(&l.base)
 		l.watchRedirects(ifc)
-		ifc.announcer = newAnnouncer(&l.base, ifc.queues[0], ifc.nd, dev, config.Announce)
+		ifc.announcer = newAnnouncer(&l.base, &ifc.info, ifc.nd, dev, config.Announce)
 	}
 	err = l.change(func(t *topology) error {
 		if t.lost {

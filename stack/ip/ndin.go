@@ -37,9 +37,10 @@ func (in *Input) routerAdvertisement(p *Packet, m *wire.ICMPv6, body []byte) Out
 	return in.drop(drop.ICMPType)
 }
 
-// impossible says whether no other host can have an Ethernet address.
+// impossible says whether no other host on the link can have an Ethernet address. On another link one may have that which
+// this host has here.
 func (in *Input) impossible(mac link.MAC) bool {
-	return mac[0]&1 != 0 || mac == (link.MAC{}) || in.topology.hasMAC(mac)
+	return mac[0]&1 != 0 || mac == (link.MAC{}) || mac == in.iface.info.MAC
 }
 
 // solicitation takes a neighbour solicitation (RFC 4861 7.1.1, 7.2.3).
@@ -56,7 +57,7 @@ func (in *Input) solicitation(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 		return in.drop(drop.NDMalformed)
 	case !in.layer.topology.Load().hasAddr(ifc, target): // as it is now: this burst may have had it withdrawn
 		return in.drop(drop.NotForUs)
-	case p.ownSource, o.hasSource && in.impossible(o.source), in.topology.hasMAC(in.linkSource):
+	case p.ownSource, o.hasSource && in.impossible(o.source), probing && in.topology.hasMAC(in.linkSource):
 		return in.drop(drop.NDSender)
 	case probing && ifc.detector.conflict(target):
 		in.layer.withdraw(ifc, target, in.linkSource)
@@ -96,10 +97,12 @@ func (in *Input) advertisement(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	switch {
 	case err != nil || !ok || target.IsMulticast(), p.Src.IsUnspecified(), n.Solicited && p.Dst.IsMulticast():
 		return in.drop(drop.NDMalformed)
-	case in.topology.hasMAC(in.linkSource), o.hasTarget && in.impossible(o.target), ifc.linkLen == 0:
+	case o.hasTarget && in.impossible(o.target), ifc.linkLen == 0:
 		return in.drop(drop.NDSender)
 	case in.topology.hasAddr(ifc, target):
 		switch {
+		case in.topology.hasMAC(in.linkSource):
+			return in.drop(drop.NDSender)
 		case !in.layer.topology.Load().hasAddr(ifc, target): // this burst has had it withdrawn
 		case ifc.detector.conflict(target):
 			in.layer.withdraw(ifc, target, in.linkSource)
@@ -124,7 +127,7 @@ func (in *Input) redirect6(p *Packet, body []byte) Outcome {
 	switch {
 	case err != nil || !ok || !p.Src.IsLinkLocalUnicast() || dst.IsMulticast() || target != dst && !target.IsLinkLocalUnicast():
 		return in.drop(drop.NDMalformed)
-	case o.hasTarget && in.impossible(o.target), in.topology.hasMAC(in.linkSource):
+	case o.hasTarget && in.impossible(o.target):
 		return in.drop(drop.NDSender)
 	case !in.layer.AcceptRedirects || p.ownSource || !isUnicast(dst) || dst.IsLoopback() || needsZone(dst),
 		!in.layer.redirect(in.iface, p.Src, dst, target):

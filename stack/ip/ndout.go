@@ -13,7 +13,7 @@ const ndHopLimit = 255
 
 // ndSender sends what the host itself has to say on one link over IPv6, past all routes.
 type ndSender struct {
-	queue   *Queue
+	queue   func() *Queue // to send by now
 	mac     link.MAC
 	linkLen int // of the link header, 14 or 0
 }
@@ -37,7 +37,7 @@ func (s *ndSender) send(to link.MAC, h *wire.IPv6, payload []byte) {
 	copy(b[h.Marshal(b):], payload)
 	var f link.Frame
 	f.Set(buf, link.Headroom, link.Headroom+n)
-	s.queue.put(&f, nil)
+	s.queue().put(&f, nil)
 }
 
 // ndMessage is a solicitation or an advertisement with one option.

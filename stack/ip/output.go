@@ -156,15 +156,7 @@ func (r *Route) queueFor(p *OutPacket) *Queue {
 		h = addressBits(r.local) ^ addressBits(r.remote)
 	}
 	h *= 0x9e3779b1
-	n := len(queues)
-	at := int(h>>16) % n
-	for range n {
-		if q := queues[at]; !q.gone.Load() {
-			return q
-		}
-		at = (at + 1) % n
-	}
-	return queues[0]
+	return r.iface.queueFrom(int(h>>16) % len(queues))
 }
 
 // addressBits mixes the octets of an address: that of two IPv4 addresses, combined by XOR, is that of their 32 bits.

@@ -26,8 +26,12 @@ func (r *Route) fragment6(b []byte, p *OutPacket, id uint32, offset, n int, more
 }
 
 // flowLabel returns the label of the flow that p belongs to: the same for all packets between the same ports of the same
-// hosts, and for an observer without order (RFC 6437 3). Routers choose a path by it and need not look for the ports.
+// hosts, and for an observer without order (RFC 6437 3). Routers choose a path by it and need not look for the ports. On
+// loopback, where there are none, it says which interface link-local addresses belong to; see Input.scoped.
 func (r *Route) flowLabel(p *OutPacket) uint32 {
+	if r.zone != 0 {
+		return r.zone
+	}
 	x := r.flowSeed + uint64(p.Protocol)
 	if (p.Protocol == wire.ProtocolTCP || p.Protocol == wire.ProtocolUDP) && len(p.Header) >= 4 {
 		x ^= uint64(binary.BigEndian.Uint32(p.Header)) << 16

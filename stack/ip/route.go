@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"cmp"
 	"hash/maphash"
 	"net/netip"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type Route struct {
 
 	topology *topology // that the route was made from
 	flowSeed uint64    // of IPv6 flow labels
+	zone     uint32    // the number of the interface that link-local addresses of a route over loopback belong to, else 0
 	addrSum  uint32    // of the addresses in a pseudo-header
 	group    bool      // remote is a broadcast or multicast address
 	groupMAC link.MAC
@@ -190,6 +192,9 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error)
 		if local.IsLoopback() {
 			return nil, syscall.EINVAL // every host drops a packet from such a source
 		}
+	}
+	if r.iface.loopback {
+		r.zone = t.zoneNumber(cmp.Or(r.local.Zone(), r.remote.Zone()))
 	}
 	r.mtu = r.iface.mtu
 	r.addrSum = wire.PseudoHeader(r.local, r.remote, 0, 0)

@@ -42,7 +42,9 @@ type hop struct {
 	silent bool // via does not answer; see gateway.go
 }
 
-// hasMAC says whether an interface of the host has the Ethernet address.
+// hasMAC says whether an interface of the host has the Ethernet address. Where two are on one link, what comes from the
+// other is no other host's claim. It may be another host's all the same if they are on two links; so this is not the question
+// whether there can be such a neighbour, which is Input.impossible.
 func (t *topology) hasMAC(mac link.MAC) bool {
 	return slices.ContainsFunc(t.ifaces, func(ifc *Interface) bool { return ifc.info.Kind == link.Ethernet && ifc.info.MAC == mac })
 }
@@ -172,6 +174,16 @@ func (t *topology) inZone(zone string) *Interface {
 		}
 	}
 	return nil
+}
+
+// zoneNumber returns the number of the interface of a zone, 0 where there is none.
+func (t *topology) zoneNumber(zone string) uint32 {
+	for _, ifc := range t.ifaces[1:] {
+		if ifc.info.Name == zone && ifc.currentState() != InterfaceFailed {
+			return uint32(ifc.index)
+		}
+	}
+	return 0
 }
 
 // onLink says whether a is a neighbour on the interface: in the network of one of its addresses, or by a route.
