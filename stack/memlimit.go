@@ -1,10 +1,8 @@
 package stack
 
 import (
-	"io/fs"
 	"math"
 	"os"
-	paths "path"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -33,16 +31,18 @@ var processLimit = sync.OnceValue(func() int64 {
 	if runtime.GOOS != "linux" {
 		return math.MaxInt64
 	}
-	return cgroupLimit(os.DirFS("/"))
+	return cgroupLimit(os.ReadFile)
 })
 
+// readFile is os.ReadFile, or a test's.
+type readFile func(name string) ([]byte, error)
+
 // cgroupLimit returns the memory limit in octets of the control group that the process is in, and of those above it,
-// of both versions. MaxInt64 says that there is none: what cannot be read or understood limits nothing. root is the
-// root of the file system.
-func cgroupLimit(root fs.FS) int64 {
+// of both versions. MaxInt64 says that there is none: what cannot be read or understood limits nothing.
+func cgroupLimit(read readFile) int64 {
 	limit := int64(math.MaxInt64)
-	mounts := lines(root, "proc/self/mountinfo")
-	for _, line := range lines(root, "proc/self/cgroup") {
+	mounts := lines(read, "/proc/self/mountinfo")
+	for _, line := range lines(read, "/proc/self/cgroup") {
 		// 4:cpu,memory:/group, and 0::/group for version 2
 		f := strings.SplitN(line, ":", 3)
 		if len(f) != 3 {
@@ -50,9 +50,9 @@ func cgroupLimit(root fs.FS) int64 {
 		}
 		switch {
 		case f[0] == "0" && f[1] == "":
-			limit = min(limit, hierarchyLimit(root, mounts, "cgroup2", f[2], "memory.max", "memory.high"))
+			limit = min(limit, hierarchyLimit(read, mounts, "cgroup2", f[2], "memory.max", "memory.high"))
 		case hasWord(f[1], "memory"):
-			limit = min(limit, hierarchyLimit(root, mounts, "cgroup", f[2], "memory.limit_in_bytes"))
+			limit = min(limit, hierarchyLimit(read, mounts, "cgroup", f[2], "memory.limit_in_bytes"))
 		}
 	}
 	return limit
@@ -60,7 +60,7 @@ func cgroupLimit(root fs.FS) int64 {
 
 // hierarchyLimit returns the least of the limits in the files so named, of a group and all above it, in the hierarchy
 // that is mounted with a type of file system.
-func hierarchyLimit(root fs.FS, mounts []string, fstype, group string, names ...string) int64 {
+func hierarchyLimit(read readFile, mounts []string, fstype, group string, names ...string) int64 {
 	limit := int64(math.MaxInt64)
 	for _, line := range mounts {
 		m, ok := parseMount(line)
@@ -70,11 +70,11 @@ func hierarchyLimit(root fs.FS, mounts []string, fstype, group string, names ...
 		dir := m.dir(group)
 		if fstype == "cgroup" {
 			// Limits above what a container sees of the hierarchy stand here only.
-			limit = min(limit, statLimit(root, paths.Join(dir, "memory.stat")))
+			limit = min(limit, statLimit(read, dir+"/memory.stat"))
 		}
-		for ; strings.HasPrefix(dir, m.point); dir = paths.Dir(dir) {
+		for ; ; dir = dir[:strings.LastIndexByte(dir, '/')] {
 			for _, name := range names {
-				limit = min(limit, fileLimit(root, paths.Join(dir, name)))
+				limit = min(limit, fileLimit(read, dir+"/"+name))
 			}
 			if dir == m.point {
 				break
@@ -84,7 +84,7 @@ func hierarchyLimit(root fs.FS, mounts []string, fstype, group string, names ...
 	return limit
 }
 
-// mount is a line of /proc/self/mountinfo: the part of a file system that is mounted, and where.
+// mount is a line of /proc/self/mountinfo: the part of a file system that is mounted, and where, without a slash at the end.
 type mount struct{ root, point, fstype, options string }
 
 // parseMount takes a line apart: "34 30 0:31 /root /point rw,relatime shared:2 - cgroup cgroup rw,memory".
@@ -94,7 +94,7 @@ func parseMount(line string) (m mount, ok bool) {
 	if !ok || len(where) < 5 || len(what) < 3 {
 		return m, false
 	}
-	return mount{root: unescape(where[3]), point: paths.Clean(unescape(where[4])), fstype: what[0], options: what[2]}, true
+	return mount{root: unescape(where[3]), point: strings.TrimSuffix(unescape(where[4]), "/"), fstype: what[0], options: what[2]}, true
 }
 
 // dir returns the directory of a group. In a container the mount may begin at the container's own group, and what the
@@ -102,7 +102,7 @@ func parseMount(line string) (m mount, ok bool) {
 func (m *mount) dir(group string) string {
 	if rest, ok := strings.CutPrefix(group, strings.TrimSuffix(m.root, "/")); ok && (rest == "" || rest[0] == '/') &&
 		!hasParent(rest) {
-		return paths.Join(m.point, rest)
+		return m.point + strings.TrimSuffix(rest, "/")
 	}
 	return m.point
 }
@@ -137,8 +137,8 @@ func hasWord(list, word string) bool {
 }
 
 // statLimit returns the hierarchical limit in a memory.stat of version 1.
-func statLimit(root fs.FS, name string) int64 {
-	for _, line := range lines(root, name) {
+func statLimit(read readFile, name string) int64 {
+	for _, line := range lines(read, name) {
 		if value, ok := strings.CutPrefix(line, "hierarchical_memory_limit "); ok {
 			return parseLimit(value)
 		}
@@ -147,8 +147,8 @@ func statLimit(root fs.FS, name string) int64 {
 }
 
 // fileLimit returns the limit that is all that a file holds.
-func fileLimit(root fs.FS, name string) int64 {
-	if all := lines(root, name); len(all) > 0 {
+func fileLimit(read readFile, name string) int64 {
+	if all := lines(read, name); len(all) > 0 {
 		return parseLimit(all[0])
 	}
 	return math.MaxInt64
@@ -164,9 +164,8 @@ func parseLimit(s string) int64 {
 }
 
 // lines returns the lines of a file, none where it cannot be read.
-func lines(root fs.FS, name string) []string {
-	name = strings.TrimPrefix(name, "/")
-	b, err := fs.ReadFile(root, name)
+func lines(read readFile, name string) []string {
+	b, err := read(name)
 	if err != nil {
 		return nil
 	}

@@ -4,17 +4,18 @@ import (
 	"io/fs"
 	"math"
 	"runtime/debug"
+	"strings"
 	"testing"
-	"testing/fstest"
 )
 
-// tree makes a file system of files and their content.
-func tree(files map[string]string) fs.FS {
-	root := fstest.MapFS{}
-	for name, content := range files {
-		root[name] = &fstest.MapFile{Data: []byte(content)}
+// tree reads files of such content.
+func tree(files map[string]string) readFile {
+	return func(name string) ([]byte, error) {
+		if content, ok := files[strings.TrimPrefix(name, "/")]; ok {
+			return []byte(content), nil
+		}
+		return nil, fs.ErrNotExist
 	}
-	return root
 }
 
 const (
@@ -86,9 +87,14 @@ func TestCgroupLimit(t *testing.T) {
 		})
 	}
 	t.Run("what is there and cannot be read limits nothing", func(t *testing.T) {
-		root := fstest.MapFS{"proc/self/mountinfo": {Data: []byte(mountV2)}, "proc/self/cgroup": {Data: []byte("0::/a\n")},
-			"sys/fs/cgroup/a/memory.max": {Mode: fs.ModeDir}}
-		if got := cgroupLimit(root); got != none {
+		files := tree(map[string]string{"proc/self/mountinfo": mountV2, "proc/self/cgroup": "0::/a\n"})
+		read := func(name string) ([]byte, error) {
+			if name == "/sys/fs/cgroup/a/memory.max" {
+				return []byte("1\n"), fs.ErrPermission
+			}
+			return files(name)
+		}
+		if got := cgroupLimit(read); got != none {
 			t.Errorf("%d", got)
 		}
 	})

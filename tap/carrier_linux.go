@@ -23,7 +23,7 @@ func (d *Device) WatchCarrier(f func(up bool)) {
 	}
 	index, err := interfaceIndex(d.info.Name)
 	if err == nil {
-		err = unix.Bind(s, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK})
+		err = syscall.Bind(s, &syscall.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK})
 	}
 	if err != nil {
 		unix.Close(s)

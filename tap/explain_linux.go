@@ -20,9 +20,9 @@ func openError(name string, err error) error {
 		name = "a new interface"
 	}
 	advice := ""
-	var node *nodeError
+	node, isNode := errors.AsType[*nodeError](err)
 	switch {
-	case errors.As(err, &node):
+	case isNode:
 		advice = nodeAdvice(node.err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		advice = rightAdvice()

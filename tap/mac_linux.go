@@ -24,7 +24,7 @@ func readID(file string) string {
 	if err != nil {
 		return ""
 	}
-	id := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(string(b)), "-", ""))
+	id := strings.ToLower(strings.Join(strings.Split(strings.TrimSpace(string(b)), "-"), ""))
 	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || strings.Trim(id, "0") == "" {
 		return ""
 	}

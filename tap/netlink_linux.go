@@ -25,18 +25,19 @@ func askNetlink(request []byte) error {
 	return nil
 }
 
-// talkNetlink sends one request to the kernel's routing socket and returns the first messages of its answer.
+// talkNetlink sends one request to the kernel's routing socket and returns the first messages of its answer. The calls with an
+// address are those of package syscall, which package net has in every program: those of x/sys bring every family's.
 func talkNetlink(request []byte) ([]syscall.NetlinkMessage, error) {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(s)
-	if err := unix.Sendto(s, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := syscall.Sendto(s, request, 0, &syscall.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}
 	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(s, answer, 0)
+	n, _, err := syscall.Recvfrom(s, answer, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -126,11 +126,11 @@ func (q *portable) send(f *link.Frame) error {
 // failure returns the error of a Read or a Write, made from the system's. It wraps link.ErrGone if the queue can never
 // work again.
 func (q *portable) failure(err error) error {
-	var errno syscall.Errno
+	_, hasErrno := errors.AsType[syscall.Errno](err)
 	switch {
 	case q.closed.Load() || errors.Is(err, os.ErrClosed):
 		return link.ErrClosed
-	case isGone(err) || !errors.As(err, &errno):
+	case isGone(err) || !hasErrno:
 		// An error without an errno is the poller's, which has nothing to wait for any more.
 		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}

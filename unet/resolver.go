@@ -36,8 +36,7 @@ func ask[T any](ctx context.Context, h *Host, lookup func(context.Context, *net.
 	}
 	var asked atomic.Pointer[netip.AddrPort]
 	found, err := lookup(context.WithValue(ctx, askedKey{}, &asked), h.Resolver())
-	var failed *net.DNSError
-	if errors.As(err, &failed) && failed.Server != "" {
+	if failed, ok := errors.AsType[*net.DNSError](err); ok && failed.Server != "" {
 		if server := asked.Load(); server != nil {
 			failed.Server = server.String()
 		}
