@@ -13,7 +13,7 @@ import (
 // goroutine nor a timer of the runtime. Its listener is found by the local address.
 type halfOpen struct {
 	flow
-	timer wheel.Node[flow]
+	timer wheel.Node[*flow]
 	tcp   tcp.HalfOpen
 }
 

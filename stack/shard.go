@@ -59,7 +59,7 @@ type shard struct {
 	env   tcp.Env
 	flows table
 	// timers holds connections and half-open records, timeWaits the TIME-WAIT records.
-	timers    wheel.Wheel[flow]
+	timers    wheel.Wheel[*flow]
 	timeWaits timeWaitList
 	firingAt  mono.Time // the moment for which Advance fires timers
 	fireFunc  func(*flow)

@@ -17,7 +17,7 @@ import (
 // closed stays in the host until its peer has acknowledged that.
 type TCPConn struct {
 	flow
-	timer   wheel.Node[flow]
+	timer   wheel.Node[*flow]
 	tcp     tcp.Conn
 	shard   *shard
 	route   atomic.Pointer[ip.Route] // set by setRouteLocked; Local reads it without the lock

@@ -9,7 +9,7 @@ type Node[T any] struct {
 
 	// Owner is the argument with which Advance calls fire. The code that embeds the node sets it once, before the first
 	// Arm.
-	Owner *T
+	Owner T
 }
 
 // Armed reports whether the node waits for its deadline. While fire runs for a node the node is not armed any more.

@@ -33,7 +33,7 @@ const (
 
 // Wheel holds nodes until their deadlines. Times are nanoseconds since an epoch of the caller's choice, not
 // negative. The zero value is an empty wheel that stands at time 0. It takes under 300 octets, and 512 more
-// for each level that was ever used.
+// for each level that was ever used. T is a pointer to what a deadline belongs to: all pointers share the code.
 type Wheel[T any] struct {
 	// now is the wheel's position. All nodes in slots have later deadlines; it may lag behind the last
 	// Advance when that had nothing to do.
@@ -182,7 +182,7 @@ func (w *Wheel[T]) find() int64 {
 // A now before that of an earlier call is allowed and fires only nodes whose deadline it has reached.
 //
 // The cost is O(1) for each node that fires and for each slot that has nodes, however much time has passed.
-func (w *Wheel[T]) Advance(now int64, fire func(*T)) {
+func (w *Wheel[T]) Advance(now int64, fire func(T)) {
 	if w.nextOK && now < w.next && w.due.head == nil && w.firing.head == nil {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 
 type timed struct {
 	id    int
-	node  Node[timed]
+	node  Node[*timed]
 	fired int
 }
 
@@ -71,7 +71,7 @@ func TestModel(t *testing.T) {
 	const nodes, operations = 300, 120_000
 	rng := rand.New(rand.NewPCG(1, 2))
 	now := int64(rng.Uint64N(1 << 50))
-	w := New[timed](now)
+	w := New[*timed](now)
 	all := make([]*timed, nodes)
 	for i := range all {
 		all[i] = newTimed(i)
@@ -175,7 +175,7 @@ func TestNextIsExact(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 4))
 			now := int64(rng.Uint64N(1 << 40))
-			w := New[timed](now)
+			w := New[*timed](now)
 			for i := range c.n {
 				w.Arm(&newTimed(i).node, now+1+int64(c.delay(rng)))
 			}
@@ -208,7 +208,7 @@ func TestNextIsExact(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	var w Wheel[timed]
+	var w Wheel[*timed]
 	a, b := newTimed(0), newTimed(1)
 	if _, ok := w.Next(); ok {
 		t.Fatal("Next of an empty wheel says ok")
@@ -241,7 +241,7 @@ func TestNext(t *testing.T) {
 
 // TestJump advances over two hours, and over centuries, in one call each.
 func TestJump(t *testing.T) {
-	w := New[timed](int64(time.Hour))
+	w := New[*timed](int64(time.Hour))
 	var deadlines []int64
 	for i, d := range []time.Duration{2 * time.Hour, time.Millisecond, 3 * time.Second, 70 * time.Minute, 2 * time.Minute, 1} {
 		w.Arm(&newTimed(i).node, int64(time.Hour+d))
@@ -271,7 +271,7 @@ func TestJump(t *testing.T) {
 // TestArmInFire holds that a node armed by fire waits for a later Advance even when it is due already, so that
 // a fire that always arms again cannot hold the wheel for ever.
 func TestArmInFire(t *testing.T) {
-	w := New[timed](1000)
+	w := New[*timed](1000)
 	x := newTimed(0)
 	w.Arm(&x.node, 1000)
 	for now := int64(1000); now < 1005; now++ {
@@ -285,7 +285,7 @@ func TestArmInFire(t *testing.T) {
 
 // TestDisarmInFire holds that of two nodes due at once the one that fires first can keep the other from firing.
 func TestDisarmInFire(t *testing.T) {
-	w := New[timed](0)
+	w := New[*timed](0)
 	a, b := newTimed(0), newTimed(1)
 	w.Arm(&a.node, 10)
 	w.Arm(&b.node, 10)
@@ -300,17 +300,17 @@ func TestDisarmInFire(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	if n := unsafe.Sizeof(Node[timed]{}); n > 40 {
+	if n := unsafe.Sizeof(Node[*timed]{}); n > 40 {
 		t.Errorf("a node has %d octets, more than 40", n)
 	}
-	var w Wheel[timed]
+	var w Wheel[*timed]
 	if n := unsafe.Sizeof(w); n > 300 {
 		t.Errorf("an empty wheel has %d octets, more than 300", n)
 	}
 }
 
 func TestAllocs(t *testing.T) {
-	w := New[timed](0)
+	w := New[*timed](0)
 	all := make([]*timed, 100)
 	for i := range all {
 		all[i] = newTimed(i)
@@ -335,8 +335,8 @@ func TestAllocs(t *testing.T) {
 }
 
 // million returns a wheel with a million nodes armed within the next minute, as RTO and TIME-WAIT are.
-func million() (*Wheel[timed], []timed, *rand.Rand) {
-	w := New[timed](int64(time.Hour))
+func million() (*Wheel[*timed], []timed, *rand.Rand) {
+	w := New[*timed](int64(time.Hour))
 	all := make([]timed, 1_000_000)
 	rng := rand.New(rand.NewPCG(5, 6))
 	for i := range all {

@@ -66,7 +66,7 @@ type neighbor struct {
 	doubted   mono.Time // when a higher layer last thought that it might be gone
 	held      []heldFrame
 	heldOther int // of held, those that are not TCP's
-	timer     wheel.Node[neighbor]
+	timer     wheel.Node[*neighbor]
 	// The ring that the entry is in, from the one that came first; nil for none. See neighborroom.go.
 	ring               *ring
 	ringPrev, ringNext *neighbor
@@ -100,7 +100,7 @@ type neighborCache struct {
 
 	mu       sync.Mutex
 	entries  map[netip.Addr]*neighbor
-	timers   wheel.Wheel[neighbor]
+	timers   wheel.Wheel[*neighbor]
 	expired  func(*neighbor) // expireLocked, made once
 	now      mono.Time       // during advance
 	heldAll  int
