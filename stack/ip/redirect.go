@@ -12,7 +12,9 @@ const maxRedirects = 256
 
 // redirect has packets to dst, one host's address, go by way of via from now on, or straight to dst if via is that too. The
 // router at from, on the interface, has said so. It is false unless packets go by way of that router now (RFC 1122 3.2.2.2,
-// RFC 4861 8.1).
+// RFC 4861 8.1). It is rare, and inlining would make a copy of the change for each family.
+//
+//go:noinline
 func (c *core) redirect(ifc *Interface, from, dst, via netip.Addr) (accepted bool) {
 	_ = c.change(func(t *topology) error {
 		now, ok := t.lookup(dst)
