@@ -1,66 +1,50 @@
 package stack
 
 import (
-	"cmp"
+	"math"
 	"net/netip"
-	"slices"
 
 	"github.com/unet-go/unet/stack/ip"
 )
-
-// destination is an address of a name, and the address that the host would send from to it; not valid where it cannot.
-type destination struct{ addr, source netip.Addr }
 
 // SortDestinations puts the addresses of a name into the order in which a dial tries them (RFC 6724 6), by the source
 // addresses that the host would send from. Addresses between which no rule decides keep their order. IPv4-mapped addresses
 // become plain ones.
 func (h *Host) SortDestinations(addrs []netip.Addr) {
-	list := make([]destination, len(addrs))
+	ranks := make([]uint32, len(addrs))
 	for i, a := range addrs {
-		list[i].addr = plain(a)
-		if r, err := h.ip.HostRoute(netip.Addr{}, list[i].addr); err == nil {
-			list[i].source = r.Local()
+		a = plain(a)
+		rank := h.rank(a)
+		// Insertion sort is stable and fast enough, and slices.SortStableFunc would add 10 KB to every program.
+		for ; i > 0 && ranks[i-1] > rank; i-- {
+			addrs[i], ranks[i] = addrs[i-1], ranks[i-1]
 		}
-	}
-	slices.SortStableFunc(list, compareDestinations)
-	for i := range list {
-		addrs[i] = list[i].addr
+		addrs[i], ranks[i] = a, rank
 	}
 }
 
-// compareDestinations is negative where a goes before b. The numbers are those of the rules. Rules 3 (deprecated sources) and
-// 4 (home addresses) do not decide, and neither does rule 7: no interface of a host is a tunnel.
-func compareDestinations(a, b destination) int {
-	if !a.source.IsValid() || !b.source.IsValid() { // 1: avoid what cannot be reached
-		return first(a.source.IsValid(), b.source.IsValid())
+// rank returns a number that is less for an address to be tried earlier: RFC 6724's rules, in the order in which they decide,
+// are its bits from the highest to the lowest. Rules 3 (deprecated sources) and 4 (home addresses) do not decide, and neither
+// does rule 7: no interface of a host is a tunnel.
+func (h *Host) rank(dst netip.Addr) (n uint32) {
+	r, err := h.ip.HostRoute(netip.Addr{}, dst)
+	if err != nil {
+		return math.MaxUint32 // 1: avoid what cannot be reached
 	}
-	scope := func(d destination) bool { return ip.Scope(d.addr) == ip.Scope(d.source) }
-	label := func(d destination) bool { return ip.Label(d.addr) == ip.Label(d.source) }
-	return cmp.Or(
-		first(scope(a), scope(b)),                                 // 2: a source of the same scope
-		first(label(a), label(b)),                                 // 5: a source of the same label
-		cmp.Compare(ip.Precedence(b.addr), ip.Precedence(a.addr)), // 6: the higher precedence
-		cmp.Compare(ip.Scope(a.addr), ip.Scope(b.addr)),           // 8: the smaller scope
-		cmp.Compare(b.shared(), a.shared()),                       // 9: the source that is nearer
-	)
-}
-
-// first is negative where only a is true, and positive where only b is.
-func first(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
+	source, scope := r.Local(), ip.Scope(dst)
+	if scope != ip.Scope(source) {
+		n |= 1 << 25 // 2: a source of the same scope
 	}
-	return 1
-}
-
-// shared returns how many leading bits an IPv6 address has in common with its source, of the 64 that name the network
-// (RFC 6724 2.2). It is the same for all of IPv4: there it would undo the order by which a server spreads its clients.
-func (d destination) shared() int {
-	if d.addr.Is4() {
-		return 0
+	precedence, label := ip.Policy(dst)
+	if _, l := ip.Policy(source); l != label {
+		n |= 1 << 24 // 5: a source of the same label
 	}
-	return min(ip.CommonPrefix(d.addr, d.source), 64)
+	n |= uint32(math.MaxUint8-precedence) << 16 // 6: the higher precedence
+	n |= uint32(scope) << 8                     // 8: the smaller scope
+	if dst.Is6() {
+		// 9: the source that has more leading bits in common, of the 64 that name the network (RFC 6724 2.2). Not for IPv4:
+		// there it would undo the order by which a server spreads its clients.
+		n |= 64 - uint32(min(ip.CommonPrefix(dst, source), 64))
+	}
+	return n
 }

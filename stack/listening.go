@@ -27,7 +27,12 @@ func (g *listenGroup) pick(hash uint64) *Listener {
 
 // set replaces the group's listeners. at is its address.
 func (g *listenGroup) set(list []*Listener, at netip.Addr) {
-	own := slices.DeleteFunc(slices.Clone(list), func(l *Listener) bool { return l.binding.local.Addr().Is4() != at.Is4() })
+	var own []*Listener
+	for _, l := range list {
+		if l.binding.local.Addr().Is4() == at.Is4() {
+			own = append(own, l)
+		}
+	}
 	if len(own) == 0 {
 		own = list
 	}
@@ -109,7 +114,7 @@ func (t *listenTable) remove(l *Listener) {
 		if g == nil {
 			continue
 		}
-		list := slices.DeleteFunc(slices.Clone(*g.listeners.Load()), func(other *Listener) bool { return other == l })
+		list := without(*g.listeners.Load(), l)
 		g.set(list, k.Addr())
 		if len(list) == 0 {
 			delete(groups, k)

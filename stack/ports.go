@@ -267,10 +267,19 @@ func (b *Binding) release() {
 	if port == 0 { // never entered
 		return
 	}
-	rest := slices.DeleteFunc(t.bindings[port], func(other *Binding) bool { return other == b })
+	rest := without(t.bindings[port], b)
 	t.count--
 	if t.bindings[port] = rest; len(rest) == 0 {
 		delete(t.bindings, port)
 	}
 	t.markLocked(port)
+}
+
+// without returns a list without x, and leaves list as it is.
+func without[T comparable](list []T, x T) []T {
+	i := slices.Index(list, x)
+	if i < 0 {
+		return list
+	}
+	return append(list[:i:i], list[i+1:]...)
 }

@@ -87,7 +87,7 @@ func (l *udpLayer) takeLocked(s *UDPSocket, local netip.AddrPort) error {
 func (l *udpLayer) release(s *UDPSocket, port uint16) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rest := slices.DeleteFunc(slices.Clone(l.ports[port]), func(o *UDPSocket) bool { return o == s })
+	rest := without(l.ports[port], s)
 	if len(rest) < len(l.ports[port]) {
 		l.total--
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -60,7 +59,12 @@ func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, err
 	}
 	servers := h.dns
 	if first := h.longAnswer.Load(); first != nil {
-		servers = slices.Insert(slices.DeleteFunc(slices.Clone(servers), func(s netip.AddrPort) bool { return s == *first }), 0, *first)
+		servers = []netip.AddrPort{*first}
+		for _, s := range h.dns {
+			if s != *first {
+				servers = append(servers, s)
+			}
+		}
 	}
 	for i, server := range servers {
 		share, cancel := ctx, context.CancelFunc(func() {})

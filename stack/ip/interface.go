@@ -219,7 +219,13 @@ func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, addr := range addrs {
-		a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
+		due := a.due[:0]
+		for _, d := range a.due {
+			if d.addr != addr {
+				due = append(due, d)
+			}
+		}
+		a.due = due
 		a.sendLocked(announcement{addr: addr, left: announceNum}, now)
 	}
 }

@@ -91,20 +91,22 @@ func (s *membership) reportAll() {
 func (s *membership) reportChangesLocked(now mono.Time) {
 	var changed []wire.MLDRecord
 	again := false
-	for i := range s.groups {
-		m := &s.groups[i]
-		if m.changes == 0 {
-			continue
+	kept := s.groups[:0]
+	for _, m := range s.groups {
+		if m.changes > 0 {
+			m.changes--
+			again = again || m.changes > 0
+			r := wire.MLDRecord{Type: wire.MLDToExclude, Group: m.group.As16()}
+			if m.leaving {
+				r.Type = wire.MLDToInclude
+			}
+			changed = append(changed, r)
 		}
-		m.changes--
-		again = again || m.changes > 0
-		r := wire.MLDRecord{Type: wire.MLDToExclude, Group: m.group.As16()}
-		if m.leaving {
-			r.Type = wire.MLDToInclude
+		if !m.leaving || m.changes > 0 {
+			kept = append(kept, m)
 		}
-		changed = append(changed, r)
 	}
-	s.groups = slices.DeleteFunc(s.groups, func(m member) bool { return m.leaving && m.changes == 0 })
+	s.groups = kept
 	s.sendLocked(changed, now)
 	s.changesAt = 0
 	if again {

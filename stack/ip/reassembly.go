@@ -234,7 +234,7 @@ func (t *reassembly) insertLocked(d *datagram, offset int, data []byte) bool {
 	}
 	buf := link.NewBuffer(len(data))
 	copy(buf.Bytes(), data)
-	d.fragments = slices.Insert(d.fragments, i, fragment{offset: offset, length: len(data), buf: buf})
+	d.fragments = insert(d.fragments, i, fragment{offset: offset, length: len(data), buf: buf})
 	d.have += len(data)
 	t.chargeLocked(d, buf.Cap()+fragmentCost)
 	return true

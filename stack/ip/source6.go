@@ -19,9 +19,11 @@ func (a *address) betterSource(b *address, dst netip.Addr) bool {
 	if a.state != b.state { // rule 3
 		return a.state == preferred
 	}
-	label := policyOf(dst).label
-	if la, lb := policyOf(a.addr).label == label, policyOf(b.addr).label == label; la != lb { // rule 6
-		return la
+	_, label := Policy(dst)
+	_, la := Policy(a.addr)
+	_, lb := Policy(b.addr)
+	if (la == label) != (lb == label) { // rule 6
+		return la == label
 	}
 	return a.commonPrefix(dst) > b.commonPrefix(dst) // rule 8
 }
@@ -32,8 +34,9 @@ func (a *address) commonPrefix(dst netip.Addr) int {
 }
 
 // CommonPrefix returns how many leading bits two IPv6 addresses have in common (RFC 6724 2.2).
-func CommonPrefix(a, b netip.Addr) (n int) {
-	x, y := a.As16(), b.As16()
+func CommonPrefix(a, b netip.Addr) int { return commonPrefix(a.As16(), b.As16()) }
+
+func commonPrefix(x, y [16]byte) int {
 	for i := range x {
 		if d := x[i] ^ y[i]; d != 0 {
 			return 8*i + bits.LeadingZeros8(d)
@@ -50,45 +53,37 @@ func Scope(a netip.Addr) uint8 {
 		return a.As16()[1] & 15
 	case a.IsLoopback(), a.IsLinkLocalUnicast(), a.IsLinkLocalMulticast():
 		return 2
-	case a.Is6() && siteLocal.Contains(a):
+	}
+	if b := a.As16(); b[0] == 0xfe && b[1] >= 0xc0 { // fec0::/10
 		return 5
 	}
 	return 14
 }
 
-var siteLocal = netip.MustParsePrefix("fec0::/10")
-
-// policy is an entry of the table by which addresses are compared.
-type policy struct {
-	prefix            netip.Prefix
-	precedence, label uint8
-}
-
 // policies is the default table of RFC 6724 2.1, longest prefixes first.
-var policies = [...]policy{
-	{netip.MustParsePrefix("::1/128"), 50, 0},
-	{netip.MustParsePrefix("::ffff:0:0/96"), 35, 4},
-	{netip.MustParsePrefix("::/96"), 1, 3},
-	{netip.MustParsePrefix("2001::/32"), 5, 5},
-	{netip.MustParsePrefix("2002::/16"), 30, 2},
-	{netip.MustParsePrefix("3ffe::/16"), 1, 12},
-	{netip.MustParsePrefix("fec0::/10"), 1, 11},
-	{netip.MustParsePrefix("fc00::/7"), 3, 13},
+var policies = [...]struct {
+	network           [16]byte
+	bits              int // of the network, which count
+	precedence, label uint8
+}{
+	{[16]byte{15: 1}, 128, 50, 0},             // ::1
+	{[16]byte{10: 0xff, 11: 0xff}, 96, 35, 4}, // ::ffff:0:0/96, IPv4
+	{[16]byte{}, 96, 1, 3},                    // ::/96
+	{[16]byte{0: 0x20, 1: 0x01}, 32, 5, 5},    // 2001::/32
+	{[16]byte{0: 0x20, 1: 0x02}, 16, 30, 2},   // 2002::/16
+	{[16]byte{0: 0x3f, 1: 0xfe}, 16, 1, 12},   // 3ffe::/16
+	{[16]byte{0: 0xfe, 1: 0xc0}, 10, 1, 11},   // fec0::/10
+	{[16]byte{0: 0xfc}, 7, 3, 13},             // fc00::/7
 }
 
-// policyOf returns the entry of an address.
-func policyOf(a netip.Addr) policy {
-	a = netip.AddrFrom16(a.As16()) // IPv4 addresses in their mapped form, and no zone
-	for _, p := range policies {
-		if p.prefix.Contains(a) || p.label == 4 && a.Is4In6() {
-			return p
+// Policy returns what RFC 6724 2.1 says of an address: its precedence, by which destinations are ordered, and its label. A
+// source is preferred that has its destination's label.
+func Policy(a netip.Addr) (precedence, label uint8) {
+	b := a.As16() // IPv4 addresses in their mapped form
+	for i := range policies {
+		if p := &policies[i]; commonPrefix(p.network, b) >= p.bits {
+			return p.precedence, p.label
 		}
 	}
-	return policy{precedence: 40, label: 1}
+	return 40, 1
 }
-
-// Precedence and Label return what RFC 6724 2.1 says of an address, by which destinations are ordered.
-func Precedence(a netip.Addr) uint8 { return policyOf(a).precedence }
-
-// Label returns the label of an address: a source is preferred that has its destination's.
-func Label(a netip.Addr) uint8 { return policyOf(a).label }

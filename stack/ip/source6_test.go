@@ -55,7 +55,8 @@ func TestPolicies(t *testing.T) {
 		{"3ffe::1", 1, 12, 14}, {"fe80::1", 40, 1, 2}, {"169.254.1.1", 35, 4, 2}, {"127.0.0.1", 35, 4, 2}, {"ff05::1", 40, 1, 5},
 	} {
 		a := netip.MustParseAddr(c.addr)
-		if p, l, s := Precedence(a), Label(a), Scope(a); p != c.precedence || l != c.label || s != c.scope {
+		p, l := Policy(a)
+		if s := Scope(a); p != c.precedence || l != c.label || s != c.scope {
 			t.Errorf("B-SLA-7 %s: precedence %d, label %d, scope %d; want %d, %d, %d", c.addr, p, l, s, c.precedence, c.label, c.scope)
 		}
 	}

@@ -108,7 +108,13 @@ func (t *topology) reclassify() {
 
 // removeInterface takes away the addresses and routes of an interface that has failed. It stays on the list.
 func (t *topology) removeInterface(ifc *Interface) {
-	t.routes = slices.DeleteFunc(t.routes, func(e hop) bool { return e.iface == ifc })
+	var kept []hop
+	for _, e := range t.routes {
+		if e.iface != ifc {
+			kept = append(kept, e)
+		}
+	}
+	t.routes = kept
 	t.addrs[ifc.index] = nil
 	t.redirects = nil
 	t.reclassify()
@@ -130,7 +136,16 @@ func (t *topology) insert(e hop) {
 	for i < len(t.routes) && t.routes[i].dst.Bits() >= e.dst.Bits() {
 		i++
 	}
-	t.routes = slices.Insert(t.routes, i, e)
+	t.routes = insert(t.routes, i, e)
+}
+
+// insert puts e at its place in a list. slices.Insert, which takes several, makes code of six times the size for
+// each type of element.
+func insert[T any](list []T, at int, e T) []T {
+	list = append(list, e)
+	copy(list[at+1:], list[at:])
+	list[at] = e
+	return list
 }
 
 // lookup returns the entry for a destination. Routes over an interface that is not up are none, as on Linux.
