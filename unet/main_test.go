@@ -18,7 +18,7 @@ import (
 	"github.com/unet-go/unet/tap/taptest"
 )
 
-// roleVariable tells a process that TestRecipes starts which part it plays there.
+// roleVariable tells a process that TestRecipes or TestPathOfRouters starts which part it plays there.
 const roleVariable = "UNET_TEST_RECIPE"
 
 func TestMain(m *testing.M) {

@@ -122,9 +122,11 @@ func needTool(t *testing.T, tool string) {
 	}
 }
 
-// play returns this test binary in another role and another network namespace, which goes away with it.
+// play returns this test binary, which runs the same test in another role and another network namespace, which goes away
+// with it.
 func play(t *testing.T, role string, env []string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestRecipes$", "-test.v")
+	test, _, _ := strings.Cut(t.Name(), "/")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+test+"$", "-test.v")
 	cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	return cmd
