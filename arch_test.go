@@ -40,6 +40,7 @@ var stackRooms = []string{"stack", "stack/ip", "stack/tcp", "stack/link", "inter
 	"internal/clock", "internal/drop", "internal/fifo", "internal/rate", "internal/span"}
 
 var rooms = map[string]room{
+	"internal/cmsg":   {rooms: append([]string{"stack"}, stackRooms...), noNet: true},
 	"internal/clock":  {rooms: []string{"internal/mono"}, noNet: true},
 	"internal/drop":   {noNet: true},
 	"internal/fifo":   {pure: true, noNet: true},
@@ -60,8 +61,8 @@ var rooms = map[string]room{
 	"stack/sim/stranger": {}, // tests alone
 	"tap":                {rooms: []string{"stack/link"}, modules: []string{xsys, water}},
 	"tap/taptest":        {rooms: []string{"stack/link", "tap"}, modules: []string{xsys, water}},
-	"unet":               {rooms: append([]string{"tap"}, stackRooms...), modules: []string{xsys}},
-	"fdtable":            {rooms: stackRooms, modules: []string{xsys}, noNet: true},
+	"unet":               {rooms: append([]string{"tap", "internal/cmsg"}, stackRooms...), modules: []string{xsys}},
+	"fdtable":            {rooms: append([]string{"internal/cmsg"}, stackRooms...), modules: []string{xsys}, noNet: true},
 }
 
 // programs are the folders whose packages may import anything. Nothing imports them. That of docs is tests alone.

@@ -120,16 +120,16 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 	mode := stack.ReadMode{Peek: flags&MSG_PEEK != 0}
 	read := func(try bool) (int, error) {
 		mode.Try = try || s.setup.ended.Load()&endedRead != 0
-		n, size, from, err := u.ReadMsg(m.Iov, mode)
+		n, d, err := u.ReadMsg(m.Iov, mode)
 		if err != nil {
 			return 0, err
 		}
-		m.Name = s.outer(from)
-		if n < size {
+		m.Name = s.outer(d.From)
+		if n < d.Size {
 			m.Flags = MSG_TRUNC
 		}
 		if flags&MSG_TRUNC != 0 {
-			n = size
+			n = d.Size
 		}
 		return n, nil
 	}

@@ -219,9 +219,6 @@ func (l *udpLayer) send(r *ip.Route, local, remote uint16, data []byte, mtu int,
 		TTL: o.ttl, TOS: o.tos, MTU: mtu}
 	p.DontFragment = !o.discover.Off() && r.HeaderLen()+wire.UDPLen+len(data) <= mtu &&
 		!(o.discover == tcp.DiscoverWant && r.PathTooNarrow())
-	if r.Group() && r.Remote().IsMulticast() {
-		p.TTL = 1 // RFC 1112 6.1
-	}
 	l.datagrams.out.Add(1)
 	r.Send(&p)
 }

@@ -385,7 +385,7 @@ func TestUDPSocketBlocking(t *testing.T) {
 			for _, peek := range []bool{true, false} {
 				go func() {
 					p := make([]byte, 8)
-					n, _, _, err := s.ReadMsg([][]byte{p}, ReadMode{Peek: peek})
+					n, _, err := s.ReadMsg([][]byte{p}, ReadMode{Peek: peek})
 					got <- fmt.Sprintf("%s %v", p[:n], err)
 				}()
 				synctest.Wait() // readers are woken in the order in which they came

@@ -24,26 +24,6 @@ func (s *UDPSocket) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadMsg is ReadFrom into several buffers, one after the other. It returns the length of the whole datagram as
-// well. m.All means nothing here.
-func (s *UDPSocket) ReadMsg(bufs [][]byte, m ReadMode) (n, size int, from netip.AddrPort, err error) {
-	d, err := s.next(!m.Try, m.Peek)
-	if err != nil {
-		return 0, 0, from, err
-	}
-	defer d.release()
-	rest := d.data
-	for _, p := range bufs {
-		k := min(len(p), len(rest))
-		if !m.Discard {
-			copy(p, rest)
-		}
-		rest = rest[k:]
-		n += k
-	}
-	return n, len(d.data), d.from, nil
-}
-
 func (s *UDPSocket) receive(p []byte, wait bool) (n int, from netip.AddrPort, truncated bool, err error) {
 	d, err := s.next(wait, false)
 	if err != nil {

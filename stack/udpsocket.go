@@ -9,7 +9,6 @@ import (
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/fifo"
 	"github.com/unet-go/unet/internal/mono"
-	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -51,10 +50,14 @@ type udpPair struct{ local, remote netip.AddrPort }
 
 // datagramIn is a received datagram. Its octets stand in buf, where there is one.
 type datagramIn struct {
-	from   netip.AddrPort
-	data   []byte
-	buf    *link.Buffer
-	charge int
+	from     netip.AddrPort
+	to       netip.Addr
+	data     []byte
+	buf      *link.Buffer
+	charge   int
+	iface    int32 // the number of the interface, 0 for none
+	tos, ttl uint8
+	group    bool // the datagram went to more than one host
 }
 
 func (s *UDPSocket) setPair(local, remote netip.AddrPort) { s.pair.Store(&udpPair{local, remote}) }
@@ -97,7 +100,10 @@ func (s *UDPSocket) score(local, remote netip.AddrPort) (score int) {
 
 // deliver queues a datagram, or drops it when the queue is full. Large ones are kept by reference.
 func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
-	d := datagramIn{from: from}
+	d := datagramIn{from: from, to: p.Dst, tos: p.TOS, ttl: p.TTL, group: p.Broadcast}
+	if p.Interface != nil {
+		d.iface = int32(p.Interface.Index()) + 1
+	}
 	if p.Buffer != nil && len(data) > p.Buffer.Cap()/2 {
 		d.data, d.buf = data, p.Buffer
 		d.buf.Retain()
@@ -207,46 +213,7 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 // PathMTUDiscovery.Refuses; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer, and
 // for an address that is not for the socket the errors of Host.ConnectTCP. An IPv4-mapped address is one of IPv4.
 // It does not wait: what a full queue cannot take is dropped, as it might be anywhere on the way.
-func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
-	pair := s.pair.Load()
-	if err := s.mayWrite(); err != nil {
-		return 0, err
-	}
-	if !to.IsValid() || to.Port() == 0 {
-		return 0, syscall.EINVAL
-	}
-	local := pair.local.Addr()
-	if to.Addr().Unmap().Is4() && local.Is6() && s.bind.IsUnspecified() {
-		local = s.bind // connect has chosen an address of the other family
-	}
-	remote, err := s.layer.core.routable(local, s.opt.V6Only, to.Addr())
-	if err != nil {
-		return 0, err
-	}
-	if len(p) > ip.MaxPayload(remote)-wire.UDPLen {
-		return 0, syscall.EMSGSIZE
-	}
-	if s.layer.core.ip.IsBroadcast(local) || local.IsMulticast() {
-		local = netip.Addr{} // one may listen there, but not send from there (RFC 1122 3.2.1.3)
-	}
-	r, err := s.layer.core.ip.Route(local, remote)
-	if err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	allowed, o := s.broadcast, *s.towardLocked(r.Remote())
-	s.mu.Unlock()
-	if r.Group() && !r.Remote().IsMulticast() && !allowed {
-		return 0, syscall.EACCES
-	}
-	mtu := o.limit(r)
-	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
-		return 0, syscall.EMSGSIZE
-	}
-	s.layer.send(r, pair.local.Port(), to.Port(), p, mtu, o)
-	s.layer.core.flush()
-	return len(p), nil
-}
+func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) { return s.write(p, to, nil) }
 
 // Write sends p as one datagram to the connected peer; EDESTADDRREQ where there is none.
 func (s *UDPSocket) Write(p []byte) (int, error) {

@@ -5,6 +5,7 @@ package unet
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -93,4 +94,32 @@ func TestReadEndedByDeadlineAllocatesOnce(t *testing.T) {
 			t.Errorf("%#v", err)
 		}
 	})
+}
+
+// TestReadFromUDPAddrPortAllocatesNothing reads with and without control messages.
+func TestReadFromUDPAddrPortAllocatesNothing(t *testing.T) {
+	client, server, _ := pair(t, sim.Config{})
+	p, c := packetSocket(t, server, "udp4", ":0"), packetSocket(t, client, "udp4", ":0")
+	to := netip.AddrPortFrom(netip.MustParseAddr(serverIP), p.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+	b, oob := make([]byte, 100), make([]byte, 100)
+	send := func() {
+		if _, err := c.WriteToUDPAddrPort(b[:50], to); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, read := range map[string]func() error{
+		"ReadFromUDPAddrPort": func() error { _, _, err := p.ReadFromUDPAddrPort(b); return err },
+		"ReadMsgUDPAddrPort":  func() error { _, _, _, _, err := p.ReadMsgUDPAddrPort(b, oob); return err },
+	} {
+		n := testing.AllocsPerRun(100, func() {
+			send()
+			if err := read(); err != nil {
+				t.Error(err)
+			}
+		})
+		if n >= 1 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		_ = p.SetControlMessage(ControlPacketInfo|ControlTTL|ControlTOS, true)
+	}
 }

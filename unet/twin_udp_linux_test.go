@@ -268,6 +268,32 @@ func udpScenarios() []scenario {
 			c, p := s.sockets()
 			n, oobn, err := p.WriteMsgUDP([]byte("x"), make([]byte, 3), c.LocalAddr().(*net.UDPAddr))
 			s.log("WriteMsgUDP", n, oobn, err)
+			to, foreign := c.LocalAddr().(*net.UDPAddr), netip.MustParseAddr(s.foreign)
+			written := func(step string, oob []byte) {
+				n, oobn, err := p.WriteMsgUDP([]byte("x"), oob, to)
+				s.log(step, n, oobn, err)
+			}
+			four, six := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
+			ours := ControlMessage{TTL: 9, TOS: 2, HasTOS: true}
+			for _, family := range []netip.Addr{four, six} {
+				all := ours.Append(nil, family)
+				written("a TTL and a traffic class", all)
+				written("the second is cut", all[:len(all)-1])
+				written("the second is half", all[:len(all)-8])
+				all[len(all)-24] = 15
+				written("the second lies", all)
+				bad := (&ControlMessage{TTL: 9}).Append(nil, family)
+				bad[17] = 1
+				written("a TTL beyond", bad)
+				bad = (&ControlMessage{TTL: 9}).Append(nil, family)
+				bad[12] = 200
+				written("an unknown type", bad)
+				written("a foreign source", (&ControlMessage{Src: foreign}).Append(nil, family))
+				written("no such interface", (&ControlMessage{IfIndex: 999}).Append(nil, family))
+			}
+			for range 3 {
+				s.received("ReadFrom", c.(packets))
+			}
 		}},
 		{name: "packets: DialUDP", run: func(s *script) {
 			_, p := s.sockets()

@@ -6,25 +6,25 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/unet-go/unet/stack"
 )
 
-// msgTrunc is the flag that ReadMsgUDP returns when the datagram did not fit: Linux's MSG_TRUNC, on every system.
-const msgTrunc = 0x20
-
 // UDPConn is a UDP socket with the methods of *net.UDPConn. It is a net.PacketConn and, if it was dialled,
 // a net.Conn too. All methods may be called by several goroutines at once; errors are *net.OpError.
 //
-// There are no control messages, so oob must be empty in writes. There is no descriptor: File returns
-// errors.ErrUnsupported, and there is no SyscallConn, so that code which looks for a syscall.Conn does not find one.
+// Control messages have the layout of 64-bit Linux on every system; see SetControlMessage and ControlMessage. There is no
+// descriptor: File returns errors.ErrUnsupported, and there is no SyscallConn, so that code which looks for a syscall.Conn
+// does not find one.
 type UDPConn struct {
 	socket    *stack.UDPSocket
 	handle    *udpHandle
 	kind      socketKind
 	connected bool
+	wants     atomic.Uint32 // the cmsg.Wants of SetControlMessage
 }
 
 var (
@@ -116,31 +116,6 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	return n, c.kind.shown(addr), nil
 }
 
-// ReadMsgUDP is ReadFrom, and sets MSG_TRUNC (0x20) in flags if the datagram was longer than b. It
-// writes nothing to oob.
-func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
-	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
-	if from.IsValid() {
-		addr = c.kind.udpAddr(from)
-	}
-	return n, oobn, flags, addr, err
-}
-
-// ReadMsgUDPAddrPort is ReadMsgUDP without an allocation.
-func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
-	if !c.ok() {
-		return 0, 0, 0, netip.AddrPort{}, syscall.EINVAL
-	}
-	n, addr, truncated, err := c.socket.ReadFrom(b)
-	if err != nil {
-		err = c.opError("read", "recvmsg", c.RemoteAddr(), err)
-	}
-	if truncated {
-		flags = msgTrunc
-	}
-	return n, 0, flags, c.kind.shown(addr), err
-}
-
 // WriteTo sends b as one datagram to addr, a *net.UDPAddr. On a dialled connection it fails with
 // net.ErrWriteToConnected.
 func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
@@ -185,49 +160,6 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 		}
 	}
 	return 0, c.opError("write", "sendto", addrPortUDPAddr{addr}, err)
-}
-
-// WriteMsgUDP is WriteTo, or Write if addr is nil. oob must be empty.
-func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	if !c.ok() {
-		return 0, 0, syscall.EINVAL
-	}
-	if len(oob) > 0 {
-		return 0, 0, c.opError("write", "sendmsg", opAddr(addr), errors.ErrUnsupported)
-	}
-	if c.connected && addr == nil {
-		n, err = c.socket.Write(b)
-	} else {
-		var to netip.AddrPort
-		if to, err = c.destination(addr); err == nil {
-			n, err = c.socket.WriteTo(b, to)
-		}
-	}
-	if err != nil {
-		err = c.opError("write", "sendmsg", opAddr(addr), err)
-	}
-	return n, 0, err
-}
-
-// WriteMsgUDPAddrPort is WriteMsgUDP; a zero addr takes the place of nil.
-func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
-	if !c.ok() {
-		return 0, 0, syscall.EINVAL
-	}
-	to, err := c.destinationAddrPort(addr)
-	switch {
-	case err != nil:
-	case len(oob) > 0:
-		err = errors.ErrUnsupported
-	case c.connected:
-		n, err = c.socket.Write(b)
-	default:
-		n, err = c.socket.WriteTo(b, to)
-	}
-	if err != nil {
-		err = c.opError("write", "sendmsg", addrPortUDPAddr{addr}, err)
-	}
-	return n, 0, err
 }
 
 // addrPortUDPAddr is the address in the errors of the methods that take a netip.AddrPort, as in package net.

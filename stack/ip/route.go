@@ -153,7 +153,7 @@ func (l *Layer) Route(local, remote netip.Addr) (*Route, error) {
 			return r, nil
 		}
 	}
-	r, err := l.makeRoute(t, local, remote)
+	r, err := l.makeRoute(t, local, remote, nil)
 	if err == nil {
 		slots[victim].Store(r)
 	}
@@ -168,7 +168,8 @@ func (r *Route) chosen() bool {
 	return r.local == r.topology.source(r.iface, r.nextHop, r.remote)
 }
 
-func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error) {
+// makeRoute makes a route, over an interface if over is not nil.
+func (l *Layer) makeRoute(t *topology, local, remote netip.Addr, over *Interface) (*Route, error) {
 	if t.lost && !remote.IsLoopback() {
 		return nil, syscall.ENETDOWN
 	}
@@ -186,7 +187,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr) (*Route, error)
 			r.local = loopbackSource(remote)
 		}
 	default:
-		if err := r.chooseHop(t); err != nil {
+		if err := r.chooseHop(t, over); err != nil {
 			return nil, err
 		}
 		if local.IsLoopback() {
@@ -210,15 +211,15 @@ func (r *Route) pseudoHeader(proto uint8, length int) uint32 {
 	return r.addrSum + uint32(proto) + uint32(length)>>16 + uint32(length)&0xffff
 }
 
-// chooseHop sets interface, next hop and source address for a remote host or group.
-func (r *Route) chooseHop(t *topology) error {
+// chooseHop sets interface, next hop and source address for a remote host or group. Where over is not nil the interface is that.
+func (r *Route) chooseHop(t *topology, over *Interface) error {
 	limited := isLimitedBroadcast(r.remote)
 	r.group = limited || r.remote.IsMulticast() || t.class(r.remote) == broadcast
 	if limited || r.remote.IsMulticast() {
-		r.iface = r.groupInterface(t)
+		r.iface = r.groupInterface(t, over)
 	} else if !isUnicast(r.remote) {
 		return syscall.ENETUNREACH
-	} else if e, ok := t.lookupFrom(r.local, r.remote); ok {
+	} else if e, ok := t.hopFrom(r.local, r.remote, over); ok {
 		r.iface = e.iface
 		if e.via.IsValid() {
 			r.nextHop = e.via
@@ -240,9 +241,12 @@ func (r *Route) chooseHop(t *topology) error {
 }
 
 // groupInterface returns the interface of the source address, or the first that there is for a packet to a group that
-// is not one network's; nil for none.
-func (r *Route) groupInterface(t *topology) *Interface {
+// is not one network's; nil for none. Where over is not nil it is that or none.
+func (r *Route) groupInterface(t *topology, over *Interface) *Interface {
 	for _, ifc := range t.ifaces[1:] {
+		if over != nil && ifc != over {
+			continue
+		}
 		if zone := r.remote.Zone(); ifc.currentState() != InterfaceUp || zone != "" && zone != ifc.info.Name {
 			continue
 		}
