@@ -292,7 +292,7 @@ func udpScenarios() []scenario {
 				written("no such interface", (&ControlMessage{IfIndex: 999}).Append(nil, family))
 			}
 			for range 3 {
-				s.received("ReadFrom", c.(packets))
+				s.received("ReadFrom", c)
 			}
 		}},
 		{name: "packets: DialUDP", run: func(s *script) {
