@@ -44,12 +44,16 @@ type face struct {
 	dial        func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func kernelFace() face {
-	return face{ip: "127.0.0.1", foreign: "192.0.2.1", listen: net.Listen, dial: new(net.Dialer).DialContext}
+// at returns an address of the face with the port.
+func (f *face) at(port string) string { return net.JoinHostPort(f.ip, port) }
+
+// kernelFace is that of the kernel over loopback.
+func kernelFace(f *testFamily) face {
+	return face{ip: f.loopback, foreign: f.foreign, listen: net.Listen, dial: new(net.Dialer).DialContext}
 }
 
 var (
-	addresses = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+|\[::\]:\d+`)
+	addresses = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]*:[0-9a-f:]*\]:\d+`)
 	hosts     = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+`)
 )
 

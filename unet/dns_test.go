@@ -228,9 +228,14 @@ func TestDialByName(t *testing.T) {
 
 // The same over TAP, the kernel being the name server.
 func TestDialByNameOverTAP(t *testing.T) {
-	h := openTAP(t, 0, tap.Config{})
+	for _, f := range testFamilies {
+		t.Run("by name"+f.suffix, func(t *testing.T) { dialByName(t, openTAP(t, 0, tap.Config{PeerAddrs: f.peers()})) })
+	}
+}
+
+func dialByName(t *testing.T, h *tapHost) {
 	z := &zone{names: map[string][]string{"kernel.test.": {h.kernels}}}
-	pc, err := net.ListenPacket("udp", h.kernels+":0")
+	pc, err := net.ListenPacket("udp", net.JoinHostPort(h.kernels, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +244,7 @@ func TestDialByNameOverTAP(t *testing.T) {
 		t.Fatal(err)
 	}
 	z.serve(t, pc, l)
-	web, err := net.Listen("tcp", h.kernels+":0")
+	web, err := net.Listen("tcp", net.JoinHostPort(h.kernels, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,40 +36,46 @@ const crowd = 32
 // countAnswers has n clients ask a server, which start starts on a listener and ends with the function that it returns, and
 // compares how many have their answer with how many have it over the kernel.
 func countAnswers(t *testing.T, name string, n int, start func(l net.Listener) (end func()), ask func(c net.Conn) error) {
-	t.Run(name, func(t *testing.T) {
-		var kernels int
-		h := openTAP(t, 0, tap.Config{})
-		for _, way := range []struct {
-			name string
-			face face
-		}{{"kernel", kernelFace()}, {"server on unet", h.accepting()}, {"client on unet", h.dialling()}} {
-			l, err := way.face.listen("tcp", way.face.ip+":0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			end := start(l)
-			var answered atomic.Int64
-			var first atomic.Value
-			inCrowd(n, func() {
-				err := askServer(way.face, l.Addr().String(), ask)
-				if err == nil {
-					answered.Add(1)
-				} else {
-					first.CompareAndSwap(nil, fmt.Sprint(err))
-				}
-			})
-			end()
-			got := int(answered.Load())
-			if way.name == "kernel" {
-				if kernels = got; got == 0 {
-					t.Errorf("over the kernel nobody has an answer: %v", first.Load())
-				}
-			} else if got < kernels {
-				t.Errorf("%s: %d of %d have their answer, over the kernel %d; %v", way.name, got, n, kernels, first.Load())
-			}
+	for _, f := range testFamilies {
+		t.Run(name+f.suffix, func(t *testing.T) {
+			h := openTAP(t, 0, tap.Config{PeerAddrs: f.peers()})
+			countIn(t, kernelFace(&f), h, n, start, ask)
+			gone(t, h.Host)
+		})
+	}
+}
+
+func countIn(t *testing.T, kernel face, h *tapHost, n int, start func(l net.Listener) (end func()), ask func(c net.Conn) error) {
+	var kernels int
+	for _, way := range []struct {
+		name string
+		face face
+	}{{"kernel", kernel}, {"server on unet", h.accepting()}, {"client on unet", h.dialling()}} {
+		l, err := way.face.listen("tcp", way.face.at("0"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		gone(t, h.Host)
-	})
+		end := start(l)
+		var answered atomic.Int64
+		var first atomic.Value
+		inCrowd(n, func() {
+			err := askServer(way.face, l.Addr().String(), ask)
+			if err == nil {
+				answered.Add(1)
+			} else {
+				first.CompareAndSwap(nil, fmt.Sprint(err))
+			}
+		})
+		end()
+		got := int(answered.Load())
+		if way.name == "kernel" {
+			if kernels = got; got == 0 {
+				t.Errorf("over the kernel nobody has an answer: %v", first.Load())
+			}
+		} else if got < kernels {
+			t.Errorf("%s: %d of %d have their answer, over the kernel %d; %v", way.name, got, n, kernels, first.Load())
+		}
+	}
 }
 
 // inCrowd calls f n times, crowd at once.
@@ -243,8 +249,6 @@ func TestIntegrationAlerts(t *testing.T) {
 // TestIntegrationShutdown ends a host while many slow readers have yet to read what was written to them, over the
 // kernel at the other end: each gets all of it, as over a kernel that outlives its program.
 func TestIntegrationShutdown(t *testing.T) {
-	const clients = 32
-	text := random(5, 300_000)
 	for _, tt := range []struct {
 		name string
 		// ends returns the face to play on, and what ends the writers' side.
@@ -255,67 +259,73 @@ func TestIntegrationShutdown(t *testing.T) {
 		{"a server", (*tapHost).accepting, true},
 		{"a client", (*tapHost).dialling, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			h := openTAP(t, 0, tap.Config{})
-			f := tt.face(h)
-			l, err := f.listen("tcp", f.ip+":0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			results := make(chan error, clients)
-			var written sync.WaitGroup
-			for range clients {
-				c, err := f.dial(context.Background(), "tcp", l.Addr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, err := l.Accept()
-				if err != nil {
-					t.Fatal(err)
-				}
-				writer, reader := c, s
-				if tt.accepted {
-					writer, reader = s, c
-				}
-				if err := errors.Join(reader.(stream).SetReadBuffer(16<<10), writer.(stream).SetWriteBuffer(1<<20)); err != nil {
-					t.Fatal(err)
-				}
-				written.Go(func() {
-					_, err := writer.Write(text)
-					if err = errors.Join(err, writer.Close()); err != nil {
-						t.Error(err)
-					}
-				})
-				go func() {
-					defer reader.Close()
-					var got []byte
-					for b := make([]byte, 30_000); ; {
-						n, err := reader.Read(b)
-						got = append(got, b[:n]...)
-						if err != nil {
-							if err == io.EOF && bytes.Equal(got, text) {
-								err = nil
-							}
-							results <- err
-							return
-						}
-						time.Sleep(5 * time.Millisecond)
-					}
-				}()
-			}
-			written.Wait()
-			ctx, cancel := context.WithTimeout(context.Background(), hang)
-			defer cancel()
-			if err := h.Shutdown(ctx); err != nil {
+		for _, f := range testFamilies {
+			t.Run(tt.name+f.suffix, func(t *testing.T) { shutDownWritten(t, &f, tt.face, tt.accepted) })
+		}
+	}
+}
+
+func shutDownWritten(t *testing.T, family *testFamily, side func(h *tapHost) face, accepted bool) {
+	const clients = 32
+	text := random(5, 300_000)
+	h := openTAP(t, 0, tap.Config{PeerAddrs: family.peers()})
+	f := side(h)
+	l, err := f.listen("tcp", f.at("0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	results := make(chan error, clients)
+	var written sync.WaitGroup
+	for range clients {
+		c, err := f.dial(context.Background(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		writer, reader := c, s
+		if accepted {
+			writer, reader = s, c
+		}
+		if err := errors.Join(reader.(stream).SetReadBuffer(16<<10), writer.(stream).SetWriteBuffer(1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		written.Go(func() {
+			_, err := writer.Write(text)
+			if err = errors.Join(err, writer.Close()); err != nil {
 				t.Error(err)
 			}
-			for range clients {
-				if err := <-results; err != nil {
-					t.Errorf("a reader has not got everything: %v", err)
-				}
-			}
 		})
+		go func() {
+			defer reader.Close()
+			var got []byte
+			for b := make([]byte, 30_000); ; {
+				n, err := reader.Read(b)
+				got = append(got, b[:n]...)
+				if err != nil {
+					if err == io.EOF && bytes.Equal(got, text) {
+						err = nil
+					}
+					results <- err
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+	}
+	written.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	for range clients {
+		if err := <-results; err != nil {
+			t.Errorf("a reader has not got everything: %v", err)
+		}
 	}
 }
 
@@ -324,7 +334,7 @@ func TestIntegrationShutdown(t *testing.T) {
 func TestIntegrationHostClose(t *testing.T) {
 	const peers = 64
 	for round := range 8 {
-		h := openTAP(t, 0, tap.Config{})
+		h := openTAP(t, 0, tap.Config{PeerAddrs: testFamilies[round/2%2].peers()})
 		l, err := h.Listen("tcp", ":0")
 		if err != nil {
 			t.Fatal(err)
@@ -332,7 +342,7 @@ func TestIntegrationHostClose(t *testing.T) {
 		var clients []net.Conn
 		var servers []net.Conn
 		for range peers {
-			c, err := net.Dial("tcp", fmt.Sprint(h.ours, ":", l.Addr().(*net.TCPAddr).Port))
+			c, err := net.Dial("tcp", net.JoinHostPort(h.ours, fmt.Sprint(l.Addr().(*net.TCPAddr).Port)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,10 +43,11 @@ func (s *stage) log(what string, err error) {
 
 // kernelStage plays on loopback. A client vanishes by a filter on its socket that takes nothing any more, so
 // that it acknowledges nothing either.
-func kernelStage(t *testing.T) *stage {
-	return &stage{T: t, face: kernelFace(),
+func kernelStage(t *testing.T, f *testFamily) *stage {
+	kernel := kernelFace(f)
+	return &stage{T: t, face: kernel,
 		keepAlive: func(cfg net.KeepAliveConfig) (net.Listener, error) {
-			return (&net.ListenConfig{KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+			return (&net.ListenConfig{KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", kernel.at("0"))
 		},
 		timeout: func(s net.Conn, d time.Duration) error {
 			return control(s, func(fd int) error {
@@ -74,11 +75,11 @@ func control(c net.Conn, change func(fd int) error) error {
 }
 
 // serverStage has the server on unet, behind a TAP of its own. A client vanishes with its frames.
-func serverStage(t *testing.T) *stage {
-	h := openTAP(t, 0, tap.Config{})
+func serverStage(t *testing.T, f *testFamily) *stage {
+	h := openTAP(t, 0, tap.Config{PeerAddrs: f.peers()})
 	return &stage{T: t, face: h.accepting(),
 		keepAlive: func(cfg net.KeepAliveConfig) (net.Listener, error) {
-			return (&ListenConfig{Host: h.Host, KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", h.ours+":0")
+			return (&ListenConfig{Host: h.Host, KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", net.JoinHostPort(h.ours, "0"))
 		},
 		timeout: func(s net.Conn, d time.Duration) error { return s.(*TCPConn).SetUserTimeout(d) },
 		vanish:  func(net.Conn) { h.link.dead.Store(true) },
@@ -86,12 +87,12 @@ func serverStage(t *testing.T) *stage {
 }
 
 // clientStage has the client on unet, behind a TAP of its own.
-func clientStage(t *testing.T) *stage {
-	h := openTAP(t, 0, tap.Config{})
-	s := kernelStage(t)
+func clientStage(t *testing.T, f *testFamily) *stage {
+	h := openTAP(t, 0, tap.Config{PeerAddrs: f.peers()})
+	s := kernelStage(t, f)
 	s.face, s.vanish = h.dialling(), func(net.Conn) { h.link.dead.Store(true) }
 	s.keepAlive = func(cfg net.KeepAliveConfig) (net.Listener, error) {
-		return (&net.ListenConfig{KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", h.kernels+":0")
+		return (&net.ListenConfig{KeepAliveConfig: cfg}).Listen(context.Background(), "tcp", net.JoinHostPort(h.kernels, "0"))
 	}
 	return s
 }
@@ -99,25 +100,29 @@ func clientStage(t *testing.T) *stage {
 // compare plays a script on all stages and compares the logs with the kernel's. What want says must be in
 // them too, so that a mistake in the script does not go unseen.
 func compare(t *testing.T, name string, want []string, script func(s *stage)) {
-	t.Run(name, func(t *testing.T) {
-		stages := []*stage{kernelStage(t), serverStage(t), clientStage(t)}
-		var group sync.WaitGroup
-		for _, s := range stages {
-			group.Go(func() { script(s) })
+	for _, f := range testFamilies {
+		t.Run(name+f.suffix, func(t *testing.T) { compareIn(t, &f, want, script) })
+	}
+}
+
+func compareIn(t *testing.T, f *testFamily, want []string, script func(s *stage)) {
+	stages := []*stage{kernelStage(t, f), serverStage(t, f), clientStage(t, f)}
+	var group sync.WaitGroup
+	for _, s := range stages {
+		group.Go(func() { script(s) })
+	}
+	group.Wait()
+	kernels := strings.Join(stages[0].lines, "\n")
+	for i, what := range []string{"kernel alone", "server on unet", "client on unet"} {
+		if ours := strings.Join(stages[i].lines, "\n"); ours != kernels {
+			t.Errorf("%s\n%s\n\nthe kernel's own\n%s", what, ours, kernels)
 		}
-		group.Wait()
-		kernels := strings.Join(stages[0].lines, "\n")
-		for i, what := range []string{"kernel alone", "server on unet", "client on unet"} {
-			if ours := strings.Join(stages[i].lines, "\n"); ours != kernels {
-				t.Errorf("%s\n%s\n\nthe kernel's own\n%s", what, ours, kernels)
-			}
+	}
+	for _, line := range want {
+		if !strings.Contains(kernels, line) {
+			t.Errorf("%q is missing in\n%s", line, kernels)
 		}
-		for _, line := range want {
-			if !strings.Contains(kernels, line) {
-				t.Errorf("%q is missing in\n%s", line, kernels)
-			}
-		}
-	})
+	}
 }
 
 // must ends a script that cannot go on.

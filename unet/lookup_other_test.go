@@ -3,6 +3,7 @@ package unet
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -12,7 +13,6 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -20,16 +20,22 @@ import (
 // question stays with that server, whatever the answer says, and the resolver drops it and hears the true one.
 func TestAnswerToAnotherQuestion(t *testing.T) {
 	asksBefore(t)
+	for _, f := range testFamilies {
+		answerAnotherQuestion(t, &f)
+	}
+}
+
+func answerAnotherQuestion(t *testing.T, f *testFamily) {
 	for _, rcode := range []dnsmessage.RCode{dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused, dnsmessage.RCodeNameError} {
-		t.Run(rcode.String(), func(t *testing.T) {
+		t.Run(rcode.String()+f.suffix, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				segment := sim.NewSegment(sim.Config{})
 				t.Cleanup(func() { _ = segment.Close() })
-				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
-				first := openHost(t, segment, "10.0.0.20/24", stack.Config{})
+				client := f.numbered(t, segment, 1)
+				first := f.numbered(t, segment, 20)
 				second := &zone{names: map[string][]string{"server.test.": {"10.0.0.99"}}}
-				client.dns = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.20:53"),
-					nameServer(t, openHost(t, segment, "10.0.0.21/24", stack.Config{}), second)}
+				client.dns = []netip.AddrPort{netip.AddrPortFrom(first.Addrs()[0].Addr(), 53),
+					nameServer(t, f.numbered(t, segment, 21), second)}
 
 				pc, err := first.ListenPacket("udp", ":53")
 				if err != nil {
@@ -65,28 +71,38 @@ func TestAnswerToAnotherQuestion(t *testing.T) {
 // Over TCP too a server that is silent has its share of the time, and no more.
 func TestResolverSharesTimeOverTCP(t *testing.T) {
 	asksBefore(t)
+	for _, f := range testFamilies {
+		shareTimeOverTCP(t, &f)
+	}
+}
+
+func shareTimeOverTCP(t *testing.T, f *testFamily) {
+	proto, last := 23, 33 // where a frame says that it carries TCP, and the last octet of where it goes
+	if f.bits == 64 {
+		proto, last = 20, 53
+	}
 	const patience = 6 * time.Second
 	for silent, waited := range []time.Duration{0, patience / 2, patience * 2 / 3} {
-		t.Run(fmt.Sprint(silent, " silent"), func(t *testing.T) {
+		t.Run(fmt.Sprint(silent, " silent")+f.suffix, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				segment := sim.NewSegment(sim.Config{Filter: func(_ *sim.Port, frame []byte) sim.Verdict {
-					if len(frame) >= 34 && frame[23] == syscall.IPPROTO_TCP && frame[33] >= 20 {
+					if len(frame) > last && frame[proto] == syscall.IPPROTO_TCP && frame[last] >= 20 {
 						return sim.Drop
 					}
 					return sim.Pass
 				}})
 				t.Cleanup(func() { _ = segment.Close() })
-				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				client := f.numbered(t, segment, 1)
 				for i := range silent {
-					h := openHost(t, segment, fmt.Sprintf("10.0.0.%d/24", 20+i), stack.Config{})
+					h := f.numbered(t, segment, byte(20+i))
 					client.dns = append(client.dns, nameServer(t, h, lookupZone()))
 				}
-				last := nameServer(t, openHost(t, segment, "10.0.0.2/24", stack.Config{}), lookupZone())
+				last := nameServer(t, f.numbered(t, segment, 2), lookupZone())
 				client.dns = append(client.dns, last)
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				began := time.Now()
-				c, err := client.dialServer(ctx, "tcp", "192.0.2.53:53")
+				c, err := client.dialServer(ctx, "tcp", net.JoinHostPort(f.foreign, "53"))
 				if took := time.Since(began); err != nil || c.RemoteAddr().String() != last.String() || took != waited {
 					t.Fatalf("%v after %v, want %v after %v; %v", c, took, last, waited, err)
 				}

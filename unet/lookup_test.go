@@ -17,7 +17,6 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/sim"
 )
 
@@ -157,7 +156,13 @@ func lookupZone() *zone {
 }
 
 func TestLookups(t *testing.T) {
-	client, server, _ := pair(t, sim.Config{})
+	for _, f := range testFamilies {
+		t.Run("servers"+f.suffix, func(t *testing.T) { askAll(t, &f) })
+	}
+}
+
+func askAll(t *testing.T, f *testFamily) {
+	client, server := f.pair(t, sim.Config{})
 	z := lookupZone()
 	client.dns = []netip.AddrPort{nameServer(t, server, z)}
 	for _, l := range lookups {
@@ -167,7 +172,7 @@ func TestLookups(t *testing.T) {
 		}
 		_, err = l.ask(client, "nobody.test.")
 		var failed *net.DNSError
-		if !errors.As(err, &failed) || !failed.IsNotFound || failed.Server != serverIP+":53" {
+		if !errors.As(err, &failed) || !failed.IsNotFound || failed.Server != net.JoinHostPort(f.server, "53") {
 			t.Errorf("%s of nobody: %v", l.name, err)
 		}
 	}
@@ -238,6 +243,12 @@ func asDefault(t *testing.T, h *Host) {
 // know, and when one is silent after its share of the time.
 func TestResolverAsksServerAfterServer(t *testing.T) {
 	asksBefore(t)
+	for _, f := range testFamilies {
+		askServerAfterServer(t, &f)
+	}
+}
+
+func askServerAfterServer(t *testing.T, f *testFamily) {
 	const patience = 6 * time.Second
 	silent := func(t *testing.T, h *Host) netip.AddrPort {
 		return nameServer(t, h, &zone{silent: dnsmessage.TypeA})
@@ -258,18 +269,18 @@ func TestResolverAsksServerAfterServer(t *testing.T) {
 		{"two are silent", []func(*testing.T, *Host) netip.AddrPort{silent, silent}, patience * 2 / 3},
 		{"one is silent, one refuses", []func(*testing.T, *Host) netip.AddrPort{silent, refuses}, patience / 3},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name+f.suffix, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				segment := sim.NewSegment(sim.Config{})
 				t.Cleanup(func() { _ = segment.Close() })
-				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				client := f.numbered(t, segment, 1)
 				for i, first := range tt.first {
-					client.dns = append(client.dns, first(t, openHost(t, segment, fmt.Sprintf("10.0.0.%d/24", 20+i), stack.Config{})))
+					client.dns = append(client.dns, first(t, f.numbered(t, segment, byte(20+i))))
 				}
-				last := openHost(t, segment, "10.0.0.2/24", stack.Config{})
+				last := f.numbered(t, segment, 2)
 				client.dns = append(client.dns, nameServer(t, last, lookupZone()))
 
-				c, err := client.dialServer(t.Context(), "udp", "192.0.2.53:53")
+				c, err := client.dialServer(t.Context(), "udp", net.JoinHostPort(f.foreign, "53"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -308,15 +319,21 @@ func TestResolverAsksServerAfterServer(t *testing.T) {
 // The rest of an answer that is too long for a datagram is asked of the server that has it.
 func TestLongAnswerOfASecondServer(t *testing.T) {
 	asksBefore(t)
+	for _, f := range testFamilies {
+		askForLongAnswer(t, &f)
+	}
+}
+
+func askForLongAnswer(t *testing.T, f *testFamily) {
 	for _, rcode := range []dnsmessage.RCode{dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused} {
-		t.Run(rcode.String(), func(t *testing.T) {
+		t.Run(rcode.String()+f.suffix, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				segment := sim.NewSegment(sim.Config{})
 				t.Cleanup(func() { _ = segment.Close() })
-				client := openHost(t, segment, "10.0.0.1/24", stack.Config{})
+				client := f.numbered(t, segment, 1)
 				knows := &zone{names: map[string][]string{"long.test.": {serverIP}}}
 				for i, z := range []*zone{{rcode: rcode}, knows, {rcode: rcode}} {
-					h := openHost(t, segment, fmt.Sprintf("10.0.0.%d/24", 20+i), stack.Config{})
+					h := f.numbered(t, segment, byte(20+i))
 					client.dns = append(client.dns, nameServer(t, h, z))
 				}
 				for range 2 {

@@ -43,13 +43,14 @@ type testFamily struct {
 	suffix         string // of the names of subtests
 	client, server string
 	bits           int
+	loopback       string
 	foreign        string       // of no host, and without a route
 	subnet         netip.Prefix // of the kernel's over TAP, for each device a part of it; not valid for any
 }
 
 var testFamilies = []testFamily{
-	{client: clientIP, server: serverIP, bits: 24, foreign: "192.0.2.1"},
-	{suffix: " over IPv6", client: "fd00::1", server: "fd00::2", bits: 64, foreign: "2001:db8::1", subnet: netip.MustParsePrefix("fd00:8::/32")},
+	{client: clientIP, server: serverIP, bits: 24, loopback: "127.0.0.1", foreign: "192.0.2.1"},
+	{suffix: " over IPv6", client: "fd00::1", server: "fd00::2", bits: 64, loopback: "::1", foreign: "2001:db8::1", subnet: netip.MustParsePrefix("fd00:8::/32")},
 }
 
 // devices counts those that got a network of testFamily.subnet.
@@ -73,6 +74,15 @@ func (f *testFamily) hosts(tb testing.TB, segment *sim.Segment, cfg stack.Config
 		return openHost(tb, segment, netip.PrefixFrom(netip.MustParseAddr(ip), f.bits).String(), cfg)
 	}
 	return open(f.client), open(f.server)
+}
+
+// numbered opens the host of the number on a segment.
+func (f *testFamily) numbered(tb testing.TB, segment *sim.Segment, n byte) *Host {
+	tb.Helper()
+	b := netip.MustParseAddr(f.server).AsSlice()
+	b[len(b)-1] = n
+	a, _ := netip.AddrFromSlice(b)
+	return openHost(tb, segment, netip.PrefixFrom(a, f.bits).String(), stack.Config{})
 }
 
 // pair is the function of that name for the family.

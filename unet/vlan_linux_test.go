@@ -54,7 +54,7 @@ func TestVLANOverTAP(t *testing.T) {
 			}
 			datagram := func(text string, tags ...uint16) {
 				t.Helper()
-				send(0x0800, l.ip(17, l.datagram(8+len(text), []byte(text)), nil), tags...)
+				send(0x0800, l.ip(17, l.datagram(8+len(text), []byte(text)), nil)[14:], tags...)
 			}
 			before := h.Stats()
 			datagram("of VLAN 5", 5)
