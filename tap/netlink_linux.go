@@ -55,7 +55,9 @@ func newNetlinkRequest(kind, flags uint16, body ...byte) netlinkRequest {
 	return append(b, body...)
 }
 
-// add appends an attribute, whose length is a multiple of four.
+// add appends an attribute, whose length is a multiple of four. It is not inlined, since appending is much code.
+//
+//go:noinline
 func (b netlinkRequest) add(kind uint16, data []byte) netlinkRequest {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(data)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
