@@ -2,6 +2,7 @@ package tap
 
 import (
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -25,7 +26,12 @@ func readID(file string) string {
 		return ""
 	}
 	id := strings.ToLower(strings.Join(strings.Split(strings.TrimSpace(string(b)), "-"), ""))
-	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || strings.Trim(id, "0") == "" {
+	if len(id) != 32 {
+		return ""
+	}
+	high, err := strconv.ParseUint(id[:16], 16, 64)
+	low, lowErr := strconv.ParseUint(id[16:], 16, 64)
+	if err != nil || lowErr != nil || high|low == 0 {
 		return ""
 	}
 	return id

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -325,7 +324,11 @@ func cpuMask(cpu int) string {
 	if cpu < 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%x", 1<<(cpu%32)) + strings.Repeat(",00000000", cpu/32)
+	mask := fmt.Sprintf("%x", 1<<(cpu%32))
+	for range cpu / 32 {
+		mask += ",00000000"
+	}
+	return mask
 }
 
 // currentCPU returns the processor that the caller runs on. The scheduler may move the caller at any time.

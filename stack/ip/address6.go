@@ -19,14 +19,23 @@ var (
 
 // withLinkLocal adds a link-local address to those of an interface that has IPv6, if none is among them (RFC 4291 2.8).
 func withLinkLocal(addrs []address, info *link.Info) []address {
-	v6 := slices.ContainsFunc(addrs, func(a address) bool { return a.addr.Is6() })
-	if !v6 || slices.ContainsFunc(addrs, func(a address) bool { return a.addr.Is6() && a.addr.IsLinkLocalUnicast() }) {
+	if !anyIPv6(addrs) || slices.ContainsFunc(addrs, func(a address) bool { return a.addr.Is6() && a.addr.IsLinkLocalUnicast() }) {
 		return addrs
 	}
 	b := linkLocalPrefix.Addr().As16()
 	id := interfaceID(info)
 	copy(b[8:], id[:])
 	return append(addrs, newAddress(netip.PrefixFrom(netip.AddrFrom16(b), 64), info.Name))
+}
+
+// anyIPv6 says whether one of the addresses is of IPv6.
+func anyIPv6(addrs []address) bool {
+	for i := range addrs {
+		if addrs[i].addr.Is6() {
+			return true
+		}
+	}
+	return false
 }
 
 // interfaceID returns the lower half of an interface's link-local address: its Ethernet address in the form of RFC 4291

@@ -14,7 +14,17 @@ func (t *topology) source(ifc *Interface, nextHop, dst netip.Addr) netip.Addr {
 
 // hasAddr says whether a is an address of the interface.
 func (t *topology) hasAddr(ifc *Interface, a netip.Addr) bool {
-	return slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return own.addr == a })
+	return indexOf(t.addrs[ifc.index], a) >= 0
+}
+
+// indexOf returns where an address stands, -1 if it does not.
+func indexOf(addrs []address, a netip.Addr) int {
+	for i := range addrs {
+		if addrs[i].addr == a {
+			return i
+		}
+	}
+	return -1
 }
 
 // Addrs returns the addresses with the lengths of their networks, without loopback's.

@@ -72,7 +72,7 @@ func (l *Layer) settle(ifc *Interface, a netip.Addr) {
 func (l *Layer) withdraw(ifc *Interface, a netip.Addr, mac link.MAC) {
 	err := l.change(func(t *topology) error {
 		addrs := t.addrs[ifc.index]
-		at := slices.IndexFunc(addrs, func(own address) bool { return own.addr == a })
+		at := indexOf(addrs, a)
 		if at < 0 { // another frame of the burst has had it withdrawn
 			return syscall.EADDRNOTAVAIL
 		}

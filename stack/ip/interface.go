@@ -84,7 +84,7 @@ func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface,
 	if err != nil {
 		return nil, nil, err
 	}
-	if ifc.mtu < leastMTU6 && slices.ContainsFunc(addrs, func(a address) bool { return a.addr.Is6() }) {
+	if ifc.mtu < leastMTU6 && anyIPv6(addrs) {
 		return nil, nil, syscall.EINVAL
 	}
 	if info.Kind == link.Ethernet {

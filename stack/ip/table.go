@@ -2,7 +2,6 @@ package ip
 
 import (
 	"net/netip"
-	"slices"
 	"syscall"
 )
 
@@ -28,8 +27,10 @@ func (l *Layer) AddRoutes(routes ...RouteEntry) error {
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(t.routes, e.clashes) {
-				return syscall.EEXIST
+			for i := range t.routes {
+				if e.clashes(&t.routes[i]) {
+					return syscall.EEXIST
+				}
 			}
 			t.insert(e)
 		}
@@ -38,7 +39,7 @@ func (l *Layer) AddRoutes(routes ...RouteEntry) error {
 }
 
 // clashes says whether e cannot stand beside o: they lead to the same network, and not over two gateways.
-func (e hop) clashes(o hop) bool {
+func (e *hop) clashes(o *hop) bool {
 	beside := e.via.IsValid() && o.via.IsValid() && (e.via != o.via || e.iface != o.iface)
 	return o.dst == e.dst && !beside
 }

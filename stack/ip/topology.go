@@ -183,8 +183,7 @@ func (t *topology) lookupFrom(local, a netip.Addr) (hop, bool) {
 // inZone returns the interface of a zone, if it is up and has an address of IPv6; else nil.
 func (t *topology) inZone(zone string) *Interface {
 	for _, ifc := range t.ifaces[1:] {
-		if ifc.info.Name == zone && ifc.currentState() == InterfaceUp &&
-			slices.ContainsFunc(t.addrs[ifc.index], func(a address) bool { return a.addr.Is6() }) {
+		if ifc.info.Name == zone && ifc.currentState() == InterfaceUp && anyIPv6(t.addrs[ifc.index]) {
 			return ifc
 		}
 	}
