@@ -240,7 +240,7 @@ func (n *network) ask(text string) (answer string, took time.Duration, waited bo
 
 func TestFastOpenHosts(t *testing.T) {
 	const rtt = 10 * time.Millisecond
-	inNetwork(t, "C-TFO-2 the second connection saves a round trip", slow, func(n *network) {
+	inScopes(t, "C-TFO-2 the second connection saves a round trip", slow, Config{}, func(n *network) {
 		n.fastPair()
 		n.ask("arp") // so that everybody knows everybody
 		n.a.tcp.fastOpen.paths = nil
@@ -257,7 +257,7 @@ func TestFastOpenHosts(t *testing.T) {
 			n.Errorf("%d and %d Fast Opens", a.FastOpens, b.FastOpens)
 		}
 	})
-	inNetwork(t, "C-TFO-5 a cookie that is no good costs nothing but the gain", slow, func(n *network) {
+	inScopes(t, "C-TFO-5 a cookie that is no good costs nothing but the gain", slow, Config{}, func(n *network) {
 		n.fastPair()
 		n.ask("arp")
 		for k, e := range n.a.tcp.fastOpen.paths {
@@ -270,7 +270,7 @@ func TestFastOpenHosts(t *testing.T) {
 			}
 		}
 	})
-	inNetwork(t, "C-TFO-5 a path that swallows such SYNs is spared them, for longer each time", slow, func(n *network) {
+	inScopes(t, "C-TFO-5 a path that swallows such SYNs is spared them, for longer each time", slow, Config{}, func(n *network) {
 		n.fastPair()
 		n.ask("arp")
 		var fast atomic.Int32
@@ -301,7 +301,7 @@ func TestFastOpenHosts(t *testing.T) {
 			n.Errorf("%d SYNs of Fast Open, %d noted as lost", fast.Load(), n.a.Stats().TCPGauges.FastOpenLost)
 		}
 	})
-	inNetwork(t, "C-TFO-5 what is refused is told by Write", slow, func(n *network) {
+	inScopes(t, "C-TFO-5 what is refused is told by Write", slow, Config{}, func(n *network) {
 		n.fastPair()
 		n.ask("arp")
 		c, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(n.addrB, 81), tcp.DefaultOptions())
@@ -312,7 +312,7 @@ func TestFastOpenHosts(t *testing.T) {
 			n.Errorf("wrote %d", k)
 		}
 	})
-	inNetwork(t, "C-TFO-5 TryWrite returns what the SYN carries, the rest follows", slow, func(n *network) {
+	inScopes(t, "C-TFO-5 TryWrite returns what the SYN carries, the rest follows", slow, Config{}, func(n *network) {
 		n.fastPair()
 		n.ask("arp")
 		c, err := n.a.ConnectTCPFastOpen(nil, netip.AddrPortFrom(n.addrB, 80), tcp.DefaultOptions())
@@ -330,7 +330,7 @@ func TestFastOpenHosts(t *testing.T) {
 			n.Errorf("then wrote %d, %v", k, err)
 		}
 	})
-	inNetwork(t, "C-TFO-6 a host remembers so many peers and no more", slow, func(n *network) {
+	inScopes(t, "C-TFO-6 a host remembers so many peers and no more", slow, Config{}, func(n *network) {
 		cache := &n.a.tcp.fastOpen
 		for i := range 5000 {
 			remote := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})

@@ -49,6 +49,18 @@ var (
 		any: netip.IPv6Unspecified(), headerLen: wire.IPv6Len}
 )
 
+// link6 is IPv6 with link-local addresses. In a network they have the zone of host a's interface.
+var link6 = family{of: " (link-local)", addrA: netip.MustParseAddr("fe80::1"), addrB: netip.MustParseAddr("fe80::2"),
+	addrC: netip.MustParseAddr("fe80::3"), nobody: netip.MustParseAddr("fe80::77"), bits: 64,
+	any: netip.IPv6Unspecified(), headerLen: wire.IPv6Len}
+
+// inScopes is inHosts that runs body over link-local addresses as well.
+func inScopes(t *testing.T, name string, cfg sim.Config, hosts Config, body func(n *network)) {
+	t.Helper()
+	inHosts(t, name, cfg, hosts, body)
+	inFamily(t, link6, name, cfg, hosts, body)
+}
+
 // inHosts runs body over each family that the wire has room for.
 func inHosts(t *testing.T, name string, cfg sim.Config, hosts Config, body func(n *network)) {
 	t.Helper()
@@ -78,6 +90,10 @@ func inFamily(t *testing.T, f family, name string, cfg sim.Config, hosts Config,
 		synctest.Test(t, func(t *testing.T) {
 			n := &network{T: t, family: f, wire: sim.NewSegment(cfg)}
 			n.a, n.b = n.host(hosts, n.addrA), n.host(hosts, n.addrB)
+			if hasZone(n.addrB) {
+				zone := n.a.InterfaceNames()[1]
+				n.addrA, n.addrB, n.nobody = n.addrA.WithZone(zone), n.addrB.WithZone(zone), n.nobody.WithZone(zone)
+			}
 			body(n)
 			for _, h := range []*Host{n.a, n.b} {
 				if err := h.Close(); err != nil {

@@ -54,22 +54,22 @@ func TestTimeWaitReuse(t *testing.T) {
 		n.Helper()
 		return redialBy(n, (*Host).ConnectTCP, wait)
 	}
-	inNetwork(t, "C-TW-4 after a second a dial takes the tuple of a TIME-WAIT over, from a later number", sim.Config{}, func(n *network) {
+	inScopes(t, "C-TW-4 after a second a dial takes the tuple of a TIME-WAIT over, from a later number", sim.Config{}, Config{}, func(n *network) {
 		iss, err := redial(n, 1100*time.Millisecond)
 		n.must(err)
 		if len(iss) != 2 || !iss[0].Add(65536).LessThan(iss[1]) {
 			n.Errorf("initial numbers %d", iss)
 		}
 	})
-	inNetwork(t, "C-TW-4 before that it may not", sim.Config{}, func(n *network) {
+	inScopes(t, "C-TW-4 before that it may not", sim.Config{}, Config{}, func(n *network) {
 		_, err := redial(n, 900*time.Millisecond)
 		n.want("dial", err, syscall.EADDRINUSE)
 	})
-	inHosts(t, "C-TW-4 nor without timestamps", sim.Config{}, Config{TCP: tcp.Config{NoTimestamps: true}}, func(n *network) {
+	inScopes(t, "C-TW-4 nor without timestamps", sim.Config{}, Config{TCP: tcp.Config{NoTimestamps: true}}, func(n *network) {
 		_, err := redial(n, 30*time.Second)
 		n.want("dial", err, syscall.EADDRINUSE)
 	})
-	inNetwork(t, "C-TW-4 nor by Fast Open, whose text the peer might take for the old connection's", sim.Config{}, func(n *network) {
+	inScopes(t, "C-TW-4 nor by Fast Open, whose text the peer might take for the old connection's", sim.Config{}, Config{}, func(n *network) {
 		_, err := redialBy(n, (*Host).ConnectTCPFastOpen, 30*time.Second)
 		n.want("dial", err, syscall.EADDRINUSE)
 	})
