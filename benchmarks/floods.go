@@ -28,7 +28,7 @@ var floods = part{
 	about: "Each sample is the client's rate during the flood as a part of its rate just before it. The flood comes from an AF_PACKET " +
 		"socket on the client's side of the link, at the rate that the table says was reached, and shares the processors with both. Afterwards is the " +
 		"client's rate right after the flood's end, as a part of that before it.",
-	optional: true, procs: true, server: &httpServer, points: byFlood,
+	optional: true, families: true, procs: true, server: &httpServer, points: byFlood,
 	measure: func(ctx context.Context, t *turn) (Sample, error) { return t.flooded(ctx) },
 }
 

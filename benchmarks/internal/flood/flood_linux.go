@@ -99,9 +99,14 @@ func newFlooder(at netip.AddrPort) (*flooder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.client, _ = netip.AddrFromSlice(routes[0].Src.To4())
+	client, _ := netip.AddrFromSlice(routes[0].Src)
+	f.client = client.Unmap()
+	family := netlink.FAMILY_V4
+	if f.server.Is6() {
+		family = netlink.FAMILY_V6
+	}
 	copy(f.own[:], dev.HardwareAddr)
-	neighbors, err := netlink.NeighList(dev.Index, netlink.FAMILY_V4)
+	neighbors, err := netlink.NeighList(dev.Index, family)
 	if err != nil {
 		return nil, err
 	}

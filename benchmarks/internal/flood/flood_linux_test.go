@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
@@ -14,59 +15,79 @@ import (
 func TestFrames(t *testing.T) {
 	protocols := map[string]uint8{"udp": wire.ProtocolUDP, "fragments": wire.ProtocolUDP, "icmp": wire.ProtocolICMP}
 	for _, kind := range Kinds() {
-		t.Run(kind.Name, func(t *testing.T) {
-			f := flooder{own: link.MAC{2, 1}, peer: link.MAC{2, 2}, client: netip.MustParseAddr("10.0.1.1"),
-				server: netip.MustParseAddr("10.0.1.2"), port: 8080, rnd: 1}
-			f.attack.addr = netip.MustParseAddr("198.19.0.1")
-			seen := make(map[string]bool)
-			for range 64 {
-				var b [128]byte
-				frame := b[:kind.frame(&f, b[:])]
-				f.count++
-				seen[string(frame)] = true
-				var eth wire.Ethernet
-				body, err := eth.Parse(frame)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if kind.Name == "arp" {
-					var p wire.ARP
-					if err := p.Parse(body); err != nil || p.SenderMAC == f.own || p.SenderMAC == f.peer {
-						t.Errorf("%v, %+v", err, p)
-					}
-					continue
-				}
-				if eth.Dst != f.peer || eth.Src != f.own {
-					t.Errorf("from %v to %v", eth.Src, eth.Dst)
-				}
-				f.packet(t, body, protocols[kind.Name])
-			}
-			if len(seen) < 20 { // echo requests differ in their source, holes in their number
-				t.Errorf("64 frames are but %d different ones", len(seen))
-			}
+		t.Run(kind.Name, func(t *testing.T) { lookAt(t, &kind, "10.0.1.1", "10.0.1.2", "198.19.0.1", protocols[kind.Name]) })
+	}
+	protocols["icmp"], protocols["fragments"], protocols["arp"] = wire.ProtocolICMPv6, wire.IPv6Fragments, wire.ProtocolICMPv6
+	for _, kind := range Kinds() {
+		t.Run(kind.Name+" over IPv6", func(t *testing.T) {
+			lookAt(t, &kind, "fd75::1", "fd75::2", "2001:2:0:1::1", protocols[kind.Name])
 		})
 	}
 }
 
-// packet looks at an IPv4 packet. Protocol 0 is TCP's.
-func (f *flooder) packet(t *testing.T, b []byte, proto uint8) {
-	var ip wire.IPv4
-	payload, err := ip.Parse(b)
-	if err != nil {
-		t.Fatal(err)
+func lookAt(t *testing.T, kind *Kind, client, server, attacker string, protocol uint8) {
+	f := flooder{own: link.MAC{2, 1}, peer: link.MAC{2, 2}, client: netip.MustParseAddr(client),
+		server: netip.MustParseAddr(server), port: 8080, rnd: 1}
+	f.attack.addr = netip.MustParseAddr(attacker)
+	seen := make(map[string]bool)
+	for range 64 {
+		var b [128]byte
+		frame := b[:kind.frame(&f, b[:])]
+		f.count++
+		seen[string(frame)] = true
+		var eth wire.Ethernet
+		body, err := eth.Parse(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind.Name == "arp" {
+			if eth.Src == f.own || eth.Src == f.peer {
+				t.Errorf("from %v", eth.Src)
+			}
+			if f.server.Is4() {
+				var p wire.ARP
+				if err := p.Parse(body); err != nil || p.SenderMAC != eth.Src {
+					t.Errorf("%v, %+v", err, p)
+				}
+				continue
+			}
+		} else if eth.Dst != f.peer || eth.Src != f.own {
+			t.Errorf("from %v to %v", eth.Src, eth.Dst)
+		}
+		f.packet(t, body, protocol)
 	}
+	if len(seen) < 20 { // echo requests differ in their source, holes in their number
+		t.Errorf("64 frames are but %d different ones", len(seen))
+	}
+}
+
+// packet looks at a packet. Protocol 0 is TCP's.
+func (f *flooder) packet(t *testing.T, b []byte, proto uint8) {
 	if proto == 0 {
 		proto = wire.ProtocolTCP
-		if sum := wire.Checksum(payload, wire.PseudoHeader4(ip.Src, ip.Dst, proto, len(payload))); sum != 0 {
+	}
+	p, err := frames.ParseIP(b)
+	if err != nil || p.Protocol != proto || p.Src == p.Dst || p.Src.Is4() != f.server.Is4() {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	switch {
+	case proto == wire.ProtocolICMPv6:
+		if _, _, err := wire.ParseICMPv6(p.Payload, p.Src.As16(), p.Dst.As16()); err != nil {
+			t.Error(err)
+		}
+	case proto == wire.ProtocolTCP, proto == wire.ProtocolUDP && p.Src.Is6():
+		if sum := wire.Checksum(p.Payload, wire.PseudoHeader(p.Src, p.Dst, proto, len(p.Payload))); sum != 0 {
 			t.Errorf("checksum %#x", sum)
 		}
+	}
+	if proto == wire.ProtocolTCP {
 		var h wire.TCP
-		if _, err := h.Parse(payload); err != nil {
+		if _, err := h.Parse(p.Payload); err != nil {
 			t.Error(err)
 		}
 	}
-	if ip.Protocol != proto || ip.Dst != f.server.As4() || ip.Src == ip.Dst {
-		t.Errorf("%+v", ip)
+	if p.Dst != f.server && !p.Dst.IsMulticast() {
+		t.Errorf("to %v", p.Dst)
 	}
 }
 
