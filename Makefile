@@ -12,7 +12,7 @@ MODULES = . benchmarks $(APPS)
 # What stands between go and the name of a tool. The tools have a module of their own, which users of unet never load.
 TOOL = tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux scripts-linux cost million soak build-all
+.PHONY: demo run test race lint fuzz-short fuzz-state bench lab lab-linux scripts-linux cost million foreign soak build-all
 
 # Both servers over a TAP in a namespace of their own, with a kernel client.
 demo:
@@ -76,6 +76,11 @@ cost:
 # A million idle connections in one process, and what they may take: three minutes and 1.5 GB.
 million:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -run '^TestMillion$$' -v ./examples/million -million
+
+# Programs that know nothing of unet against its hosts, over both families: ping, traceroute, curl, socat, nginx, HAProxy,
+# wrk, h2load, tshark. Half a minute; as root it installs those that are missing, on Debian.
+foreign:
+	UNET_REQUIRE_TAP=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./examples/foreign -foreign
 
 # An hour, or SOAK=72h, of every kind of connection with a peer on the kernel, which dies now and then, over a path that
 # loses one packet of a hundred and changes its MTU.
