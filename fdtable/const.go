@@ -38,6 +38,7 @@ const (
 const (
 	MSG_OOB          = 0x1
 	MSG_PEEK         = 0x2
+	MSG_CTRUNC       = 0x8
 	MSG_TRUNC        = 0x20
 	MSG_DONTWAIT     = 0x40
 	MSG_EOR          = 0x80
@@ -90,11 +91,14 @@ const (
 	TCP_FASTOPEN_CONNECT = 30
 )
 
-// Options of levels IPPROTO_IP and IPPROTO_IPV6.
+// Options of levels IPPROTO_IP and IPPROTO_IPV6, and types of their control messages.
 const (
 	IP_TOS             = 1
 	IP_TTL             = 2
+	IP_PKTINFO         = 8
 	IP_MTU_DISCOVER    = 10
+	IP_RECVTTL         = 12
+	IP_RECVTOS         = 13
 	IP_MTU             = 14
 	IPV6_ADDRFORM      = 1
 	IPV6_UNICAST_HOPS  = 16
@@ -102,7 +106,12 @@ const (
 	IPV6_MTU           = 24
 	IPV6_RECVERR       = 25
 	IPV6_V6ONLY        = 26
+	IPV6_RECVPKTINFO   = 49
+	IPV6_PKTINFO       = 50
+	IPV6_RECVHOPLIMIT  = 51
+	IPV6_HOPLIMIT      = 52
 	IPV6_DONTFRAG      = 62
+	IPV6_RECVTCLASS    = 66
 	IPV6_TCLASS        = 67
 	IPV6_AUTOFLOWLABEL = 70
 )

@@ -36,6 +36,14 @@ func (t tableCalls) recv(fd int, iov [][]byte, flags int) (n, got int, err error
 func (t tableCalls) recvfrom(fd int, p []byte) (int, netip.AddrPort, error) {
 	return t.Recvfrom(fd, p, 0)
 }
+func (t tableCalls) sendmsg(fd int, p, control []byte, a netip.AddrPort) (int, error) {
+	return t.Sendmsg(fd, &Msghdr{Iov: [][]byte{p}, Control: control, Name: a}, 0)
+}
+func (t tableCalls) recvmsg(fd int, p, control []byte, flags int) (n, controllen, got int, from netip.AddrPort, err error) {
+	m := Msghdr{Iov: [][]byte{p}, Control: control}
+	n, err = t.Recvmsg(fd, &m, flags)
+	return n, m.Controllen, m.Flags, m.Name, err
+}
 func (t tableCalls) read(fd int, p []byte) (int, error)       { return t.Read(fd, p) }
 func (t tableCalls) write(fd int, p []byte) (int, error)      { return t.Write(fd, p) }
 func (t tableCalls) readv(fd int, iov [][]byte) (int, error)  { return t.Readv(fd, iov) }
@@ -153,6 +161,23 @@ func (kernelCalls) recvfrom(fd int, p []byte) (int, netip.AddrPort, error) {
 			return n, from, err
 		}
 	}
+}
+func (kernelCalls) sendmsg(fd int, p, control []byte, a netip.AddrPort) (int, error) {
+	if !a.IsValid() {
+		return unix.SendmsgN(fd, p, control, nil, unix.MSG_NOSIGNAL)
+	}
+	return unix.SendmsgN(fd, p, control, sockaddrOf(a), unix.MSG_NOSIGNAL)
+}
+func (kernelCalls) recvmsg(fd int, p, control []byte, flags int) (n, controllen, got int, from netip.AddrPort, err error) {
+	var sa unix.Sockaddr
+	err = unix.EINTR
+	for err == unix.EINTR {
+		n, controllen, got, sa, err = unix.Recvmsg(fd, p, control, flags)
+	}
+	if err == nil && sa != nil {
+		from, err = addrPortOf(sa, nil)
+	}
+	return n, controllen, got &^ unix.MSG_CMSG_CLOEXEC, from, err
 }
 func (kernelCalls) read(fd int, p []byte) (int, error) {
 	for {

@@ -29,6 +29,8 @@ type bsd interface {
 	sendto(fd int, p []byte, flags int, a netip.AddrPort) (int, error)
 	recv(fd int, iov [][]byte, flags int) (n, got int, err error)
 	recvfrom(fd int, p []byte) (int, netip.AddrPort, error)
+	sendmsg(fd int, p, control []byte, a netip.AddrPort) (int, error)
+	recvmsg(fd int, p, control []byte, flags int) (n, controllen, got int, from netip.AddrPort, err error)
 	read(fd int, p []byte) (int, error)
 	write(fd int, p []byte) (int, error)
 	readv(fd int, iov [][]byte) (int, error)
@@ -75,11 +77,13 @@ var socketFamilies = []*socketFamily{
 	{version: "IPv4", domain: AF_INET, addresses: map[string]netip.Addr{"lo": netip.MustParseAddr("127.0.0.1"), "any": netip.IPv4Unspecified(),
 		"foreign": netip.MustParseAddr("10.99.99.99")},
 		options: map[string][2]int{"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999},
-			"discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU}}},
+			"discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU},
+			"pktinfo": {IPPROTO_IP, IP_PKTINFO}, "recvttl": {IPPROTO_IP, IP_RECVTTL}, "recvtos": {IPPROTO_IP, IP_RECVTOS}}},
 	{version: "IPv6", domain: AF_INET6, addresses: map[string]netip.Addr{"lo": netip.IPv6Loopback(), "any": netip.IPv6Unspecified(),
 		"foreign": netip.MustParseAddr("2001:db8:99::99")},
 		options: map[string][2]int{"ttl": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "tos": {IPPROTO_IPV6, IPV6_TCLASS}, "ipunknown": {IPPROTO_IPV6, 999},
-			"discover": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "mtu": {IPPROTO_IPV6, IPV6_MTU}}},
+			"discover": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "mtu": {IPPROTO_IPV6, IPV6_MTU},
+			"pktinfo": {IPPROTO_IPV6, IPV6_RECVPKTINFO}, "recvttl": {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, "recvtos": {IPPROTO_IPV6, IPV6_RECVTCLASS}}},
 }
 
 // hosts are addresses that mean the same in all families.
@@ -117,6 +121,8 @@ var options = map[string][2]int{
 	"syncnt": {IPPROTO_TCP, TCP_SYNCNT}, "linger2": {IPPROTO_TCP, TCP_LINGER2}, "defer": {IPPROTO_TCP, TCP_DEFER_ACCEPT},
 	"clamp": {IPPROTO_TCP, TCP_WINDOW_CLAMP}, "quickack": {IPPROTO_TCP, TCP_QUICKACK}, "usertimeout": {IPPROTO_TCP, TCP_USER_TIMEOUT},
 	"notsent": {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "tcpunknown": {IPPROTO_TCP, 999}, "fastopen": {IPPROTO_TCP, TCP_FASTOPEN},
+	"pktinfo4": {IPPROTO_IP, IP_PKTINFO}, "recvttl4": {IPPROTO_IP, IP_RECVTTL}, "recvtos4": {IPPROTO_IP, IP_RECVTOS},
+	"pktinfo6": {IPPROTO_IPV6, IPV6_RECVPKTINFO}, "recvhops6": {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, "recvclass6": {IPPROTO_IPV6, IPV6_RECVTCLASS},
 	"v6only": {IPPROTO_IPV6, IPV6_V6ONLY}, "ttl4": {IPPROTO_IP, IP_TTL}, "tos4": {IPPROTO_IP, IP_TOS}, "mtu4": {IPPROTO_IP, IP_MTU},
 	"discover4": {IPPROTO_IP, IP_MTU_DISCOVER}, "hops6": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "class6": {IPPROTO_IPV6, IPV6_TCLASS},
 	"mtu6": {IPPROTO_IPV6, IPV6_MTU}, "discover6": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "dontfrag6": {IPPROTO_IPV6, IPV6_DONTFRAG},
@@ -307,6 +313,8 @@ func (r *run) call(call string, args []string) string {
 		p := make([]byte, integer(args[0]))
 		n, from, err := r.recvfrom(fd, p)
 		return fmt.Sprintf("%s %q from %s", valueOr(n, err), p[:max(n, 0)], place(from, err))
+	case "sendmsg", "recvmsg":
+		return r.controlled(call, fd, args)
 	case "read":
 		p := make([]byte, integer(args[0]))
 		n, err := r.read(fd, p)
@@ -484,7 +492,9 @@ func TestDifferential(t *testing.T) {
 			for i := range list {
 				list[i].name += " over IPv6"
 			}
-			list = append(list, familySequences...)
+			list = slices.Concat(list, familySequences, control6Sequences)
+		} else {
+			list = append(list, control4Sequences...)
 		}
 		differ := 0
 		for _, sc := range list {

@@ -180,7 +180,7 @@ var sequences = []scenario{
 
 // scenarios returns the sequences, and one for each value of each option.
 func scenarios() []scenario {
-	list := slices.Clone(sequences)
+	list := slices.Concat(sequences, controlSequences)
 	for _, o := range []struct {
 		name   string
 		values []int

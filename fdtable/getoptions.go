@@ -169,6 +169,9 @@ func (s *socket) getIPLocked(opt int) (int, error) {
 		return s.pathMTULocked()
 	}
 	o := s.levelLocked(IPPROTO_IP)
+	if w, ok := wanted[[2]int{IPPROTO_IP, opt}]; ok {
+		return number(o.wants&w != 0), nil
+	}
 	return o.number(opt, IP_TTL, IP_TOS, IP_MTU_DISCOVER, s.host.Config().TTL)
 }
 
@@ -178,6 +181,9 @@ func (s *socket) getIPv6Locked(opt int) (int, error) {
 		return 0, s.noLevel()
 	}
 	o := s.levelLocked(IPPROTO_IPV6)
+	if w, ok := wanted[[2]int{IPPROTO_IPV6, opt}]; ok {
+		return number(o.wants&w != 0), nil
+	}
 	switch opt {
 	case IPV6_V6ONLY:
 		return number(s.reuse&v6Only != 0), nil

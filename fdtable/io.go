@@ -39,7 +39,7 @@ func (t *Table) Write(fd int, p []byte) (int, error) {
 	}
 	defer s.release()
 	if s.typ == SOCK_DGRAM {
-		return s.sendDatagram(p, netip.AddrPort{})
+		return s.sendDatagram(p, netip.AddrPort{}, nil)
 	}
 	return s.send(p, 0)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/unet-go/unet/internal/cmsg"
 	"github.com/unet-go/unet/stack"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -15,6 +16,7 @@ type ipOptions struct {
 	discover     tcp.PathMTUDiscovery
 	dontFragment bool   // IPV6_DONTFRAG
 	mtu          uint16 // IPV6_MTU; 0 for the path's
+	wants        cmsg.Wants
 }
 
 // ipLevels are the options of both levels. As on Linux an AF_INET6 socket has both, and setting one leaves the other
@@ -28,6 +30,26 @@ func (l *ipLevels) toward(a netip.Addr) *ipOptions {
 		return &l.v4
 	}
 	return &l.v6
+}
+
+// wanted are the options that ask for control messages of received datagrams, by level and number.
+var wanted = map[[2]int]cmsg.Wants{
+	{IPPROTO_IP, IP_PKTINFO}: cmsg.Pktinfo4, {IPPROTO_IP, IP_RECVTTL}: cmsg.TTL, {IPPROTO_IP, IP_RECVTOS}: cmsg.TOS,
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO}: cmsg.Pktinfo6, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}: cmsg.Hoplimit6,
+	{IPPROTO_IPV6, IPV6_RECVTCLASS}: cmsg.Tclass6,
+}
+
+// setWantedLocked sets an option that asks for a control message. ENOPROTOOPT: it is no such option.
+func (s *socket) setWantedLocked(level, opt, value int) error {
+	w, ok := wanted[[2]int{level, opt}]
+	if !ok {
+		return syscall.ENOPROTOOPT
+	}
+	err := s.setLevelLocked(level, func(o *ipOptions) { o.wants = o.wants.Set(w, value != 0) })
+	if err == nil && s.setup != nil {
+		s.setup.wants.Store(uint32(s.ip.v4.wants | s.ip.v6.wants))
+	}
+	return err
 }
 
 // put enters the options into those of a connection.

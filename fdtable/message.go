@@ -4,20 +4,28 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+
+	"github.com/unet-go/unet/internal/cmsg"
 )
 
 // maxIovecs is IOV_MAX: the most buffers of a call.
 const maxIovecs = 1024
 
-// Msghdr is a message that Sendmsg sends or Recvmsg receives. There are no control messages.
+// Msghdr is a message that Sendmsg sends or Recvmsg receives.
 type Msghdr struct {
 	// Name is the other side's address: Sendmsg sends a datagram there, or to the connected peer if it is
 	// not valid; Recvmsg stores the address that a datagram came from. A connection ignores it.
 	Name netip.AddrPort
 	// Iov are the buffers, used one after the other.
 	Iov [][]byte
-	// Flags are set by Recvmsg: MSG_TRUNC if the datagram was longer than the buffers; MSG_OOB if the urgent
-	// octet was taken.
+	// Control are control messages in the layout of 64-bit Linux, on every system. Sendmsg takes those that say how a datagram
+	// is sent: IP_PKTINFO, IP_TTL and IP_TOS over IPv4, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS and IPV6_DONTFRAG over IPv6.
+	// Recvmsg writes there those that the options of the socket ask for.
+	Control []byte
+	// Controllen is how many octets of Control Recvmsg has written.
+	Controllen int
+	// Flags are set by Recvmsg: MSG_TRUNC if the datagram was longer than the buffers; MSG_CTRUNC if the control messages were
+	// longer than Control; MSG_OOB if the urgent octet was taken.
 	Flags int
 }
 
@@ -45,14 +53,17 @@ func (t *Table) Sendto(fd int, p []byte, flags int, to netip.AddrPort) (int, err
 	case flags&^sendFlags != 0 || s.typ == SOCK_DGRAM && flags&streamFlags != 0:
 		return 0, syscall.EOPNOTSUPP
 	case s.typ == SOCK_DGRAM:
-		return s.sendDatagram(p, to)
+		return s.sendDatagram(p, to, nil)
 	case flags&MSG_FASTOPEN != 0:
 		return s.sendFastOpen(p, flags, to)
 	}
 	return s.send(p, flags)
 }
 
-// Sendmsg is Sendto of all buffers of m as if they were one, to m.Name. EMSGSIZE for more than 1024 buffers.
+// Sendmsg is Sendto of all buffers of m as if they were one, to m.Name. m.Control applies to this datagram alone. Errors besides
+// Sendto's: EMSGSIZE for more than 1024 buffers; for control messages EINVAL (malformed, out of range, of a type that there is
+// not, or an IPv6 source address that is not the host's), ENETUNREACH (the same of IPv4, or no way over the interface) and
+// ENODEV (no such interface).
 func (t *Table) Sendmsg(fd int, m *Msghdr, flags int) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -71,9 +82,11 @@ func (t *Table) Sendmsg(fd int, m *Msghdr, flags int) (int, error) {
 func (s *socket) sendMessage(m *Msghdr, flags int) (int, error) {
 	switch {
 	case s.typ == SOCK_DGRAM && len(m.Iov) == 1:
-		return s.sendDatagram(m.Iov[0], m.Name)
+		return s.sendDatagram(m.Iov[0], m.Name, m.Control)
 	case s.typ == SOCK_DGRAM:
-		return s.sendDatagram(slices.Concat(m.Iov...), m.Name)
+		return s.sendDatagram(slices.Concat(m.Iov...), m.Name, m.Control)
+	case !cmsg.ValidForStream(m.Control):
+		return 0, syscall.EINVAL
 	case flags&MSG_FASTOPEN != 0:
 		return s.sendFastOpen(slices.Concat(m.Iov...), flags, m.Name)
 	}
@@ -102,7 +115,7 @@ func (t *Table) Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, erro
 	return n, m.Name, err
 }
 
-// Recvmsg is Recvfrom into all buffers of m, one after the other. It sets m.Name and m.Flags. EMSGSIZE for more
+// Recvmsg is Recvfrom into all buffers of m, one after the other. It sets m.Name, m.Controllen and m.Flags. EMSGSIZE for more
 // than 1024 buffers.
 func (t *Table) Recvmsg(fd int, m *Msghdr, flags int) (int, error) {
 	s, err := t.acquire(fd)
@@ -110,7 +123,7 @@ func (t *Table) Recvmsg(fd int, m *Msghdr, flags int) (int, error) {
 		return 0, err
 	}
 	defer s.release()
-	m.Name, m.Flags = netip.AddrPort{}, 0
+	m.Name, m.Controllen, m.Flags = netip.AddrPort{}, 0, 0
 	if len(m.Iov) > maxIovecs {
 		return 0, syscall.EMSGSIZE
 	}

@@ -26,8 +26,9 @@ const (
 // TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
-// IPPROTO_IP IP_TTL, IP_TOS and IP_MTU_DISCOVER; of IPPROTO_IPV6, for AF_INET6 sockets alone, IPV6_V6ONLY (before bind),
-// IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none) and
+// IPPROTO_IP IP_TTL, IP_TOS, IP_MTU_DISCOVER, and IP_PKTINFO, IP_RECVTTL and IP_RECVTOS (control messages of Recvmsg); of
+// IPPROTO_IPV6, for AF_INET6 sockets alone, IPV6_V6ONLY (before bind), IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER,
+// IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none) and
 // IPV6_DONTFRAG. What an AF_INET6 socket sends over IPv4 goes by the options of IPPROTO_IP. An
 // option that is set before listen or connect applies to the listener and the connections that it accepts, or to the
 // connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, and for IPV6_V6ONLY of a
@@ -261,7 +262,7 @@ func (s *socket) setIPLocked(opt, value int) error {
 	case IP_MTU_DISCOVER:
 		return s.setDiscoverLocked(IPPROTO_IP, value)
 	}
-	return syscall.ENOPROTOOPT
+	return s.setWantedLocked(IPPROTO_IP, opt, value)
 }
 
 // setIPv6Locked sets an option of level IPPROTO_IPV6, which AF_INET sockets do not have.
@@ -294,7 +295,7 @@ func (s *socket) setIPv6Locked(opt, value int) error {
 	case IPV6_ADDRFORM:
 		return s.setFormLocked(value)
 	}
-	return syscall.ENOPROTOOPT
+	return s.setWantedLocked(IPPROTO_IPV6, opt, value)
 }
 
 // setTTLLocked sets the TTL or the hop limit; -1 means the host's.

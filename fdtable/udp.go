@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/unet-go/unet/internal/cmsg"
 	"github.com/unet-go/unet/stack"
 )
 
@@ -87,8 +88,8 @@ func (s *socket) connectDatagram(a netip.AddrPort) error {
 	return u.Connect(a)
 }
 
-// sendDatagram sends p to an address, or to the peer when to is not valid.
-func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
+// sendDatagram sends p to an address, or to the peer when to is not valid, as control messages say.
+func (s *socket) sendDatagram(p []byte, to netip.AddrPort, control []byte) (int, error) {
 	u, err := s.datagram()
 	if err == nil && to.IsValid() {
 		to, err = s.inner(to, toSend)
@@ -98,12 +99,28 @@ func (s *socket) sendDatagram(p []byte, to netip.AddrPort) (int, error) {
 		return 0, err
 	case s.setup.ended.Load()&endedWrite != 0:
 		return 0, syscall.EPIPE
+	case len(control) > 0:
+		return s.sendControlled(u, p, to, control)
 	case to.IsValid():
 		return u.WriteTo(p, to)
 	case !u.Remote().IsValid():
 		return 0, syscall.EDESTADDRREQ
 	}
 	return u.Write(p)
+}
+
+// sendControlled is sendDatagram with control messages.
+func (s *socket) sendControlled(u *stack.UDPSocket, p []byte, to netip.AddrPort, control []byte) (int, error) {
+	if !to.IsValid() {
+		if to = u.Remote(); !to.IsValid() {
+			return 0, syscall.EDESTADDRREQ
+		}
+	}
+	c, err := cmsg.Parse(control, to.Addr().Is6(), s.domain == AF_INET6)
+	if err != nil {
+		return 0, err
+	}
+	return u.WriteMsg(p, to, &c)
 }
 
 // receiveDatagram takes one datagram. After SHUT_RD it takes the datagrams that are queued, and then returns 0.
@@ -125,8 +142,11 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 			return 0, err
 		}
 		m.Name = s.outer(d.From)
+		if wants := cmsg.Wants(s.setup.wants.Load()); wants != 0 {
+			m.Controllen, m.Flags = cmsg.Put(m.Control, wants, &d)
+		}
 		if n < d.Size {
-			m.Flags = MSG_TRUNC
+			m.Flags |= MSG_TRUNC
 		}
 		if flags&MSG_TRUNC != 0 {
 			n = d.Size

@@ -132,7 +132,7 @@ func (c *UDPConn) SetControlMessage(flags ControlFlags, on bool) error {
 	}
 	var wants cmsg.Wants
 	for flag, w := range map[ControlFlags]cmsg.Wants{ControlPacketInfo: cmsg.Pktinfo4 | cmsg.Pktinfo6,
-		ControlTTL: cmsg.TTL4 | cmsg.Hoplimit6, ControlTOS: cmsg.TOS4 | cmsg.Tclass6} {
+		ControlTTL: cmsg.TTL | cmsg.Hoplimit6, ControlTOS: cmsg.TOS | cmsg.Tclass6} {
 		if flags&flag != 0 {
 			wants |= w
 			flags &^= flag

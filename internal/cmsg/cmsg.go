@@ -27,6 +27,8 @@ const (
 const HeaderLen = 16
 
 const (
+	solSocket = 1
+
 	align        = 8
 	intLen       = 4
 	pktinfo4Len  = 12

@@ -14,13 +14,13 @@ type Wants uint16
 // What a receiver may ask for, each by the socket option of the message's name on Linux, with RECV in front for most.
 const (
 	Pktinfo4 Wants = 1 << iota
-	TTL4
-	TOS4
+	TTL
+	TOS
 	Pktinfo6
 	Hoplimit6
 	Tclass6
 
-	all4 = Pktinfo4 | TTL4 | TOS4
+	all4 = Pktinfo4 | TTL | TOS
 )
 
 // Set returns w with or without what.
@@ -64,10 +64,10 @@ func (w *writer) messages4(wants Wants, d *stack.Datagram) {
 		putAddr4(w.data[intLen+ipv4Len:], d.To)
 		w.put(SolIP, IPPktinfo, pktinfo4Len)
 	}
-	if wants&TTL4 != 0 {
+	if wants&TTL != 0 {
 		w.putInt(SolIP, IPTTL, int(d.TTL))
 	}
-	if wants&TOS4 != 0 {
+	if wants&TOS != 0 {
 		w.data[0] = d.TOS
 		w.put(SolIP, IPTOS, 1)
 	}

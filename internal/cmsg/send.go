@@ -22,6 +22,8 @@ func Parse(b []byte, ipv6, inet6 bool) (c stack.DatagramControl, err error) {
 		}
 		b = rest
 		switch {
+		case m.level == solSocket:
+			ok = m.ignored()
 		case m.level == SolUDP:
 			ok = false
 		case ipv6 && m.level == SolIPv6:
@@ -36,6 +38,21 @@ func Parse(b []byte, ipv6, inet6 bool) (c stack.DatagramControl, err error) {
 		}
 	}
 }
+
+// ValidForStream says whether a connection takes the control messages in b, which say nothing of it.
+func ValidForStream(b []byte) bool {
+	for {
+		m, rest, more, ok := next(b)
+		if !more || m.level == solSocket && !m.ignored() {
+			return ok && !more
+		}
+		b = rest
+	}
+}
+
+// ignored says whether a message of level SOL_SOCKET is one of those for Unix sockets, which mean nothing to others:
+// SCM_RIGHTS and SCM_CREDENTIALS.
+func (m *message) ignored() bool { return m.typ == 1 || m.typ == 2 }
 
 // control4 takes a message of level SOL_IP.
 func (m *message) control4(c *stack.DatagramControl) bool {
