@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	taptest.Enter()
-	goleak.VerifyTestMain(m)
+	// It keeps the date for as long as the process lives.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // install installs the programs that are missing.
