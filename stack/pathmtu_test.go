@@ -102,7 +102,7 @@ func TestPathMTUDiscovery(t *testing.T) {
 		narrow, narrower     string // 100 octets less than the MTU that a router has told, and as many
 	}{
 		{"WANT", tcp.DiscoverWant, " 128DF", " 1500DF", " 1500 21", " 928DF", " 996 52"},
-		{"DONT", tcp.DiscoverDont, " 128", " 1500", " 1500 21", " 928", " 1028"},
+		{"DONT", tcp.DiscoverDont, " 128", " 1500", " 1500 21", " 928", " 996 52"},
 		{"DO", tcp.DiscoverDo, " 128DF", " 1500DF", tooLong, " 928DF", tooLong},
 		{"PROBE", tcp.DiscoverProbe, " 128DF", " 1500DF", tooLong, " 928DF", " 1028DF"},
 		{"INTERFACE", tcp.DiscoverInterface, " 128", " 1500", tooLong, " 928", " 1028"},
@@ -186,5 +186,47 @@ func TestPathMTUDiscovery(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTooBigByMode checks what a router's word does to a connected socket, by its mode, as Linux 6 does it: the error that
+// the next call returns, and the path MTU that the socket then knows.
+func TestTooBigByMode(t *testing.T) {
+	for _, x := range []struct {
+		name       string
+		mode       tcp.PathMTUDiscovery
+		err4, err6 error
+		mtu4, mtu6 bool // whether the MTU that is told counts
+	}{
+		{"DONT", tcp.DiscoverDont, nil, nil, true, true},
+		{"WANT", tcp.DiscoverWant, syscall.EMSGSIZE, syscall.EMSGSIZE, true, true},
+		{"DO", tcp.DiscoverDo, syscall.EMSGSIZE, syscall.EMSGSIZE, true, true},
+		{"PROBE", tcp.DiscoverProbe, syscall.EMSGSIZE, syscall.EMSGSIZE, true, true},
+		{"INTERFACE", tcp.DiscoverInterface, syscall.EMSGSIZE, nil, false, false},
+		{"OMIT", tcp.DiscoverOmit, syscall.EMSGSIZE, nil, false, false},
+	} {
+		for i, e := range mtuFamilies {
+			wantErr, learns := x.err4, x.mtu4
+			if i == 1 {
+				wantErr, learns = x.err6, x.mtu6
+			}
+			t.Run("E-OPT-5 B-PMT-7 IP_PMTUDISC_"+x.name+" "+e.peer.String(), func(t *testing.T) {
+				inEnds(t, e, func(b *bed) {
+					s := b.listenUDP(netip.AddrPortFrom(e.our, 7).String())
+					n := &network{T: t}
+					n.must(s.SetPathMTUDiscovery(x.mode))
+					n.must(s.Connect(netip.AddrPortFrom(e.peer, 9)))
+					b.inject(e.tooBig(7, 9, e.narrow))
+					want := 1500
+					if learns {
+						want = e.narrow
+					}
+					err := s.TakeError()
+					if mtu, merr := s.PathMTU(); mtu != want || merr != nil || err != wantErr {
+						t.Errorf("path MTU %d, %v, and the error %v; want %d and %v", mtu, merr, err, want, wantErr)
+					}
+				})
+			})
+		}
 	}
 }

@@ -137,16 +137,18 @@ func (d *datagramIn) release() {
 	}
 }
 
-// tooBig notes that a router has asked for packets of at most mtu octets on the way from local to remote. A socket whose
-// datagrams may be cut on the way does not believe it, and DiscoverDont asks for no error.
+// tooBig notes that a router has asked for packets of at most mtu octets on the way from local to remote. As in Linux only
+// DiscoverInterface and DiscoverOmit do not believe it, and over IPv4 an error tells of it in these modes too, but in none
+// with DiscoverDont.
 func (s *UDPSocket) tooBig(local netip.Addr, remote netip.AddrPort, mtu int) {
 	s.mu.Lock()
 	mode := s.towardLocked(remote.Addr()).discover
 	s.mu.Unlock()
-	if !mode.Believes(remote.Addr().Is6()) {
+	believes := mode != tcp.DiscoverInterface && mode != tcp.DiscoverOmit
+	if !believes && remote.Addr().Is6() {
 		return
 	}
-	if r, err := s.layer.core.ip.HostRoute(local, remote.Addr()); err == nil {
+	if r, err := s.layer.core.ip.HostRoute(local, remote.Addr()); err == nil && believes {
 		r.LearnPathMTU(mtu)
 	}
 	if mode != tcp.DiscoverDont {
