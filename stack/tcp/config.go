@@ -166,8 +166,8 @@ func (d PathMTUDiscovery) Off() bool {
 	return d == DiscoverDont || d == DiscoverInterface || d == DiscoverOmit
 }
 
-// Believes says whether what a router says of the MTU of a path counts for a connection. With DiscoverDont over IPv4 it does not, since routers
-// cut what is too big; those of IPv6 do not.
+// Believes says whether what a router says of the MTU of a path counts for a connection. With DiscoverDont over IPv4 it does
+// not, since routers cut what is too big; those of IPv6 do not.
 func (d PathMTUDiscovery) Believes(v6 bool) bool { return d.heedsPath() && (v6 || d != DiscoverDont) }
 
 // heedsPath says whether what is known of the path beyond the interface counts for a connection's segments.
