@@ -30,12 +30,16 @@ func (h *Host) closeLocked() error {
 	h.ip.Finish(&h.loops)
 	var first error
 	for _, ifc := range h.ip.Interfaces() {
+		if ifc.State() == ip.InterfaceDetached {
+			continue
+		}
 		if err := ifc.Device().Close(); err != nil && first == nil {
 			first = err
 		}
 	}
 	h.loops.Wait()
 	h.clock.Stop()
+	h.watchers.close()
 	h.ip.Clear()
 	h.log.stop()
 	return first

@@ -18,7 +18,7 @@ const (
 // ErrClosed is what Host.Err returns after Close.
 var ErrClosed = errors.New("stack: host closed")
 
-// InterfaceState says whether an interface is of use: its String is "up", "down" or "failed".
+// InterfaceState says whether an interface is of use: its String is "up", "down", "failed" or "detached".
 type InterfaceState = ip.InterfaceState
 
 // The states of an interface.
@@ -30,6 +30,8 @@ const (
 	InterfaceDown = ip.InterfaceDown
 	// InterfaceFailed: the device has returned errors and is closed. Its addresses and routes are gone.
 	InterfaceFailed = ip.InterfaceFailed
+	// InterfaceDetached: the host has given the device up (Host.Detach), and has closed it. Its addresses and routes are gone.
+	InterfaceDetached = ip.InterfaceDetached
 )
 
 // pause waits, and says whether the host is still open.

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,8 +41,11 @@ type Host struct {
 	// glancers has, by Interface.Index, what takes the frames that wait at a device; see Host.glance.
 	glancers atomic.Pointer[[][]*receiver]
 
-	changing sync.Mutex // serialises Attach, AddRoute and Close
+	changing sync.Mutex // serialises Attach, Detach and Close
 	closed   bool
+	// loopsOf has, by Interface.Index, the receive loops of an interface; loops counts all of them.
+	loopsOf  []*sync.WaitGroup
+	watchers watchers
 	lost     ShutdownError // of Close, without Err
 	loops    sync.WaitGroup
 
@@ -129,9 +131,32 @@ func (h *Host) receive(ifc *ip.Interface) {
 	}
 	list[ifc.Index()] = glancers
 	h.glancers.Store(&list)
+	loops := new(sync.WaitGroup)
+	h.loopsOf = append(h.loopsOf, loops)
 	for _, q := range ifc.Queues() {
-		newReceiver(h, ifc, q).start()
+		newReceiver(h, ifc, q).start(loops)
 	}
+}
+
+// Detach takes an interface away, the one whose device has the name, and closes the device. What is in its queues and what
+// comes is dropped. Its addresses and routes are gone: see RemoveAddr for what becomes of the connections on them. A host
+// without a device goes on, and another one may be attached. Detach returns when the last goroutine that reads the device
+// has ended; it returns the error with which the device closes. ENODEV: the host has no such device. EINVAL: the name is
+// empty, and the host has several devices. ENETDOWN: the host is closed, or all its devices have failed.
+func (h *Host) Detach(device string) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	if h.over() {
+		return syscall.ENETDOWN
+	}
+	ifc, err := h.ip.Detach(device)
+	if err != nil {
+		return err
+	}
+	h.log.Info("interface detached", "interface", ifc.Name())
+	err = ifc.Device().Close()
+	h.loopsOf[ifc.Index()].Wait()
+	return err
 }
 
 // ipTimers is the host as the clock's source of what the IP layer does in time.
@@ -146,45 +171,6 @@ func (h *ipTimers) Advance(now mono.Time) {
 		(*Host)(h).report(&r)
 	}
 	h.ip.Flush()
-}
-
-// AddRoute adds the route of dst through a gateway or, where via is not valid, on the link of the host's only device.
-// Its errors are those of AddRoutes.
-func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
-	return h.AddRoutes(Route{Dst: dst, Via: via})
-}
-
-// Route is a route of the host, as `ip route` of Linux shows it: Dst is where it leads, Via the gateway and Device the
-// interface. See the fields.
-type Route = ip.RouteEntry
-
-// AddRoutes adds routes, all or none. A destination may have several gateways: the one that was added first is used as
-// long as it answers ARP or neighbour discovery, then the next. Errors:
-//
-//   - EINVAL: destination and gateway are of different families, the gateway is not the address of one other host, or no
-//     device is named where there are several;
-//   - ENETUNREACH: a gateway without OnLink is in no directly connected network of the host, or of the named device;
-//   - ENODEV: there is no device of that name;
-//   - EEXIST: there is a route for the destination already, and not over another gateway.
-func (h *Host) AddRoutes(routes ...Route) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	return h.ip.AddRoutes(routes...)
-}
-
-// Routes returns the host's routes, most specific first, without loopback's.
-func (h *Host) Routes() []Route { return h.ip.Routes() }
-
-// Addrs returns the host's addresses with the lengths of their networks, without loopback's.
-func (h *Host) Addrs() []netip.Prefix { return h.ip.Addrs() }
-
-// InterfaceNames returns the names of the host's interfaces in the order of their numbers: lo, and then as they were
-// attached. An interface keeps its place, also when its device has failed.
-func (h *Host) InterfaceNames() (names []string) {
-	for _, ifc := range h.ip.Interfaces() {
-		names = append(names, ifc.Name())
-	}
-	return names
 }
 
 // CongestionControl returns the name of the congestion control of connections that choose none themselves.

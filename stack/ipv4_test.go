@@ -296,8 +296,8 @@ func TestIPv4Output(t *testing.T) {
 			if _, err := b.h.ListenUDP(netip.MustParseAddrPort("10.0.0.9:7"), BindOptions{}); err != syscall.EADDRNOTAVAIL {
 				t.Errorf("ListenUDP = %v, want EADDRNOTAVAIL", err)
 			}
-			if _, err := b.h.ip.HostRoute(otherIP, peerIP); err != syscall.EADDRNOTAVAIL {
-				t.Errorf("HostRoute = %v, want EADDRNOTAVAIL", err)
+			if _, err := b.h.ip.HostRoute(otherIP, peerIP); err != syscall.ENETUNREACH {
+				t.Errorf("HostRoute = %v, want ENETUNREACH", err)
 			}
 		})
 	})

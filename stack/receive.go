@@ -2,6 +2,7 @@ package stack
 
 import (
 	"runtime"
+	"sync"
 
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
@@ -45,13 +46,14 @@ func newReceiver(h *Host, ifc *ip.Interface, q *ip.Queue) *receiver {
 	return rc
 }
 
-// start starts the loop. It ends when the device is closed or has failed.
-func (rc *receiver) start() {
+// start starts the loop, which loops counts. It ends when the device is closed or has failed.
+func (rc *receiver) start(loops *sync.WaitGroup) {
 	rc.turn = make(chan struct{}, 1)
 	rc.turn <- struct{}{}
 	rc.host.loops.Add(2)
-	go rc.run()
-	go rc.run()
+	for range 2 {
+		loops.Go(rc.run)
+	}
 }
 
 // run is either of the two goroutines.

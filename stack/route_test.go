@@ -66,12 +66,6 @@ func TestSetRoute(t *testing.T) {
 		}
 		b.addRoutes(Route{Dst: netip.PrefixFrom(peerIP, 32), Device: "mem1"})
 
-		if _, moved := b.moveTo(c, netip.MustParseAddr("10.1.0.1"), peerIP); moved || c.Local().Addr() != ourIP {
-			t.Errorf("a route from another address was taken; the local address is %v", c.Local())
-		}
-		if _, moved := b.moveTo(c, ourIP, otherIP); moved || c.route.Load().Interface().Name() != "mem0" {
-			t.Error("a route to another address was taken")
-		}
 		if r, moved := b.moveTo(c, ourIP, peerIP); !moved || c.route.Load() != r || r.Interface().Name() != "mem1" {
 			t.Errorf("moved to %v: %t", r.Interface().Name(), moved)
 		}

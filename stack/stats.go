@@ -101,8 +101,10 @@ const (
 	DropClosing = drop.Closing
 	// DropTooBig: an outgoing packet that exceeds the MTU and must not be fragmented.
 	DropTooBig = drop.TooBig
-	// DropInterfaceFailed: a packet for a device that has failed.
+	// DropInterfaceFailed: a packet for a device that has failed or is detached.
 	DropInterfaceFailed = drop.InterfaceFailed
+	// DropNoRoute: a segment of a connection whose address or route is gone.
+	DropNoRoute = drop.NoRoute
 
 	// Drops is the number of reasons.
 	Drops = drop.Reasons

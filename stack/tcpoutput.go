@@ -2,7 +2,9 @@ package stack
 
 import (
 	"net/netip"
+	"syscall"
 
+	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
@@ -15,8 +17,34 @@ type connSink TCPConn
 // Transmit sends one segment. The shard's lock is held: the TCB is only called under it.
 func (k *connSink) Transmit(seg *tcp.Segment) {
 	c := (*TCPConn)(k)
+	r := c.route.Load()
+	if !r.Usable() {
+		if r = c.presentRouteLocked(r); r == nil {
+			c.shard.layer.core.drop(drop.NoRoute)
+			return
+		}
+	}
 	ttl, tos := c.tcp.TTL()
-	c.shard.transmitLocked(c.route.Load(), c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
+	c.shard.transmitLocked(r, c.ports, ttl, tos, !c.tcp.MayFragment(), seg)
+}
+
+// presentRouteLocked returns the route that leads to c's peer now, since addresses, routes or the state of an interface or of
+// a gateway have changed since old was made (RFC 1122 3.3.1); nil for none. A route that works is kept until then. The TCB is in the middle of its output: it
+// learns later of another path, by followRouteLocked. As on Linux a connection whose address is gone, or to whose peer there
+// is no route, waits for another as long as it waits for its peer.
+func (c *TCPConn) presentRouteLocked(old *ip.Route) *ip.Route {
+	layer := &c.shard.layer.core.ip
+	r, err := layer.HostRoute(old.Local(), old.Remote())
+	if err == nil && r.Local() == old.Local() && r.Remote() == old.Remote() {
+		c.route.Store(r)
+		return r
+	}
+	if old.V6() {
+		if _, err := layer.HostRoute(netip.Addr{}, old.Remote()); err == syscall.ENETUNREACH {
+			c.tcp.Unreachable(syscall.ENETUNREACH)
+		}
+	}
+	return nil
 }
 
 // pathOf returns what a TCB must know of a route.
@@ -25,17 +53,15 @@ func pathOf(r *ip.Route) tcp.Path {
 	return tcp.Path{MTU: r.MTU(), PathMTU: mtu, TooNarrow: r.PathTooNarrow(), MaxSuper: r.MaxSuper(), V6: r.V6()}
 }
 
-// followRouteLocked lets c go over the route that leads to its peer now, if addresses, routes or the state of an interface or
-// of a gateway have changed (RFC 1122 3.3.1). It is called when something has to be sent again: a route that works is kept, and
-// so is one for which there is no other.
+// followRouteLocked tells the TCB of the path to its peer that there is now, before something has to be sent again.
 func (c *TCPConn) followRouteLocked(now mono.Time) {
 	r := c.route.Load()
-	if r.Current() {
-		return
+	if !r.Current() {
+		if r = c.presentRouteLocked(r); r == nil {
+			return
+		}
 	}
-	if r, err := c.shard.layer.core.ip.HostRoute(r.Local(), r.Remote()); err == nil {
-		c.setRouteLocked(r, now)
-	}
+	c.followPathLocked(r, now)
 }
 
 // followPathLocked lets c go by what is known of its path now: another connection may have found that it is narrower, or
@@ -46,13 +72,8 @@ func (c *TCPConn) followPathLocked(r *ip.Route, now mono.Time) {
 	}
 }
 
-// setRouteLocked lets what c sends from now on go over r, another interface or gateway for instance, in segments that
-// fit there. What is in flight follows when the TCB sends it again. A route between other addresses than those of the
-// connection would belong to another connection: c then keeps the route that it has.
+// setRouteLocked lets what c sends from now on go over r, in segments that fit there.
 func (c *TCPConn) setRouteLocked(r *ip.Route, now mono.Time) {
-	if old := c.route.Load(); old != nil && (r.Local() != old.Local() || r.Remote() != old.Remote()) {
-		return
-	}
 	c.route.Store(r)
 	c.tcp.SetPath(pathOf(r), now) // does nothing before the TCB is opened, which is told of the path then
 }

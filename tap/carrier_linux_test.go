@@ -74,6 +74,40 @@ func TestCarrier(t *testing.T) {
 	})
 }
 
+func TestWatchMTU(t *testing.T) {
+	forBackends(t, func(t *testing.T, cfg tap.Config) {
+		dev := taptest.Open(t, cfg)
+		l, err := netlink.LinkByName(dev.Info().Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func(mtu int) {
+			t.Helper()
+			if err := netlink.LinkSetMTU(l, mtu); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := make(chan int, 100)
+		set(1400)
+		dev.WatchMTU(func(mtu int) { told <- mtu })
+		for _, mtu := range []int{1300, 576, 1500} {
+			if got := <-told; got != map[int]int{1300: 1400, 576: 1300, 1500: 576}[mtu] {
+				t.Errorf("told of an MTU of %d", got)
+			}
+			set(mtu)
+		}
+		if got := <-told; got != 1500 {
+			t.Errorf("told of an MTU of %d, want 1500", got)
+		}
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
+		if len(told) != 0 {
+			t.Errorf("%d words too many", len(told))
+		}
+	})
+}
+
 // The kernel drops messages for a reader that is too slow. It says so before it delivers those that it has kept,
 // which are older: they must not decide the state of the interface.
 func TestCarrierOfLostMessages(t *testing.T) {

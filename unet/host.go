@@ -76,6 +76,8 @@ type Config struct {
 type Host struct {
 	stack *stack.Host
 	dns   []netip.AddrPort
+	// laterDNS are the servers of SetDNS; nil: those of dns.
+	laterDNS atomic.Pointer[[]netip.AddrPort]
 
 	longAnswer atomic.Pointer[netip.AddrPort] // the server of the last answer that was too long for a datagram
 

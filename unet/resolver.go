@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,7 @@ import (
 // server that sent it is asked first over TCP. The errors name a server of resolv.conf; those of the Lookup methods name
 // the server that was asked.
 func (h *Host) Resolver() *net.Resolver {
-	if len(h.dns) == 0 {
+	if len(h.DNS()) == 0 {
 		return net.DefaultResolver
 	}
 	return &net.Resolver{PreferGo: true, Dial: h.dialServer}
@@ -30,7 +31,7 @@ type askedKey struct{}
 
 // ask makes a lookup by the host's resolver. Its error names the server that was asked.
 func ask[T any](ctx context.Context, h *Host, lookup func(context.Context, *net.Resolver) (T, error)) (T, error) {
-	if len(h.dns) == 0 {
+	if len(h.DNS()) == 0 {
 		return lookup(ctx, net.DefaultResolver)
 	}
 	var asked atomic.Pointer[netip.AddrPort]
@@ -51,13 +52,13 @@ func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, err
 	}
 	a := attempt{Dialer: &Dialer{}, host: h, net: n}
 	if n.udp() {
-		q := &question{attempt: a, ctx: ctx, left: h.dns}
+		q := &question{attempt: a, ctx: ctx, left: h.DNS()}
 		if err := q.next(); err != nil {
 			return nil, err
 		}
 		return q, nil
 	}
-	servers := h.dns
+	servers := h.DNS()
 	if first := h.longAnswer.Load(); first != nil {
 		servers = []netip.AddrPort{*first}
 		for _, s := range h.dns {
@@ -194,4 +195,19 @@ func (q *question) uninformed(answer []byte) bool {
 		return false
 	}
 	return true
+}
+
+// DNS returns the servers that resolve the names of dials and listens: those of Config.DNS, or of SetDNS.
+func (h *Host) DNS() []netip.AddrPort {
+	if later := h.laterDNS.Load(); later != nil {
+		return *later
+	}
+	return h.dns
+}
+
+// SetDNS sets the servers that resolve names from now on; a port of zero means 53. Without any, net.DefaultResolver asks over
+// the kernel's network.
+func (h *Host) SetDNS(servers ...netip.AddrPort) {
+	list := dnsServers(slices.Clone(servers))
+	h.laterDNS.Store(&list)
 }

@@ -55,6 +55,7 @@ const (
 	Closing
 	TooBig
 	InterfaceFailed
+	NoRoute
 
 	// Reasons is the number of reasons.
 	Reasons
@@ -105,6 +106,7 @@ var names = [Reasons]string{
 	Closing:           "closing",
 	TooBig:            "too big",
 	InterfaceFailed:   "interface failed",
+	NoRoute:           "no route",
 }
 
 // String names the reason in a few words.

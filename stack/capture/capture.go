@@ -76,6 +76,13 @@ func (d *Device) Queues() []link.Device { return d.all }
 // Close closes the wrapped device and writes out the buffered part of the stream. The error is the device's.
 func (d *Device) Close() error { return d.queue.Close() }
 
+// WatchMTU calls that of the wrapped device, if it has one.
+func (d *Device) WatchMTU(f func(mtu int)) {
+	if r, ok := d.dev.(link.Resizer); ok {
+		r.WatchMTU(f)
+	}
+}
+
 // WatchCarrier calls that of the wrapped device, if it has one.
 func (d *Device) WatchCarrier(f func(up bool)) {
 	if c, ok := d.dev.(link.Carrier); ok {

@@ -3,25 +3,63 @@ package ip
 import (
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/unet-go/unet/internal/mono"
 	"github.com/unet-go/unet/stack/link"
 )
 
-// addressState says what an address of an interface may be used for (RFC 4862 5.5.4).
-type addressState uint8
+// AddrState says what an address of a host may be used for (RFC 4862 5.5.4).
+type AddrState uint8
 
 const (
-	preferred  addressState = iota // without bounds
-	deprecated                     // for what has it already, and where there is no other
-	optimistic                     // as deprecated; another host may have it (RFC 4429 2.1)
+	// AddrPreferred: without bounds.
+	AddrPreferred AddrState = iota
+	// AddrDeprecated: for what uses it already, and where there is no other.
+	AddrDeprecated
+	// AddrOptimistic: as AddrDeprecated, since another host may have it, which duplicate address detection has not found
+	// out yet (RFC 4429 2.1).
+	AddrOptimistic
 )
+
+// String returns "preferred", "deprecated" or "optimistic".
+func (s AddrState) String() string {
+	switch s {
+	case AddrPreferred:
+		return "preferred"
+	case AddrDeprecated:
+		return "deprecated"
+	case AddrOptimistic:
+		return "optimistic"
+	}
+	return "invalid"
+}
+
+// Address is an address of a host.
+type Address struct {
+	// Prefix is the address, not masked, with the length of its network's prefix.
+	Prefix netip.Prefix
+	// Device is the name of its interface. Host.AddAddr and Host.ReplaceAddr take an empty name for the host's only one
+	// besides loopback's.
+	Device string
+	// PreferredFor and ValidFor are how long the address is preferred, and how long it is there at all (RFC 4862 5.5.4).
+	// Zero means for ever. PreferredFor is not more than ValidFor. Negative, of PreferredFor only: it is deprecated.
+	PreferredFor, ValidFor time.Duration
+	// Temporary says that the address is one of RFC 8981, which is the source of new connections rather than a stable one.
+	Temporary bool
+	// NoRoute says that the address brings no route to its network: other hosts there are reached through a router, or by a
+	// route of their own (RFC 4862 5.5.3, RFC 5942 4).
+	NoRoute bool
+	// State is what the address may be used for now. AddAddr and ReplaceAddr take no notice of it.
+	State AddrState
+}
 
 // address is one of the host's addresses on an interface. Times of 0 are never.
 type address struct {
 	addr                       netip.Addr   // with its zone, if it needs one
 	prefix                     netip.Prefix // the address, not masked and without a zone, and the length of its network
-	state                      addressState
+	state                      AddrState
+	temporary, noRoute         bool      // see Address
 	preferredUntil, validUntil mono.Time // RFC 4862 5.5.4: then it is deprecated, and then gone
 }
 

@@ -69,3 +69,13 @@ func specified(local, remote netip.Addr) netip.Addr {
 	}
 	return Loopback4
 }
+
+// anyIPv4 says whether one of the addresses is of IPv4.
+func anyIPv4(addrs []address) bool {
+	for i := range addrs {
+		if addrs[i].addr.Is4() {
+			return true
+		}
+	}
+	return false
+}

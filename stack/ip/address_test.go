@@ -53,8 +53,8 @@ func TestAddressLifetimes(t *testing.T) {
 
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if _, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9")); err != syscall.EADDRNOTAVAIL {
-			t.Errorf("from an address that has gone: %v, want EADDRNOTAVAIL", err)
+		if _, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9")); err != syscall.ENETUNREACH {
+			t.Errorf("from an address that has gone: %v, want ENETUNREACH", err)
 		}
 		if got := from(t, l, "10.0.7.9"); got != "10.0.7.3" {
 			t.Errorf("when the first address has gone: from %s, want from the second, whose network is still there", got)
@@ -93,9 +93,9 @@ func TestDeprecatedSource(t *testing.T) {
 			to    string
 			want  string
 		}{
-			{"a deprecated one where there is no other", []address{{prefix: netip.MustParsePrefix("192.0.2.2/24"), state: deprecated}}, "192.0.2.1", "192.0.2.2"},
+			{"a deprecated one where there is no other", []address{{prefix: netip.MustParsePrefix("192.0.2.2/24"), state: AddrDeprecated}}, "192.0.2.1", "192.0.2.2"},
 			{"a preferred one of another network before a deprecated one of the same", []address{
-				{prefix: netip.MustParsePrefix("192.0.2.2/24"), state: deprecated}, {prefix: netip.MustParsePrefix("198.51.100.2/24")}}, "192.0.2.1", "198.51.100.2"},
+				{prefix: netip.MustParsePrefix("192.0.2.2/24"), state: AddrDeprecated}, {prefix: netip.MustParsePrefix("198.51.100.2/24")}}, "192.0.2.1", "198.51.100.2"},
 			{"the first of two", []address{
 				{prefix: netip.MustParsePrefix("192.0.2.2/24")}, {prefix: netip.MustParsePrefix("192.0.2.3/24")}}, "192.0.2.1", "192.0.2.2"},
 			{"one of the same network", []address{

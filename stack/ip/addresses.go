@@ -3,6 +3,7 @@ package ip
 import (
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/unet-go/unet/internal/mono"
 )
@@ -80,11 +81,11 @@ func (t *topology) age(now mono.Time) {
 		kept := make([]address, 0, len(addrs))
 		for _, a := range addrs {
 			if passed(a.validUntil) {
-				t.removeNetwork(t.ifaces[i], a.prefix)
+				t.dropNetwork(t.ifaces[i], &a)
 				continue
 			}
 			if passed(a.preferredUntil) {
-				a.state, a.preferredUntil = deprecated, 0
+				a.state, a.preferredUntil = AddrDeprecated, 0
 			}
 			kept = append(kept, a)
 			t.note(a)
@@ -103,5 +104,99 @@ func (t *topology) removeNetwork(ifc *Interface, p netip.Prefix) {
 	})
 	if at >= 0 {
 		t.routes = slices.Delete(t.routes, at, at+1)
+	}
+}
+
+// give gives the interface an address, or changes the one that it has. It returns what is new, a link-local address with
+// the first one of IPv6 among it.
+func (t *topology) give(ifc *Interface, a Address, now mono.Time, replace bool) (added []address, err error) {
+	p := a.Prefix
+	if !p.IsValid() || p.Addr().Is4In6() || !isUnicast(p.Addr()) || p.Addr().IsLoopback() || p.Addr().Zone() != "" ||
+		p.Addr().Is6() && ifc.currentMTU() < leastMTU6 {
+		return nil, syscall.EINVAL
+	}
+	own := newAddress(p, ifc.info.Name)
+	own.temporary, own.noRoute = a.Temporary, a.NoRoute
+	own.live(a, now)
+	if at := indexOf(t.addrs[ifc.index], own.addr); at >= 0 {
+		old := t.addrs[ifc.index][at]
+		if !replace {
+			return nil, syscall.EEXIST
+		}
+		if old.prefix != p || old.noRoute != a.NoRoute {
+			return nil, syscall.EINVAL
+		}
+		if old.state == AddrOptimistic {
+			own.state = AddrOptimistic
+		}
+		t.addrs[ifc.index] = slices.Clone(t.addrs[ifc.index])
+		t.addrs[ifc.index][at] = own
+		t.renote()
+		return nil, nil
+	}
+	added = []address{own}
+	if !anyIPv6(t.addrs[ifc.index]) {
+		added = withLinkLocal(added, &ifc.info)
+	}
+	ifc.optimistically(added)
+	for _, n := range added {
+		if err := t.addAddress(ifc, n); err != nil {
+			return nil, err
+		}
+	}
+	return added, nil
+}
+
+// live sets the times of an address from how long they are away.
+func (own *address) live(a Address, now mono.Time) {
+	if a.ValidFor > 0 {
+		own.validUntil = now.Add(a.ValidFor)
+	}
+	switch {
+	case a.PreferredFor < 0:
+		own.state = AddrDeprecated
+	case a.PreferredFor > 0:
+		own.preferredUntil = now.Add(a.PreferredFor)
+	}
+}
+
+// take takes an address away from an interface: with the route to its network and, when no other address of its family is
+// left there, with the routes of the family over the interface.
+func (t *topology) take(ifc *Interface, a netip.Addr) {
+	at := indexOf(t.addrs[ifc.index], a)
+	own := t.addrs[ifc.index][at]
+	t.addrs[ifc.index] = slices.Delete(slices.Clone(t.addrs[ifc.index]), at, at+1)
+	t.dropNetwork(ifc, &own)
+	if left := t.addrs[ifc.index]; len(left) == 0 || a.Is6() && !anyIPv6(left) || a.Is4() && !anyIPv4(left) {
+		t.dropRoutes(func(e *hop) bool { return e.iface == ifc && e.dst.Addr().Is4() == a.Is4() })
+	}
+	t.reclassify()
+	t.renote()
+}
+
+// dropNetwork removes the route to the network of an address that goes, if the address has brought one.
+func (t *topology) dropNetwork(ifc *Interface, own *address) {
+	if !own.noRoute {
+		t.removeNetwork(ifc, own.prefix)
+	}
+}
+
+// renote works out again when the state of an address changes next.
+func (t *topology) renote() {
+	t.ends = 0
+	for _, addrs := range t.addrs {
+		for _, a := range addrs {
+			t.note(a)
+		}
+	}
+}
+
+// optimistically gives the IPv6 addresses of an interface that finds out whether they are its own the state of those that
+// are not known to be.
+func (ifc *Interface) optimistically(addrs []address) {
+	for i := range addrs {
+		if ifc.detector != nil && addrs[i].addr.Is6() {
+			addrs[i].state = AddrOptimistic
+		}
 	}
 }

@@ -123,6 +123,17 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 		"mac", macText(mac), "ours", macText(a.mac))
 }
 
+// forget ends the announcements of an address that the host has no more.
+func (a *announcer) forget(addr netip.Addr) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
+	delete(a.defended, addr)
+}
+
 // macText returns an Ethernet address in hexadecimal digits with colons.
 func macText(mac link.MAC) string {
 	const digits = "0123456789abcdef"

@@ -14,7 +14,11 @@ type core struct {
 	pathMTUs pathMTUs
 	topology atomic.Pointer[topology]
 	links    sync.Mutex // serialises changes of interfaces' states; before topology
+	watch    atomic.Pointer[func()]
 }
+
+// Watch has f called after each change of interfaces, addresses or routes, maybe under a lock: f does not wait.
+func (c *core) Watch(f func()) { c.watch.Store(&f) }
 
 // change replaces the topology by a changed copy. f may be called several times.
 func (c *core) change(f func(t *topology) error) error {
@@ -25,6 +29,9 @@ func (c *core) change(f func(t *topology) error) error {
 			return err
 		}
 		if c.topology.CompareAndSwap(before, after) {
+			if told := c.watch.Load(); told != nil {
+				(*told)()
+			}
 			return nil
 		}
 	}

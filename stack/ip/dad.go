@@ -27,16 +27,6 @@ func (l *Layer) startDAD(ifc *Interface, config *InterfaceConfig) {
 	ifc.groups = newMembership(&l.base, ifc.nd, func() netip.Addr { return l.topology.Load().reportSource(ifc) })
 }
 
-// optimistically gives the IPv6 addresses of an interface that finds out whether they are its own the state of those that
-// are not known to be.
-func (ifc *Interface) optimistically(addrs []address) {
-	for i := range addrs {
-		if ifc.detector != nil && addrs[i].addr.Is6() {
-			addrs[i].state = optimistic
-		}
-	}
-}
-
 // detect joins the groups of the interface's addresses, and finds out whether those that are optimistic are its own.
 func (l *Layer) detect(ifc *Interface) {
 	if ifc.detector == nil {
@@ -44,7 +34,7 @@ func (l *Layer) detect(ifc *Interface) {
 	}
 	l.joinGroups(ifc)
 	for _, a := range l.topology.Load().addrs[ifc.index] {
-		if a.state == optimistic {
+		if a.state == AddrOptimistic {
 			ifc.detector.start(a.addr)
 		}
 	}
@@ -55,8 +45,8 @@ func (l *Layer) settle(ifc *Interface, a netip.Addr) {
 	_ = l.change(func(t *topology) error {
 		t.addrs[ifc.index] = slices.Clone(t.addrs[ifc.index])
 		for i := range t.addrs[ifc.index] {
-			if own := &t.addrs[ifc.index][i]; own.addr == a && own.state == optimistic {
-				own.state = preferred
+			if own := &t.addrs[ifc.index][i]; own.addr == a && own.state == AddrOptimistic {
+				own.state = AddrPreferred
 			}
 		}
 		return nil
@@ -71,14 +61,10 @@ func (l *Layer) settle(ifc *Interface, a netip.Addr) {
 // later fails as it does when an address's lifetime is over.
 func (l *Layer) withdraw(ifc *Interface, a netip.Addr, mac link.MAC) {
 	err := l.change(func(t *topology) error {
-		addrs := t.addrs[ifc.index]
-		at := indexOf(addrs, a)
-		if at < 0 { // another frame of the burst has had it withdrawn
+		if indexOf(t.addrs[ifc.index], a) < 0 { // another frame of the burst has had it withdrawn
 			return syscall.EADDRNOTAVAIL
 		}
-		t.removeNetwork(ifc, addrs[at].prefix)
-		t.addrs[ifc.index] = slices.Delete(slices.Clone(addrs), at, at+1)
-		t.reclassify()
+		t.take(ifc, a)
 		return nil
 	})
 	if err != nil {
@@ -107,7 +93,7 @@ func (l *Layer) joinGroups(ifc *Interface) {
 // address (RFC 3810 5.2.13).
 func (t *topology) reportSource(ifc *Interface) netip.Addr {
 	for _, a := range t.addrs[ifc.index] {
-		if a.addr.IsLinkLocalUnicast() && a.addr.Is6() && a.state != optimistic {
+		if a.addr.IsLinkLocalUnicast() && a.addr.Is6() && a.state != AddrOptimistic {
 			return a.addr
 		}
 	}

@@ -19,7 +19,7 @@ const (
 )
 
 // state returns the state of an address, and whether the host has it.
-func (n *nodes) state(a netip.Addr) (addressState, bool) {
+func (n *nodes) state(a netip.Addr) (AddrState, bool) {
 	t := n.l.topology.Load()
 	ifc := n.l.Interfaces()[1]
 	return t.stateOf(ifc, a), t.hasAddr(ifc, a)
@@ -29,19 +29,19 @@ func TestDuplicateDetection(t *testing.T) {
 	t.Run("B-SLA-1 B-ND-17 the group is joined, and each address asked for once from ::", func(t *testing.T) {
 		onLink(t, Config{}, InterfaceConfig{}, func(n *nodes) {
 			n.want(joinBoth, askOur6, askLink)
-			if s, ok := n.state(ndOur); s != optimistic || !ok {
+			if s, ok := n.state(ndOur); s != AddrOptimistic || !ok {
 				t.Errorf("the address is in state %d, %v", s, ok)
 			}
-			if s, ok := n.state(ndOurLink); s != optimistic || !ok {
+			if s, ok := n.state(ndOurLink); s != AddrOptimistic || !ok {
 				t.Errorf("the link-local address is in state %d, %v", s, ok)
 			}
 			n.sleep(time.Second - time.Nanosecond)
-			if s, _ := n.state(ndOur); s != optimistic {
+			if s, _ := n.state(ndOur); s != AddrOptimistic {
 				t.Error("it is known to be unique before a second is over")
 			}
 			n.sleep(time.Nanosecond)
 			for _, a := range []netip.Addr{ndOur, ndOurLink} {
-				if s, ok := n.state(a); s != preferred || !ok {
+				if s, ok := n.state(a); s != AddrPreferred || !ok {
 					t.Errorf("%v is in state %d after a second, %v", a, s, ok)
 				}
 			}
@@ -74,17 +74,17 @@ func TestDuplicateDetection(t *testing.T) {
 					}
 				}
 				n.sleep(time.Second - time.Nanosecond)
-				if s, _ := n.state(ndOur); s != optimistic && count < 3 {
+				if s, _ := n.state(ndOur); s != AddrOptimistic && count < 3 {
 					t.Errorf("it is unique after %d questions", count)
 				}
 				n.sleep(time.Nanosecond)
 			}
-			if s, _ := n.state(ndOur); count != 3 || s != preferred {
+			if s, _ := n.state(ndOur); count != 3 || s != AddrPreferred {
 				t.Errorf("state %d after %d questions", s, count)
 			}
 		})
 		onLink(t, Config{}, InterfaceConfig{DADTransmits: -1}, func(n *nodes) {
-			if s, _ := n.state(ndOur); s != preferred {
+			if s, _ := n.state(ndOur); s != AddrPreferred {
 				t.Errorf("state %d", s)
 			}
 			for _, s := range n.sent() {
@@ -99,7 +99,7 @@ func TestDuplicateDetection(t *testing.T) {
 			ifc := n.l.Interfaces()[1]
 			ifc.CarrierChanged(false)
 			n.sleep(time.Minute)
-			if s, _ := n.state(ndOur); s != optimistic {
+			if s, _ := n.state(ndOur); s != AddrOptimistic {
 				t.Errorf("it is in state %d", s)
 			}
 			n.sent()
@@ -109,7 +109,7 @@ func TestDuplicateDetection(t *testing.T) {
 				t.Errorf("sent %q", sent)
 			}
 			n.sleep(time.Second)
-			if s, _ := n.state(ndOur); s != preferred {
+			if s, _ := n.state(ndOur); s != AddrPreferred {
 				t.Errorf("it is in state %d", s)
 			}
 		})
@@ -133,8 +133,8 @@ func TestDuplicateAddress(t *testing.T) {
 				if _, ok := n.state(ndOur); ok {
 					t.Fatal("the host has it still")
 				}
-				if _, err := n.l.HostRoute(r.Local(), ndPeer); err != syscall.EADDRNOTAVAIL {
-					t.Errorf("a connection's way from it: %v, want EADDRNOTAVAIL", err)
+				if _, err := n.l.HostRoute(r.Local(), ndPeer); err != syscall.ENETUNREACH {
+					t.Errorf("a connection's way from it: %v, want ENETUNREACH", err)
 				}
 				if _, err := n.l.HostRoute(netip.Addr{}, ndPeer); err != syscall.ENETUNREACH {
 					t.Errorf("the way to its network: %v, want ENETUNREACH", err)
@@ -146,7 +146,7 @@ func TestDuplicateAddress(t *testing.T) {
 				}
 				n.sent()
 				n.sleep(settledMoment)
-				if s, ok := n.state(ndOurLink); !ok || s != preferred {
+				if s, ok := n.state(ndOurLink); !ok || s != AddrPreferred {
 					t.Error("the link-local address went with it")
 				}
 				n.sent()
@@ -164,7 +164,7 @@ func TestDuplicateAddress(t *testing.T) {
 			n.give(message{src: ndPeer, dst: allNodes, body: na("O", ndPeer, targetOption(peerMAC))})
 			n.want()
 			n.sleep(time.Second)
-			if s, ok := n.state(ndOur); s != preferred || !ok {
+			if s, ok := n.state(ndOur); s != AddrPreferred || !ok {
 				t.Errorf("state %d, %v", s, ok)
 			}
 			n.dropped(drop.NDConflict, 0)
@@ -187,7 +187,7 @@ func TestDuplicateAddress(t *testing.T) {
 			n.give(attack)
 			n.want(defence)
 			n.dropped(drop.NDConflict, 1001)
-			if s, ok := n.state(ndOur); s != preferred || !ok {
+			if s, ok := n.state(ndOur); s != AddrPreferred || !ok {
 				t.Errorf("state %d, %v", s, ok)
 			}
 			want := "another host uses our address interface mem0 address 2001:db8::2 mac 02:00:00:00:06:06 ours 02:00:00:00:00:02"
@@ -248,7 +248,7 @@ func TestNDWithoutLinkAddresses(t *testing.T) {
 		if out := dev.take(); len(out) != 0 {
 			t.Fatalf("sent %x", out)
 		}
-		if s, _ := n.state(ndOur); s != preferred {
+		if s, _ := n.state(ndOur); s != AddrPreferred {
 			t.Errorf("state %d", s)
 		}
 		for _, body := range [][]byte{ns(ndOur), ns(ndOur, sourceOption(peerMAC)), na("SO", ndOur), na("SO", ndPeer, targetOption(peerMAC))} {
@@ -270,7 +270,7 @@ func TestOptimisticSource(t *testing.T) {
 		n.sent()
 		ifc := n.l.Interfaces()[1]
 		a := newAddress(netip.MustParsePrefix("2001:db8:7::2/64"), "mem0")
-		a.state = optimistic
+		a.state = AddrOptimistic
 		if err := n.l.change(func(t *topology) error { return t.addAddress(ifc, a) }); err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestSolicitationWhileOptimistic(t *testing.T) {
 		if got := n.neighbor(ndPeer); got != "REACHABLE 02:00:00:00:00:01" {
 			t.Errorf("the neighbour is %s", got)
 		}
-		if s, _ := n.state(ndOur); s != optimistic {
+		if s, _ := n.state(ndOur); s != AddrOptimistic {
 			t.Errorf("the address is in state %d", s)
 		}
 	})

@@ -103,7 +103,7 @@ func (l *Layer) AwaitNeighbors(ctx context.Context, d time.Duration) (settled bo
 	defer cancel()
 	for _, ifc := range l.Interfaces() {
 		for _, c := range ifc.neighbors {
-			if c == nil || ifc.currentState() == InterfaceFailed {
+			if c == nil || ifc.currentState().over() {
 				continue
 			}
 			if settled := c.whenSettled(); settled != nil {

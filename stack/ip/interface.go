@@ -36,7 +36,8 @@ type Interface struct {
 	dev       link.Device
 	info      link.Info
 	loopback  bool
-	mtu       int
+	mtu       atomic.Int32             // changes under core.links
+	maxMTU    int                      // InterfaceConfig.MTU
 	linkLen   int                      // of the link header, 14 or 0
 	queues    []*Queue                 // a power of two of them
 	neighbors [families]*neighborCache // nil where frames have no link address
@@ -70,21 +71,19 @@ type InterfaceStats struct {
 func newInterface(c *core, dev link.Device, config InterfaceConfig) (*Interface, []address, error) {
 	info := dev.Info()
 	info.Name = c.unusedName(info.Name)
-	ifc := &Interface{core: c, device: deviceState{base: &c.base}, dev: dev, info: info, mtu: info.MTU}
-	if config.MTU != 0 {
-		ifc.mtu = min(config.MTU, info.MTU)
-	}
+	ifc := &Interface{core: c, device: deviceState{base: &c.base}, dev: dev, info: info, maxMTU: config.MTU}
+	ifc.setMTU(info.MTU)
 	if config.Announce > AnnounceNever {
 		return nil, nil, syscall.EINVAL
 	}
-	if ifc.mtu < leastMTU || ifc.mtu > maxPacket {
+	if config.MTU < 0 || ifc.currentMTU() < leastMTU || ifc.currentMTU() > maxPacket {
 		return nil, nil, syscall.EINVAL
 	}
 	addrs, err := newAddresses(config.Addrs, &info)
 	if err != nil {
 		return nil, nil, err
 	}
-	if ifc.mtu < leastMTU6 && anyIPv6(addrs) {
+	if ifc.currentMTU() < leastMTU6 && anyIPv6(addrs) {
 		return nil, nil, syscall.EINVAL
 	}
 	if info.Kind == link.Ethernet {
@@ -111,11 +110,22 @@ func (c *core) unusedName(device string) string {
 	}
 	name := device
 	for n := 2; slices.ContainsFunc(c.Interfaces(), func(ifc *Interface) bool {
-		return ifc.info.Name == name && ifc.currentState() != InterfaceFailed
+		return ifc.info.Name == name && !ifc.currentState().over()
 	}); n++ {
 		name = fmt.Sprintf("%s-%d", device, n)
 	}
 	return name
+}
+
+// currentMTU returns the largest packet in octets that the interface takes now.
+func (ifc *Interface) currentMTU() int { return int(ifc.mtu.Load()) }
+
+// setMTU takes over the MTU that the device has, within that of InterfaceConfig.
+func (ifc *Interface) setMTU(device int) {
+	if ifc.maxMTU > 0 {
+		device = min(device, ifc.maxMTU)
+	}
+	ifc.mtu.Store(int32(max(min(device, maxPacket+1), 0)))
 }
 
 // leastMTU is what every link carries (RFC 791 3.2).
@@ -124,7 +134,8 @@ const leastMTU = 68
 // newLoopbackInterface returns the interface that leads back to the host itself.
 func newLoopbackInterface(c *core) *Interface {
 	dev := newLoopback(c.LoopbackOctets)
-	ifc := &Interface{core: c, device: deviceState{base: &c.base}, loopback: true, dev: dev, info: dev.Info(), mtu: loopbackMTU}
+	ifc := &Interface{core: c, device: deviceState{base: &c.base}, loopback: true, dev: dev, info: dev.Info()}
+	ifc.setMTU(loopbackMTU)
 	ifc.addQueue(dev)
 	return ifc
 }
@@ -210,7 +221,7 @@ func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	}
 	if len(addrs) == 0 {
 		for _, own := range ifc.core.topology.Load().addrs[ifc.index] {
-			if own.state != optimistic { // it is announced when it is known to be unique
+			if own.state != AddrOptimistic { // it is announced when it is known to be unique
 				addrs = append(addrs, own.addr)
 			}
 		}

@@ -82,6 +82,9 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 	if dev, ok := dev.(link.Carrier); ok {
 		dev.WatchCarrier(ifc.CarrierChanged)
 	}
+	if dev, ok := dev.(link.Resizer); ok {
+		dev.WatchMTU(func(mtu int) { l.mtuChanged(ifc, mtu) })
+	}
 	return ifc, nil
 }
 

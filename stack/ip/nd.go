@@ -59,7 +59,7 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC, first bool
 	if !src.IsValid() {
 		return false
 	}
-	if t.stateOf(ifc, src) == optimistic { // another one of ours is as good to be answered at (RFC 4429 3.3)
+	if t.stateOf(ifc, src) == AddrOptimistic { // another one of ours is as good to be answered at (RFC 4429 3.3)
 		if other := t.reportSource(ifc); !other.IsUnspecified() {
 			src = other
 		}
@@ -72,17 +72,17 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC, first bool
 		dst = solicitedNode(target)
 		mac = groupMAC6(dst)
 	}
-	unique := t.stateOf(ifc, src) != optimistic
+	unique := t.stateOf(ifc, src) != AddrOptimistic
 	ifc.nd.solicit(mac, src, dst, target, unique || unicast == nil && !first)
 	return first && !unique
 }
 
 // stateOf returns the state of an address of the interface.
-func (t *topology) stateOf(ifc *Interface, a netip.Addr) addressState {
+func (t *topology) stateOf(ifc *Interface, a netip.Addr) AddrState {
 	for _, own := range t.addrs[ifc.index] {
 		if own.addr == a {
 			return own.state
 		}
 	}
-	return preferred
+	return AddrPreferred
 }

@@ -74,7 +74,7 @@ func (in *Input) solicitation(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 // the address is not known to be unique (RFC 4429 3.3).
 func (in *Input) answer(p *Packet, target netip.Addr, o *ndOptions) {
 	ifc := in.iface
-	override := in.topology.stateOf(ifc, target) != optimistic
+	override := in.topology.stateOf(ifc, target) != AddrOptimistic
 	switch {
 	case p.Src.IsUnspecified():
 		ifc.nd.advertise(allNodesMAC, target, allNodes, false, override)

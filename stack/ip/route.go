@@ -23,11 +23,12 @@ type Route struct {
 	mtu                    int // of the interface
 	super                  int // the longest packet that the device cuts into TCP segments; 0 for none
 
-	topology *topology // that the route was made from
-	flowSeed uint64    // of IPv6 flow labels
-	zone     uint32    // the number of the interface that link-local addresses of a route over loopback belong to, else 0
-	addrSum  uint32    // of the addresses in a pseudo-header
-	group    bool      // remote is a broadcast or multicast address
+	topology *topology                // that the route was made from
+	checked  atomic.Pointer[topology] // a later one, by which the route still leads to remote
+	flowSeed uint64                   // of IPv6 flow labels
+	zone     uint32                   // the number of the interface that link-local addresses of a route over loopback belong to, else 0
+	addrSum  uint32                   // of the addresses in a pseudo-header
+	group    bool                     // remote is a broadcast or multicast address
 	groupMAC link.MAC
 	neighbor atomic.Pointer[neighbor]
 
@@ -120,7 +121,7 @@ func (c *routeCache) set(local, remote netip.Addr) (slots *[routeWays]atomic.Poi
 // HostRoute finds the way to remote, which must be one host's address. Where local is not valid or
 // unspecified it chooses the source address; an unspecified remote means local if both are of IPv4, and otherwise
 // loopback, and Route.Remote says so (ledger E-CON-9). ENETUNREACH: no route, broadcast or multicast (MUST-46).
-// EINVAL: a link-local address of IPv6 without a zone (RFC 4007). EADDRNOTAVAIL: local is not ours. ENETDOWN: all devices have failed, and remote is no loopback address.
+// It is also the error where local is not ours. EINVAL: a link-local address of IPv6 without a zone (RFC 4007). ENETDOWN: all devices have failed, and remote is no loopback address.
 func (l *Layer) HostRoute(local, remote netip.Addr) (*Route, error) {
 	r, err := l.Route(local, remote)
 	if err == nil && r.group {
@@ -174,7 +175,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr, over *Interface
 		return nil, syscall.ENETDOWN
 	}
 	if local.IsValid() && !l.IsLocal(local) {
-		return nil, syscall.EADDRNOTAVAIL
+		return nil, syscall.ENETUNREACH // as in Linux, for a socket that was bound before the address went
 	}
 	if local.IsValid() && local.Is4() != remote.Is4() {
 		return nil, syscall.ENETUNREACH
@@ -197,7 +198,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr, over *Interface
 	if r.iface.loopback {
 		r.zone = t.zoneNumber(cmp.Or(r.local.Zone(), r.remote.Zone()))
 	}
-	r.mtu = r.iface.mtu
+	r.mtu = r.iface.currentMTU()
 	r.addrSum = wire.PseudoHeader(r.local, r.remote, 0, 0)
 	r.flowSeed = maphash.Comparable(l.routes.seed, [2]netip.Addr{r.local, r.remote})
 	if super := r.family.super(&r.iface.info); super > r.mtu {
@@ -260,6 +261,42 @@ func (r *Route) groupInterface(t *topology, over *Interface) *Interface {
 // Current says whether the route was made from the addresses and routes that there are now. If not, HostRoute may return
 // another one.
 func (r *Route) Current() bool { return r.topology == r.iface.core.topology.Load() }
+
+// Usable says whether packets still reach remote over the route: its source address is the host's, its interface is up and has
+// the same MTU, and there is an entry of the routing table that leads over it. Another entry may be better by now.
+func (r *Route) Usable() bool {
+	t := r.iface.core.topology.Load()
+	if t == r.topology || t == r.checked.Load() {
+		return true
+	}
+	if !t.leads(r) {
+		return false
+	}
+	r.checked.Store(t)
+	return true
+}
+
+// leads says whether packets may go on over r.
+func (t *topology) leads(r *Route) bool {
+	if r.iface.loopback {
+		return r.remote.IsLoopback() || t.class(r.remote) == own
+	}
+	if t.class(r.local) != own || t.class(r.remote) == own || r.iface.currentState() != InterfaceUp || r.mtu != r.iface.currentMTU() {
+		return false
+	}
+	over := func(e *hop) bool {
+		return e.iface == r.iface && !e.silent && (e.via == r.nextHop || !e.via.IsValid() && r.nextHop == r.remote)
+	}
+	if e, ok := t.redirects[r.remote]; ok && over(&e) || r.remote.Zone() != "" {
+		return true
+	}
+	for i := range t.routes {
+		if e := &t.routes[i]; e.dst.Contains(r.remote) && over(e) {
+			return true
+		}
+	}
+	return false
+}
 
 // Confirm tells that something we sent over this route has arrived, as an acknowledgment of new data shows,
 // so that its neighbour is reachable (RFC 4861 7.3.1). That the peer was heard is not enough: it may hear

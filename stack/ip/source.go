@@ -22,7 +22,7 @@ func source4(addrs []address, nextHop netip.Addr) (found netip.Addr) {
 		if a.prefix.Contains(nextHop) {
 			score++
 		}
-		if a.state == preferred {
+		if a.state == AddrPreferred {
 			score += 2
 		}
 		if score > best {

@@ -17,13 +17,16 @@ func (a *address) betterSource(b *address, dst netip.Addr) bool {
 		return sb < Scope(dst)
 	}
 	if a.state != b.state { // rule 3
-		return a.state == preferred
+		return a.state == AddrPreferred
 	}
 	_, label := Policy(dst)
 	_, la := Policy(a.addr)
 	_, lb := Policy(b.addr)
 	if (la == label) != (lb == label) { // rule 6
 		return la == label
+	}
+	if a.temporary != b.temporary { // rule 7
+		return a.temporary
 	}
 	return a.commonPrefix(dst) > b.commonPrefix(dst) // rule 8
 }

@@ -31,7 +31,7 @@ func TestSource6(t *testing.T) {
 			for _, s := range c.addrs {
 				a := address{}
 				if s[0] == '-' {
-					a.state, s = deprecated, s[1:]
+					a.state, s = AddrDeprecated, s[1:]
 				}
 				a.prefix = netip.MustParsePrefix(s)
 				a.addr = scoped(a.prefix.Addr(), "")
@@ -73,7 +73,7 @@ func TestLinkLocalAddresses(t *testing.T) {
 			{"", "fe80::1%mem0", "network is unreachable"}, // which has no IPv6
 			{"", "2001:db8::1%tun0", "fd00::2"},            // no zone is needed
 			{"", "fe80::2%tun0", "fe80::2%tun0"},
-			{"fd00::3", "fd00::1", "cannot assign requested address"},
+			{"fd00::3", "fd00::1", "network is unreachable"},
 			{"", "::", "::1"},
 		} {
 			var local netip.Addr

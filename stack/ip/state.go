@@ -11,9 +11,14 @@ const (
 	InterfaceDown
 	// InterfaceFailed: the device has returned errors and is closed. Its addresses and routes are gone.
 	InterfaceFailed
+	// InterfaceDetached: the host has given the device up (Host.Detach), and has closed it. Its addresses and routes are gone.
+	InterfaceDetached
 )
 
-// String returns "up", "down" or "failed".
+// over says whether the device is closed for good.
+func (s InterfaceState) over() bool { return s == InterfaceFailed || s == InterfaceDetached }
+
+// String returns "up", "down", "failed" or "detached".
 func (s InterfaceState) String() string {
 	switch s {
 	case InterfaceUp:
@@ -22,11 +27,16 @@ func (s InterfaceState) String() string {
 		return "down"
 	case InterfaceFailed:
 		return "failed"
+	case InterfaceDetached:
+		return "detached"
 	}
 	return "invalid"
 }
 
 func (ifc *Interface) currentState() InterfaceState { return InterfaceState(ifc.state.Load()) }
+
+// State returns the state of the interface.
+func (ifc *Interface) State() InterfaceState { return ifc.currentState() }
 
 // CarrierChanged takes over what the device says of its link (link.Carrier). It is not called twice at once.
 func (ifc *Interface) CarrierChanged(up bool) {
@@ -43,7 +53,7 @@ func (c *core) setCarrier(ifc *Interface, up bool) (changed bool) {
 	}
 	c.links.Lock()
 	defer c.links.Unlock()
-	if before := ifc.currentState(); before == state || before == InterfaceFailed {
+	if before := ifc.currentState(); before == state || before.over() {
 		return false
 	}
 	ifc.state.Store(uint32(state))
@@ -95,7 +105,7 @@ func (ifc *Interface) FailQueue(q *Queue, err error) (loss Loss) {
 func (c *core) loseQueue(ifc *Interface, err error) (last bool, left int) {
 	c.links.Lock()
 	defer c.links.Unlock()
-	if c.over() {
+	if c.over() || ifc.currentState().over() {
 		return false, 0
 	}
 	if ifc.live--; ifc.live > 0 {
@@ -105,6 +115,7 @@ func (c *core) loseQueue(ifc *Interface, err error) (last bool, left int) {
 	ifc.state.Store(uint32(InterfaceFailed))
 	_ = c.change(func(t *topology) error {
 		t.removeInterface(ifc)
+		t.lost = len(t.remaining()) == 0
 		return nil
 	})
 	return true, len(c.topology.Load().remaining())

@@ -13,7 +13,7 @@ type source interface {
 func (l *Layer) sources(f func(s source)) {
 	f(lifetimes{&l.core})
 	for _, ifc := range l.Interfaces() {
-		if ifc.loopback { // its device never fails
+		if ifc.loopback || ifc.currentState() == InterfaceDetached { // loopback's device never fails
 			continue
 		}
 		for _, c := range ifc.neighbors {

@@ -14,7 +14,7 @@ type topology struct {
 	ifaces  []*Interface // loopback's first
 	addrs   [][]address  // by Interface.index
 	classes map[netip.Addr]addrClass
-	routes  []hop // most specific first, then in the order in which they came
+	routes  []hop // most specific first, then by metric, then in the order in which they came
 	// redirects has the first hops of destinations for which a router has named a better one than routes has. It is
 	// replaced, not changed. See redirect.go.
 	redirects map[netip.Addr]hop
@@ -40,6 +40,7 @@ type hop struct {
 	// onLink says that the route alone, and no address, puts via or else dst on the link.
 	onLink bool
 	silent bool // via does not answer; see gateway.go
+	metric uint32
 }
 
 // hasMAC says whether an interface of the host has the Ethernet address. Where two are on one link, what comes from the
@@ -84,7 +85,9 @@ func (t *topology) addAddress(ifc *Interface, a address) error {
 	t.addrs[ifc.index] = append(slices.Clip(t.addrs[ifc.index]), a)
 	t.note(a)
 	t.classify(a)
-	t.insert(hop{dst: a.prefix.Masked(), iface: ifc})
+	if !a.noRoute {
+		t.insert(hop{dst: a.prefix.Masked(), iface: ifc})
+	}
 	return nil
 }
 
@@ -106,25 +109,30 @@ func (t *topology) reclassify() {
 	}
 }
 
-// removeInterface takes away the addresses and routes of an interface that has failed. It stays on the list.
+// removeInterface takes away the addresses and routes of an interface that has failed or is detached. It stays on the list.
 func (t *topology) removeInterface(ifc *Interface) {
-	var kept []hop
-	for _, e := range t.routes {
-		if e.iface != ifc {
-			kept = append(kept, e)
-		}
-	}
-	t.routes = kept
+	t.dropRoutes(func(e *hop) bool { return e.iface == ifc })
 	t.addrs[ifc.index] = nil
 	t.redirects = nil
 	t.reclassify()
-	t.lost = len(t.remaining()) == 0
+	t.renote()
 }
 
-// remaining returns the interfaces that have not failed, loopback's left out.
+// dropRoutes removes the entries of which gone is true. It asks in the order of the table.
+func (t *topology) dropRoutes(gone func(e *hop) bool) {
+	kept := make([]hop, 0, len(t.routes))
+	for i := range t.routes {
+		if !gone(&t.routes[i]) {
+			kept = append(kept, t.routes[i])
+		}
+	}
+	t.routes = kept
+}
+
+// remaining returns the interfaces that have not failed and are not detached, loopback's left out.
 func (t *topology) remaining() (list []*Interface) {
 	for _, ifc := range t.ifaces[1:] {
-		if ifc.currentState() != InterfaceFailed {
+		if !ifc.currentState().over() {
 			list = append(list, ifc)
 		}
 	}
@@ -133,7 +141,8 @@ func (t *topology) remaining() (list []*Interface) {
 
 func (t *topology) insert(e hop) {
 	i := 0
-	for i < len(t.routes) && t.routes[i].dst.Bits() >= e.dst.Bits() {
+	for i < len(t.routes) && (t.routes[i].dst.Bits() > e.dst.Bits() ||
+		t.routes[i].dst.Bits() == e.dst.Bits() && t.routes[i].metric <= e.metric) {
 		i++
 	}
 	t.routes = insert(t.routes, i, e)
@@ -205,7 +214,7 @@ func (t *topology) onLink(ifc *Interface, a netip.Addr) bool {
 	if zone := a.Zone(); zone != "" {
 		return zone == ifc.info.Name
 	}
-	if slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return own.prefix.Contains(a) }) {
+	if slices.ContainsFunc(t.addrs[ifc.index], func(own address) bool { return !own.noRoute && own.prefix.Contains(a) }) {
 		return true
 	}
 	return slices.ContainsFunc(t.routes, func(e hop) bool {

@@ -126,6 +126,15 @@ type Carrier interface {
 	WatchCarrier(f func(up bool))
 }
 
+// Resizer is a Device whose MTU may change while it is open.
+type Resizer interface {
+	Device
+	// WatchMTU arranges that f is called with the MTU whenever it is another one, one call after the other. If it is another
+	// one than Info says already, it calls f before it returns. The function f must not wait. It is not called after Close
+	// has returned. The stack calls WatchMTU once at most. Info goes on to return the MTU that the device had at first.
+	WatchMTU(f func(mtu int))
+}
+
 // Glancer is a Device that several goroutines may read: one that waits for frames, and others that take frames only if
 // there are some already.
 // Only one of them holds frames at a time, until ReadDone, so that frames are processed in the order in which they were

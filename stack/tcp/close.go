@@ -235,6 +235,9 @@ func (c *Conn) ICMPError(e ICMPError, now mono.Time) {
 	}
 }
 
+// Unreachable notes that there is no route to the peer, which is the error of the connection if it ends for want of an answer.
+func (c *Conn) Unreachable(why syscall.Errno) { c.soft = errno(why) }
+
 // disorder says whether acknowledgments suggest a loss or reordering while the connection is not in recovery: Linux's state
 // of that name. A tail loss probe that has not been answered does not count as such a sign.
 func (c *Conn) disorder() bool {
