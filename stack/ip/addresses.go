@@ -148,15 +148,15 @@ func (t *topology) give(ifc *Interface, a Address, now mono.Time, replace bool) 
 }
 
 // live sets the times of an address from how long they are away.
-func (own *address) live(a Address, now mono.Time) {
-	if a.ValidFor > 0 {
-		own.validUntil = now.Add(a.ValidFor)
+func (a *address) live(times Address, now mono.Time) {
+	if times.ValidFor > 0 {
+		a.validUntil = now.Add(times.ValidFor)
 	}
 	switch {
-	case a.PreferredFor < 0:
-		own.state = AddrDeprecated
-	case a.PreferredFor > 0:
-		own.preferredUntil = now.Add(a.PreferredFor)
+	case times.PreferredFor < 0:
+		a.state = AddrDeprecated
+	case times.PreferredFor > 0:
+		a.preferredUntil = now.Add(times.PreferredFor)
 	}
 }
 
