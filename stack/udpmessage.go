@@ -86,10 +86,45 @@ func (s *UDPSocket) WriteMsg(p []byte, to netip.AddrPort, c *DatagramControl) (i
 	if c == nil || *c == (DatagramControl{}) {
 		return s.WriteTo(p, to)
 	}
-	return s.write(p, to, c)
+	n, err := s.write(p, to, c)
+	s.layer.core.flush()
+	return n, err
 }
 
-// write is WriteTo with what c says, where it is not nil.
+// DatagramOut is a datagram for WriteBatch: the parameters of WriteMsg.
+type DatagramOut struct {
+	Data    []byte
+	To      netip.AddrPort // not valid for the peer
+	Control DatagramControl
+}
+
+// WriteBatch is WriteMsg of several datagrams, which the device gets together. It returns how many were sent: fewer than all
+// where one of them failed, and an error only if that was the first. The error of another is returned by the next call if that
+// begins with the same datagram, and otherwise not at all.
+func (s *UDPSocket) WriteBatch(list []DatagramOut) (n int, err error) {
+	defer s.layer.core.flush()
+	for i := range list {
+		d := &list[i]
+		to := d.To
+		if !to.IsValid() {
+			if to = s.Remote(); !to.IsValid() && s.mayWrite() == nil {
+				err = syscall.EDESTADDRREQ
+			}
+		}
+		if err == nil {
+			_, err = s.write(d.Data, to, &d.Control)
+		}
+		if err != nil {
+			if i > 0 {
+				err = nil
+			}
+			return i, err
+		}
+	}
+	return len(list), nil
+}
+
+// write is WriteTo with what c says, where it is not nil. Its caller flushes.
 func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int, error) {
 	if err := s.mayWrite(); err != nil {
 		return 0, err
@@ -118,7 +153,6 @@ func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int,
 		return 0, syscall.EMSGSIZE
 	}
 	s.layer.send(r, s.Local().Port(), to.Port(), p, mtu, o)
-	s.layer.core.flush()
 	return len(p), nil
 }
 

@@ -141,3 +141,15 @@ func datagramMTU(r *ip.Route, mode tcp.PathMTUDiscovery) int {
 	}
 	return r.PathMTU()
 }
+
+// Defer makes an error of a call that has returned something else the pending error, which the next call returns. Others than
+// a syscall.Errno, and EBADF, which stays, are not kept.
+func (s *UDPSocket) Defer(err error) {
+	errno, ok := err.(syscall.Errno)
+	if !ok || errno == syscall.EBADF {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.errno = errno
+}

@@ -215,7 +215,11 @@ func (s *UDPSocket) Connect(remote netip.AddrPort) error {
 // PathMTUDiscovery.Refuses; EACCES: a broadcast address without SetBroadcast; ENETUNREACH, EINVAL: no such peer, and
 // for an address that is not for the socket the errors of Host.ConnectTCP. An IPv4-mapped address is one of IPv4.
 // It does not wait: what a full queue cannot take is dropped, as it might be anywhere on the way.
-func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) { return s.write(p, to, nil) }
+func (s *UDPSocket) WriteTo(p []byte, to netip.AddrPort) (int, error) {
+	n, err := s.write(p, to, nil)
+	s.layer.core.flush()
+	return n, err
+}
 
 // Write sends p as one datagram to the connected peer; EDESTADDRREQ where there is none.
 func (s *UDPSocket) Write(p []byte) (int, error) {
