@@ -39,7 +39,8 @@ type Config struct {
 	MAC link.MAC
 
 	// Link is a device to use instead of Device: a port of a simulated segment, a TUN device, one of your
-	// own. Open takes ownership of it, and closes it if Open fails.
+	// own. Open takes ownership of it, and closes it if Open fails. If it is a link.Namer, dials and lookups find the names
+	// that it knows before they ask a name server; see DNS.
 	Link link.Device
 
 	// Addrs are the host's addresses of IPv4 and IPv6, each with the length of its network's prefix. An interface with an
@@ -54,7 +55,8 @@ type Config struct {
 	// are neighbours on the device. A Via that is in no network of Addrs needs stack.Route.OnLink.
 	Routes []stack.Route
 	// DNS are the servers that resolve the names of dials and listens, asked in this order over the host's own
-	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network.
+	// UDP and TCP; a port of zero means 53. Without any, net.DefaultResolver asks over the kernel's network, unless Link
+	// is a link.Namer that has names: then no others exist.
 	DNS []netip.AddrPort
 	// MTU is the largest IP packet in octets. The default is 1500 for Device, and for Link the MTU that it has.
 	MTU int
@@ -78,6 +80,7 @@ type Host struct {
 	dns   []netip.AddrPort
 	// laterDNS are the servers of SetDNS; nil: those of dns.
 	laterDNS atomic.Pointer[[]netip.AddrPort]
+	names    names
 
 	longAnswer atomic.Pointer[netip.AddrPort] // the server of the last answer that was too long for a datagram
 
@@ -109,7 +112,10 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{stack: s, dns: dnsServers(cfg.DNS)}, nil
+	namer, _ := dev.(link.Namer)
+	h := &Host{stack: s, dns: dnsServers(cfg.DNS)}
+	h.names = names{namer, h.DNS, s}
+	return h, nil
 }
 
 // firstAddr returns the first of the host's addresses, or none.

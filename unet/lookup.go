@@ -6,24 +6,44 @@ import (
 	"net/netip"
 )
 
-// LookupHost is net.LookupHost by this host's Resolver.
+// LookupHost is net.LookupHost by this host's Resolver, or by the names that its device knows: see Config.Link.
 func (h *Host) LookupHost(host string) ([]string, error) {
+	if addrs, found, err := h.names.lookup(host); found {
+		var texts []string
+		for _, a := range addrs {
+			texts = append(texts, a.String())
+		}
+		return texts, err
+	}
 	return ask(context.Background(), h, func(ctx context.Context, r *net.Resolver) ([]string, error) { return r.LookupHost(ctx, host) })
 }
 
-// LookupIP is net.LookupIP by this host's Resolver: addresses of both families, though only those of IPv4 can be
-// dialled.
+// LookupIP is net.LookupIP by this host's Resolver, or by the names that its device knows: addresses of both families.
 func (h *Host) LookupIP(host string) ([]net.IP, error) {
+	if addrs, found, err := h.names.lookup(host); found {
+		var ips []net.IP
+		for _, a := range addrs {
+			ips = append(ips, a.AsSlice())
+		}
+		return ips, err
+	}
 	return ask(context.Background(), h, func(ctx context.Context, r *net.Resolver) ([]net.IP, error) { return r.LookupIP(ctx, "ip", host) })
 }
 
-// LookupIPAddr is (*net.Resolver).LookupIPAddr by this host's Resolver.
+// LookupIPAddr is (*net.Resolver).LookupIPAddr by this host's Resolver, or by the names that its device knows.
 func (h *Host) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	if ips, found, err := h.names.ips(host); found {
+		return ips, err
+	}
 	return ask(ctx, h, func(ctx context.Context, r *net.Resolver) ([]net.IPAddr, error) { return r.LookupIPAddr(ctx, host) })
 }
 
-// LookupNetIP is (*net.Resolver).LookupNetIP by this host's Resolver. The network is "ip", "ip4" or "ip6".
+// LookupNetIP is (*net.Resolver).LookupNetIP by this host's Resolver, or by the names that its device knows. The network is
+// "ip", "ip4" or "ip6".
 func (h *Host) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if addrs, found, err := h.names.family(network, host); found {
+		return addrs, err
+	}
 	return ask(ctx, h, func(ctx context.Context, r *net.Resolver) ([]netip.Addr, error) {
 		return r.LookupNetIP(ctx, network, host)
 	})

@@ -53,6 +53,11 @@ func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host
 	if isLocalhost(host) {
 		return n.loopbacks(), nil
 	}
+	if r == nil {
+		if ips, found, err := h.names.ips(host); found {
+			return ips, err
+		}
+	}
 	lookup := func(ctx context.Context, r *net.Resolver) ([]netip.Addr, error) {
 		return r.LookupNetIP(ctx, n.lookupFamily(h.Addrs()), host)
 	}
@@ -64,11 +69,7 @@ func (h *Host) addressesOf(ctx context.Context, r *net.Resolver, n network, host
 		found, err = ask(ctx, h, lookup)
 	}
 	h.stack.SortDestinations(found)
-	ips := make([]net.IPAddr, len(found))
-	for i, a := range found {
-		ips[i] = net.IPAddr{IP: a.Unmap().AsSlice(), Zone: a.Zone()}
-	}
-	return ips, err
+	return ipAddrs(found), err
 }
 
 // resolveDial is resolve for a dial from local, which may be nil. It leaves out addresses of another family than local's.

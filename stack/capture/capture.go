@@ -8,6 +8,7 @@ package capture
 
 import (
 	"io"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ var (
 	_ link.MultiQueue = (*Device)(nil)
 	_ link.Announcer  = (*Device)(nil)
 	_ link.Carrier    = (*Device)(nil)
+	_ link.Namer      = (*Device)(nil)
 )
 
 // New wraps dev and takes ownership of it: closing the Device closes dev. It writes a pcapng stream of one
@@ -88,6 +90,14 @@ func (d *Device) WatchCarrier(f func(up bool)) {
 	if c, ok := d.dev.(link.Carrier); ok {
 		c.WatchCarrier(f)
 	}
+}
+
+// LookupHost asks the wrapped device, if its network has names, as link.Namer says.
+func (d *Device) LookupHost(name string) (addrs []netip.Addr, known bool) {
+	if n, ok := d.dev.(link.Namer); ok {
+		return n.LookupHost(name)
+	}
+	return nil, false
 }
 
 // Flush writes out the buffered part of the stream. It returns the same error as Err.

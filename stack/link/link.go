@@ -6,6 +6,7 @@ package link
 import (
 	"encoding/hex"
 	"errors"
+	"net/netip"
 )
 
 // ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
@@ -133,6 +134,15 @@ type Resizer interface {
 	// one than Info says already, it calls f before it returns. The function f must not wait. It is not called after Close
 	// has returned. The stack calls WatchMTU once at most. Info goes on to return the MTU that the device had at first.
 	WatchMTU(f func(mtu int))
+}
+
+// Namer is a Device whose network knows names of hosts, as a simulated one does: no name server has to be asked for them.
+type Namer interface {
+	Device
+	// LookupHost returns the addresses of a name, of both families and in any order; none where the network does not know
+	// the name. known says whether the network has names at all: a name that it does not have is nobody's then, unless
+	// the host has name servers to ask. It does not wait, and may be called at any time, also after Close.
+	LookupHost(name string) (addrs []netip.Addr, known bool)
 }
 
 // Glancer is a Device that several goroutines may read: one that waits for frames, and others that take frames only if

@@ -21,7 +21,8 @@ type Config struct {
 	// Seed begins the random numbers of all ports. It is read once, by NewSegment.
 	Seed int64
 	// MTU is the largest IP packet in octets that passes. A larger one is dropped and no error is reported, as by a
-	// black hole. A port's Info has the value with which the port was made. Default 1500, at most 65,535.
+	// black hole. A port's Info has the value with which the port was made;
+	// Port.SetMTU tells the host of another one. Default 1500, at most 65,535.
 	MTU int
 	// Offload makes ports offer checksum and TCP segmentation offload, and carry super-segments whole: for
 	// speed, not for fidelity, since loss then takes a whole super-segment. Read once, by NewSegment.

@@ -22,13 +22,15 @@ const (
 	optIfMAC          = 6
 	optIfResolution   = 9
 	optPacketFlags    = 2
+	flagInbound       = 1
 	flagOutbound      = 2
 	nanosecondsDigits = 9
 )
 
 // WritePcap writes every frame that any port sends to w in pcapng format, until stop is called. Each port is
 // an interface of the file; frames that were dropped, corrupted, duplicated or reordered have a comment that
-// says so. Each frame is one Write, inside Port.Write: buffer slow writers. The first error ends the capture,
+// says so. A frame that does not reach a port, because that is unplugged or behind a partition, is there twice: as sent by
+// its sender, and when it is lost as an inbound frame of the port that it does not reach. Each frame is one Write, inside Port.Write: buffer slow writers. The first error ends the capture,
 // but does not disturb the traffic, and stop returns it. Where ports offer Offload, transport checksums may be incomplete.
 func (s *Segment) WritePcap(w io.Writer) (stop func() error) {
 	p := &pcap{w: w, ids: make(map[*Port]uint32)}
@@ -52,11 +54,15 @@ func (p *pcap) record(r Record) {
 	if p.err != nil {
 		return
 	}
-	id, known := p.ids[r.From]
+	at, direction := r.From, uint32(flagOutbound)
+	if r.To != nil {
+		at, direction = r.To, flagInbound
+	}
+	id, known := p.ids[at]
 	if !known {
 		id = uint32(len(p.ids))
-		p.ids[r.From] = id
-		p.device(r.From.Info())
+		p.ids[at] = id
+		p.device(at.Info())
 	}
 	le := binary.LittleEndian
 	p.begin(blockPacket)
@@ -67,7 +73,7 @@ func (p *pcap) record(r Record) {
 	p.buf = le.AppendUint32(p.buf, uint32(len(r.Frame)))
 	p.buf = le.AppendUint32(p.buf, uint32(len(r.Frame)))
 	p.pad(r.Frame)
-	p.option(optPacketFlags, le.AppendUint32(nil, flagOutbound))
+	p.option(optPacketFlags, le.AppendUint32(nil, direction))
 	if c := comment(&r); c != "" {
 		p.option(optComment, []byte(c))
 	}

@@ -27,6 +27,7 @@ type captured struct {
 	Port    string
 	Data    []byte
 	Comment string
+	Inbound bool
 }
 
 func readPcap(t *testing.T, data []byte, start time.Time) []captured {
@@ -48,10 +49,11 @@ func readPcap(t *testing.T, data []byte, start time.Time) []captured {
 		if err != nil || intf.LinkType != layers.LinkTypeEthernet {
 			t.Fatal(intf, err)
 		}
-		if opts.Flags == nil || opts.Flags.Direction != pcapgo.NgEpbFlagDirectionOutbound {
-			t.Errorf("flags %v", opts.Flags)
+		if opts.Flags == nil || opts.Flags.Direction == pcapgo.NgEpbFlagDirectionUnknown {
+			t.Fatalf("flags %v", opts.Flags)
 		}
 		c := captured{At: ci.Timestamp.Sub(start), Port: intf.Name, Data: data}
+		c.Inbound = opts.Flags.Direction == pcapgo.NgEpbFlagDirectionInbound
 		if len(opts.Comments) > 0 {
 			c.Comment = opts.Comments[0]
 		}
@@ -73,7 +75,7 @@ func TestWritePcap(t *testing.T) {
 		var want []captured
 		put := func(from, to *sim.Port, n int, comment string) {
 			f := newFrame(to.Info().MAC, from.Info().MAC, n, 7)
-			want = append(want, captured{time.Since(start), from.Name(), bytes.Clone(f.Header), comment})
+			want = append(want, captured{time.Since(start), from.Name(), bytes.Clone(f.Header), comment, false})
 			f.Release()
 			send(t, from, to, n, 7)
 		}
@@ -179,10 +181,10 @@ func TestTapSeesFateAndStops(t *testing.T) {
 
 func TestReasonsHaveNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for r := sim.None; r <= sim.Unplugged; r++ {
+	for r := sim.None; r <= sim.Partitioned; r++ {
 		seen[r.String()] = true
 	}
-	if len(seen) != int(sim.Unplugged)+1 || sim.None.String() != "" || sim.Reason(99).String() != "unknown reason" {
+	if len(seen) != int(sim.Partitioned)+1 || sim.None.String() != "" || sim.Reason(99).String() != "unknown reason" {
 		t.Errorf("%v", seen)
 	}
 }

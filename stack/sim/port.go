@@ -17,7 +17,9 @@ type Port struct {
 	info    link.Info
 	plan    atomic.Pointer[plan]
 	count   counters
-	away    atomic.Bool  // unplugged
+	number  int          // of the segment's ports, from 1
+	away    atomic.Bool  // unplugged, or without a carrier
+	cable   cable        // why it is away
 	closed  atomic.Bool  // set under write.mu and never reset; shut takes read.mu afterwards
 	ordered atomic.Int64 // frames in flight that later ones must not overtake
 
@@ -28,7 +30,7 @@ type Port struct {
 var _ link.Device = (*Port)(nil)
 
 func newPort(s *Segment, number int, cfg PortConfig, pl *plan) *Port {
-	p := &Port{segment: s}
+	p := &Port{segment: s, number: number}
 	p.info = link.Info{Name: cfg.Name, Kind: link.Ethernet, MAC: cfg.MAC, MTU: pl.MTU}
 	if pl.Offload {
 		p.info.Checksum, p.info.TSO4, p.info.TSO6, p.info.MaxPacket = true, true, true, maxPacket
@@ -69,10 +71,6 @@ func (p *Port) change(change func(*Config)) {
 	p.plan.Store(compile(cfg))
 }
 
-// Unplug takes the port's cable out, or puts it back. An unplugged port loses every frame in both directions
-// and does not tell the host. To its peers the host looks like one that has lost power.
-func (p *Port) Unplug(out bool) { p.away.Store(out) }
-
 // Close ends the port: Read and Write return link.ErrClosed, the frames that wait for Read are discarded.
 // It must not be called by a filter or a tap.
 func (p *Port) Close() error {
@@ -86,6 +84,7 @@ func (p *Port) shut() {
 	p.write.mu.Lock() // waits for a Write in progress
 	p.closed.Store(true)
 	p.write.mu.Unlock()
+	p.cable.forget()
 	p.read.mu.Lock()
 	defer p.read.mu.Unlock()
 	p.read.drain()
@@ -113,19 +112,24 @@ type receiver struct {
 // leastPortion is the least number of frames that Read returns with PortConfig.Portions, if so many wait.
 const leastPortion = 12
 
+// lose drops frames that have come as far as the switch, and shows them to the taps.
+func (p *Port) lose(from *Port, frames []link.Frame, why Reason) {
+	p.count.dropped[why].Add(uint64(len(frames)))
+	p.segment.recordLost(from, p, frames, why)
+	release(frames)
+}
+
 // receive puts frames into the receive queue and takes ownership of them.
-func (p *Port) receive(frames []link.Frame) {
+func (p *Port) receive(from *Port, frames []link.Frame) {
 	if p.away.Load() {
-		p.count.dropped[Unplugged].Add(uint64(len(frames)))
-		release(frames)
+		p.lose(from, frames, Unplugged)
 		return
 	}
 	r := &p.read
 	r.mu.Lock()
 	if p.closed.Load() {
 		r.mu.Unlock()
-		p.count.dropped[Unplugged].Add(uint64(len(frames)))
-		release(frames)
+		p.lose(from, frames, Unplugged)
 		return
 	}
 	took := min(len(frames), r.limit-r.n)

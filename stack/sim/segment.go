@@ -37,6 +37,8 @@ type Segment struct {
 
 	fabric atomic.Pointer[fabric]
 	taps   atomic.Pointer[[]*tap]
+	cuts   atomic.Pointer[cuts] // nil while there is no partition
+	hosts  hosts
 
 	hooks sync.Mutex // serialises filters and taps
 }
@@ -151,6 +153,7 @@ func (s *Segment) now() time.Duration { return time.Since(s.epoch) }
 // forward delivers frames that from has sent, in their order, and takes ownership of them.
 func (s *Segment) forward(from *Port, frames []link.Frame) {
 	fab := s.fabric.Load()
+	cuts := s.cuts.Load()
 	for i := 0; i < len(frames); {
 		dst := link.MAC(frames[i].Header[:6])
 		end := i + 1
@@ -162,17 +165,26 @@ func (s *Segment) forward(from *Port, frames []link.Frame) {
 		case to == from:
 			from.discard(frames[i:end])
 		case to != nil && dst[0]&1 == 0:
-			to.receive(frames[i:end])
+			to.arrive(from, frames[i:end], cuts)
 		default:
-			fab.flood(from, frames[i:end])
+			fab.flood(from, frames[i:end], cuts)
 		}
 		i = end
 	}
 }
 
+// arrive delivers frames to a port, unless it is on the other side of a partition.
+func (p *Port) arrive(from *Port, frames []link.Frame, cuts *cuts) {
+	if cuts.between(from.number, p.number) {
+		p.lose(from, frames, Partitioned)
+		return
+	}
+	p.receive(from, frames)
+}
+
 // flood delivers frames to every port but from. It is for broadcast, multicast, and addresses that no port has,
 // so that one port can play a network of many hosts. Receivers own the frames that they read, so each gets a copy.
-func (fab *fabric) flood(from *Port, frames []link.Frame) {
+func (fab *fabric) flood(from *Port, frames []link.Frame, cuts *cuts) {
 	var last *Port
 	for _, p := range fab.ports {
 		if p == from {
@@ -181,7 +193,7 @@ func (fab *fabric) flood(from *Port, frames []link.Frame) {
 		if last != nil {
 			for i := range frames {
 				copied := [1]link.Frame{copyFrame(&frames[i])}
-				last.receive(copied[:])
+				last.arrive(from, copied[:], cuts)
 			}
 		}
 		last = p
@@ -190,5 +202,5 @@ func (fab *fabric) flood(from *Port, frames []link.Frame) {
 		from.discard(frames)
 		return
 	}
-	last.receive(frames)
+	last.arrive(from, frames, cuts)
 }

@@ -26,6 +26,8 @@ type Stats struct {
 	Unclaimed uint64
 	// Unplugged counts frames from or to a port that is unplugged or closed.
 	Unplugged uint64
+	// Partitioned counts frames that did not reach this port because of a partition.
+	Partitioned uint64
 	// Overflowed counts frames that found this port's receive queue full.
 	Overflowed uint64
 }
@@ -44,6 +46,7 @@ func (s *Stats) add(t Stats) {
 	s.Refused += t.Refused
 	s.Unclaimed += t.Unclaimed
 	s.Unplugged += t.Unplugged
+	s.Partitioned += t.Partitioned
 	s.Overflowed += t.Overflowed
 }
 
@@ -61,6 +64,7 @@ func (c *counters) stats() Stats {
 		Filtered: c.dropped[Filtered].Load(), Lost: c.dropped[Lost].Load(),
 		QueueDropped: c.dropped[QueueFull].Load(), Oversize: c.dropped[Oversize].Load(),
 		Refused: c.dropped[Refused].Load(), Unplugged: c.dropped[Unplugged].Load(),
-		Unclaimed: c.unclaimed.Load(), Overflowed: c.overflowed.Load(),
+		Partitioned: c.dropped[Partitioned].Load(),
+		Unclaimed:   c.unclaimed.Load(), Overflowed: c.overflowed.Load(),
 	}
 }

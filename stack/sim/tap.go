@@ -7,7 +7,7 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Reason is why a frame was dropped on its way from a port to the switch.
+// Reason is why a frame was dropped.
 type Reason uint8
 
 const (
@@ -23,15 +23,17 @@ const (
 	Oversize
 	// Refused for its form: see Stats.Refused.
 	Refused
-	// Unplugged: see Port.Unplug.
+	// Unplugged: see Port.Unplug and Port.SetCarrier.
 	Unplugged
+	// Partitioned: see Segment.Partition.
+	Partitioned
 
 	reasons = iota
 )
 
 // String returns a word or two for a reason, and "" for None.
 func (r Reason) String() string {
-	names := [reasons]string{"", "filtered", "lost", "queue full", "oversize", "refused", "unplugged"}
+	names := [reasons]string{"", "filtered", "lost", "queue full", "oversize", "refused", "unplugged", "partitioned"}
 	if int(r) < len(names) {
 		return names[r]
 	}
@@ -40,10 +42,14 @@ func (r Reason) String() string {
 
 // Record describes one frame to a tap.
 type Record struct {
-	// Time is when the frame was written to its port.
+	// Time is when the frame was written to its port or, where To is not nil, when it was lost.
 	Time time.Time
 	// From is the port that it was written to.
 	From *Port
+	// To is the port that the frame was for, if it has crossed the segment and is lost there, because the port is
+	// unplugged or closed, or on the other side of a partition. It is the frame's second record then: the first one said
+	// that it was sent. A frame for many has such a record for each port that it does not reach. Else nil.
+	To *Port
 	// Frame holds its octets, corruption included; the tap borrows them.
 	Frame []byte
 	// Meta is its offload metadata. A transport checksum may be left to the device.
@@ -57,9 +63,10 @@ type Record struct {
 // tap is one function, nil once it is stopped. The hooks' lock guards it.
 type tap struct{ fn func(Record) }
 
-// Tap calls fn for every frame that any port sends, when it is sent, dropped ones too, until stop is called.
-// It runs inside Port.Write, one call at a time in the whole segment, and must not call the segment or a
-// port, except for Name, Info and Stats.
+// Tap calls fn for every frame that any port sends, when it is sent, dropped ones too, and again for those that do not
+// reach a port because that is unplugged or behind a partition (Record.To), until stop is called. It runs inside
+// Port.Write or, for frames that were delayed, on the segment's goroutine, one call at a time in the whole segment, and
+// must not call the segment or a port, except for Name, Info and Stats.
 func (s *Segment) Tap(fn func(Record)) (stop func()) {
 	t := &tap{fn: fn}
 	s.changeTaps(func(old []*tap) []*tap { return append(slices.Clip(old), t) })
@@ -93,6 +100,21 @@ func (s *Segment) record(taps []*tap, from *Port, f *link.Frame, now time.Durati
 	if ft.reason == None {
 		r.Corrupted, r.Duplicated, r.Reordered = ft.corrupt, ft.duplicate, ft.reorder
 	}
+	s.show(taps, r)
+}
+
+// recordLost shows frames that do not reach a port to the taps.
+func (s *Segment) recordLost(from, to *Port, frames []link.Frame, why Reason) {
+	taps := s.taps.Load()
+	if taps == nil {
+		return
+	}
+	for i := range frames {
+		s.show(*taps, Record{Time: s.epoch.Add(s.now()), From: from, To: to, Frame: frames[i].Header, Meta: frames[i].Meta, Dropped: why})
+	}
+}
+
+func (s *Segment) show(taps []*tap, r Record) {
 	s.hooks.Lock()
 	defer s.hooks.Unlock()
 	for _, t := range taps {
