@@ -117,6 +117,12 @@ const (
 	IPV6_AUTOFLOWLABEL = 70
 )
 
+// Options of level IPPROTO_UDP, and types of their control messages.
+const (
+	UDP_SEGMENT = 103
+	UDP_GRO     = 104
+)
+
 // Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
 const (
 	IP_PMTUDISC_DONT      = 0

@@ -121,6 +121,7 @@ var options = map[string][2]int{
 	"syncnt": {IPPROTO_TCP, TCP_SYNCNT}, "linger2": {IPPROTO_TCP, TCP_LINGER2}, "defer": {IPPROTO_TCP, TCP_DEFER_ACCEPT},
 	"clamp": {IPPROTO_TCP, TCP_WINDOW_CLAMP}, "quickack": {IPPROTO_TCP, TCP_QUICKACK}, "usertimeout": {IPPROTO_TCP, TCP_USER_TIMEOUT},
 	"notsent": {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "tcpunknown": {IPPROTO_TCP, 999}, "fastopen": {IPPROTO_TCP, TCP_FASTOPEN},
+	"segment": {IPPROTO_UDP, UDP_SEGMENT}, "gro": {IPPROTO_UDP, UDP_GRO}, "udpunknown": {IPPROTO_UDP, 999},
 	"pktinfo4": {IPPROTO_IP, IP_PKTINFO}, "recvttl4": {IPPROTO_IP, IP_RECVTTL}, "recvtos4": {IPPROTO_IP, IP_RECVTOS},
 	"pktinfo6": {IPPROTO_IPV6, IPV6_RECVPKTINFO}, "recvhops6": {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, "recvclass6": {IPPROTO_IPV6, IPV6_RECVTCLASS},
 	"v6only": {IPPROTO_IPV6, IPV6_V6ONLY}, "ttl4": {IPPROTO_IP, IP_TTL}, "tos4": {IPPROTO_IP, IP_TOS}, "mtu4": {IPPROTO_IP, IP_MTU},

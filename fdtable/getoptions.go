@@ -29,6 +29,10 @@ func (t *Table) GetsockoptInt(fd, level, opt int) (int, error) {
 		if s.typ == SOCK_STREAM {
 			return s.getTCPLocked(opt)
 		}
+	case IPPROTO_UDP:
+		if s.typ == SOCK_DGRAM {
+			return s.getUDPLocked(opt)
+		}
 	case IPPROTO_IP:
 		return s.getIPLocked(opt)
 	case IPPROTO_IPV6:

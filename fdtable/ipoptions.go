@@ -47,7 +47,8 @@ func (s *socket) setWantedLocked(level, opt, value int) error {
 	}
 	err := s.setLevelLocked(level, func(o *ipOptions) { o.wants = o.wants.Set(w, value != 0) })
 	if err == nil && s.setup != nil {
-		s.setup.wants.Store(uint32(s.ip.v4.wants | s.ip.v6.wants))
+		trains := s.setup.wants.Load() & uint32(cmsg.Trains)
+		s.setup.wants.Store(uint32(s.ip.v4.wants|s.ip.v6.wants) | trains)
 	}
 	return err
 }

@@ -26,6 +26,7 @@ const (
 // TCP_NODELAY, TCP_MAXSEG (octets), TCP_CORK, TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT, TCP_SYNCNT,
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
+// IPPROTO_UDP UDP_SEGMENT (octets) and UDP_GRO; of
 // IPPROTO_IP IP_TTL, IP_TOS, IP_MTU_DISCOVER, and IP_PKTINFO, IP_RECVTTL and IP_RECVTOS (control messages of Recvmsg); of
 // IPPROTO_IPV6, for AF_INET6 sockets alone, IPV6_V6ONLY (before bind), IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER,
 // IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none) and
@@ -47,6 +48,10 @@ func (t *Table) SetsockoptInt(fd, level, opt, value int) error {
 	case IPPROTO_TCP:
 		if s.typ == SOCK_STREAM {
 			return s.setTCPLocked(opt, value)
+		}
+	case IPPROTO_UDP:
+		if s.typ == SOCK_DGRAM {
+			return s.setUDPLocked(opt, value)
 		}
 	case IPPROTO_IP:
 		return s.setIPLocked(opt, value)

@@ -77,6 +77,8 @@ type setup struct {
 	listener *stack.Listener
 	fast     fastOpen
 	backlog  int // of listener
+	// segment is UDP_SEGMENT.
+	segment uint16
 	// wants has the cmsg.Wants of a datagram socket; mu does not guard it.
 	wants atomic.Uint32
 	// ended has the directions of a datagram socket that shutdown has ended; mu does not guard it.

@@ -35,6 +35,9 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if err == nil && s.ip != nil {
 		err = s.putDatagramLocked(u)
 	}
+	if err == nil {
+		err = s.putTrainsLocked(u)
+	}
 	if err == nil && s.reuse&broadcast != 0 {
 		err = u.SetBroadcast(true)
 	}
@@ -193,4 +196,43 @@ func (s *socket) shutdownDatagram(how int) error {
 		return u.SetReadDeadline(time.Unix(1, 0)) // wakes the calls that wait
 	}
 	return nil
+}
+
+// setUDPLocked sets an option of level IPPROTO_UDP.
+func (s *socket) setUDPLocked(opt, value int) error {
+	switch opt {
+	case UDP_SEGMENT:
+		if value < 0 || value > 1<<16-1 {
+			return syscall.EINVAL
+		}
+		s.setup.segment = uint16(value)
+	case UDP_GRO:
+		wants := cmsg.Wants(s.setup.wants.Load())
+		s.setup.wants.Store(uint32(wants.Set(cmsg.Trains, value != 0)))
+	default:
+		return syscall.ENOPROTOOPT
+	}
+	if u := s.udp.Load(); u != nil {
+		return s.putTrainsLocked(u)
+	}
+	return nil
+}
+
+// getUDPLocked returns an option of level IPPROTO_UDP.
+func (s *socket) getUDPLocked(opt int) (int, error) {
+	switch opt {
+	case UDP_SEGMENT:
+		return int(s.setup.segment), nil
+	case UDP_GRO:
+		return number(cmsg.Wants(s.setup.wants.Load())&cmsg.Trains != 0), nil
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+// putTrainsLocked gives the stack's datagram socket the options of level IPPROTO_UDP.
+func (s *socket) putTrainsLocked(u *stack.UDPSocket) error {
+	if err := u.SetSegmentSize(s.setup.segment); err != nil {
+		return err
+	}
+	return u.SetTrains(cmsg.Wants(s.setup.wants.Load())&cmsg.Trains != 0)
 }

@@ -21,6 +21,9 @@ type Datagram struct {
 	TOS, TTL uint8
 	// Size is the datagram's length in octets, which may be more than the buffers took.
 	Size int
+	// SegmentSize is the length in octets of each of several datagrams that were read together, the last of which may be
+	// shorter; 0 for a single one. See SetTrains.
+	SegmentSize int
 }
 
 // DatagramControl says how WriteMsg sends one datagram. The zero value leaves everything to the socket's options.
@@ -37,6 +40,9 @@ type DatagramControl struct {
 	HasTOS bool
 	// DontFragment refuses the datagram by EMSGSIZE if it is over the path's MTU, as tcp.DiscoverDo does.
 	DontFragment bool
+	// SegmentSize cuts Data into datagrams of so many octets, the last of which may be shorter; 0 for the socket's. See
+	// SetSegmentSize.
+	SegmentSize uint16
 }
 
 // ReadMsg is ReadFrom into several buffers, one after the other, and tells more of the datagram. m.All means nothing here.
@@ -46,16 +52,12 @@ func (s *UDPSocket) ReadMsg(bufs [][]byte, m ReadMode) (n int, d Datagram, err e
 		return 0, d, err
 	}
 	defer in.release()
-	rest := in.data
-	for _, p := range bufs {
-		k := min(len(p), len(rest))
-		if !m.Discard {
-			copy(p, rest)
-		}
-		rest = rest[k:]
-		n += k
+	n = scatter(bufs, 0, in.data, m.Discard)
+	d = s.describe(&in)
+	if s.trains.Load() && n == d.Size && n > 0 && !m.Peek {
+		n = s.readTrain(bufs, m.Discard, &in, &d)
 	}
-	return n, s.describe(&in), nil
+	return n, d, nil
 }
 
 // describe tells of a datagram what ReadMsg does.
@@ -137,7 +139,7 @@ func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int,
 		return 0, err
 	}
 	s.mu.Lock()
-	allowed, o := s.broadcast, *s.towardLocked(r.Remote())
+	allowed, segment, o := s.broadcast, int(s.segment), *s.towardLocked(r.Remote())
 	s.mu.Unlock()
 	if r.Group() && !r.Remote().IsMulticast() && !allowed {
 		return 0, syscall.EACCES
@@ -147,8 +149,14 @@ func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int,
 	}
 	if c != nil {
 		o.override(c)
+		if c.SegmentSize != 0 {
+			segment = int(c.SegmentSize)
+		}
 	}
 	mtu := o.limit(r)
+	if segment > 0 && len(p) > segment {
+		return s.writeTrain(r, to.Port(), p, segment, mtu, o)
+	}
 	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
 		return 0, syscall.EMSGSIZE
 	}

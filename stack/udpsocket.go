@@ -23,6 +23,7 @@ type UDPSocket struct {
 	bind  netip.Addr // what ListenUDP was given
 
 	watcher atomic.Pointer[Watcher]
+	trains  atomic.Bool // SetTrains
 
 	mu            sync.Mutex
 	arrived       sync.Cond // calls that read wait here
@@ -33,6 +34,7 @@ type UDPSocket struct {
 	errno         syscall.Errno // the pending error, which one call returns
 	closed        bool
 	broadcast     bool
+	segment       uint16        // SetSegmentSize
 	options       [2]udpOptions // of IPv4, of IPv6
 	readDeadline  waitDeadline
 	writeDeadline mono.Time // no write waits

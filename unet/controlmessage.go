@@ -25,6 +25,9 @@ type ControlMessage struct {
 	// TOS is the type of service or traffic class, where HasTOS is set. Its lowest two bits are ECN (RFC 3168 5).
 	TOS    uint8
 	HasTOS bool
+	// SegmentSize is the length in octets of each of several datagrams that are sent or were read by one call, the last of
+	// which may be shorter (UDP_SEGMENT, UDP_GRO); 0 for a single one.
+	SegmentSize uint16
 }
 
 // Reply returns what to send with the answer to a datagram with m, so that it leaves from the address that was asked.
@@ -33,7 +36,7 @@ func (m *ControlMessage) Reply() ControlMessage { return ControlMessage{Src: m.S
 // Append appends the control messages for a datagram to an address of a family, that of to, to oob. It adds nothing for a
 // zero m.
 func (m *ControlMessage) Append(oob []byte, to netip.Addr) []byte {
-	return cmsg.Append(oob, to.Unmap().Is6(), &stack.DatagramControl{Source: m.Src.Unmap(), Interface: m.IfIndex, TTL: m.TTL, TOS: m.TOS, HasTOS: m.HasTOS})
+	return cmsg.Append(oob, to.Unmap().Is6(), &stack.DatagramControl{Source: m.Src.Unmap(), Interface: m.IfIndex, TTL: m.TTL, TOS: m.TOS, HasTOS: m.HasTOS, SegmentSize: m.SegmentSize})
 }
 
 // ParseControlMessage reads the control messages that ReadMsgUDP has written, of either family. Others are ignored. EINVAL
@@ -43,7 +46,7 @@ func ParseControlMessage(oob []byte) (ControlMessage, error) {
 	if err != nil {
 		return ControlMessage{}, err
 	}
-	return ControlMessage{Src: d.Local, Dst: d.To, IfIndex: d.Interface, TTL: d.TTL, TOS: d.TOS, HasTOS: seen}, nil
+	return ControlMessage{Src: d.Local, Dst: d.To, IfIndex: d.Interface, TTL: d.TTL, TOS: d.TOS, HasTOS: seen, SegmentSize: uint16(d.SegmentSize)}, nil
 }
 
 // ReplyConn is a UDPConn whose answers leave from the address that was asked: ReadFrom returns a *ReplyAddr, and WriteTo

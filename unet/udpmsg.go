@@ -58,7 +58,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 }
 
 // WriteMsgUDP is WriteTo, or Write if addr is nil, with the control messages in oob, which apply to this datagram alone:
-// IP_PKTINFO, IP_TTL and IP_TOS if it is sent over IPv4, and IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS and IPV6_DONTFRAG over
+// UDP_SEGMENT; IP_PKTINFO, IP_TTL and IP_TOS if it is sent over IPv4, and IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS and IPV6_DONTFRAG over
 // IPv6. As on Linux a message of the other family is ignored, but an IPV6_PKTINFO with an IPv4-mapped address is taken for
 // IPv4 if the socket is of both families. EINVAL for a message that is malformed or that there is not; for a
 // source address that is none of this host's EINVAL over IPv6 and ENETUNREACH over IPv4; ENODEV for an interface that there
@@ -121,6 +121,10 @@ const (
 	ControlTTL
 	// ControlTOS: the type of service or traffic class with which it arrived, ECN in the lowest two bits (IP_TOS, IPV6_TCLASS).
 	ControlTOS
+	// ControlSegments: datagrams of one sender and one length that have arrived one after the other are read by one call, as far
+	// as there is room, and the message says how long each of them is; the last may be shorter (UDP_GRO). Every call that
+	// reads into several buffers or with control messages reads so then, and the other calls one datagram.
+	ControlSegments
 )
 
 // SetControlMessage says which control messages ReadMsgUDP and ReadBatch return, in the place of Linux's socket options. By
@@ -132,7 +136,7 @@ func (c *UDPConn) SetControlMessage(flags ControlFlags, on bool) error {
 	}
 	var wants cmsg.Wants
 	for flag, w := range map[ControlFlags]cmsg.Wants{ControlPacketInfo: cmsg.Pktinfo4 | cmsg.Pktinfo6,
-		ControlTTL: cmsg.TTL | cmsg.Hoplimit6, ControlTOS: cmsg.TOS | cmsg.Tclass6} {
+		ControlTTL: cmsg.TTL | cmsg.Hoplimit6, ControlTOS: cmsg.TOS | cmsg.Tclass6, ControlSegments: cmsg.Trains} {
 		if flags&flag != 0 {
 			wants |= w
 			flags &^= flag
@@ -148,7 +152,23 @@ func (c *UDPConn) SetControlMessage(flags ControlFlags, on bool) error {
 	default:
 		c.wants.And(^uint32(wants))
 	}
+	if wants&cmsg.Trains != 0 {
+		return c.setError(c.socket.SetTrains(on))
+	}
 	return nil
+}
+
+// SetSegmentSize makes a write of more octets one of several datagrams of so many octets each, the last of which may be shorter
+// (UDP_SEGMENT); 0, the default, for none. EINVAL for values beyond 65,535; for the errors of writes see
+// stack.UDPSocket.SetSegmentSize.
+func (c *UDPConn) SetSegmentSize(octets int) error {
+	switch {
+	case !c.ok():
+		return syscall.EINVAL
+	case octets < 0 || octets > 1<<16-1:
+		return c.setError(syscall.EINVAL)
+	}
+	return c.setError(c.socket.SetSegmentSize(uint16(octets)))
 }
 
 // SetTTL sets the TTL or hop limit of what is sent, 1 to 255; -1 is the host's, the default. That of multicasts is 1. EINVAL

@@ -17,6 +17,9 @@ const (
 	IPTTL     = 2
 	IPPktinfo = 8
 
+	UDPSegment = 103
+	UDPGRO     = 104
+
 	IPv6Pktinfo  = 50
 	IPv6Hoplimit = 52
 	IPv6Dontfrag = 62
@@ -30,6 +33,7 @@ const (
 	solSocket = 1
 
 	align        = 8
+	shortLen     = 2
 	intLen       = 4
 	pktinfo4Len  = 12
 	pktinfo6Len  = 20

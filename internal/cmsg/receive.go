@@ -19,6 +19,7 @@ const (
 	Pktinfo6
 	Hoplimit6
 	Tclass6
+	Trains // UDP_GRO
 
 	all4 = Pktinfo4 | TTL | TOS
 )
@@ -36,6 +37,9 @@ func (w Wants) Set(what Wants, on bool) Wants {
 func Put(b []byte, wants Wants, d *stack.Datagram) (n, flags int) {
 	w := writer{rest: b}
 	is4 := d.To.Is4()
+	if wants&Trains != 0 && d.SegmentSize > 0 {
+		w.putInt(SolUDP, UDPGRO, d.SegmentSize)
+	}
 	if wants&Pktinfo6 != 0 {
 		a := d.To.As16()
 		copy(w.data[:], a[:])
@@ -108,6 +112,8 @@ func ParseReceived(b []byte) (d stack.Datagram, hasTOS bool, err error) {
 			}
 		case (at == [2]int{SolIP, IPTTL} || at == [2]int{SolIPv6, IPv6Hoplimit}) && isInt:
 			d.TTL = uint8(value)
+		case at == [2]int{SolUDP, UDPGRO} && isInt:
+			d.SegmentSize = value
 		case at == [2]int{SolIP, IPTOS} && len(m.data) == 1:
 			d.TOS, hasTOS = m.data[0], true
 		case at == [2]int{SolIPv6, IPv6Tclass} && isInt:

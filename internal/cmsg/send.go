@@ -25,7 +25,9 @@ func Parse(b []byte, ipv6, inet6 bool) (c stack.DatagramControl, err error) {
 		case m.level == solSocket:
 			ok = m.ignored()
 		case m.level == SolUDP:
-			ok = false
+			if ok = m.typ == UDPSegment && len(m.data) == shortLen; ok {
+				c.SegmentSize = binary.NativeEndian.Uint16(m.data)
+			}
 		case ipv6 && m.level == SolIPv6:
 			ok = m.control6(&c)
 		case !ipv6 && m.level == SolIP:
@@ -156,6 +158,11 @@ func Append(b []byte, ipv6 bool, c *stack.DatagramControl) []byte {
 	}
 	if c.HasTOS {
 		b = appendInt(b, level, tos, int(c.TOS))
+	}
+	if c.SegmentSize != 0 {
+		var data []byte
+		b, data = grow(b, SolUDP, UDPSegment, shortLen)
+		binary.NativeEndian.PutUint16(data, c.SegmentSize)
 	}
 	return b
 }
