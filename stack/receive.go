@@ -40,6 +40,9 @@ type receiver struct {
 	woken  int
 }
 
+// newReceiver returns the receive loop of a queue, which is not started. It is large, and called rarely.
+//
+//go:noinline
 func newReceiver(h *Host, ifc *ip.Interface, q *ip.Queue) *receiver {
 	rc := &receiver{host: h, iface: ifc, queue: q, segments: newArrivals(len(h.tcp.shards)), room: burstFrames}
 	rc.in.Init(&h.ip, ifc)

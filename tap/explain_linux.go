@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,7 +68,7 @@ func denial() string {
 	if unix.Statfs(tunPath, &fs) == nil && fs.Flags&unix.ST_NODEV != 0 {
 		return "its file system is mounted with nodev, so that no device on it can be opened: give the container the device itself"
 	}
-	if unix.Faccessat(unix.AT_FDCWD, tunPath, unix.R_OK|unix.W_OK, unix.AT_EACCESS) == nil {
+	if mayOpen(tunPath) {
 		return "its mode allows it, so a security module such as SELinux or AppArmor does not: its log says by which rule"
 	}
 	info, err := os.Stat(tunPath)
@@ -80,6 +81,18 @@ func denial() string {
 	}
 	return fmt.Sprintf("its mode %v keeps %s out: run as the machine's root, or `chmod a+rw %s`, which lets "+
 		"others attach to interfaces of theirs and no more", info.Mode().Perm(), who, tunPath)
+}
+
+// mayOpen reports whether the mode of a file lets this process read and write it. It is false on kernels before 5.8, which do
+// not know the call: that of x/sys then works it out itself, with code that would be in every program.
+func mayOpen(path string) bool {
+	p, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return false
+	}
+	at := unix.AT_FDCWD
+	_, _, errno := unix.Syscall6(unix.SYS_FACCESSAT2, uintptr(at), uintptr(unsafe.Pointer(p)), unix.R_OK|unix.W_OK, unix.AT_EACCESS, 0, 0)
+	return errno == 0
 }
 
 // rightAdvice says how to get the right to make or configure an interface.

@@ -3,7 +3,6 @@ package unet
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -23,7 +22,7 @@ func (cfg *Config) check() error {
 	case cfg.Device == "" && cfg.MAC != (link.MAC{}):
 		return errors.New("unet: Config.MAC without Device: a Link has an address of its own")
 	case cfg.MAC[0]&1 != 0:
-		return fmt.Errorf("unet: Config.MAC is %v, the address of a group, which no host can have", net.HardwareAddr(cfg.MAC[:]))
+		return fmt.Errorf("unet: Config.MAC is %v, the address of a group, which no host can have", cfg.MAC)
 	case cfg.Announce > stack.AnnounceNever:
 		return fmt.Errorf("unet: Config.Announce is %d, which means nothing", cfg.Announce)
 	case cfg.Device == "" && cfg.Link == nil && (len(cfg.Addrs) > 0 || len(cfg.Routes) > 0 || cfg.Gateway.IsValid() || cfg.Gateway6.IsValid()):

@@ -246,11 +246,13 @@ func parsePrefixes(name, list string) ([]netip.Prefix, error) {
 
 // parseMAC reads UNET_MAC: the address of one station.
 func parseMAC(s string) (mac link.MAC, err error) {
-	hw, err := net.ParseMAC(s)
-	if err == nil && len(hw) == len(mac) {
-		mac = link.MAC(hw)
+	text := []byte(s)
+	for i := range text {
+		if text[i] == '-' { // as IEEE 802 writes it
+			text[i] = ':'
+		}
 	}
-	if mac == (link.MAC{}) || mac[0]&1 != 0 {
+	if mac.UnmarshalText(text) != nil || mac == (link.MAC{}) || mac[0]&1 != 0 {
 		return link.MAC{}, badVariable("UNET_MAC", s, "the Ethernet address of one host, such as 02:00:00:00:00:02")
 	}
 	return mac, nil

@@ -144,7 +144,7 @@ func (cfg *Config) logMAC(info link.Info, source tap.MACSource) {
 	if v := reflect.ValueOf(logger); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return
 	}
-	logger.Warn(why, "interface", info.Name, "mac", net.HardwareAddr(info.MAC[:]).String())
+	logger.Warn(why, "interface", info.Name, "mac", info.MAC.String())
 }
 
 // dnsServers returns the servers, with port 53 where the port is zero.

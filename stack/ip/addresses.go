@@ -99,12 +99,14 @@ func (t *topology) age(now mono.Time) {
 
 // removeNetwork removes one route to the network of an address that goes.
 func (t *topology) removeNetwork(ifc *Interface, p netip.Prefix) {
-	at := slices.IndexFunc(t.routes, func(e hop) bool {
-		return e.iface == ifc && e.dst == p.Masked() && !e.via.IsValid() && !e.onLink
+	found := false
+	t.dropRoutes(func(e *hop) bool {
+		if found || e.iface != ifc || e.dst != p.Masked() || e.via.IsValid() || e.onLink {
+			return false
+		}
+		found = true
+		return true
 	})
-	if at >= 0 {
-		t.routes = slices.Delete(t.routes, at, at+1)
-	}
 }
 
 // give gives the interface an address, or changes the one that it has. It returns what is new, a link-local address with
@@ -165,7 +167,9 @@ func (a *address) live(times Address, now mono.Time) {
 func (t *topology) take(ifc *Interface, a netip.Addr) {
 	at := indexOf(t.addrs[ifc.index], a)
 	own := t.addrs[ifc.index][at]
-	t.addrs[ifc.index] = slices.Delete(slices.Clone(t.addrs[ifc.index]), at, at+1)
+	kept := make([]address, 0, len(t.addrs[ifc.index])-1)
+	kept = append(kept, t.addrs[ifc.index][:at]...)
+	t.addrs[ifc.index] = append(kept, t.addrs[ifc.index][at+1:]...)
 	t.dropNetwork(ifc, &own)
 	if left := t.addrs[ifc.index]; len(left) == 0 || a.Is6() && !anyIPv6(left) || a.Is4() && !anyIPv4(left) {
 		t.dropRoutes(func(e *hop) bool { return e.iface == ifc && e.dst.Addr().Is4() == a.Is4() })
@@ -182,6 +186,8 @@ func (t *topology) dropNetwork(ifc *Interface, own *address) {
 }
 
 // renote works out again when the state of an address changes next.
+//
+//go:noinline
 func (t *topology) renote() {
 	t.ends = 0
 	for _, addrs := range t.addrs {

@@ -120,7 +120,7 @@ func (a *announcer) conflict(addr netip.Addr, mac link.MAC) {
 		a.announce(addr)
 	}
 	a.base.Log.Warn("another host uses our address", "interface", a.name, "address", addr.String(),
-		"mac", macText(mac), "ours", macText(a.mac))
+		"mac", mac.String(), "ours", a.mac.String())
 }
 
 // forget ends the announcements of an address that the host has no more.
@@ -132,17 +132,4 @@ func (a *announcer) forget(addr netip.Addr) {
 	defer a.mu.Unlock()
 	a.due = slices.DeleteFunc(a.due, func(d announcement) bool { return d.addr == addr })
 	delete(a.defended, addr)
-}
-
-// macText returns an Ethernet address in hexadecimal digits with colons.
-func macText(mac link.MAC) string {
-	const digits = "0123456789abcdef"
-	b := make([]byte, 0, 3*len(mac))
-	for i, octet := range mac {
-		if i > 0 {
-			b = append(b, ':')
-		}
-		b = append(b, digits[octet>>4], digits[octet&15])
-	}
-	return string(b)
 }

@@ -72,7 +72,7 @@ func (l *Layer) withdraw(ifc *Interface, a netip.Addr, mac link.MAC) {
 	}
 	l.joinGroups(ifc)
 	l.Log.Warn("address withdrawn: another host has it", "interface", ifc.info.Name, "address", a.String(),
-		"mac", macText(mac), "ours", macText(ifc.info.MAC))
+		"mac", mac.String(), "ours", ifc.info.MAC.String())
 }
 
 // joinGroups joins the solicited-node groups of the interface's addresses, and leaves those of addresses that have gone.

@@ -80,7 +80,7 @@ func TestNDForm(t *testing.T) {
 					n.give(m)
 					n.want()
 					n.dropped(fault.reason, 1)
-					if got := n.neighbor(ndPeer); got != "REACHABLE "+macText(peerMAC) {
+					if got := n.neighbor(ndPeer); got != "REACHABLE "+peerMAC.String() {
 						t.Errorf("the neighbour is %s", got)
 					}
 				})
@@ -127,7 +127,7 @@ func (n *nodes) know(a netip.Addr, mac link.MAC) {
 	}
 	n.give(message{from: mac, src: a, dst: dst, body: na("S", a, targetOption(mac))})
 	n.sent()
-	if got := n.neighbor(a); got != "REACHABLE "+macText(mac) {
+	if got := n.neighbor(a); got != "REACHABLE "+mac.String() {
 		n.Fatalf("a neighbour that has answered is %s", got)
 	}
 }

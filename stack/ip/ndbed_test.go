@@ -248,7 +248,7 @@ func (n *nodes) neighbor(a netip.Addr) string {
 		if e.Addr == a {
 			text := e.State
 			if e.MAC != noMAC {
-				text += " " + macText(e.MAC)
+				text += " " + e.MAC.String()
 			}
 			if e.Router {
 				text += " router"
@@ -268,14 +268,14 @@ func describe(t *testing.T, f []byte) string {
 		t.Fatalf("frame %x from %x, %v", f, eth.Src, err)
 	}
 	if eth.Type != wire.EtherTypeIPv6 {
-		return fmt.Sprintf("%s type %04x", macText(eth.Dst), eth.Type)
+		return fmt.Sprintf("%s type %04x", link.MAC(eth.Dst).String(), eth.Type)
 	}
 	var ip wire.IPv6
 	body, err := ip.Parse(rest)
 	if err != nil || len(rest) != wire.IPv6Len+ip.PayloadLen {
 		t.Fatalf("packet %x, %v", rest, err)
 	}
-	text := fmt.Sprintf("%s %v > %v", macText(eth.Dst), netip.AddrFrom16(ip.Src), netip.AddrFrom16(ip.Dst))
+	text := fmt.Sprintf("%s %v > %v", link.MAC(eth.Dst).String(), netip.AddrFrom16(ip.Src), netip.AddrFrom16(ip.Dst))
 	next, hops := ip.NextHeader, uint8(ndHopLimit)
 	if next == wire.IPv6HopByHop {
 		if string(body[:8]) != string(routerAlert[:]) {
@@ -317,10 +317,10 @@ func describeICMP(t *testing.T, m *wire.ICMPv6, rest []byte) string {
 		}
 		text += " " + netip.AddrFrom16(n.Target).String()
 		if o.hasSource {
-			text += " source " + macText(o.source)
+			text += " source " + o.source.String()
 		}
 		if o.hasTarget {
-			text += " target " + macText(o.target)
+			text += " target " + o.target.String()
 		}
 		return text
 	case wire.ICMPv6MLDv2Report:

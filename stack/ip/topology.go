@@ -100,6 +100,8 @@ func (t *topology) classify(a address) {
 }
 
 // reclassify works classes out again from the addresses that there are.
+//
+//go:noinline
 func (t *topology) reclassify() {
 	t.classes = make(map[netip.Addr]addrClass)
 	for _, addrs := range t.addrs {
@@ -118,7 +120,10 @@ func (t *topology) removeInterface(ifc *Interface) {
 	t.renote()
 }
 
-// dropRoutes removes the entries of which gone is true. It asks in the order of the table.
+// dropRoutes removes the entries of which gone is true. It asks in the order of the table. Like the other parts of a change it
+// is not copied to where it is called: changes are rare.
+//
+//go:noinline
 func (t *topology) dropRoutes(gone func(e *hop) bool) {
 	kept := make([]hop, 0, len(t.routes))
 	for i := range t.routes {

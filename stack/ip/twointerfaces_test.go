@@ -53,11 +53,11 @@ func TestMACOfAnotherInterface(t *testing.T) {
 			after := n.l.Drops.Load()
 			for _, reason := range []drop.Reason{drop.ARPSender, drop.NDSender, drop.OwnMAC} {
 				if k := after[reason] - before[reason]; k != row.drops {
-					n.Errorf("a neighbour at %v: %d packets dropped as %v, want %d", macText(row.mac), k, reason, row.drops)
+					n.Errorf("a neighbour at %v: %d packets dropped as %v, want %d", row.mac.String(), k, reason, row.drops)
 				}
 			}
 			if sent, want := len(n.sent()), int(2-2*row.drops); sent != want {
-				n.Errorf("a neighbour at %v: %d answers, want %d", macText(row.mac), sent, want)
+				n.Errorf("a neighbour at %v: %d answers, want %d", row.mac.String(), sent, want)
 			}
 		}
 	})

@@ -31,6 +31,12 @@ func (m MAC) MarshalText() ([]byte, error) {
 	return text, nil
 }
 
+// String returns the form that MarshalText writes.
+func (m MAC) String() string {
+	text, _ := m.MarshalText() // returns no error
+	return string(text)
+}
+
 // UnmarshalText reads the form that MarshalText writes, with digits of either case. Any other text is an error.
 func (m *MAC) UnmarshalText(text []byte) error {
 	if len(text) != 3*len(m)-1 {
