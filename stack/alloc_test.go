@@ -63,7 +63,7 @@ func hotPaths(tb testing.TB) map[string]func() {
 	datagram := in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, octets(1000))))
 	echo := in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(8, 0, [4]byte{}, octets(1000))))
 	closed := in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 8, octets(100))))
-	refused := seg{flags: "S", seq: 100, port: 81}.frame()
+	refused := in4(seg{flags: "S", seq: 100, port: 81}.packet(peerIP, ourIP))
 	peer := netip.AddrPortFrom(peerIP, 5)
 	return map[string]func(){
 		"datagram in": func() {

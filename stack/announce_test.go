@@ -53,7 +53,7 @@ func withMode(t *testing.T, mode AnnounceMode, asks bool, cfg Config, f func(b *
 				t.Error(err)
 			}
 		}()
-		b := &bed{T: t, h: h, dev: newMemDevice(link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500})}
+		b := &bed{T: t, family: ipv4, h: h, dev: newMemDevice(link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500})}
 		var dev link.Device = b.dev
 		if asks {
 			dev = announcing{b.dev}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/sim"
@@ -133,21 +134,21 @@ func TestPortCounters(t *testing.T) {
 }
 
 func TestSockstress(t *testing.T) {
-	t.Run("D-STK-1 connections whose peers take nothing are gone a minute after Close, and their memory with them", func(t *testing.T) {
-		const flows = 5000
-		withPeer(t, Config{NeighborReachable: 24 * time.Hour, MaxBuffered: 1 << 30}, func(b *bed) {
+	const flows = 5000
+	withPeers(t, "D-STK-1 connections whose peers take nothing are gone a minute after Close, and their memory with them",
+		Config{NeighborReachable: 24 * time.Hour, MaxBuffered: 1 << 30}, func(b *bed) {
 			l := b.listenTCP(80, flows)
 			response := make([]byte, 1000)
 			var last uint32
 			for first := 0; first < flows; first += 500 {
 				var frames [][]byte
 				for i := range uint16(500) {
-					frames = append(frames, seg{flags: "S", seq: 100, peer: 2000 + uint16(first) + i}.frame())
+					frames = append(frames, b.frame(seg{flags: "S", seq: 100, peer: 2000 + uint16(first) + i}))
 				}
 				b.inject(frames...)
 				frames = frames[:0]
 				for _, s := range b.sent() {
-					frames = append(frames, shutWindow(seg{flags: "A", seq: 101, ack: s.seq + 1, peer: s.peer, text: "GET"}))
+					frames = append(frames, b.shutWindow(seg{flags: "A", seq: 101, ack: s.seq + 1, peer: s.peer, text: "GET"}))
 					last = s.seq
 				}
 				b.inject(frames...)
@@ -177,60 +178,55 @@ func TestSockstress(t *testing.T) {
 			}
 			b.take()
 		})
-	})
 }
 
 // shutWindow returns the frame of a segment that offers no window.
-func shutWindow(s seg) []byte {
+func (b *bed) shutWindow(s seg) []byte {
 	h := wire.TCP{SrcPort: s.peer, DstPort: 80, Seq: s.seq, Ack: s.ack, Flags: wire.TCPAck}
-	return in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, []byte(s.text))))
+	return b.tcpIn(h, []byte(s.text))
 }
 
 func TestLateCookie(t *testing.T) {
-	t.Run("D-SYN-3 cookies only under pressure, and one that was given counts when the pressure is over", func(t *testing.T) {
-		withPeer(t, Config{MaxHalfOpen: 1, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
-			l := b.listenTCP(80, 4)
-			b.send(seg{flags: "S", seq: 500, peer: 4000})
-			if n := b.h.Stats().TCPGauges.SYNCookies; n != 0 {
-				b.Errorf("%d cookies for the first SYN", n)
-			}
-			iss := b.send(seg{flags: "S", seq: 100})[0].seq
-			b.send(seg{flags: "R", seq: 501, peer: 4000})
-			if g := b.h.Stats().TCPGauges; g.SYNCookies != 1 || g.HalfOpen != 0 {
-				b.Errorf("%d cookies, %d records", g.SYNCookies, g.HalfOpen)
-			}
-			time.Sleep(30 * time.Second)
-			b.take()
-			b.expect("the ACK of a cookie", b.send(seg{flags: "A", seq: 101, ack: iss + 1}))
-			if _, err := l.TryAccept(); err != nil {
-				b.Error(err)
-			}
-			// Without pressure the next SYN has a record again.
-			b.send(seg{flags: "S", seq: 100, peer: 4001})
-			if g := b.h.Stats().TCPGauges; g.SYNCookies != 1 || g.HalfOpen != 1 {
-				b.Errorf("%d cookies, %d records", g.SYNCookies, g.HalfOpen)
-			}
-		})
+	withPeers(t, "D-SYN-3 cookies only under pressure, and one that was given counts when the pressure is over", Config{MaxHalfOpen: 1, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
+		l := b.listenTCP(80, 4)
+		b.send(seg{flags: "S", seq: 500, peer: 4000})
+		if n := b.h.Stats().TCPGauges.SYNCookies; n != 0 {
+			b.Errorf("%d cookies for the first SYN", n)
+		}
+		iss := b.send(seg{flags: "S", seq: 100})[0].seq
+		b.send(seg{flags: "R", seq: 501, peer: 4000})
+		if g := b.h.Stats().TCPGauges; g.SYNCookies != 1 || g.HalfOpen != 0 {
+			b.Errorf("%d cookies, %d records", g.SYNCookies, g.HalfOpen)
+		}
+		time.Sleep(30 * time.Second)
+		b.take()
+		b.expect("the ACK of a cookie", b.send(seg{flags: "A", seq: 101, ack: iss + 1}))
+		if _, err := l.TryAccept(); err != nil {
+			b.Error(err)
+		}
+		// Without pressure the next SYN has a record again.
+		b.send(seg{flags: "S", seq: 100, peer: 4001})
+		if g := b.h.Stats().TCPGauges; g.SYNCookies != 1 || g.HalfOpen != 1 {
+			b.Errorf("%d cookies, %d records", g.SYNCookies, g.HalfOpen)
+		}
 	})
 }
 
 func TestPortScanned(t *testing.T) {
-	t.Run("D-SIDE-3 a scan of all ports gets no more resets than a limit allows", func(t *testing.T) {
-		withPeer(t, Config{ResetRate: 1000, NeighborReachable: time.Hour}, func(b *bed) {
-			resets := 0
-			for first := 0; first < 1<<16; first += 1 << 10 {
-				var frames [][]byte
-				for i := range 1 << 10 {
-					frames = append(frames, seg{flags: "S", seq: 100, port: max(uint16(first+i), 1), peer: 999}.frame())
-				}
-				b.inject(frames...)
-				resets += len(b.sent())
-				time.Sleep(time.Second / 64)
+	withPeers(t, "D-SIDE-3 a scan of all ports gets no more resets than a limit allows", Config{ResetRate: 1000, NeighborReachable: time.Hour}, func(b *bed) {
+		resets := 0
+		for first := 0; first < 1<<16; first += 1 << 10 {
+			var frames [][]byte
+			for i := range 1 << 10 {
+				frames = append(frames, b.frame(seg{flags: "S", seq: 100, port: max(uint16(first+i), 1), peer: 999}))
 			}
-			if resets == 0 || resets > 1000 {
-				b.Errorf("%d resets for a scan of all ports within a second", resets)
-			}
-		})
+			b.inject(frames...)
+			resets += len(b.sent())
+			time.Sleep(time.Second / 64)
+		}
+		if resets == 0 || resets > 1000 {
+			b.Errorf("%d resets for a scan of all ports within a second", resets)
+		}
 	})
 }
 
@@ -277,8 +273,8 @@ func TestRouterLies(t *testing.T) {
 }
 
 func TestNoOldMemory(t *testing.T) {
-	t.Run("D-MISC-3 nothing leaves but what was meant to", func(t *testing.T) {
-		mark := bytes.Repeat([]byte{0xaa}, 1<<16)
+	mark := bytes.Repeat([]byte{0xaa}, 1<<16)
+	withPeers(t, "D-MISC-3 nothing leaves but what was meant to", Config{ICMPRate: -1, ResetRate: -1}, func(b *bed) {
 		var dirty []*link.Buffer
 		for size := 64; size <= 1<<16; size *= 2 {
 			for range 64 {
@@ -290,48 +286,46 @@ func TestNoOldMemory(t *testing.T) {
 		for _, buf := range dirty {
 			buf.Release()
 		}
-		withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.listenTCP(80, 10)
-			b.inject(request(peerIP, peerMAC, ourIP))
-			for n := range 40 {
-				b.inject(in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(8, 0, [4]byte{0, 1, 0, 1}, octets(n)))))
-				b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 8, octets(n)))))
-				b.inject(seg{flags: "S", seq: 1, port: 81, text: strings.Repeat("x", n)}.frame())
-				b.writeTo(s, octets(n), netip.AddrPortFrom(peerIP, 9))
+		s := b.bindUDP(b.here(7))
+		b.listenTCP(80, 10)
+		b.inject(b.asked())
+		for n := range 40 {
+			b.inject(b.echoIn(octets(n)))
+			b.inject(b.udpIn(5, 8, octets(n)))
+			b.inject(b.frame(seg{flags: "S", seq: 1, port: 81, text: strings.Repeat("x", n)}))
+			b.writeTo(s, octets(n), b.there(9))
+		}
+		b.writeTo(s, octets(4000), b.there(9)) // in fragments
+		for options := range 16 {
+			h := wire.TCP{SrcPort: 2000 + uint16(options), DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}
+			h.Options = wire.TCPOptions{Has: uint16(options), MSS: 1460, WScale: 7, TSVal: 1}
+			b.inject(b.tcpIn(h, nil))
+		}
+		frames := b.take()
+		if len(frames) < 170 {
+			b.Fatalf("%d frames", len(frames))
+		}
+		for _, f := range frames {
+			if bytes.Contains(f, mark[:3]) {
+				b.Errorf("old memory in %x", f)
 			}
-			b.writeTo(s, octets(4000), netip.AddrPortFrom(peerIP, 9)) // in fragments
-			for options := range 16 {
-				h := wire.TCP{SrcPort: 2000 + uint16(options), DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}
-				h.Options = wire.TCPOptions{Has: uint16(options), MSS: 1460, WScale: 7, TSVal: 1}
-				b.inject(in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, nil))))
+			p, ok := b.packetOf(f)
+			if !ok {
+				continue
 			}
-			frames := b.take()
-			if len(frames) < 170 {
-				t.Fatalf("%d frames", len(frames))
+			if len(f) != wire.EthernetLen+b.headerLen+len(p.Payload) {
+				b.Errorf("octets behind the packet: %x", f)
 			}
-			for _, f := range frames {
-				if bytes.Contains(f, mark[:3]) {
-					t.Errorf("old memory in %x", f)
-				}
-				if f[12] == 8 && f[13] == 6 && len(f) == wire.EthernetLen+28 {
-					continue
-				}
-				ip, payload := b.parsed4(f)
-				if len(f) != wire.EthernetLen+wire.IPv4Len+len(payload) {
-					t.Errorf("octets behind the packet: %x", f)
-				}
-				var h wire.TCP
-				switch {
-				case ip.Protocol == wire.ProtocolICMP && payload[0] == 3 && !bytes.Equal(payload[4:8], make([]byte, 4)):
-					t.Errorf("unused octets of an error: %x", payload)
-				case ip.Protocol == wire.ProtocolTCP:
-					if _, err := h.Parse(payload); err != nil || !padded(payload[wire.TCPLen:h.HeaderLen]) {
-						t.Errorf("options %x, %v", payload, err)
-					}
+			var h wire.TCP
+			switch {
+			case p.Protocol == b.icmp && p.Payload[0] == b.unreachable && !bytes.Equal(p.Payload[4:8], make([]byte, 4)):
+				b.Errorf("unused octets of an error: %x", p.Payload)
+			case p.Protocol == wire.ProtocolTCP:
+				if _, err := h.Parse(p.Payload); err != nil || !padded(p.Payload[wire.TCPLen:h.HeaderLen]) {
+					b.Errorf("options %x, %v", p.Payload, err)
 				}
 			}
-		})
+		}
 	})
 }
 
@@ -376,49 +370,77 @@ func TestNoPanic(t *testing.T) {
 			}
 		}
 	})
-	t.Run("D-MISC-4 frames with lies in them, of all kinds", func(t *testing.T) {
-		withPeer(t, Config{ReassemblyBytes: 64 << 10, MaxNeighbors: 4, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
-			b.listenTCP(80, 4)
-			b.listenUDP("10.0.0.2:7")
-			syn := tcp4(peerIP, ourIP, wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn, Window: 1000,
-				Options: wire.TCPOptions{Has: 15, MSS: 1460, WScale: 7, TSVal: 9}}, octets(20))
-			quote := ip4(toPeer(wire.ProtocolTCP), syn)
-			header := fromPeer(wire.ProtocolUDP)
-			header.ID = 3
-			kinds := [][]byte{
-				in4(ip4(fromPeer(wire.ProtocolTCP), syn)),
-				in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, octets(30)))),
-				in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(8, 0, [4]byte{0, 1, 0, 1}, octets(9)))),
-				in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(3, 4, [4]byte{0, 0, 1, 1}, quote))),
-				piece(header, udp4(peerIP, ourIP, 5, 7, octets(72)), 0, 40),
-				piece(header, udp4(peerIP, ourIP, 5, 7, octets(72)), 40, 40),
-				request(peerIP, peerMAC, ourIP), reply(peerIP, peerMAC),
-			}
-			r := rand.New(rand.NewPCG(4, 4))
-			for range 300 {
-				var frames [][]byte
-				for range 64 {
-					f := bytes.Clone(kinds[r.IntN(len(kinds))])
-					for range r.IntN(4) {
-						f[12+r.IntN(len(f)-12)] = byte(r.Uint32())
-					}
-					mend(f, r)
-					frames = append(frames, f[:len(f)-r.IntN(2)*r.IntN(len(f))])
+	withPeers(t, "D-MISC-4 frames with lies in them, of all kinds", Config{ReassemblyBytes: 64 << 10, MaxNeighbors: 4, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
+		b.listenTCP(80, 4)
+		b.bindUDP(b.here(7))
+		syn := frames.TCP(b.peer(), b.ours(), wire.TCP{SrcPort: 5, DstPort: 80, Flags: wire.TCPSyn, Window: 1000,
+			Options: wire.TCPOptions{Has: 15, MSS: 1460, WScale: 7, TSVal: 9}}, octets(20))
+		quote := frames.IP(b.ours(), b.peer(), wire.ProtocolTCP, syn)
+		kinds := [][]byte{
+			b.in(wire.ProtocolTCP, syn),
+			b.udpIn(5, 7, octets(30)),
+			b.echoIn(octets(9)),
+			b.tooBigIn(257, quote),
+			b.pieceIn(frames.UDP(b.peer(), b.ours(), 5, 7, octets(72)), 0, 40),
+			b.pieceIn(frames.UDP(b.peer(), b.ours(), 5, 7, octets(72)), 40, 40),
+			b.asked(), b.told(b.peer(), peerMAC),
+		}
+		r := rand.New(rand.NewPCG(4, 4))
+		for range 300 {
+			var frames [][]byte
+			for range 64 {
+				f := bytes.Clone(kinds[r.IntN(len(kinds))])
+				for range r.IntN(4) {
+					f[12+r.IntN(len(f)-12)] = byte(r.Uint32())
 				}
-				b.inject(frames...)
-				for _, f := range b.take() {
-					checkSent(t, f)
-				}
+				mend(f, r)
+				frames = append(frames, f[:len(f)-r.IntN(2)*r.IntN(len(f))])
 			}
-			if s := b.h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 4 {
-				t.Errorf("%d octets for reassembly, %d neighbours", s.ReassemblyBytes, s.Interfaces[1].Neighbors)
+			b.inject(frames...)
+			for _, f := range b.take() {
+				checkSent(b.T, f)
 			}
-		})
+		}
+		if s := b.h.Stats(); s.ReassemblyBytes > 64<<10 || s.Interfaces[1].Neighbors > 4 {
+			b.Errorf("%d octets for reassembly, %d neighbours", s.ReassemblyBytes, s.Interfaces[1].Neighbors)
+		}
 	})
+}
+
+// tooBigIn returns a frame of the peer's which says that a packet of ours has no room in an MTU.
+func (b *bed) tooBigIn(mtu uint16, packet []byte) []byte {
+	rest := [4]byte{2: byte(mtu >> 8), 3: byte(mtu)}
+	if b.peer().Is4() {
+		return b.icmpIn(wire.ICMPv4DestinationUnreachable, wire.ICMPv4FragmentationNeeded, rest, packet)
+	}
+	return b.icmpIn(wire.ICMPv6PacketTooBig, 0, rest, packet)
+}
+
+// pieceIn returns a frame of the peer's with the fragment of a datagram that has n octets from a multiple of 8 on.
+func (b *bed) pieceIn(datagram []byte, at, n int) []byte {
+	if b.peer().Is4() {
+		header := fromPeer(wire.ProtocolUDP)
+		header.ID = 3
+		return piece(header, datagram, at, n)
+	}
+	header := []byte{wire.ProtocolUDP, 0, byte(at >> 8), byte(at), 0, 0, 0, 3}
+	if at+n < len(datagram) {
+		header[3] |= 1 // more fragments follow
+	}
+	return b.in(wire.IPv6Fragments, append(header, datagram[at:at+n]...))
 }
 
 // mend computes the checksums of a frame anew, mostly: behind them the lies get farther.
 func mend(f []byte, r *rand.Rand) {
+	if len(f) >= 54 && f[12] == 0x86 && f[13] == 0xdd && r.IntN(4) != 0 {
+		body := f[54:]
+		if at, ok := map[byte]int{wire.ProtocolTCP: 16, wire.ProtocolUDP: 6, wire.ProtocolICMPv6: 2}[f[20]]; ok && at+2 <= len(body) {
+			body[at], body[at+1] = 0, 0
+			c := wire.Checksum(body, wire.PseudoHeader6([16]byte(f[22:38]), [16]byte(f[38:54]), f[20], len(body)))
+			body[at], body[at+1] = byte(c>>8), byte(c)
+		}
+		return
+	}
 	if len(f) < 34 || f[12] != 8 || f[13] != 0 || r.IntN(4) == 0 {
 		return
 	}

@@ -21,7 +21,7 @@ func onPoint(t *testing.T, f func(b *bed)) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		b := &bed{T: t, h: h, dev: newMemDevice(link.Info{Name: "mem0", Kind: link.IP, MTU: 1500})}
+		b := &bed{T: t, family: ipv6, h: h, dev: newMemDevice(link.Info{Name: "mem0", Kind: link.IP, MTU: 1500})}
 		addrs := []netip.Prefix{netip.MustParsePrefix("fd00::2/64"), netip.MustParsePrefix("fe80::2/64")}
 		if err := h.Attach(b.dev, Interface{Addrs: addrs}); err != nil {
 			t.Fatal(err)

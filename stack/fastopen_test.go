@@ -45,9 +45,7 @@ func (b *bed) text(l *Listener) string {
 
 func TestFastOpenListener(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) {
-			withPeer(t, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: 100 * time.Hour}, f)
-		})
+		withPeers(t, name, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: 100 * time.Hour}, f)
 	}
 	on("C-TFO-6 off unless the listener asks for it", func(b *bed) {
 		l := b.listenTCP(80, 20)
@@ -184,7 +182,7 @@ func TestFastOpenListener(t *testing.T) {
 		l, cookie := b.fastListen(5)
 		out := b.send(seg{flags: "S", seq: 100, cookie: cookie, text: "early"})
 		b.send(seg{flags: "S", seq: 100, cookie: cookie, text: "other", peer: 1001})
-		b.inject(unreachable(wire.ICMPv4PortUnreachable, out[0].seq, true))
+		b.inject(b.refusal(b.noPort, out[0].seq, true))
 		if got := b.text(l); got != "early" { // what came before it stays readable
 			b.Errorf("read %q", got)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -81,8 +82,9 @@ func (d *memDevice) Close() error {
 // bed is a host on a memDevice, in a synctest bubble.
 type bed struct {
 	*testing.T
-	h   *Host
-	dev *memDevice
+	family // of its packets: addrB is the host's, addrA its peer's
+	h      *Host
+	dev    *memDevice
 }
 
 var (
@@ -96,7 +98,7 @@ var (
 	memInfo  = link.Info{Name: "mem0", Kind: link.Ethernet, MAC: ourMAC, MTU: 1500}
 )
 
-// onBed runs f with a fresh host that knows nobody.
+// onBed runs f over IPv4, with a fresh host that knows nobody. See onBeds for tests of both families.
 func onBed(t *testing.T, cfg Config, f func(*bed)) {
 	t.Helper()
 	onDevice(t, cfg, memInfo, f)
@@ -109,6 +111,12 @@ func onDevice(t *testing.T, cfg Config, info link.Info, f func(*bed)) {
 
 // withAddrs is onDevice for a host of other addresses.
 func withAddrs(t *testing.T, cfg Config, info link.Info, addrs []netip.Prefix, f func(*bed)) {
+	t.Helper()
+	inBed(t, ipv4, cfg, info, addrs, f)
+}
+
+// inBed runs f with a host on a device. With IPv6 the host has shown that its address is unique, and said its groups.
+func inBed(t *testing.T, of family, cfg Config, info link.Info, addrs []netip.Prefix, f func(*bed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		buffers := link.Outstanding() // -1 unless built with unetdebug
@@ -124,11 +132,15 @@ func withAddrs(t *testing.T, cfg Config, info link.Info, addrs []netip.Prefix, f
 				t.Errorf("%d buffers in use after Close, %d before", n, buffers)
 			}
 		}()
-		b := &bed{T: t, h: h, dev: newMemDevice(info)}
+		b := &bed{T: t, family: of, h: h, dev: newMemDevice(info)}
 		if err := h.Attach(b.dev, Interface{Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		if of.any.Is6() {
+			time.Sleep(10 * time.Second)
+			b.take()
+		}
 		f(b)
 	})
 }
@@ -142,13 +154,12 @@ func withPeer(t *testing.T, cfg Config, f func(*bed)) {
 	})
 }
 
-// findNeighbor makes peerIP reachable by an exchange of ARP.
+// findNeighbor makes a neighbour of the host's reachable, by an exchange of ARP or of neighbour discovery.
 func (h *Host) findNeighbor(b *bed, a netip.Addr) {
 	b.Helper()
-	s := b.listenUDP("10.0.0.2:9")
+	s := b.bindUDP(b.here(9))
 	b.writeTo(s, nil, netip.AddrPortFrom(a, 9))
-	b.inject(arpFrame(ourMAC, peerMAC, wire.ARP{Op: wire.ARPReply, SenderMAC: peerMAC, SenderIP: a.As4(),
-		TargetMAC: ourMAC, TargetIP: ourIP.As4()}))
+	b.inject(b.told(a, peerMAC))
 	if got := b.take(); len(got) != 2 {
 		b.Fatalf("resolving the peer sent %d frames, want request and datagram", len(got))
 	}
@@ -213,11 +224,7 @@ func (b *bed) wantDrop(reason Drop, n uint64) {
 
 func (b *bed) listenUDP(local string) *UDPSocket {
 	b.Helper()
-	s, err := b.h.ListenUDP(netip.MustParseAddrPort(local), BindOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return s
+	return b.bindUDP(netip.MustParseAddrPort(local))
 }
 
 func (b *bed) writeTo(s *UDPSocket, p []byte, to netip.AddrPort) {
@@ -312,9 +319,9 @@ func (b *bed) segment() (h wire.TCP) {
 	if len(out) != 1 {
 		b.Fatalf("%d frames sent, want one segment", len(out))
 	}
-	_, p := b.parsed4(out[0])
-	if _, err := h.Parse(p); err != nil {
-		b.Fatalf("the segment %x does not parse: %v", p, err)
+	p := b.parsed(out[0])
+	if _, err := h.Parse(p.Payload); err != nil {
+		b.Fatalf("the segment %x does not parse: %v", p.Payload, err)
 	}
 	return h
 }

@@ -1,12 +1,10 @@
 package stack
 
 import (
-	"net/netip"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/sim"
 	"github.com/unet-go/unet/stack/tcp"
 )
@@ -30,10 +28,10 @@ func (n *network) fill(c *TCPConn) (total int) {
 
 func TestDatagramMemory(t *testing.T) {
 	const limit = 1 << 20
-	withPeer(t, Config{MaxBuffered: limit}, func(b *bed) {
+	withPeers(t, "twenty sockets that nobody reads", Config{MaxBuffered: limit}, func(b *bed) {
 		var sockets []*UDPSocket
 		for port := range uint16(20) {
-			s, err := b.h.ListenUDP(netip.AddrPortFrom(ourIP, 100+port), BindOptions{})
+			s, err := b.h.ListenUDP(b.here(100+port), BindOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -50,7 +48,7 @@ func TestDatagramMemory(t *testing.T) {
 		for range 200 { // each socket has room for 90
 			var frames [][]byte
 			for port := range uint16(20) {
-				frames = append(frames, in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 100+port, octets(1000)))))
+				frames = append(frames, b.udpIn(5, 100+port, octets(1000)))
 			}
 			b.inject(frames...)
 			settle()

@@ -35,7 +35,7 @@ func onNarrow(t *testing.T, kind link.Kind, f func(*bed)) {
 		if kind == link.Ethernet {
 			info.MAC = ourMAC
 		}
-		b := &bed{T: t, h: h, dev: newMemDevice(info)}
+		b := &bed{T: t, family: ipv4, h: h, dev: newMemDevice(info)}
 		if err := h.Attach(b.dev, Interface{Addrs: []netip.Prefix{narrow}}); err != nil {
 			t.Fatal(err)
 		}

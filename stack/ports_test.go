@@ -11,50 +11,48 @@ import (
 )
 
 func TestEphemeralPorts(t *testing.T) {
-	t.Run("E-PORT-1 D-PORT-1 ports are unique for each four-tuple only, and when none is free that is told at once", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			const destinations = 3
-			dial := func(port uint16) (*TCPConn, error) {
-				return b.h.ConnectTCP(nil, netip.AddrPortFrom(peerIP, port), tcp.DefaultOptions())
-			}
-			var conns []*TCPConn
-			for port := range uint16(destinations) {
-				seen := make(map[uint16]bool)
-				for i := range ephemeralPorts {
-					c, err := dial(1 + port)
-					if err != nil {
-						b.Fatalf("dial %d of destination %d: %v", i+1, port, err)
-					}
-					p := c.Local().Port()
-					if seen[p] || p < firstEphemeral || p >= firstEphemeral+ephemeralPorts {
-						b.Fatalf("port %d a second time, or out of range", p)
-					}
-					seen[p] = true
-					conns = append(conns, c)
+	withPeers(t, "E-PORT-1 D-PORT-1 ports are unique for each four-tuple only, and when none is free that is told at once", Config{}, func(b *bed) {
+		const destinations = 3
+		dial := func(port uint16) (*TCPConn, error) {
+			return b.h.ConnectTCP(nil, b.there(port), tcp.DefaultOptions())
+		}
+		var conns []*TCPConn
+		for port := range uint16(destinations) {
+			seen := make(map[uint16]bool)
+			for i := range ephemeralPorts {
+				c, err := dial(1 + port)
+				if err != nil {
+					b.Fatalf("dial %d of destination %d: %v", i+1, port, err)
 				}
-				b.take()
-			}
-			if n := b.h.Stats().TCPGauges.Connections(); n != destinations*ephemeralPorts || n <= 65535 {
-				b.Errorf("%d connections", n)
-			}
-			// Each further one fails at once and leaves nothing, and a port that is free again is found.
-			before := b.h.Stats().TCPGauges
-			for i := range 3 {
-				began := time.Now()
-				if _, err := dial(1); err != syscall.EADDRNOTAVAIL || time.Since(began) != 0 {
-					b.Errorf("dial %d: %v, after %v", ephemeralPorts+1+i, err, time.Since(began))
+				p := c.Local().Port()
+				if seen[p] || p < firstEphemeral || p >= firstEphemeral+ephemeralPorts {
+					b.Fatalf("port %d a second time, or out of range", p)
 				}
+				seen[p] = true
+				conns = append(conns, c)
 			}
-			if sent, g := b.take(), b.h.Stats().TCPGauges; len(sent) != 0 || g != before {
-				b.Errorf("dials that failed sent %d packets and left %+v, before %+v", len(sent), g, before)
+			b.take()
+		}
+		if n := b.h.Stats().TCPGauges.Connections(); n != destinations*ephemeralPorts || n <= 65535 {
+			b.Errorf("%d connections", n)
+		}
+		// Each further one fails at once and leaves nothing, and a port that is free again is found.
+		before := b.h.Stats().TCPGauges
+		for i := range 3 {
+			began := time.Now()
+			if _, err := dial(1); err != syscall.EADDRNOTAVAIL || time.Since(began) != 0 {
+				b.Errorf("dial %d: %v, after %v", ephemeralPorts+1+i, err, time.Since(began))
 			}
-			freed := conns[777].Local().Port()
-			conns[777].Abort()
-			c, err := dial(1)
-			if err != nil || c.Local().Port() != freed {
-				b.Errorf("dial after one has gone: %v", err)
-			}
-		})
+		}
+		if sent, g := b.take(), b.h.Stats().TCPGauges; len(sent) != 0 || g != before {
+			b.Errorf("dials that failed sent %d packets and left %+v, before %+v", len(sent), g, before)
+		}
+		freed := conns[777].Local().Port()
+		conns[777].Abort()
+		c, err := dial(1)
+		if err != nil || c.Local().Port() != freed {
+			b.Errorf("dial after one has gone: %v", err)
+		}
 	})
 	inNetwork4(t, "E-PORT-2 a bound port is reserved, also from dials, and released on close", sim.Config{}, func(n *network) {
 		seen := make(map[uint16]bool)

@@ -96,7 +96,7 @@ func TestSetRoute(t *testing.T) {
 		// One segment at a time: the peer acknowledges what is there of the rest.
 		for at := range seen {
 			if !seen[at] {
-				b.inject(seg{flags: "A", seq: 101, ack: iss + 1 + uint32(at)}.frame())
+				b.inject(b.frame(seg{flags: "A", seq: 101, ack: iss + 1 + uint32(at)}))
 				note(narrow.takeTCP(b))
 			}
 			if !seen[at] {
@@ -106,7 +106,7 @@ func TestSetRoute(t *testing.T) {
 		if out := b.sent(); len(out) != 0 {
 			t.Errorf("%v left on the old way", out)
 		}
-		b.inject(seg{flags: "A", seq: 101, ack: iss + 1 + uint32(len(seen))}.frame())
+		b.inject(b.frame(seg{flags: "A", seq: 101, ack: iss + 1 + uint32(len(seen))}))
 		if n := c.Unsent(); n != 0 {
 			t.Errorf("%d octets are not acknowledged", n)
 		}

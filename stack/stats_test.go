@@ -26,23 +26,23 @@ func nameless(at string, v any) (found []string) {
 
 // TestStatsJSON checks that each number in the statistics has a name as JSON.
 func TestStatsJSON(t *testing.T) {
-	withPeer(t, Config{}, func(b *bed) {
+	withPeers(t, "a host with a connection", Config{}, func(b *bed) {
 		c, _ := b.accepted()
 		defer c.Abort()
 		text, err := json.Marshal(b.h.Stats())
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		var v any
 		if err := json.Unmarshal(text, &v); err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		if found := nameless("Stats", v); len(found) > 0 {
-			t.Errorf("numbers without names at %v: %s", found, text)
+			b.Errorf("numbers without names at %v: %s", found, text)
 		}
 		for _, want := range []string{`"States":{"CLOSED":0,`, `"ESTABLISHED":1,`, `"TIME-WAIT":0}`, `"MAC":"02:00:00:00:00:02"`} {
 			if !strings.Contains(string(text), want) {
-				t.Errorf("no %s in %s", want, text)
+				b.Errorf("no %s in %s", want, text)
 			}
 		}
 	})
@@ -54,17 +54,15 @@ func TestStatsJSON(t *testing.T) {
 // TestSegmentsIn checks that each segment counts once, whatever it meets.
 func TestSegmentsIn(t *testing.T) {
 	on := func(name string, cfg Config, f func(b *bed, send func(...seg) []seg)) {
-		t.Run(name, func(t *testing.T) {
-			withPeer(t, cfg, func(b *bed) {
-				sent := uint64(0)
-				f(b, func(in ...seg) []seg {
-					sent += uint64(len(in))
-					out := b.send(in...)
-					if got := b.h.Stats().TCP.SegmentsIn; got != sent {
-						b.Errorf("%d segments counted of %d", got, sent)
-					}
-					return out
-				})
+		withPeers(t, name, cfg, func(b *bed) {
+			sent := uint64(0)
+			f(b, func(in ...seg) []seg {
+				sent += uint64(len(in))
+				out := b.send(in...)
+				if got := b.h.Stats().TCP.SegmentsIn; got != sent {
+					b.Errorf("%d segments counted of %d", got, sent)
+				}
+				return out
 			})
 		})
 	}

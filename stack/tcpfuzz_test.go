@@ -30,7 +30,7 @@ func runScript(t *testing.T, script []byte) {
 		t.Fatal(err)
 	}
 	dev := newMemDevice(link.Info{Name: "mem0", Kind: link.IP, MTU: 1500})
-	b := &bed{T: t, h: h, dev: dev}
+	b := &bed{T: t, family: ipv4, h: h, dev: dev}
 	if err := h.Attach(dev, Interface{Addrs: []netip.Prefix{ourNet}}); err != nil {
 		t.Fatal(err)
 	}

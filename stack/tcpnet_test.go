@@ -40,13 +40,26 @@ type family struct {
 	bits          int        // of their network
 	any           netip.Addr // the unspecified address
 	headerLen     int        // of IP
+	icmpTypes
+}
+
+// icmpTypes are numbers of a family's ICMP.
+type icmpTypes struct {
+	icmp                                uint8 // the protocol
+	echoRequest, echoReply              uint8
+	unreachable                         uint8
+	noRoute, noHost, noPort, prohibited uint8         // codes of unreachable
+	prohibitedErr                       syscall.Errno // how Linux reads the last
 }
 
 var (
-	ipv4 = family{addrA: addrA, addrB: addrB, addrC: netip.MustParseAddr("10.0.0.3"), nobody: netip.MustParseAddr("10.0.0.77"), bits: 24, any: netip.IPv4Unspecified(), headerLen: wire.IPv4Len}
+	ipv4 = family{addrA: addrA, addrB: addrB, addrC: netip.MustParseAddr("10.0.0.3"), nobody: netip.MustParseAddr("10.0.0.77"), bits: 24, any: netip.IPv4Unspecified(), headerLen: wire.IPv4Len,
+		icmpTypes: icmpTypes{wire.ProtocolICMP, wire.ICMPv4EchoRequest, wire.ICMPv4EchoReply, wire.ICMPv4DestinationUnreachable, 0, 1, wire.ICMPv4PortUnreachable, 13, syscall.EHOSTUNREACH}}
 	ipv6 = family{of: " (IPv6)", addrA: netip.MustParseAddr("fd00::1"), addrB: netip.MustParseAddr("fd00::2"),
 		addrC: netip.MustParseAddr("fd00::3"), nobody: netip.MustParseAddr("fd00::77"), bits: 64,
-		any: netip.IPv6Unspecified(), headerLen: wire.IPv6Len}
+		any: netip.IPv6Unspecified(), headerLen: wire.IPv6Len,
+		icmpTypes: icmpTypes{wire.ProtocolICMPv6, wire.ICMPv6EchoRequest, wire.ICMPv6EchoReply, wire.ICMPv6DestinationUnreachable,
+			wire.ICMPv6NoRoute, wire.ICMPv6AddrUnreachable, wire.ICMPv6PortUnreachable, wire.ICMPv6AdminProhibited, syscall.EACCES}}
 )
 
 // link6 is IPv6 with link-local addresses. In a network they have the zone of host a's interface.

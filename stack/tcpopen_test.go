@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -15,11 +16,11 @@ import (
 // dialFrom begins an active open from our port 80 to the peer's 1000 and returns it with our ISS.
 func (b *bed) dialFrom80() (c *TCPConn, iss uint32) {
 	b.Helper()
-	binding, err := b.h.BindTCP(netip.AddrPortFrom(ourIP, 80), BindOptions{ReuseAddr: true})
+	binding, err := b.h.BindTCP(b.here(80), BindOptions{ReuseAddr: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err = b.h.ConnectTCP(binding, netip.AddrPortFrom(peerIP, 1000), tcp.DefaultOptions())
+	c, err = b.h.ConnectTCP(binding, b.there(1000), tcp.DefaultOptions())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,19 +37,19 @@ func (b *bed) connectIs(c *TCPConn, errno syscall.Errno) {
 	n.want("connect", c.Connected(), errno)
 }
 
-// unreachable is an ICMP error of the peer's about our segment with sequence number seq.
-func unreachable(code uint8, seq uint32, synAck bool) []byte {
+// refusal is an ICMP error of the peer's, that something is unreachable, about our segment with sequence number seq.
+func (b *bed) refusal(code uint8, seq uint32, synAck bool) []byte {
 	h := wire.TCP{SrcPort: 80, DstPort: 1000, Seq: seq, Flags: wire.TCPSyn}
 	if synAck {
 		h.Flags |= wire.TCPAck
 	}
-	quote := ip4(toPeer(wire.ProtocolTCP), tcp4(ourIP, peerIP, h, nil))
-	return in4(ip4(fromPeer(wire.ProtocolICMP), icmp4(wire.ICMPv4DestinationUnreachable, code, [4]byte{}, quote)))
+	quote := frames.IP(b.ours(), b.peer(), wire.ProtocolTCP, frames.TCP(b.ours(), b.peer(), h, nil))
+	return b.icmpIn(b.unreachable, code, [4]byte{}, quote)
 }
 
 func TestActiveOpen(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, f) })
+		withPeers(t, name, Config{ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, f)
 	}
 	on("MUST-10 a SYN that crosses ours is answered from our ISS and opens one connection", func(b *bed) {
 		c, iss := b.dialFrom80()
@@ -104,12 +105,13 @@ func TestActiveOpen(t *testing.T) {
 	})
 	on("E-CON-6 unreachables end a connect with their errno", func(b *bed) {
 		for code, errno := range map[uint8]syscall.Errno{
-			0: syscall.ENETUNREACH, 1: syscall.EHOSTUNREACH, 3: syscall.ECONNREFUSED, 13: syscall.EHOSTUNREACH,
+			b.noRoute: syscall.ENETUNREACH, b.noHost: syscall.EHOSTUNREACH, b.noPort: syscall.ECONNREFUSED,
+			b.prohibited: b.prohibitedErr,
 		} {
 			c, iss := b.dialFrom80()
-			b.inject(unreachable(code, iss+5000, false)) // D-ICMP-1
+			b.inject(b.refusal(code, iss+5000, false)) // D-ICMP-1
 			b.connectIs(c, syscall.EINPROGRESS)
-			b.inject(unreachable(code, iss, false))
+			b.inject(b.refusal(code, iss, false))
 			b.connectIs(c, errno)
 			if err := c.Close(); err != nil {
 				b.Error(err)
@@ -122,7 +124,7 @@ func TestActiveOpen(t *testing.T) {
 		n.write(c, "x")
 		b.take()
 		for code := range uint8(4) {
-			b.inject(unreachable(code, iss+1, false))
+			b.inject(b.refusal(code, iss+1, false))
 		}
 		n.state(c, tcp.Established)
 		b.expect("ACK", b.send(seg{flags: "PA", seq: 101, ack: iss + 2, text: "y"}), seg{flags: "A", seq: iss + 2, ack: 102})
@@ -132,11 +134,11 @@ func TestActiveOpen(t *testing.T) {
 		l := b.listenTCP(80, 4)
 		iss := b.send(seg{flags: "S", seq: 100})[0].seq
 		other := b.send(seg{flags: "S", seq: 100, peer: 1001})[0].seq
-		b.inject(unreachable(3, iss+1, true))
+		b.inject(b.refusal(b.noPort, iss+1, true))
 		if n := b.h.Stats().TCPGauges.HalfOpen; n != 2 {
 			b.Errorf("a wrong quote left %d half-open, want 2", n)
 		}
-		b.inject(unreachable(3, iss, true))
+		b.inject(b.refusal(b.noPort, iss, true))
 		if n := b.h.Stats().TCPGauges.HalfOpen; n != 1 {
 			b.Errorf("%d half-open, want 1", n)
 		}
@@ -149,44 +151,44 @@ func TestActiveOpen(t *testing.T) {
 
 // TestLocalAddress checks that a connection keeps the address that it began with.
 func TestLocalAddress(t *testing.T) {
-	t.Run("MUST-45 an address that comes later and lies nearer to the peer changes nothing", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			c, iss := b.accepted()
-			second := newMemDevice(link.Info{Name: "mem1", Kind: link.Ethernet, MAC: otherMAC, MTU: 1500})
-			near := netip.MustParsePrefix("10.0.0.3/28")
-			if err := b.h.Attach(second, Interface{Addrs: []netip.Prefix{near}}); err != nil {
-				b.Fatal(err)
+	withPeers(t, "MUST-45 an address that comes later and lies nearer to the peer changes nothing", Config{}, func(b *bed) {
+		c, iss := b.accepted()
+		second := newMemDevice(link.Info{Name: "mem1", Kind: link.Ethernet, MAC: otherMAC, MTU: 1500})
+		near := netip.PrefixFrom(b.addrC, b.bits+4)
+		if err := b.h.Attach(second, Interface{Addrs: []netip.Prefix{near}}); err != nil {
+			b.Fatal(err)
+		}
+		if r, err := b.h.ip.HostRoute(netip.Addr{}, b.peer()); err != nil || r.Local() != near.Addr() {
+			b.Fatalf("a new connection would come from %v, %v", r.Local(), err)
+		}
+		time.Sleep(10 * time.Second) // with IPv6 the interface says something of its own at first
+		before := second.sentCount()
+		if n, err := c.TryWrite([]byte("text")); n != 4 || err != nil {
+			b.Fatalf("Write = %d, %v", n, err)
+		}
+		fromOurs := func(what string, count int) {
+			b.Helper()
+			frames := b.take()
+			if len(frames) != count {
+				b.Errorf("%s: %d frames, want %d", what, len(frames), count)
 			}
-			if r, err := b.h.ip.HostRoute(netip.Addr{}, peerIP); err != nil || r.Local() != near.Addr() {
-				b.Fatalf("a new connection would come from %v, %v", r.Local(), err)
-			}
-			if n, err := c.TryWrite([]byte("text")); n != 4 || err != nil {
-				b.Fatalf("Write = %d, %v", n, err)
-			}
-			fromOurs := func(what string, count int) {
-				b.Helper()
-				frames := b.take()
-				if len(frames) != count {
-					b.Errorf("%s: %d frames, want %d", what, len(frames), count)
+			for _, f := range frames {
+				if p := b.parsed(f); p.Src != b.ours() {
+					b.Errorf("%s: from %v", what, p.Src)
 				}
-				for _, f := range frames {
-					if ip, _ := b.parsed4(f); ip.Src != ourIP.As4() {
-						b.Errorf("%s: from %v", what, netip.AddrFrom4(ip.Src))
-					}
-				}
 			}
-			fromOurs("text", 1)
-			b.inject(seg{flags: "A", seq: 101, ack: iss + 5, text: "hello"}.frame())
-			fromOurs("acknowledgment", 1)
-			if c.Local().Addr() != ourIP {
-				b.Errorf("Local = %v", c.Local())
-			}
-			c.Abort()
-			fromOurs("reset", 1)
-			if frames := second.sentCount(); frames != 0 {
-				b.Errorf("%d frames left through the other interface", frames)
-			}
-		})
+		}
+		fromOurs("text", 1)
+		b.inject(b.frame(seg{flags: "A", seq: 101, ack: iss + 5, text: "hello"}))
+		fromOurs("acknowledgment", 1)
+		if c.Local().Addr() != b.ours() {
+			b.Errorf("Local = %v", c.Local())
+		}
+		c.Abort()
+		fromOurs("reset", 1)
+		if frames := second.sentCount() - before; frames != 0 {
+			b.Errorf("%d frames left through the other interface", frames)
+		}
 	})
 }
 

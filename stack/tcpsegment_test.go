@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 	"github.com/unet-go/unet/stack/tcp"
@@ -42,7 +43,8 @@ func (s seg) withDefaults() seg {
 
 const flagLetters = "FSRPAU"
 
-func (s seg) frame() []byte {
+// packet returns the segment as IP packet of the peer's.
+func (s seg) packet(peer, ours netip.Addr) []byte {
 	s = s.withDefaults()
 	h := wire.TCP{SrcPort: s.peer, DstPort: s.port, Seq: s.seq, Ack: s.ack, Window: 65535}
 	for _, c := range s.flags {
@@ -54,15 +56,18 @@ func (s seg) frame() []byte {
 			h.Options.FastOpenLen = uint8(copy(h.Options.FastOpen[:], s.cookie))
 		}
 	}
-	return in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, []byte(s.text))))
+	return frames.IP(peer, ours, wire.ProtocolTCP, frames.TCP(peer, ours, h, []byte(s.text)))
 }
+
+// frame returns the segment as frame of the peer's.
+func (b *bed) frame(s seg) []byte { return b.framed(s.packet(b.peer(), b.ours())) }
 
 // send gives segments to the host in one burst and returns what it answers.
 func (b *bed) send(in ...seg) []seg {
 	b.Helper()
 	frames := make([][]byte, len(in))
 	for i := range in {
-		frames[i] = in[i].frame()
+		frames[i] = b.frame(in[i])
 	}
 	b.inject(frames...)
 	return b.sent()
@@ -73,18 +78,15 @@ func (b *bed) sent() []seg {
 	b.Helper()
 	var out []seg
 	for _, f := range b.take() {
-		if f[12] != wire.EtherTypeIPv4>>8 || f[13] != wire.EtherTypeIPv4&0xff {
+		p, ok := b.packetOf(f)
+		if !ok || p.Protocol != wire.ProtocolTCP {
 			continue
 		}
-		ip, payload := b.parsed4(f)
-		if ip.Protocol != wire.ProtocolTCP {
-			continue
-		}
-		if wire.Checksum(payload, wire.PseudoHeader(ourIP, peerIP, wire.ProtocolTCP, len(payload))) != 0 {
-			b.Errorf("sent with a wrong checksum: %x", payload)
+		if p.Src != b.ours() || p.Dst != b.peer() || p.TransportSum() != 0xffff {
+			b.Errorf("sent from %v to %v, or with a wrong checksum: %x", p.Src, p.Dst, p.Payload)
 		}
 		var h wire.TCP
-		text, err := h.Parse(payload)
+		text, err := h.Parse(p.Payload)
 		if err != nil {
 			b.Fatalf("sent: %v", err)
 		}
@@ -118,7 +120,7 @@ func (b *bed) expect(what string, got []seg, want ...seg) {
 
 func (b *bed) listenTCP(port uint16, backlog int) *Listener {
 	b.Helper()
-	binding, err := b.h.BindTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), port), BindOptions{ReuseAddr: true})
+	binding, err := b.h.BindTCP(b.anywhere(port), BindOptions{ReuseAddr: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -157,7 +159,7 @@ func (b *bed) handshake(irs uint32) uint32 {
 
 func TestNoConnection(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, f) })
+		withPeers(t, name, Config{ICMPRate: -1, ResetRate: -1}, f)
 	}
 	on("A-SM-01 a segment for no connection is answered by a reset", func(b *bed) {
 		b.expect("SYN and text", b.send(seg{flags: "S", seq: 500, text: "hello"}), seg{flags: "RA", ack: 506})
@@ -188,10 +190,8 @@ func TestNoConnection(t *testing.T) {
 	})
 	on("D-LAND-1 a SYN from its own destination is dropped", func(b *bed) {
 		b.listenTCP(80, 1)
-		header := fromPeer(wire.ProtocolTCP)
-		header.Src = ourIP.As4()
-		syn := tcp4(ourIP, ourIP, wire.TCP{SrcPort: 80, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
-		b.inject(in4(ip4(header, syn)))
+		syn := frames.TCP(b.ours(), b.ours(), wire.TCP{SrcPort: 80, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
+		b.inject(b.framed(frames.IP(b.ours(), b.ours(), wire.ProtocolTCP, syn)))
 		b.expect("LAND", b.sent())
 		if n := b.h.Stats().TCPGauges.HalfOpen; n != 0 {
 			b.Errorf("%d half-open", n)
@@ -200,16 +200,19 @@ func TestNoConnection(t *testing.T) {
 	on("MUST-3 a flipped bit anywhere under the checksum is dropped and counted", func(b *bed) {
 		b.listenTCP(80, 1)
 		bits := uint64(0)
-		good := seg{flags: "S", seq: 100, text: "text"}.frame()
+		good := b.frame(seg{flags: "S", seq: 100, text: "text"})
 		const ip = wire.EthernetLen
-		for at := ip + 12; at < len(good); at++ { // from the IP source address on
+		segment := ip + b.headerLen
+		dst := segment - b.ours().BitLen()/8
+		src := dst - b.ours().BitLen()/8
+		for at := src; at < len(good); at++ {
 			for bit := range 8 {
-				if at == ip+16 || at == ip+17 || at == ip+18 || at == ip+19 {
+				if dst <= at && at < segment {
 					continue // for another host
 				}
 				f := bytes.Clone(good)
 				f[at] ^= 1 << bit
-				if at < ip+wire.IPv4Len { // the pseudo-header's source: mend IP's own checksum
+				if at < segment && b.ours().Is4() { // the pseudo-header's source: mend IP's own checksum
 					f[ip+10], f[ip+11] = 0, 0
 					c := wire.Checksum(f[ip:ip+wire.IPv4Len], 0)
 					f[ip+10], f[ip+11] = byte(c>>8), byte(c)
@@ -226,18 +229,21 @@ func TestNoConnection(t *testing.T) {
 	})
 	on("MUST-57 a SYN to many hosts is dropped", func(b *bed) {
 		b.listenTCP(80, 1)
-		for _, x := range []struct {
+		type place struct {
 			dst string
 			mac link.MAC
-		}{
-			{"10.0.0.255", ourMAC}, {"10.0.0.255", link.MAC{255, 255, 255, 255, 255, 255}}, {"224.0.0.1", ourMAC},
-			{"255.255.255.255", ourMAC}, {"10.0.0.2", link.MAC{255, 255, 255, 255, 255, 255}},
-			{"10.0.0.2", link.MAC{1, 0, 0x5e, 0, 0, 1}},
-		} {
-			header, dst := fromPeer(wire.ProtocolTCP), netip.MustParseAddr(x.dst)
-			header.Dst = dst.As4()
-			syn := tcp4(peerIP, dst, wire.TCP{SrcPort: 1000, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
-			b.inject(ethFrame(x.mac, peerMAC, wire.EtherTypeIPv4, ip4(header, syn)))
+		}
+		all, group6 := wire.BroadcastMAC, link.MAC{0x33, 0x33, 0, 0, 0, 1}
+		places := []place{{"10.0.0.255", ourMAC}, {"10.0.0.255", all}, {"224.0.0.1", ourMAC}, {"255.255.255.255", ourMAC},
+			{"10.0.0.2", all}, {"10.0.0.2", link.MAC{1, 0, 0x5e, 0, 0, 1}}}
+		if b.ours().Is6() {
+			places = []place{{"ff02::1", ourMAC}, {"ff02::1", group6}, {"ff02::1:ff00:2", link.MAC{0x33, 0x33, 0xff, 0, 0, 2}},
+				{"ff01::1", ourMAC}, {"fd00::2", all}, {"fd00::2", group6}}
+		}
+		for _, x := range places {
+			dst := netip.MustParseAddr(x.dst)
+			syn := frames.TCP(b.peer(), dst, wire.TCP{SrcPort: 1000, DstPort: 80, Seq: 9, Flags: wire.TCPSyn, Window: 9}, nil)
+			b.inject(frames.Ethernet(x.mac, peerMAC, frames.IP(b.peer(), dst, wire.ProtocolTCP, syn)))
 			b.expect(x.dst, b.sent())
 		}
 		if n := b.h.Stats().TCPGauges.HalfOpen; n != 0 {
@@ -256,7 +262,7 @@ func unroutable(b *bed) (n int) {
 
 func TestListenSegments(t *testing.T) {
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{ICMPRate: -1, ResetRate: -1}, f) })
+		withPeers(t, name, Config{ICMPRate: -1, ResetRate: -1}, f)
 	}
 	on("A-SM-03 LISTEN ignores a reset", func(b *bed) {
 		b.listenTCP(80, 1)
@@ -339,85 +345,77 @@ func TestListenSegments(t *testing.T) {
 }
 
 func TestSYNQueue(t *testing.T) {
-	t.Run("D-SYN-1 beyond the SYN queue a cookie answers and nothing is kept", func(t *testing.T) {
-		withPeer(t, Config{Shards: 8, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
-			l := b.listenTCP(80, 16)
-			flood(b, 5000)
-			g := b.h.Stats().TCPGauges
-			if g.HalfOpen != minSYNQueue {
-				b.Errorf("%d half-open, want %d", g.HalfOpen, minSYNQueue)
-			}
-			if g.SYNCookies != 5000-minSYNQueue {
-				b.Errorf("%d cookies", g.SYNCookies)
-			}
-			// An honest client gets in at once.
-			b.handshake(77)
-			c, err := l.TryAccept()
-			if err != nil {
-				b.Fatal(err)
-			}
-			iss := uint32(0)
-			if k, err := c.Write([]byte("welcome")); k != 7 || err != nil {
-				b.Errorf("Write: %d, %v", k, err)
-			}
-			for _, s := range b.sent() {
-				iss = s.seq
-				b.expect("text", []seg{s}, seg{flags: "PA", seq: iss, ack: 78, text: "welcome"})
-			}
-			if n := b.h.Stats().TCPGauges.CookiesOK; n != 1 {
-				b.Errorf("%d connections of cookies, want 1", n)
-			}
-		})
+	withPeers(t, "D-SYN-1 beyond the SYN queue a cookie answers and nothing is kept", Config{Shards: 8, ICMPRate: -1, ResetRate: -1}, func(b *bed) {
+		l := b.listenTCP(80, 16)
+		flood(b, 5000)
+		g := b.h.Stats().TCPGauges
+		if g.HalfOpen != minSYNQueue {
+			b.Errorf("%d half-open, want %d", g.HalfOpen, minSYNQueue)
+		}
+		if g.SYNCookies != 5000-minSYNQueue {
+			b.Errorf("%d cookies", g.SYNCookies)
+		}
+		// An honest client gets in at once.
+		b.handshake(77)
+		c, err := l.TryAccept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		iss := uint32(0)
+		if k, err := c.Write([]byte("welcome")); k != 7 || err != nil {
+			b.Errorf("Write: %d, %v", k, err)
+		}
+		for _, s := range b.sent() {
+			iss = s.seq
+			b.expect("text", []seg{s}, seg{flags: "PA", seq: iss, ack: 78, text: "welcome"})
+		}
+		if n := b.h.Stats().TCPGauges.CookiesOK; n != 1 {
+			b.Errorf("%d connections of cookies, want 1", n)
+		}
 	})
-	t.Run("D-SYN-2 a forged or old cookie is answered by a reset", func(t *testing.T) {
-		withPeer(t, Config{Shards: 8, ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, func(b *bed) {
-			l := b.listenTCP(80, 1)
-			flood(b, minSYNQueue)
-			iss := b.send(seg{flags: "S", seq: 100})[0].seq
-			for i := range uint32(100) {
-				ack := iss + 2 + i*7919
-				b.expect("forged", b.send(seg{flags: "A", seq: 101, ack: ack}), seg{flags: "R", seq: ack})
-			}
-			time.Sleep(3 * time.Minute)
-			b.take()
-			b.expect("old", b.send(seg{flags: "A", seq: 101, ack: iss + 1}), seg{flags: "R", seq: iss + 1})
-			if _, err := l.TryAccept(); err == nil {
-				b.Error("accepted")
-			}
-		})
+	withPeers(t, "D-SYN-2 a forged or old cookie is answered by a reset", Config{Shards: 8, ICMPRate: -1, ResetRate: -1, NeighborReachable: time.Hour}, func(b *bed) {
+		l := b.listenTCP(80, 1)
+		flood(b, minSYNQueue)
+		iss := b.send(seg{flags: "S", seq: 100})[0].seq
+		for i := range uint32(100) {
+			ack := iss + 2 + i*7919
+			b.expect("forged", b.send(seg{flags: "A", seq: 101, ack: ack}), seg{flags: "R", seq: ack})
+		}
+		time.Sleep(3 * time.Minute)
+		b.take()
+		b.expect("old", b.send(seg{flags: "A", seq: 101, ack: iss + 1}), seg{flags: "R", seq: iss + 1})
+		if _, err := l.TryAccept(); err == nil {
+			b.Error("accepted")
+		}
 	})
-	t.Run("D-SYN-4 a SYN earns six SYN-ACKs at most", func(t *testing.T) {
-		withPeer(t, Config{NeighborReachable: time.Hour}, func(b *bed) {
-			b.listenTCP(80, 1)
-			out := b.send(seg{flags: "S", seq: 100})
-			time.Sleep(10 * time.Minute)
-			out = append(out, b.sent()...)
-			if len(out) != 6 {
-				b.Errorf("%d segments: %v", len(out), out)
-			}
-			if n := b.h.Stats().TCPGauges.HalfOpen; n != 0 {
-				b.Errorf("%d half-open", n)
-			}
-		})
+	withPeers(t, "D-SYN-4 a SYN earns six SYN-ACKs at most", Config{NeighborReachable: time.Hour}, func(b *bed) {
+		b.listenTCP(80, 1)
+		out := b.send(seg{flags: "S", seq: 100})
+		time.Sleep(10 * time.Minute)
+		out = append(out, b.sent()...)
+		if len(out) != 6 {
+			b.Errorf("%d segments: %v", len(out), out)
+		}
+		if n := b.h.Stats().TCPGauges.HalfOpen; n != 0 {
+			b.Errorf("%d half-open", n)
+		}
 	})
-	t.Run("E-LIS-6 closing a listener resets its half-open connections", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			l := b.listenTCP(80, 1)
-			other := b.listenTCP(81, 1)
-			iss := b.send(seg{flags: "S", seq: 100})[0].seq
-			b.send(seg{flags: "S", seq: 100, port: 81})
-			if err := l.Close(); err != nil {
-				b.Fatal(err)
-			}
-			b.expect("close", b.sent(), seg{flags: "RA", seq: iss + 1, ack: 101})
-			if n := b.h.Stats().TCPGauges.HalfOpen; n != 1 {
-				b.Errorf("%d half-open, want the other listener's", n)
-			}
-			b.expect("SYN", b.send(seg{flags: "S", seq: 100}), seg{flags: "RA", ack: 101})
-			if err := other.Close(); err != nil {
-				b.Fatal(err)
-			}
-		})
+	withPeers(t, "E-LIS-6 closing a listener resets its half-open connections", Config{}, func(b *bed) {
+		l := b.listenTCP(80, 1)
+		other := b.listenTCP(81, 1)
+		iss := b.send(seg{flags: "S", seq: 100})[0].seq
+		b.send(seg{flags: "S", seq: 100, port: 81})
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.expect("close", b.sent(), seg{flags: "RA", seq: iss + 1, ack: 101})
+		if n := b.h.Stats().TCPGauges.HalfOpen; n != 1 {
+			b.Errorf("%d half-open, want the other listener's", n)
+		}
+		b.expect("SYN", b.send(seg{flags: "S", seq: 100}), seg{flags: "RA", ack: 101})
+		if err := other.Close(); err != nil {
+			b.Fatal(err)
+		}
 	})
 }
 
@@ -427,7 +425,7 @@ func flood(b *bed, n int) {
 	frames := make([][]byte, n)
 	for i := range frames {
 		h := wire.TCP{SrcPort: uint16(2000 + i), DstPort: 80, Seq: uint32(i), Flags: wire.TCPSyn, Window: 1000}
-		frames[i] = in4(ip4(fromPeer(wire.ProtocolTCP), tcp4(peerIP, ourIP, h, nil)))
+		frames[i] = b.tcpIn(h, nil)
 	}
 	b.inject(frames...)
 	b.take()
@@ -447,7 +445,7 @@ func TestTimeWait(t *testing.T) {
 	}
 	records := func(b *bed) int { return b.h.Stats().TCPGauges.States[tcp.TimeWaitState] }
 	on := func(name string, f func(b *bed)) {
-		t.Run(name, func(t *testing.T) { withPeer(t, Config{NeighborReachable: time.Hour}, f) })
+		withPeers(t, name, Config{NeighborReachable: time.Hour}, f)
 	}
 	on("A-SM-23 a FIN again is acknowledged and restarts 2MSL", func(b *bed) {
 		nxt := inTimeWait(b)
@@ -501,30 +499,28 @@ func TestTimeWait(t *testing.T) {
 			b.Errorf("%d records", n)
 		}
 	})
-	t.Run("D-TW-1 beyond the cap the oldest record goes", func(t *testing.T) {
-		withPeer(t, Config{Shards: 1}, func(b *bed) {
-			b.h.tcp.limits.timeWait = 10
-			l := b.listenTCP(80, 1)
-			for i := range uint16(15) {
-				time.Sleep(time.Second)
-				peer := 3000 + i
-				iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
-				b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
-				c, err := l.TryAccept()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := c.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.send(seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer})
+	withPeers(t, "D-TW-1 beyond the cap the oldest record goes", Config{Shards: 1}, func(b *bed) {
+		b.h.tcp.limits.timeWait = 10
+		l := b.listenTCP(80, 1)
+		for i := range uint16(15) {
+			time.Sleep(time.Second)
+			peer := 3000 + i
+			iss := b.send(seg{flags: "S", seq: 100, peer: peer})[0].seq
+			b.send(seg{flags: "A", seq: 101, ack: iss + 1, peer: peer})
+			c, err := l.TryAccept()
+			if err != nil {
+				b.Fatal(err)
 			}
-			g := b.h.Stats().TCPGauges
-			if g.States[tcp.TimeWaitState] != 10 || g.TimeWaitOverflows != 5 {
-				b.Errorf("%d records, %d overflows", g.States[tcp.TimeWaitState], g.TimeWaitOverflows)
+			if err := c.Close(); err != nil {
+				b.Fatal(err)
 			}
-			b.expect("the oldest", b.send(seg{flags: "FA", seq: 101, ack: 5, peer: 3004}), seg{flags: "R", seq: 5, peer: 3004})
-			b.expect("one that stayed", b.send(seg{flags: "R", seq: 101, peer: 3005}))
-		})
+			b.send(seg{flags: "FA", seq: 101, ack: iss + 2, peer: peer})
+		}
+		g := b.h.Stats().TCPGauges
+		if g.States[tcp.TimeWaitState] != 10 || g.TimeWaitOverflows != 5 {
+			b.Errorf("%d records, %d overflows", g.States[tcp.TimeWaitState], g.TimeWaitOverflows)
+		}
+		b.expect("the oldest", b.send(seg{flags: "FA", seq: 101, ack: 5, peer: 3004}), seg{flags: "R", seq: 5, peer: 3004})
+		b.expect("one that stayed", b.send(seg{flags: "R", seq: 101, peer: 3005}))
 	})
 }

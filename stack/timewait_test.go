@@ -95,7 +95,7 @@ func (b *bed) timeWait(l *Listener, peer uint16) (fin seg) {
 
 // A FIN that comes again restarts 2MSL of its own record and holds up none of those that end before it.
 func TestTimeWaitOrder(t *testing.T) {
-	withPeer(t, Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
+	withPeers(t, "a FIN again holds up no other record", Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
 		l := b.listenTCP(80, 1)
 		first := b.timeWait(l, 3000)
 		time.Sleep(time.Second)
@@ -119,7 +119,7 @@ func TestTimeWaitOrder(t *testing.T) {
 
 // A SYN that finds the accept queue full is ignored, and the record that it would have taken over stays.
 func TestTimeWaitAndFullQueue(t *testing.T) {
-	withPeer(t, Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
+	withPeers(t, "the record stays", Config{Shards: 1, NeighborReachable: time.Hour}, func(b *bed) {
 		l := b.listenTCP(80, 1)
 		fin := b.timeWait(l, 3000)
 		for _, peer := range []uint16{3001, 3002} { // one more than the backlog

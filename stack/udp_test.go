@@ -9,25 +9,23 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/unet-go/unet/internal/frames"
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/ip"
 	"github.com/unet-go/unet/stack/link"
 )
 
 func TestUDPInput(t *testing.T) {
-	udpIn := func(b []byte) []byte { return in4(ip4(fromPeer(wire.ProtocolUDP), b)) }
-	t.Run("B-UDP-1 a checksum of zero is sent as 0xffff", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			// Two octets that make the sum come out as zero.
-			d := udp4(ourIP, peerIP, 7, 9, []byte{0, 0})
-			want := append(d[:6:6], 0xff, 0xff, d[6], d[7])
-			b.writeTo(s, d[6:8], netip.AddrPortFrom(peerIP, 9))
-			out := b.take()
-			if _, p := b.parsed4(out[0]); !bytes.Equal(p, want) {
-				t.Errorf("sent %x, want %x", p, want)
-			}
-		})
+	withPeers(t, "B-UDP-1 a checksum of zero is sent as 0xffff", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		// Two octets that make the sum come out as zero.
+		d := frames.UDP(b.ours(), b.peer(), 7, 9, []byte{0, 0})
+		want := append(d[:6:6], 0xff, 0xff, d[6], d[7])
+		b.writeTo(s, d[6:8], b.there(9))
+		out := b.take()
+		if p := b.parsed(out[0]); !bytes.Equal(p.Payload, want) {
+			b.Errorf("sent %x, want %x", p.Payload, want)
+		}
 	})
 	t.Run("B-UDP-2 a wrong checksum is dropped, none is accepted", func(t *testing.T) {
 		withPeer(t, Config{}, func(b *bed) {
@@ -37,7 +35,7 @@ func TestUDPInput(t *testing.T) {
 			bad[7] ^= 1
 			unchecked := udp4(peerIP, ourIP, 5, 7, []byte("none"))
 			unchecked[6], unchecked[7] = 0, 0
-			b.inject(udpIn(bad), udpIn(good), udpIn(unchecked))
+			b.inject(b.in(wire.ProtocolUDP, bad), b.in(wire.ProtocolUDP, good), b.in(wire.ProtocolUDP, unchecked))
 			b.wantDatagram(s, []byte("good"))
 			b.wantDatagram(s, []byte("none"))
 			b.wantNoDatagram(s)
@@ -61,180 +59,170 @@ func TestUDPInput(t *testing.T) {
 			b.wantDrop(DropUDPChecksum, 1)
 		})
 	})
-	t.Run("B-UDP-4 lengths that lie are dropped, trailing octets cut", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			length := func(n byte) []byte {
-				d := udp4(peerIP, ourIP, 5, 7, []byte("abcd"))
-				d[5], d[6], d[7] = n, 0, 0
-				return udpIn(d)
+	withPeers(t, "B-UDP-4 lengths that lie are dropped, trailing octets cut", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		length := func(n byte) []byte {
+			d := frames.UDP(b.peer(), b.ours(), 5, 7, []byte("abcd"))
+			d[5], d[6], d[7] = n, 0, 0
+			if whole := d[:min(int(n), len(d))]; b.ours().Is6() && len(whole) >= wire.UDPLen { // where a checksum is a must
+				c := wire.UDPChecksum(whole, wire.PseudoHeader(b.peer(), b.ours(), wire.ProtocolUDP, len(whole)))
+				d[6], d[7] = byte(c>>8), byte(c)
 			}
-			b.inject(length(7), length(0), length(13), udpIn(make([]byte, 7)))
-			b.wantNoDatagram(s)
-			b.wantDrop(DropUDPMalformed, 4)
-			b.inject(length(10))
-			b.wantDatagram(s, []byte("ab"))
-			b.want()
-		})
+			return b.in(wire.ProtocolUDP, d)
+		}
+		b.inject(length(7), length(0), length(13), b.in(wire.ProtocolUDP, make([]byte, 7)))
+		b.wantNoDatagram(s)
+		b.wantDrop(DropUDPMalformed, 4)
+		b.inject(length(10))
+		b.wantDatagram(s, []byte("ab"))
+		b.want()
 	})
-	t.Run("B-UDP-8 an empty datagram is delivered", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.inject(udpIn(udp4(peerIP, ourIP, 5, 7, nil)))
-			n, from, truncated, err := s.ReadFrom(make([]byte, 10))
-			if n != 0 || from != netip.AddrPortFrom(peerIP, 5) || truncated || err != nil {
-				t.Errorf("ReadFrom = %d, %v, %v, %v", n, from, truncated, err)
-			}
-		})
-	})
-	t.Run("B-UDP-9 a short buffer loses the rest of its datagram alone", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.inject(udpIn(udp4(peerIP, ourIP, 5, 7, []byte("0123456789"))), udpIn(udp4(peerIP, ourIP, 5, 7, []byte("next"))))
-			p := make([]byte, 4)
-			if n, _, truncated, err := s.ReadFrom(p); n != 4 || !truncated || err != nil || string(p) != "0123" {
-				t.Errorf("ReadFrom = %d %q, truncated %v, %v", n, p, truncated, err)
-			}
-			b.wantDatagram(s, []byte("next"))
-		})
-	})
-	t.Run("B-UDP-10 the connected socket comes before the address and the address before the wildcard", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			reuse := BindOptions{ReuseAddr: true}
-			var sockets []*UDPSocket
-			for _, local := range []string{"0.0.0.0:7", "10.0.0.2:7", "10.0.0.2:7"} {
-				s, err := b.h.ListenUDP(netip.MustParseAddrPort(local), reuse)
-				if err != nil {
-					t.Fatal(err)
-				}
-				sockets = append(sockets, s)
-			}
-			if err := sockets[2].Connect(netip.AddrPortFrom(peerIP, 5)); err != nil {
-				t.Fatal(err)
-			}
-			in := func(port uint16) []byte { return udpIn(udp4(peerIP, ourIP, port, 7, []byte{byte(port)})) }
-			b.inject(in(5), in(6))
-			b.wantDatagram(sockets[2], []byte{5})
-			b.wantDatagram(sockets[1], []byte{6})
-			if err := sockets[1].Close(); err != nil {
-				t.Fatal(err)
-			}
-			b.inject(in(6))
-			b.wantDatagram(sockets[0], []byte{6})
-			b.wantNoDatagram(sockets[2])
-		})
-	})
-	t.Run("B-UDP-10 sockets that share a port by ReusePort share its flows", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			var sockets [4]*UDPSocket
-			for i := range sockets {
-				s, err := b.h.ListenUDP(netip.MustParseAddrPort("10.0.0.2:7"), BindOptions{ReusePort: true})
-				if err != nil {
-					t.Fatal(err)
-				}
-				sockets[i] = s
-			}
-			for round := range 2 {
-				for port := range uint16(1000) {
-					b.inject(udpIn(udp4(peerIP, ourIP, port+1, 7, nil)))
-				}
-				for i, s := range sockets {
-					n := 0
-					for {
-						if _, _, _, err := s.TryReadFrom(nil); err != nil {
-							break
-						}
-						n++
-					}
-					if n < 150 || n > 350 {
-						t.Errorf("round %d: socket %d got %d of 1000 flows", round, i, n)
-					}
-				}
-			}
-		})
-	})
-	t.Run("B-UDP-11 group sources are dropped", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("0.0.0.0:7")
-			for _, src := range []string{"224.0.0.1", "255.255.255.255", "10.0.0.255"} {
-				a := netip.MustParseAddr(src)
-				h := fromPeer(wire.ProtocolUDP)
-				h.Src = a.As4()
-				b.inject(in4(ip4(h, udp4(a, ourIP, 5, 7, nil))))
-			}
-			b.wantNoDatagram(s)
-			b.wantDrop(DropBadSource, 3)
-		})
-	})
-	t.Run("B-UDP-12 the receive queue is bounded and drops the newest", func(t *testing.T) {
-		for _, size := range []int{0, 100, 1400} {
-			withPeer(t, Config{}, func(b *bed) {
-				s := b.listenUDP("10.0.0.2:7")
-				if err := s.SetReadBuffer(64 << 10); err != nil {
-					t.Fatal(err)
-				}
-				d := udpIn(udp4(peerIP, ourIP, 5, 7, octets(size)))
-				for range 1000 {
-					b.inject(d)
-				}
-				s.mu.Lock()
-				charge, queued := s.charge, s.queue.Len()
-				s.mu.Unlock()
-				if charge > 64<<10 || queued == 0 {
-					t.Errorf("%d datagrams of %d octets take %d octets, the limit is 64 KiB", queued, size, charge)
-				}
-				b.wantDrop(DropUDPFull, uint64(1000-queued))
-				for range queued {
-					b.wantDatagram(s, octets(size))
-				}
-				b.inject(d)
-				b.wantDatagram(s, octets(size))
-			})
+	withPeers(t, "B-UDP-8 an empty datagram is delivered", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		b.inject(b.udpIn(5, 7, nil))
+		n, from, truncated, err := s.ReadFrom(make([]byte, 10))
+		if n != 0 || from != b.there(5) || truncated || err != nil {
+			b.Errorf("ReadFrom = %d, %v, %v, %v", n, from, truncated, err)
 		}
 	})
+	withPeers(t, "B-UDP-9 a short buffer loses the rest of its datagram alone", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		b.inject(b.udpIn(5, 7, []byte("0123456789")), b.udpIn(5, 7, []byte("next")))
+		p := make([]byte, 4)
+		if n, _, truncated, err := s.ReadFrom(p); n != 4 || !truncated || err != nil || string(p) != "0123" {
+			b.Errorf("ReadFrom = %d %q, truncated %v, %v", n, p, truncated, err)
+		}
+		b.wantDatagram(s, []byte("next"))
+	})
+	withPeers(t, "B-UDP-10 the connected socket comes before the address and the address before the wildcard", Config{}, func(b *bed) {
+		reuse := BindOptions{ReuseAddr: true}
+		var sockets []*UDPSocket
+		for _, local := range []netip.AddrPort{b.anywhere(7), b.here(7), b.here(7)} {
+			s, err := b.h.ListenUDP(local, reuse)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sockets = append(sockets, s)
+		}
+		if err := sockets[2].Connect(b.there(5)); err != nil {
+			b.Fatal(err)
+		}
+		in := func(port uint16) []byte { return b.udpIn(port, 7, []byte{byte(port)}) }
+		b.inject(in(5), in(6))
+		b.wantDatagram(sockets[2], []byte{5})
+		b.wantDatagram(sockets[1], []byte{6})
+		if err := sockets[1].Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.inject(in(6))
+		b.wantDatagram(sockets[0], []byte{6})
+		b.wantNoDatagram(sockets[2])
+	})
+	withPeers(t, "B-UDP-10 sockets that share a port by ReusePort share its flows", Config{}, func(b *bed) {
+		var sockets [4]*UDPSocket
+		for i := range sockets {
+			s, err := b.h.ListenUDP(b.here(7), BindOptions{ReusePort: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			sockets[i] = s
+		}
+		for round := range 2 {
+			for port := range uint16(1000) {
+				b.inject(b.udpIn(port+1, 7, nil))
+			}
+			for i, s := range sockets {
+				n := 0
+				for {
+					if _, _, _, err := s.TryReadFrom(nil); err != nil {
+						break
+					}
+					n++
+				}
+				if n < 150 || n > 350 {
+					b.Errorf("round %d: socket %d got %d of 1000 flows", round, i, n)
+				}
+			}
+		}
+	})
+	withPeers(t, "B-UDP-11 group sources are dropped", Config{}, func(b *bed) {
+		s := b.bindUDP(b.anywhere(7))
+		groups := []string{"224.0.0.1", "255.255.255.255", "10.0.0.255"}
+		if b.ours().Is6() {
+			groups = []string{"ff01::1", "ff02::1", "ff0e::101"}
+		}
+		for _, src := range groups {
+			a := netip.MustParseAddr(src)
+			b.inject(b.framed(frames.IP(a, b.ours(), wire.ProtocolUDP, frames.UDP(a, b.ours(), 5, 7, nil))))
+		}
+		b.wantNoDatagram(s)
+		b.wantDrop(DropBadSource, 3)
+	})
+	for _, size := range []int{0, 100, 1400} {
+		withPeers(t, "B-UDP-12 the receive queue is bounded and drops the newest", Config{}, func(b *bed) {
+			s := b.bindUDP(b.here(7))
+			if err := s.SetReadBuffer(64 << 10); err != nil {
+				b.Fatal(err)
+			}
+			d := b.udpIn(5, 7, octets(size))
+			for range 1000 {
+				b.inject(d)
+			}
+			s.mu.Lock()
+			charge, queued := s.charge, s.queue.Len()
+			s.mu.Unlock()
+			if charge > 64<<10 || queued == 0 {
+				b.Errorf("%d datagrams of %d octets take %d octets, the limit is 64 KiB", queued, size, charge)
+			}
+			b.wantDrop(DropUDPFull, uint64(1000-queued))
+			for range queued {
+				b.wantDatagram(s, octets(size))
+			}
+			b.inject(d)
+			b.wantDatagram(s, octets(size))
+		})
+	}
 }
 
 func TestUDPErrors(t *testing.T) {
-	unreachable := in4(ip4(fromPeer(wire.ProtocolICMP),
-		icmp4(3, 3, [4]byte{}, ip4(toPeer(wire.ProtocolUDP), udp4(ourIP, peerIP, 7, 9, nil)))))
-	t.Run("B-UDP-5 port unreachable reaches the connected socket once, and no other", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.inject(unreachable)
-			b.wantNoDatagram(s)
-			if err := s.Connect(netip.AddrPortFrom(peerIP, 9)); err != nil {
-				t.Fatal(err)
+	withPeers(t, "B-UDP-5 port unreachable reaches the connected socket once, and no other", Config{}, func(b *bed) {
+		datagram := frames.IP(b.ours(), b.peer(), wire.ProtocolUDP, frames.UDP(b.ours(), b.peer(), 7, 9, nil))
+		unreachable := b.icmpIn(b.unreachable, b.noPort, [4]byte{}, datagram)
+		s := b.bindUDP(b.here(7))
+		b.inject(unreachable)
+		b.wantNoDatagram(s)
+		if err := s.Connect(b.there(9)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Write([]byte("x")); err != nil {
+			b.Fatal(err)
+		}
+		got := make(chan error, 2)
+		go func() {
+			for range 2 {
+				_, err := s.Read(make([]byte, 1))
+				got <- err
 			}
-			if _, err := s.Write([]byte("x")); err != nil {
-				t.Fatal(err)
-			}
-			got := make(chan error, 2)
-			go func() {
-				for range 2 {
-					_, err := s.Read(make([]byte, 1))
-					got <- err
-				}
-			}()
-			b.inject(unreachable)
-			if err := <-got; err != syscall.ECONNREFUSED {
-				t.Errorf("Read = %v, want ECONNREFUSED", err)
-			}
-			synctest.Wait()
-			select {
-			case err := <-got:
-				t.Errorf("the second Read did not wait: %v", err)
-			default:
-			}
-			b.inject(unreachable)
-			<-got
-			b.inject(unreachable)
-			if _, err := s.Write([]byte("x")); err != syscall.ECONNREFUSED {
-				t.Errorf("Write = %v, want ECONNREFUSED", err)
-			}
-			if _, err := s.Write([]byte("x")); err != nil {
-				t.Errorf("the second Write = %v", err)
-			}
-		})
+		}()
+		b.inject(unreachable)
+		if err := <-got; err != syscall.ECONNREFUSED {
+			b.Errorf("Read = %v, want ECONNREFUSED", err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-got:
+			b.Errorf("the second Read did not wait: %v", err)
+		default:
+		}
+		b.inject(unreachable)
+		<-got
+		b.inject(unreachable)
+		if _, err := s.Write([]byte("x")); err != syscall.ECONNREFUSED {
+			b.Errorf("Write = %v, want ECONNREFUSED", err)
+		}
+		if _, err := s.Write([]byte("x")); err != nil {
+			b.Errorf("the second Write = %v", err)
+		}
 	})
 	t.Run("B-UDP-6 broadcasts need SetBroadcast", func(t *testing.T) {
 		onBed(t, Config{}, func(b *bed) {
@@ -260,17 +248,19 @@ func TestUDPErrors(t *testing.T) {
 			b.want(ethFrame(link.MAC{1, 0, 0x5e, 1, 2, 3}, ourMAC, wire.EtherTypeIPv4, ip4(h, udp4(ourIP, group, 7, 9, nil))))
 		})
 	})
-	t.Run("B-UDP-7 the longest datagram", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.writeTo(s, octets(65507), netip.AddrPortFrom(peerIP, 9))
-			if n := len(b.take()); n != 45 {
-				t.Errorf("%d fragments, want 45", n)
-			}
-			if _, err := s.WriteTo(octets(65508), netip.AddrPortFrom(peerIP, 9)); err != syscall.EMSGSIZE {
-				t.Errorf("WriteTo = %v, want EMSGSIZE", err)
-			}
-		})
+	withPeers(t, "B-UDP-7 the longest datagram", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		longest, fragments := 65507, 45
+		if b.ours().Is6() { // whose length does not count its header
+			longest, fragments = 65527, 46
+		}
+		b.writeTo(s, octets(longest), b.there(9))
+		if n := len(b.take()); n != fragments {
+			b.Errorf("%d fragments, want %d", n, fragments)
+		}
+		if _, err := s.WriteTo(octets(longest+1), b.there(9)); err != syscall.EMSGSIZE {
+			b.Errorf("WriteTo = %v, want EMSGSIZE", err)
+		}
 	})
 	t.Run("binds that clash", func(t *testing.T) {
 		for _, tt := range []struct {
@@ -290,8 +280,20 @@ func TestUDPErrors(t *testing.T) {
 			{"10.0.0.2:7", "10.0.0.2:7", BindOptions{ReusePort: true}, BindOptions{}, syscall.EADDRINUSE},
 			{"10.0.0.2:7", "10.0.0.2:7", BindOptions{ReusePort: true}, BindOptions{ReusePort: true}, nil},
 			{"10.0.0.2:7", "10.0.0.9:7", BindOptions{}, BindOptions{}, syscall.EADDRNOTAVAIL},
+			{"[fd00::2]:7", "[fd00::2]:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"[::]:7", "[fd00::2]:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"[::]:7", "10.0.0.2:7", BindOptions{}, BindOptions{}, syscall.EADDRINUSE},
+			{"[::]:7", "10.0.0.2:7", BindOptions{V6Only: true}, BindOptions{}, nil},
+			{"[fd00::2]:7", "[::]:7", BindOptions{}, BindOptions{V6Only: true}, syscall.EADDRINUSE},
+			{"[fd00::2]:7", "0.0.0.0:7", BindOptions{}, BindOptions{}, nil},
+			{"[fd00::2]:7", "10.0.0.2:7", BindOptions{}, BindOptions{}, nil},
+			{"[fd00::2]:7", "[::1]:7", BindOptions{}, BindOptions{}, nil},
+			{"[fd00::2]:7", "[fd00::2]:8", BindOptions{}, BindOptions{}, nil},
+			{"[fd00::2]:7", "[fd00::2]:7", BindOptions{ReusePort: true}, BindOptions{}, syscall.EADDRINUSE},
+			{"[fd00::2]:7", "[fd00::2]:7", BindOptions{ReusePort: true}, BindOptions{ReusePort: true}, nil},
+			{"[fd00::2]:7", "[fd00::9]:7", BindOptions{}, BindOptions{}, syscall.EADDRNOTAVAIL},
 		} {
-			onBed(t, Config{}, func(b *bed) {
+			withAddrs(t, Config{}, memInfo, []netip.Prefix{ourNet, ipv6.net()}, func(b *bed) {
 				if _, err := b.h.ListenUDP(netip.MustParseAddrPort(tt.first), tt.one); err != nil {
 					t.Fatal(err)
 				}
@@ -301,6 +303,7 @@ func TestUDPErrors(t *testing.T) {
 			})
 		}
 	})
+	// The ports of UDP are one table for both families, and to use all up is expensive: one family is enough.
 	t.Run("ports are chosen, exhausted and given back", func(t *testing.T) {
 		onBed(t, Config{}, func(b *bed) {
 			var all []*UDPSocket
@@ -329,186 +332,182 @@ func TestUDPErrors(t *testing.T) {
 }
 
 func TestUDPSocketBlocking(t *testing.T) {
-	t.Run("a read deadline ends a waiting read at its moment, and can be cleared", func(t *testing.T) {
-		onBed(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			start := time.Now()
-			if err := s.SetReadDeadline(start.Add(time.Second)); err != nil {
-				t.Fatal(err)
+	onBeds(t, "a read deadline ends a waiting read at its moment, and can be cleared", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		start := time.Now()
+		if err := s.SetReadDeadline(start.Add(time.Second)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Read(make([]byte, 1)); err != syscall.EAGAIN || time.Since(start) != time.Second {
+			b.Errorf("Read = %v after %v, want EAGAIN after 1s", err, time.Since(start))
+		}
+		if err := s.SetReadDeadline(time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+		done := make(chan error)
+		go func() {
+			_, err := s.Read(make([]byte, 1))
+			done <- err
+		}()
+		time.Sleep(time.Hour)
+		if err := s.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-done; err != syscall.EAGAIN {
+			b.Errorf("Read = %v, want EAGAIN", err)
+		}
+		if err := s.SetWriteDeadline(time.Now()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.WriteTo(nil, b.there(9)); err != syscall.EAGAIN {
+			b.Errorf("WriteTo = %v, want EAGAIN", err)
+		}
+	})
+	withPeers(t, "a passed deadline does not hide what is queued from who would not wait", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		b.inject(b.udpIn(5, 7, []byte("here")))
+		if err := s.SetReadDeadline(time.Now()); err != nil {
+			b.Fatal(err)
+		}
+		p := make([]byte, 8)
+		if _, _, _, err := s.ReadFrom(p); err != syscall.EAGAIN {
+			b.Errorf("ReadFrom = %v, want EAGAIN", err)
+		}
+		if n, _, _, err := s.TryReadFrom(p); err != nil || string(p[:n]) != "here" {
+			b.Errorf("TryReadFrom = %q, %v", p[:n], err)
+		}
+	})
+	withPeers(t, "who only looks at a datagram leaves it to the next who waits", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		got := make(chan string, 2)
+		for _, peek := range []bool{true, false} {
+			go func() {
+				p := make([]byte, 8)
+				n, _, err := s.ReadMsg([][]byte{p}, ReadMode{Peek: peek})
+				got <- fmt.Sprintf("%s %v", p[:n], err)
+			}()
+			synctest.Wait() // readers are woken in the order in which they came
+		}
+		b.inject(b.udpIn(5, 7, []byte("here")))
+		synctest.Wait()
+		for range len(got) {
+			if g := <-got; g != "here <nil>" {
+				b.Errorf("read %q", g)
 			}
-			if _, err := s.Read(make([]byte, 1)); err != syscall.EAGAIN || time.Since(start) != time.Second {
-				t.Errorf("Read = %v after %v, want EAGAIN after 1s", err, time.Since(start))
-			}
-			if err := s.SetReadDeadline(time.Time{}); err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan error)
+		}
+		if s.Unread() != 0 {
+			b.Error("the second reader still waits")
+			_ = s.Close()
+		}
+	})
+	onBeds(t, "Close ends what waits, and all later calls", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		done := make(chan error)
+		for range 3 {
 			go func() {
 				_, err := s.Read(make([]byte, 1))
 				done <- err
 			}()
-			time.Sleep(time.Hour)
-			if err := s.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
-				t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		for range 3 {
+			if err := <-done; err != syscall.EBADF {
+				b.Errorf("Read = %v, want EBADF", err)
 			}
-			if err := <-done; err != syscall.EAGAIN {
-				t.Errorf("Read = %v, want EAGAIN", err)
+		}
+		_, write := s.WriteTo(nil, b.there(9))
+		_, empty := s.Write(nil)
+		for _, err := range []error{s.Close(), s.SetReadDeadline(time.Time{}), s.SetBroadcast(true), write, empty,
+			s.Connect(b.there(9))} {
+			if err != syscall.EBADF {
+				b.Errorf("after Close: %v, want EBADF", err)
 			}
-			if err := s.SetWriteDeadline(time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.WriteTo(nil, netip.AddrPortFrom(peerIP, 9)); err != syscall.EAGAIN {
-				t.Errorf("WriteTo = %v, want EAGAIN", err)
-			}
-		})
+		}
 	})
-	t.Run("a passed deadline does not hide what is queued from who would not wait", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, []byte("here")))))
-			if err := s.SetReadDeadline(time.Now()); err != nil {
-				t.Fatal(err)
+	withPeers(t, "Connect chooses the source, filters, and can be dissolved", Config{}, func(b *bed) {
+		s := b.bindUDP(b.anywhere(7))
+		if _, err := s.Write(nil); err != syscall.EDESTADDRREQ {
+			b.Errorf("Write = %v, want EDESTADDRREQ", err)
+		}
+		if err := s.Connect(b.there(9)); err != nil {
+			b.Fatal(err)
+		}
+		if s.Local() != b.here(7) || s.Remote() != b.there(9) {
+			b.Errorf("connected %v to %v", s.Local(), s.Remote())
+		}
+		from := func(port uint16) []byte {
+			return b.udpIn(port, 7, nil)
+		}
+		b.inject(from(8))
+		b.wantNoDatagram(s)
+		b.inject(from(9))
+		b.wantDatagram(s, nil)
+		if err := s.Connect(netip.AddrPort{}); err != nil {
+			b.Fatal(err)
+		}
+		if s.Local() != b.anywhere(7) || s.Remote().IsValid() {
+			b.Errorf("dissolved: %v to %v", s.Local(), s.Remote())
+		}
+		b.inject(from(8))
+		b.wantDatagram(s, nil)
+		refused := map[string]error{"8.8.8.8:1": syscall.ENETUNREACH, "10.0.0.255:1": syscall.EACCES}
+		if b.ours().Is6() {
+			refused = map[string]error{"[2001:db8::8]:1": syscall.ENETUNREACH}
+		}
+		for to, want := range refused {
+			if err := s.Connect(netip.MustParseAddrPort(to)); err != want {
+				b.Errorf("Connect(%s) = %v, want %v", to, err, want)
 			}
-			p := make([]byte, 8)
-			if _, _, _, err := s.ReadFrom(p); err != syscall.EAGAIN {
-				t.Errorf("ReadFrom = %v, want EAGAIN", err)
+		}
+		for _, to := range []netip.AddrPort{{}, b.there(0)} {
+			if _, err := s.WriteTo(nil, to); err != syscall.EINVAL {
+				b.Errorf("WriteTo(%v) = %v, want EINVAL", to, err)
 			}
-			if n, _, _, err := s.TryReadFrom(p); err != nil || string(p[:n]) != "here" {
-				t.Errorf("TryReadFrom = %q, %v", p[:n], err)
-			}
-		})
+		}
 	})
-	t.Run("who only looks at a datagram leaves it to the next who waits", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			got := make(chan string, 2)
-			for _, peek := range []bool{true, false} {
-				go func() {
-					p := make([]byte, 8)
-					n, _, err := s.ReadMsg([][]byte{p}, ReadMode{Peek: peek})
-					got <- fmt.Sprintf("%s %v", p[:n], err)
-				}()
-				synctest.Wait() // readers are woken in the order in which they came
+	onBeds(t, "loopback: to all addresses of the host itself, and a closed port refuses", Config{}, func(b *bed) {
+		s := b.bindUDP(b.anywhere(7))
+		longest, own := 65507, []netip.AddrPort{b.here(7), b.loopback(7), b.anywhere(7), netip.MustParseAddrPort("127.9.9.9:7")}
+		if b.ours().Is6() {
+			longest, own = 65527, own[:3]
+		}
+		for _, to := range own {
+			c := b.bindUDP(b.anywhere(0))
+			if err := c.Connect(to); err != nil {
+				b.Fatal(err)
 			}
-			b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, []byte("here")))))
-			synctest.Wait()
-			for range len(got) {
-				if g := <-got; g != "here <nil>" {
-					t.Errorf("read %q", g)
+			for _, n := range []int{0, 1, 1000, longest} {
+				if _, err := c.Write(octets(n)); err != nil {
+					b.Fatal(err)
+				}
+				p := make([]byte, longest)
+				m, from, _, err := s.ReadFrom(p)
+				if m != n || err != nil || from != c.Local() || !bytes.Equal(p[:m], octets(n)) {
+					b.Fatalf("%s: ReadFrom = %d, %v, %v; want %d from %v", to, m, from, err, n, c.Local())
 				}
 			}
-			if s.Unread() != 0 {
-				t.Error("the second reader still waits")
-				_ = s.Close()
-			}
-		})
-	})
-	t.Run("Close ends what waits, and all later calls", func(t *testing.T) {
-		onBed(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			done := make(chan error)
-			for range 3 {
-				go func() {
-					_, err := s.Read(make([]byte, 1))
-					done <- err
-				}()
-			}
-			synctest.Wait()
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			for range 3 {
-				if err := <-done; err != syscall.EBADF {
-					t.Errorf("Read = %v, want EBADF", err)
-				}
-			}
-			_, write := s.WriteTo(nil, netip.AddrPortFrom(peerIP, 9))
-			_, empty := s.Write(nil)
-			for _, err := range []error{s.Close(), s.SetReadDeadline(time.Time{}), s.SetBroadcast(true), write, empty,
-				s.Connect(netip.AddrPortFrom(peerIP, 9))} {
-				if err != syscall.EBADF {
-					t.Errorf("after Close: %v, want EBADF", err)
-				}
-			}
-		})
-	})
-	t.Run("Connect chooses the source, filters, and can be dissolved", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("0.0.0.0:7")
-			if _, err := s.Write(nil); err != syscall.EDESTADDRREQ {
-				t.Errorf("Write = %v, want EDESTADDRREQ", err)
-			}
-			if err := s.Connect(netip.AddrPortFrom(peerIP, 9)); err != nil {
-				t.Fatal(err)
-			}
-			if s.Local() != netip.AddrPortFrom(ourIP, 7) || s.Remote() != netip.AddrPortFrom(peerIP, 9) {
-				t.Errorf("connected %v to %v", s.Local(), s.Remote())
-			}
-			from := func(port uint16) []byte {
-				return in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, port, 7, nil)))
-			}
-			b.inject(from(8))
-			b.wantNoDatagram(s)
-			b.inject(from(9))
-			b.wantDatagram(s, nil)
-			if err := s.Connect(netip.AddrPort{}); err != nil {
-				t.Fatal(err)
-			}
-			if s.Local() != netip.MustParseAddrPort("0.0.0.0:7") || s.Remote().IsValid() {
-				t.Errorf("dissolved: %v to %v", s.Local(), s.Remote())
-			}
-			b.inject(from(8))
-			b.wantDatagram(s, nil)
-			for to, want := range map[string]error{"8.8.8.8:1": syscall.ENETUNREACH, "10.0.0.255:1": syscall.EACCES} {
-				if err := s.Connect(netip.MustParseAddrPort(to)); err != want {
-					t.Errorf("Connect(%s) = %v, want %v", to, err, want)
-				}
-			}
-			for _, to := range []netip.AddrPort{{}, netip.AddrPortFrom(peerIP, 0)} {
-				if _, err := s.WriteTo(nil, to); err != syscall.EINVAL {
-					t.Errorf("WriteTo(%v) = %v, want EINVAL", to, err)
-				}
-			}
-		})
-	})
-	t.Run("loopback: to own addresses and 127.0.0.1, and a closed port refuses", func(t *testing.T) {
-		onBed(t, Config{}, func(b *bed) {
-			s := b.listenUDP("0.0.0.0:7")
-			for _, to := range []string{"10.0.0.2:7", "127.0.0.1:7", "127.9.9.9:7", "0.0.0.0:7"} {
-				c := b.listenUDP("0.0.0.0:0")
-				if err := c.Connect(netip.MustParseAddrPort(to)); err != nil {
-					t.Fatal(err)
-				}
-				for _, n := range []int{0, 1, 1000, 65507} {
-					if _, err := c.Write(octets(n)); err != nil {
-						t.Fatal(err)
-					}
-					p := make([]byte, 65507)
-					m, from, _, err := s.ReadFrom(p)
-					if m != n || err != nil || from != c.Local() || !bytes.Equal(p[:m], octets(n)) {
-						t.Fatalf("%s: ReadFrom = %d, %v, %v; want %d from %v", to, m, from, err, n, c.Local())
-					}
-				}
-			}
-			c := b.listenUDP("127.0.0.1:0")
-			if err := c.Connect(netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Write([]byte("x")); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Read(nil); err != syscall.ECONNREFUSED {
-				t.Errorf("Read = %v, want ECONNREFUSED", err)
-			}
-			b.want()
-		})
+		}
+		c := b.bindUDP(b.loopback(0))
+		if err := c.Connect(b.loopback(9)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Write([]byte("x")); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Read(nil); err != syscall.ECONNREFUSED {
+			b.Errorf("Read = %v, want ECONNREFUSED", err)
+		}
+		b.want()
 	})
 }
 
-// The longest payload is that of the address that an unspecified one means.
+// TestLongestDatagram6 is its twin. The longest payload is that of the address that an unspecified one means.
 func TestLongestDatagram(t *testing.T) {
 	onBed(t, Config{}, func(b *bed) {
-		s := b.listenUDP("0.0.0.0:7")
+		s := b.bindUDP(b.anywhere(7))
 		for _, to := range []string{"127.0.0.1:9", "0.0.0.0:9"} {
 			if n, err := s.WriteTo(make([]byte, 65508), netip.MustParseAddrPort(to)); n != 0 || err != syscall.EMSGSIZE {
 				t.Errorf("65508 octets to %s: %d, %v; want EMSGSIZE", to, n, err)

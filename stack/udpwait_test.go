@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
 )
 
@@ -37,71 +36,63 @@ func returned(t *testing.T, what string, result <-chan error, want error) {
 }
 
 func TestUDPSocketEnds(t *testing.T) {
-	t.Run("a deadline in the past ends a read", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			for _, past := range []time.Time{time.Unix(1, 0), time.Now().Add(-time.Hour)} {
-				if err := s.SetReadDeadline(time.Time{}); err != nil {
-					t.Fatal(err)
-				}
-				read := waitFor(t, func() error { _, err := s.Read(make([]byte, 8)); return err })
-				if err := s.SetReadDeadline(past); err != nil {
-					t.Fatal(err)
-				}
-				returned(t, "the read", read, syscall.EAGAIN)
+	withPeers(t, "a deadline in the past ends a read", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		for _, past := range []time.Time{time.Unix(1, 0), time.Now().Add(-time.Hour)} {
+			if err := s.SetReadDeadline(time.Time{}); err != nil {
+				b.Fatal(err)
 			}
-		})
+			read := waitFor(b.T, func() error { _, err := s.Read(make([]byte, 8)); return err })
+			if err := s.SetReadDeadline(past); err != nil {
+				b.Fatal(err)
+			}
+			returned(b.T, "the read", read, syscall.EAGAIN)
+		}
 	})
-	t.Run("readiness after the last device has failed", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s, lo := b.listenUDP("10.0.0.2:7"), b.listenUDP("127.0.0.1:7")
-			if r := s.Ready(); r != ReadyOut {
-				t.Fatalf("ready for %b at first", r)
-			}
-			if err := b.dev.Close(); err != nil { // which its Read tells
-				t.Fatal(err)
-			}
-			<-b.h.Done()
-			if r := s.Ready(); r != ReadyIn|ReadyOut|ReadyErr|ReadyHup {
-				t.Errorf("ready for %b without a device, want IN, OUT, ERR and HUP", r)
-			}
-			if _, err := s.Read(make([]byte, 1)); err != syscall.ENETDOWN {
-				t.Errorf("Read: %v, want ENETDOWN", err)
-			}
-			if r := lo.Ready(); r != ReadyOut {
-				t.Errorf("the socket on a loopback address is ready for %b", r)
-			}
-		})
+	withPeers(t, "readiness after the last device has failed", Config{}, func(b *bed) {
+		s, lo := b.bindUDP(b.here(7)), b.bindUDP(b.loopback(7))
+		if r := s.Ready(); r != ReadyOut {
+			b.Fatalf("ready for %b at first", r)
+		}
+		if err := b.dev.Close(); err != nil { // which its Read tells
+			b.Fatal(err)
+		}
+		<-b.h.Done()
+		if r := s.Ready(); r != ReadyIn|ReadyOut|ReadyErr|ReadyHup {
+			b.Errorf("ready for %b without a device, want IN, OUT, ERR and HUP", r)
+		}
+		if _, err := s.Read(make([]byte, 1)); err != syscall.ENETDOWN {
+			b.Errorf("Read: %v, want ENETDOWN", err)
+		}
+		if r := lo.Ready(); r != ReadyOut {
+			b.Errorf("the socket on a loopback address is ready for %b", r)
+		}
 	})
-	t.Run("what waits in a socket that is closed is no longer counted", func(t *testing.T) {
-		withPeer(t, Config{}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			for range 40 {
-				b.inject(in4(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, make([]byte, 1000)))))
-			}
-			if n := b.h.buffered.Load(); n < udpStep {
-				t.Fatalf("%d octets are counted", n)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if n, sockets := b.h.buffered.Load(), b.h.Stats().UDPSockets; n != 0 || sockets != 0 {
-				t.Errorf("%d octets and %d sockets are counted after Close", n, sockets)
-			}
-		})
+	withPeers(t, "what waits in a socket that is closed is no longer counted", Config{}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		for range 40 {
+			b.inject(b.udpIn(5, 7, make([]byte, 1000)))
+		}
+		if n := b.h.buffered.Load(); n < udpStep {
+			b.Fatalf("%d octets are counted", n)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		if n, sockets := b.h.buffered.Load(), b.h.Stats().UDPSockets; n != 0 || sockets != 0 {
+			b.Errorf("%d octets and %d sockets are counted after Close", n, sockets)
+		}
 	})
-	t.Run("one datagram always fits", func(t *testing.T) {
-		onDevice(t, Config{}, link.Info{Name: "mem0", Kind: link.IP, MTU: 65535}, func(b *bed) {
-			s := b.listenUDP("10.0.0.2:7")
-			if err := s.SetReadBuffer(0); err != nil {
-				t.Fatal(err)
-			}
-			data := octets(60000)
-			b.inject(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, data)))
-			b.inject(ip4(fromPeer(wire.ProtocolUDP), udp4(peerIP, ourIP, 5, 7, data)))
-			b.wantDatagram(s, data)
-			b.wantNoDatagram(s)
-			b.wantDrop(DropUDPFull, 1)
-		})
+	onDevices(t, "one datagram always fits", Config{}, link.Info{Name: "mem0", Kind: link.IP, MTU: 65535}, func(b *bed) {
+		s := b.bindUDP(b.here(7))
+		if err := s.SetReadBuffer(0); err != nil {
+			b.Fatal(err)
+		}
+		data := octets(60000)
+		b.inject(b.udpIn(5, 7, data))
+		b.inject(b.udpIn(5, 7, data))
+		b.wantDatagram(s, data)
+		b.wantNoDatagram(s)
+		b.wantDrop(DropUDPFull, 1)
 	})
 }

@@ -7,38 +7,38 @@ import (
 )
 
 func TestAcceptDeadlineMoves(t *testing.T) {
-	withPeer(t, Config{}, func(b *bed) {
+	withPeers(t, "to the past", Config{}, func(b *bed) {
 		l := b.listenTCP(80, 1)
 		for _, first := range []time.Time{{}, time.Now().Add(time.Hour)} {
 			if err := l.SetDeadline(first); err != nil {
-				t.Fatal(err)
+				b.Fatal(err)
 			}
-			accept := waitFor(t, func() error { _, err := l.Accept(); return err })
+			accept := waitFor(b.T, func() error { _, err := l.Accept(); return err })
 			if err := l.SetDeadline(time.Unix(1, 0)); err != nil {
-				t.Fatal(err)
+				b.Fatal(err)
 			}
-			returned(t, "Accept", accept, syscall.EAGAIN)
+			returned(b.T, "Accept", accept, syscall.EAGAIN)
 		}
 	})
 }
 
 // A deadline that ends a read of all that was asked for, amid its text, is not an error that waits for the next call.
 func TestReadAllEndedByDeadline(t *testing.T) {
-	withPeer(t, Config{}, func(b *bed) {
+	withPeers(t, "amid the text", Config{}, func(b *bed) {
 		c, iss := b.accepted()
 		b.send(seg{flags: "PA", seq: 101, ack: iss + 1, text: "text"})
 		if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		n, err := c.ReadMsg([][]byte{make([]byte, 8)}, ReadMode{All: true})
 		if n != 4 || err != nil {
-			t.Errorf("ReadMsg: %d, %v; want what was there", n, err)
+			b.Errorf("ReadMsg: %d, %v; want what was there", n, err)
 		}
 		if err := c.TakeError(); err != nil {
-			t.Errorf("the pending error is %v", err)
+			b.Errorf("the pending error is %v", err)
 		}
 		if r := c.Ready(); r&ReadyErr != 0 {
-			t.Errorf("ready for %b", r)
+			b.Errorf("ready for %b", r)
 		}
 	})
 }
