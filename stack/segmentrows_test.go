@@ -96,7 +96,7 @@ func TestRetransmittedIdentification(t *testing.T) {
 			stop := n.wire.Tap(func(r sim.Record) {
 				var ip wire.IPv4
 				var h wire.TCP
-				if r.Frame[12] != 8 || r.Frame[13] != 0 {
+				if r.Frame[12] != 8 || r.Frame[13] != 0 || r.To != nil { // it has a record already
 					return
 				}
 				segment, err := ip.Parse(r.Frame[wire.EthernetLen:])
