@@ -70,7 +70,7 @@ func New(cfg Config) (*Host, error) {
 	h.clock.Add(&h.forgotten)
 	h.ip.Init(ip.Env{
 		Config: ip.Config{TTL: h.config.TTL, MaxNeighbors: h.config.MaxNeighbors, NeighborReachable: h.config.NeighborReachable,
-			AcceptRedirects: h.config.AcceptRedirects,
+			AcceptRedirects: h.config.AcceptRedirects, Forwarding: h.config.Forwarding,
 			ReassemblyBytes: h.config.ReassemblyBytes, ReassemblyTimeout: h.config.ReassemblyTimeout, ICMPRate: h.config.ICMPRate,
 			QueueOctets:    h.config.queueOctets(ip.MaxQueueOctets),
 			LoopbackOctets: h.config.queueOctets(ip.MaxLoopbackOctets)},

@@ -131,6 +131,8 @@ func (rc *receiver) burst(frames []link.Frame) {
 			rc.deliver(&rc.in.Packet)
 		case ip.AboutOurs:
 			rc.host.report(&rc.in.Report)
+		case ip.ForOthers:
+			rc.in.Forward(&frames[i])
 		case ip.Taken:
 		}
 	}

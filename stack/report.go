@@ -52,7 +52,7 @@ func meaning(r *ip.Report) tcp.ICMPError {
 	switch r.Reason {
 	case ip.NetUnreachable:
 		return tcp.ICMPError{Errno: syscall.ENETUNREACH, Hard: true}
-	case ip.HostUnreachable:
+	case ip.HostUnreachable, ip.BeyondScope:
 		return tcp.ICMPError{Errno: syscall.EHOSTUNREACH, Hard: true}
 	case ip.ProtocolUnreachable:
 		if r.Remote.Is6() { // a parameter problem: icmpv6_err_convert

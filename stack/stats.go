@@ -54,7 +54,7 @@ const (
 	DropIPOptions = drop.IPOptions
 	// DropSourceRoute: a source-routed packet (ledger Z-1).
 	DropSourceRoute = drop.SourceRoute
-	// DropNotForUs: a packet for another host.
+	// DropNotForUs: a packet for another host, where Config.Forwarding is off, or for a group that we are not in.
 	DropNotForUs = drop.NotForUs
 	// DropBadSource: a source address that no packet from the wire may have.
 	DropBadSource = drop.BadSource
@@ -103,8 +103,13 @@ const (
 	DropTooBig = drop.TooBig
 	// DropInterfaceFailed: a packet for a device that has failed or is detached.
 	DropInterfaceFailed = drop.InterfaceFailed
-	// DropNoRoute: a segment of a connection whose address or route is gone.
+	// DropNoRoute: a segment of a connection whose address or route is gone, or a packet of others to which no route leads.
 	DropNoRoute = drop.NoRoute
+	// DropNotForwarded: a packet for another host that a router must not pass on: it was sent to all on the link, or has an
+	// address that is none on other links.
+	DropNotForwarded = drop.NotForwarded
+	// DropHopLimit: a packet for another host whose TTL or hop limit has come to its end.
+	DropHopLimit = drop.HopLimit
 
 	// Drops is the number of reasons.
 	Drops = drop.Reasons
@@ -121,6 +126,8 @@ type Stats struct {
 	Dropped DropCounts
 	// Reassembled counts the datagrams that were put together, Fragmented those that were cut.
 	Reassembled, Fragmented uint64
+	// Forwarded counts the packets of others that were passed on (Config.Forwarding); a super-segment is one.
+	Forwarded uint64
 	// ReassemblyBytes is the memory in octets that incomplete datagrams take now.
 	ReassemblyBytes int
 	// EchoReplies and ICMPErrors count the ICMP messages sent, ICMPErrorsIn the errors received about
@@ -141,7 +148,7 @@ func (h *Host) Stats() Stats {
 	n := h.ip.Stats()
 	s := Stats{
 		Interfaces: n.Interfaces, Dropped: h.drops.Load(),
-		Reassembled: n.Reassembled, Fragmented: n.Fragmented, ReassemblyBytes: n.ReassemblyBytes,
+		Reassembled: n.Reassembled, Fragmented: n.Fragmented, Forwarded: n.Forwarded, ReassemblyBytes: n.ReassemblyBytes,
 		EchoReplies: n.EchoReplies, ICMPErrors: n.ICMPErrors, ICMPErrorsIn: n.ICMPErrorsIn,
 	}
 	s.DatagramsIn, s.DatagramsOut, s.UDPSockets = h.udp.datagrams.in.Load(), h.udp.datagrams.out.Load(), h.udp.count()

@@ -56,6 +56,8 @@ const (
 	TooBig
 	InterfaceFailed
 	NoRoute
+	NotForwarded
+	HopLimit
 
 	// Reasons is the number of reasons.
 	Reasons
@@ -107,6 +109,8 @@ var names = [Reasons]string{
 	TooBig:            "too big",
 	InterfaceFailed:   "interface failed",
 	NoRoute:           "no route",
+	NotForwarded:      "not forwarded",
+	HopLimit:          "hop limit",
 }
 
 // String names the reason in a few words.

@@ -19,6 +19,8 @@ type Config struct {
 	NeighborReachable time.Duration
 	// AcceptRedirects says that redirects of the first hop to a destination are followed.
 	AcceptRedirects bool
+	// Forwarding says that packets for other hosts are passed on.
+	Forwarding bool
 	// ReassemblyBytes caps the memory in octets of incomplete datagrams, ReassemblyTimeout the time that a datagram has.
 	ReassemblyBytes   int
 	ReassemblyTimeout time.Duration
@@ -52,7 +54,7 @@ type base struct {
 }
 
 type counters struct {
-	reassembled, fragmented               atomic.Uint64
+	reassembled, fragmented, forwarded    atomic.Uint64
 	echoReplies, icmpErrors, icmpErrorsIn atomic.Uint64
 }
 

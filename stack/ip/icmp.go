@@ -8,13 +8,13 @@ import (
 
 // SendError tells p's source what was wrong with p, unless RFC 1122 3.2.2 or RFC 4443 2.4 (e) forbids an error about it
 // or there were too many lately. detail is the octet of the packet that is wrong where reason is HeaderProblem or
-// UnknownOption. It does not flush.
+// UnknownOption, and the MTU in octets where it is PacketTooBig. It does not flush.
 func (l *Layer) SendError(p *Packet, reason Reason, detail uint32) {
 	if !mayReport(p, reason) {
 		return
 	}
 	local := p.Dst
-	if p.Broadcast {
+	if !l.IsLocal(local) { // a group, or another host, to which the packet was to be passed on
 		local = netip.Addr{}
 	}
 	r, err := l.HostRoute(local, p.Src)

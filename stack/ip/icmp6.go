@@ -71,7 +71,7 @@ func meaning6(m *wire.ICMPv6) (reason Reason, mtu int) {
 // What the codes of ICMPv6DestinationUnreachable and ICMPv6ParameterProblem stand for; later ones of the latter as the last.
 var (
 	unreachables6 = [...]Reason{wire.ICMPv6NoRoute: NetUnreachable, wire.ICMPv6AdminProhibited: Prohibited,
-		wire.ICMPv6BeyondScope: HostUnreachable, wire.ICMPv6AddrUnreachable: HostUnreachable,
+		wire.ICMPv6BeyondScope: BeyondScope, wire.ICMPv6AddrUnreachable: HostUnreachable,
 		wire.ICMPv6PortUnreachable: PortUnreachable, wire.ICMPv6SourcePolicy: Prohibited, wire.ICMPv6RejectRoute: Prohibited}
 	problems6 = [...]Reason{wire.ICMPv6ErroneousHeader: HeaderProblem, wire.ICMPv6UnknownNextHeader: ProtocolUnreachable,
 		wire.ICMPv6UnknownOption: UnknownOption, wire.ICMPv6IncompleteChain: IncompleteChain, 4: HeaderProblem}

@@ -28,6 +28,9 @@ func (r *Route) sendError4(p *Packet, reason Reason, detail uint32) {
 	if reason == HeaderProblem {
 		m.Rest[0] = uint8(detail)
 	}
+	if reason == PacketTooBig {
+		m.SetMTU(int(detail))
+	}
 	var b [maxICMPError - wire.IPv4Len]byte
 	n := m.Marshal(b[:])
 	n += copy(b[n:], p.header)
@@ -50,5 +53,6 @@ var errors4 = [reasons]struct{ typ, code uint8 }{
 	HeaderProblem:       {wire.ICMPv4ParameterProblem, 0},
 	Prohibited:          {wire.ICMPv4DestinationUnreachable, wire.ICMPv4AdminProhibited},
 	UnknownOption:       {wire.ICMPv4ParameterProblem, 0},
+	BeyondScope:         {wire.ICMPv4DestinationUnreachable, wire.ICMPv4HostUnreachable},
 	IncompleteChain:     {wire.ICMPv4ParameterProblem, 0},
 }

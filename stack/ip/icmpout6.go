@@ -30,8 +30,11 @@ func (r *Route) sendError6(p *Packet, reason Reason, detail uint32) {
 	if reason == ProtocolUnreachable {
 		detail = uint32(p.nextAt)
 	}
-	if m.Type == wire.ICMPv6ParameterProblem {
+	switch m.Type {
+	case wire.ICMPv6ParameterProblem:
 		m.SetPointer(detail)
+	case wire.ICMPv6PacketTooBig:
+		m.SetMTU(detail)
 	}
 	var b [leastMTU6 - wire.IPv6Len]byte
 	n := m.Marshal(b[:])
@@ -54,5 +57,6 @@ var errors6 = [reasons]struct{ typ, code uint8 }{
 	HeaderProblem:       {wire.ICMPv6ParameterProblem, wire.ICMPv6ErroneousHeader},
 	Prohibited:          {wire.ICMPv6DestinationUnreachable, wire.ICMPv6AdminProhibited},
 	UnknownOption:       {wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownOption},
+	BeyondScope:         {wire.ICMPv6DestinationUnreachable, wire.ICMPv6BeyondScope},
 	IncompleteChain:     {wire.ICMPv6ParameterProblem, wire.ICMPv6IncompleteChain},
 }

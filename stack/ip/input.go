@@ -18,6 +18,8 @@ const (
 	ForTransport
 	// AboutOurs: Input.Report tells of a packet of ours.
 	AboutOurs
+	// ForOthers: Input.Packet is for another host, and the layer forwards. Input.Forward is to be called.
+	ForOthers
 )
 
 // Input takes the frames of one receive loop. Its methods are called by one goroutine at a time.
@@ -141,6 +143,16 @@ func (in *Input) untag(typ uint16, b []byte) (uint16, []byte, bool) {
 		typ, b = tag.Type, rest
 	}
 	return typ, b, true
+}
+
+// elsewhere says what comes of a packet whose destination is not us.
+func (in *Input) elsewhere(p *Packet) Outcome {
+	switch {
+	case in.iface.loopback || p.Dst.IsMulticast():
+	case in.layer.Forwarding:
+		return ForOthers
+	}
+	return in.drop(drop.NotForUs)
 }
 
 // network takes a packet of a family.

@@ -21,7 +21,10 @@ func (in *Input) ipv4(b []byte) Outcome {
 	p.header, p.Payload = b[:ip.HeaderLen], payload
 	p.Protocol, p.TOS, p.TTL = ip.Protocol, ip.TOS, ip.TTL
 	p.laterFragment = ip.FragmentOffset != 0
-	if !in.destination4(p) || !in.source4(p) {
+	if !in.destination4(p) {
+		return in.elsewhere4(p)
+	}
+	if !in.source4(p) {
 		return Taken
 	}
 	if len(ip.Options) > 0 && !in.options4(&ip, p) {
@@ -66,15 +69,16 @@ func (in *Input) destination4(p *Packet) bool {
 	case p.Dst == limitedBroadcast, p.Dst == allHosts:
 		p.Broadcast = true
 		return true
-	case p.Dst.IsLoopback():
-		if in.iface.loopback {
-			return true
-		}
-		in.drop(drop.BadDestination)
-	default:
-		in.drop(drop.NotForUs)
 	}
-	return false
+	return p.Dst.IsLoopback() && in.iface.loopback
+}
+
+// elsewhere4 is elsewhere for a packet of IPv4.
+func (in *Input) elsewhere4(p *Packet) Outcome {
+	if p.Dst.IsLoopback() {
+		return in.drop(drop.BadDestination)
+	}
+	return in.elsewhere(p)
 }
 
 // source4 says whether p's source may be one host on the network it came from (RFC 1122 3.2.1.3, MUST-63).

@@ -24,7 +24,10 @@ func (in *Input) ipv6(b []byte) Outcome {
 	p.TOS, p.TTL = ip.TrafficClass, ip.HopLimit
 	p.header, p.Payload = b[:wire.IPv6Len], payload
 	p.Protocol, p.nextAt = ip.NextHeader, nextHeaderAt
-	if !in.destination6(p) || !in.source6(p) {
+	if !in.destination6(p) {
+		return in.elsewhere6(p)
+	}
+	if !in.source6(p) {
 		return Taken
 	}
 	switch p.Protocol {
@@ -121,15 +124,16 @@ func (in *Input) destination6(p *Packet) bool {
 		if in.topology.inGroup6(in.iface, p.Dst) {
 			return true
 		}
-	case p.Dst.IsLoopback(), p.Dst.Is4In6(), p.Dst.IsUnspecified():
-		if in.iface.loopback && p.Dst.IsLoopback() {
-			return true
-		}
-		in.drop(drop.BadDestination)
-		return false
 	}
-	in.drop(drop.NotForUs)
-	return false
+	return p.Dst.IsLoopback() && in.iface.loopback
+}
+
+// elsewhere6 is elsewhere for a packet of IPv6.
+func (in *Input) elsewhere6(p *Packet) Outcome {
+	if p.Dst.IsLoopback() || p.Dst.Is4In6() || p.Dst.IsUnspecified() {
+		return in.drop(drop.BadDestination)
+	}
+	return in.elsewhere(p)
 }
 
 // source6 says whether p's source may be one host on the network it came from. An unspecified one may be, if the packet

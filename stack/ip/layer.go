@@ -12,6 +12,7 @@ type Layer struct {
 	core
 	reassembly reassembly
 	routes     routeCache
+	transits   *routeCache // of packets of others; nil where none is passed on
 	errorLimit rate.Limit
 }
 
@@ -21,6 +22,8 @@ type Stats struct {
 	Interfaces []InterfaceStats
 	// Reassembled counts the datagrams that were put together, Fragmented those that were cut.
 	Reassembled, Fragmented uint64
+	// Forwarded counts the packets of others that were passed on.
+	Forwarded uint64
 	// ReassemblyBytes is the memory in octets that incomplete datagrams take now.
 	ReassemblyBytes int
 	// EchoReplies and ICMPErrors count the ICMP messages sent, ICMPErrorsIn the errors received about packets of ours.
@@ -31,6 +34,10 @@ type Stats struct {
 func (l *Layer) Init(env Env) {
 	l.Env = env
 	l.routes.init()
+	if env.Forwarding {
+		l.transits = new(routeCache)
+		l.transits.init()
+	}
 	l.ids.init()
 	l.errorLimit.InitErrors(env.ICMPRate)
 	l.reassembly.init(&l.base)
@@ -43,7 +50,7 @@ func (l *Layer) Init(env Env) {
 func (l *Layer) Stats() Stats {
 	c := &l.counters
 	s := Stats{
-		Reassembled: c.reassembled.Load(), Fragmented: c.fragmented.Load(),
+		Reassembled: c.reassembled.Load(), Fragmented: c.fragmented.Load(), Forwarded: c.forwarded.Load(),
 		ReassemblyBytes: l.reassembly.size(),
 		EchoReplies:     c.echoReplies.Load(), ICMPErrors: c.icmpErrors.Load(), ICMPErrorsIn: c.icmpErrorsIn.Load(),
 	}

@@ -253,8 +253,13 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 	for i := range lost {
 		c.base.drop(drop.NeighborFailed)
 		r := Report{Reason: HostUnreachable, Neighbor: true}
-		if r.quote(lost[i].family, lost[i].frame.Header[wire.EthernetLen:], c.zone) {
-			r.Transport = bytes.Clone(r.Transport)
+		packet := lost[i].frame.Header[wire.EthernetLen:]
+		quoted := r.quote(lost[i].family, packet, c.zone)
+		r.Transport = bytes.Clone(r.Transport)
+		if c.base.Forwarding {
+			r.packet = quotable(packet)
+		}
+		if quoted || r.packet != nil {
 			reports = append(reports, r)
 		}
 		lost[i].frame.Release()

@@ -34,6 +34,8 @@ const (
 	UnknownOption
 	// IncompleteChain: the first fragment has not all headers (RFC 7112).
 	IncompleteChain
+	// BeyondScope: the source's address is none beyond its link (RFC 4007 9). IPv6 alone says this.
+	BeyondScope
 
 	reasons
 )
@@ -50,4 +52,6 @@ type Report struct {
 	Protocol      uint8
 	// Transport is the beginning of our packet's transport header, borrowed as a Packet is. It may be cut short.
 	Transport []byte
+
+	packet []byte // of Neighbor, the beginning of the packet, where it may be another host's
 }
