@@ -27,6 +27,9 @@ func (h *Host) closeLocked() error {
 	h.ip.HoldFlushes()
 	h.lost = h.tcp.close()
 	h.udp.close()
+	if raw := h.raw.Load(); raw != nil {
+		(*raw).close()
+	}
 	h.ip.Finish(&h.loops)
 	var first error
 	for _, ifc := range h.ip.Interfaces() {

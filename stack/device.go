@@ -139,4 +139,7 @@ func (h *Host) fail(why error) {
 	}
 	h.tcp.fail()
 	h.udp.fail()
+	if raw := h.raw.Load(); raw != nil {
+		(*raw).fail()
+	}
 }

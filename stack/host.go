@@ -37,6 +37,7 @@ type Host struct {
 	log    hostLog
 	tcp    tcpLayer
 	udp    udpLayer
+	raw    atomic.Pointer[rawReceiver] // nil until ListenRaw is called
 
 	// glancers has, by Interface.Index, what takes the frames that wait at a device; see Host.glance.
 	glancers atomic.Pointer[[][]*receiver]

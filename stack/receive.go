@@ -164,6 +164,9 @@ func (rc *receiver) deliver(p *ip.Packet) {
 	case wire.ProtocolUDP:
 		rc.host.udp.input(p)
 	default:
+		if rc.host.rawInput(p) {
+			return
+		}
 		// Encapsulated packets of protocol 4 or 41 end here too: no code unpacks them (ledger D-PARSE-4).
 		rc.host.drop(drop.Protocol)
 		rc.host.ip.SendError(p, ip.ProtocolUnreachable, 0)

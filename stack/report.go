@@ -33,7 +33,7 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 		return h.udp.errorArrives(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
 	case wire.ProtocolICMPv6: // about an echo reply, which only we can cut
 		if e.MTU == 0 || len(r.Transport) == 0 || r.Transport[0] != wire.ICMPv6EchoReply {
-			return false
+			break
 		}
 		route, err := h.ip.HostRoute(r.Local, r.Remote)
 		if err != nil {
@@ -42,7 +42,8 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 		route.LearnPathMTU(e.MTU)
 		return true
 	}
-	return false
+	raw := h.raw.Load()
+	return raw != nil && (*raw).errorArrives(r, e)
 }
 
 // meaning translates an ICMP error as Linux does, but for the hard ones RFC 1122 4.2.3.9 and ledger Z-2. All

@@ -88,6 +88,8 @@ const (
 	DropUDPNoPort = drop.UDPNoPort
 	// DropUDPFull: a datagram for a socket whose buffer is full.
 	DropUDPFull = drop.UDPFull
+	// DropRawFull: a packet for a raw socket whose buffer is full.
+	DropRawFull = drop.RawFull
 	// DropNeighborQueue: a packet that waited for a neighbour and made room for a newer one.
 	DropNeighborQueue = drop.NeighborQueue
 	// DropNeighborFailed: a packet for a neighbour that does not answer.

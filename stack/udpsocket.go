@@ -113,6 +113,11 @@ func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 		d.buf = link.NewBuffer(len(data))
 		d.data = d.buf.Bytes()[:copy(d.buf.Bytes(), data)]
 	}
+	s.enqueue(d, drop.UDPFull)
+}
+
+// enqueue queues a datagram, or drops it for the reason given when the queue is full.
+func (s *UDPSocket) enqueue(d datagramIn, full drop.Reason) {
 	d.charge = 128 // for the record itself, so that empty datagrams are bounded too
 	if d.buf != nil {
 		d.charge += d.buf.Cap()
@@ -122,7 +127,7 @@ func (s *UDPSocket) deliver(p *ip.Packet, from netip.AddrPort, data []byte) {
 	if s.closed || s.charge > 0 && s.charge+d.charge > s.layer.core.datagramLimit(s.limit) {
 		s.mu.Unlock()
 		d.release()
-		s.layer.core.drop(drop.UDPFull)
+		s.layer.core.drop(full)
 		return
 	}
 	s.queue.Push(d)

@@ -1,6 +1,7 @@
 package unet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -15,6 +16,10 @@ type attempt struct {
 	*Dialer
 	host *Host
 	net  network
+	// name is the network's as the caller gave it, with the protocol of an IP network, whose number protocol is; empty for
+	// net's.
+	name     string
+	protocol int
 }
 
 // fallbackDelay is the default of Dialer.FallbackDelay (RFC 8305 8 has 250 ms; this is package net's).
@@ -106,7 +111,7 @@ func (a *attempt) single(ctx context.Context, raddr net.Addr, remaining int) (ne
 	}
 	trace := traceOf(ctx)
 	trace.start(a.net, raddr)
-	c, err := a.dial(ctx, raddr)
+	c, err := a.dialAny(ctx, raddr)
 	if err != nil {
 		err = a.opError(raddr, err)
 	}
@@ -115,7 +120,20 @@ func (a *attempt) single(ctx context.Context, raddr net.Addr, remaining int) (ne
 }
 
 func (a *attempt) opError(raddr net.Addr, err error) error {
-	return &net.OpError{Op: "dial", Net: a.net.String(), Source: a.LocalAddr, Addr: raddr, Err: err}
+	return &net.OpError{Op: "dial", Net: cmp.Or(a.name, a.net.String()), Source: a.LocalAddr, Addr: raddr, Err: err}
+}
+
+// dialAny is dial for networks of IP too. The host's own lookups need none: in a program that makes no other dials this code is
+// not linked.
+func (a *attempt) dialAny(ctx context.Context, raddr net.Addr) (net.Conn, error) {
+	if !a.net.ip() {
+		return a.dial(ctx, raddr)
+	}
+	c, err := a.ip(ctx, a.LocalAddr, raddr)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // dial makes the connection. Its errors are for the Err of an OpError.
@@ -252,4 +270,33 @@ func (a *attempt) udp(ctx context.Context, laddr, raddr net.Addr) (*UDPConn, err
 		return nil, err
 	}
 	return newUDPConn(a.host.stack, s, k, true), nil
+}
+
+// ip makes a raw socket and connects it, which sends nothing.
+func (a *attempt) ip(ctx context.Context, laddr, raddr net.Addr) (*IPConn, error) {
+	if a.Control != nil || a.ControlContext != nil {
+		return nil, errors.ErrUnsupported
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, contextError(err)
+	}
+	from, _ := endpointOf(laddr)
+	to, _ := endpointOf(raddr)
+	k := a.net.dials(from, to)
+	s, err := a.host.listenRaw(k, a.protocol, from)
+	if err != nil {
+		return nil, err
+	}
+	remote, err := k.sockaddr(to)
+	if err == nil && remote.Is4In6() {
+		err = syscallError("connect", syscall.ENETUNREACH)
+	}
+	if err == nil {
+		err = syscallError("connect", s.Connect(zoned(a.host.stack, remote)))
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return newIPConn(a.host.stack, s, k, true), nil
 }

@@ -310,8 +310,8 @@ func ListenTCP(network string, laddr *net.TCPAddr) (*TCPListener, error) {
 	return lc.listenTCP(network, laddr)
 }
 
-// ListenPacket is net.ListenPacket on the default host. The network is "udp", "udp4" or "udp6". The
-// connection is a *UDPConn.
+// ListenPacket is net.ListenPacket on the default host. The network is "udp", "udp4" or "udp6", and the
+// connection a *UDPConn, or the network is one of IP with a protocol, and the connection an *IPConn; see ListenIP.
 func ListenPacket(network, address string) (net.PacketConn, error) {
 	var lc ListenConfig
 	return lc.ListenPacket(context.Background(), network, address)
@@ -323,8 +323,8 @@ func ListenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
 	return lc.listenUDP(network, laddr)
 }
 
-// Dial is net.Dial from the default host. The network is "tcp", "udp" or one of these followed by 4 or 6. The
-// connection is a *TCPConn or a *UDPConn.
+// Dial is net.Dial from the default host. The network is "tcp", "udp" or one of these followed by 4 or 6, or one of IP with a
+// protocol. The connection is a *TCPConn, a *UDPConn or an *IPConn; see DialIP.
 func Dial(network, address string) (net.Conn, error) {
 	var d Dialer
 	return d.Dial(network, address)

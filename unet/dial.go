@@ -27,7 +27,7 @@ type Dialer struct {
 	// Deadline is the time at which dials fail. Zero means none.
 	Deadline time.Time
 
-	// LocalAddr is the address to dial from, *net.TCPAddr or *net.UDPAddr to match the network. If it is nil or a
+	// LocalAddr is the address to dial from, *net.TCPAddr, *net.UDPAddr or *net.IPAddr to match the network. If it is nil or a
 	// wildcard the stack chooses the address; if its port is zero the stack chooses the port.
 	LocalAddr net.Addr
 
@@ -75,8 +75,8 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects to address, "host:port", of network "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6", as
-// (*net.Dialer).DialContext does. The connection is a *TCPConn or a *UDPConn. If ctx is done before the connection is
+// DialContext connects to address, "host:port", of network "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6", or to a host by a
+// protocol of IP (see DialIP), as (*net.Dialer).DialContext does. The connection is a *TCPConn, a *UDPConn or an *IPConn. If ctx is done before the connection is
 // established, the dial ends and leaves nothing behind; later ctx has no effect on the connection. If the host name has
 // several addresses they are tried one after the other in the order of RFC 6724, and share the time; those of the other
 // family at the same time, as FallbackDelay says.
@@ -91,6 +91,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
+	protocol, err := parseProtocol(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
 	h, err := hostOrDefault(d.Host)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
@@ -99,7 +103,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	a := attempt{Dialer: d, host: h, net: n}
+	a := attempt{Dialer: d, host: h, net: n, name: network, protocol: protocol}
 	if n == netTCP && d.FallbackDelay >= 0 {
 		primaries, fallbacks := partition(addrs)
 		return a.parallel(ctx, primaries, fallbacks)

@@ -16,12 +16,15 @@ const (
 	netUDP
 	netUDP4
 	netUDP6
+	netIP
+	netIP4
+	netIP6
 )
 
-var networkNames = [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}
+var networkNames = [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "ip", "ip4", "ip6"}
 
-func (n network) v4() bool { return n == netTCP4 || n == netUDP4 }
-func (n network) v6() bool { return n == netTCP6 || n == netUDP6 }
+func (n network) v4() bool { return n == netTCP4 || n == netUDP4 || n == netIP4 }
+func (n network) v6() bool { return n == netTCP6 || n == netUDP6 || n == netIP6 }
 
 // allows reports whether an address of this family can be one of network n.
 func (n network) allows(ip net.IP) bool {

@@ -296,7 +296,7 @@ func (h *Host) ListenTCP(network string, laddr *net.TCPAddr) (*TCPListener, erro
 	return lc.listenTCP(network, laddr)
 }
 
-// ListenPacket is net.ListenPacket on this host. The network is "udp", "udp4" or "udp6".
+// ListenPacket is net.ListenPacket on this host. The network is "udp", "udp4" or "udp6", or one of IP; see ListenIP.
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	lc := ListenConfig{Host: h}
 	return lc.ListenPacket(context.Background(), network, address)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -66,7 +67,7 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*T
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	if n.udp() {
+	if n >= netUDP {
 		return nil, unexpectedType(network, at, address)
 	}
 	l, err := h.listenTCP(lc, n, at)
@@ -99,17 +100,28 @@ func unexpectedType(network string, at net.Addr, address string) error {
 }
 
 // ListenPacket announces on the local address of a UDP network, "udp", "udp4" or "udp6", as
-// net.ListenPacket does.
+// net.ListenPacket does, or of a protocol of IP; see ListenIP.
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	protocol, err := parseProtocol(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
 	h, n, at, err := lc.resolve(ctx, network, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	if !n.udp() {
+	if n < netUDP {
 		return nil, unexpectedType(network, at, address)
 	}
 	if lc.Control != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: errors.ErrUnsupported}
+	}
+	if n.ip() {
+		c, err := h.listenIP(n, protocol, at)
+		if err != nil {
+			return nil, &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
+		}
+		return c, nil
 	}
 	c, err := h.listenUDP(lc, n, at)
 	if err != nil {
@@ -200,4 +212,38 @@ func (h *Host) listenTCP(lc *ListenConfig, n network, at net.Addr) (*TCPListener
 		return nil, syscallError("listen", err)
 	}
 	return newTCPListener(l, k), nil
+}
+
+// listenRaw makes a raw socket; its errors are for the Err of an OpError.
+func (h *Host) listenRaw(k socketKind, protocol int, at endpoint) (*stack.RawSocket, error) {
+	local, err := k.sockaddr(at)
+	if err != nil {
+		return nil, err
+	}
+	if protocol > 255 {
+		return nil, os.NewSyscallError("socket", syscall.EINVAL)
+	}
+	if local.Is4In6() { // a raw socket of IPv6 has no packets of IPv4
+		return nil, os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)
+	}
+	s, err := h.stack.ListenRaw(zoned(h.stack, local), protocol)
+	if err == syscall.EPROTONOSUPPORT {
+		return nil, syscallError("socket", err)
+	}
+	if err != nil {
+		return nil, syscallError("bind", err)
+	}
+	_ = s.SetBroadcast(true) // package net's default
+	return s, nil
+}
+
+// listenIP is listenUDP for a protocol of IP.
+func (h *Host) listenIP(n network, protocol int, at net.Addr) (*IPConn, error) {
+	e, _ := endpointOf(at)
+	k := n.listens(e)
+	s, err := h.listenRaw(k, protocol, e)
+	if err != nil {
+		return nil, err
+	}
+	return newIPConn(h.stack, s, k, false), nil
 }

@@ -16,20 +16,30 @@ type network uint8
 
 func (n network) String() string { return networkNames[n] }
 
-// parseNetwork returns the network with the given name. Package net's names of other networks, "unix" and "ip:1" for
-// instance, are unknown here.
+// parseNetwork returns the network with the given name, where that of IP has a protocol behind a colon; see parseProtocol.
+// Package net's names of other networks, "unix" for instance, are unknown here.
 func parseNetwork(name string) (network, error) {
+	version, _, raw := cutLast(name)
 	for i, s := range networkNames {
-		if s == name {
-			return network(i), nil
+		if n := network(i); s == version && n.ip() == raw {
+			return n, nil
 		}
 	}
 	return 0, net.UnknownNetworkError(name)
 }
 
+// cutLast is strings.Cut at the last colon.
+func cutLast(s string) (before, after string, found bool) {
+	at := strings.LastIndexByte(s, ':')
+	if at < 0 {
+		return s, "", false
+	}
+	return s[:at], s[at+1:], true
+}
+
 func parseTCP(name string) (network, error) {
 	n, err := parseNetwork(name)
-	if err == nil && n.udp() {
+	if err == nil && n >= netUDP {
 		err = net.UnknownNetworkError(name)
 	}
 	return n, err
@@ -43,17 +53,21 @@ func parseUDP(name string) (network, error) {
 	return n, err
 }
 
-func (n network) udp() bool { return n >= netUDP }
+func (n network) udp() bool { return n >= netUDP && n < netIP }
+func (n network) ip() bool  { return n >= netIP }
 
-// address makes a *net.TCPAddr or a *net.UDPAddr. A nil ip is the wildcard of either family.
+// address makes a *net.TCPAddr, a *net.UDPAddr or a *net.IPAddr. A nil ip is the wildcard of either family.
 func (n network) address(ip net.IP, port int, zone string) net.Addr {
+	if n.ip() {
+		return &net.IPAddr{IP: ip, Zone: zone}
+	}
 	if n.udp() {
 		return &net.UDPAddr{IP: ip, Port: port, Zone: zone}
 	}
 	return &net.TCPAddr{IP: ip, Port: port, Zone: zone}
 }
 
-// endpoint has the fields that *net.TCPAddr and *net.UDPAddr have in common.
+// endpoint has the fields that *net.TCPAddr and *net.UDPAddr have in common; the port of a *net.IPAddr is 0.
 type endpoint struct {
 	ip   net.IP
 	port int
@@ -71,6 +85,11 @@ func endpointOf(a net.Addr) (endpoint, bool) {
 	case *net.UDPAddr:
 		if a != nil {
 			return endpoint{a.IP, a.Port, a.Zone}, true
+		}
+		return endpoint{}, true
+	case *net.IPAddr:
+		if a != nil {
+			return endpoint{ip: a.IP, zone: a.Zone}, true
 		}
 		return endpoint{}, true
 	}

@@ -7,17 +7,26 @@ import (
 	"net/netip"
 )
 
+// split divides an address of network n into host and port; one of IP has no port.
+func (n network) split(ctx context.Context, r *net.Resolver, address string) (host string, port int, err error) {
+	if n.ip() {
+		return address, 0, nil
+	}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = cmp.Or(r, net.DefaultResolver).LookupPort(ctx, n.String(), service)
+	return host, port, err
+}
+
 // resolve turns "host:port" into one or more addresses of network n, *net.TCPAddr or *net.UDPAddr. Literal
 // addresses, "localhost" and decimal ports need no resolver. An empty host is the wildcard.
 func (h *Host) resolve(ctx context.Context, r *net.Resolver, n network, address string) ([]net.Addr, error) {
 	if address == "" {
 		return []net.Addr{n.address(nil, 0, "")}, nil
 	}
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	port, err := cmp.Or(r, net.DefaultResolver).LookupPort(ctx, n.String(), service)
+	host, port, err := n.split(ctx, r, address)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +91,7 @@ func (h *Host) resolveDial(ctx context.Context, r *net.Resolver, n network, addr
 		return addrs, err
 	}
 	from, ok := endpointOf(local)
-	if _, udp := local.(*net.UDPAddr); !ok || udp != n.udp() {
+	if !ok || local.Network() != addrs[0].Network() {
 		return nil, &net.AddrError{Err: "mismatched local address type", Addr: local.String()}
 	}
 	suitable := addrs[:0]

@@ -9,13 +9,6 @@ import (
 	"github.com/unet-go/unet/stack"
 )
 
-// Flags that ReadMsgUDP returns, with Linux's values on every system: MSG_TRUNC when the datagram did not fit, MSG_CTRUNC when
-// the control messages did not.
-const (
-	msgTrunc  = 0x20
-	msgCtrunc = 0x8
-)
-
 // ReadMsgUDP is ReadFrom, and sets MSG_TRUNC (0x20) in flags if the datagram was longer than b. It writes the control
 // messages that SetControlMessage has asked for to oob, and sets MSG_CTRUNC (0x8) in flags if they did not fit.
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {

@@ -48,6 +48,7 @@ const (
 	UDPChecksum
 	UDPNoPort
 	UDPFull
+	RawFull
 	NeighborQueue
 	NeighborFailed
 	NeighborTable
@@ -101,6 +102,7 @@ var names = [Reasons]string{
 	UDPChecksum:       "UDP checksum",
 	UDPNoPort:         "UDP port",
 	UDPFull:           "UDP buffer",
+	RawFull:           "raw buffer",
 	NeighborQueue:     "neighbour queue",
 	NeighborFailed:    "neighbour failed",
 	NeighborTable:     "neighbour table",

@@ -14,6 +14,7 @@ func (in *Input) icmp4(p *Packet) Outcome {
 	if err != nil {
 		return in.drop(drop.ICMPMalformed)
 	}
+	wanted := in.layer.tapped(p)
 	switch m.Type {
 	case wire.ICMPv4EchoRequest:
 		in.layer.echo4(p, body)
@@ -22,6 +23,9 @@ func (in *Input) icmp4(p *Packet) Outcome {
 		return in.icmpError4(p, &m, body)
 	case wire.ICMPv4Redirect:
 		return in.redirect4(p, &m, body)
+	}
+	if wanted {
+		return Taken
 	}
 	// Source quench (RFC 6633), timestamps and the like (RFC 6918) among them.
 	return in.drop(drop.ICMPType)

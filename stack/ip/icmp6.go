@@ -11,6 +11,7 @@ func (in *Input) icmp6(p *Packet) Outcome {
 	if err != nil {
 		return in.drop(drop.ICMPMalformed)
 	}
+	wanted := in.layer.tapped(p)
 	switch m.Type {
 	case wire.ICMPv6RouterSolicitation, wire.ICMPv6RouterAdvertisement, wire.ICMPv6NeighborSolicitation,
 		wire.ICMPv6NeighborAdvertisement, wire.ICMPv6Redirect:
@@ -28,6 +29,9 @@ func (in *Input) icmp6(p *Packet) Outcome {
 	}
 	if m.Type < wire.ICMPv6EchoRequest {
 		return in.icmpError6(p, &m, body)
+	}
+	if wanted {
+		return Taken
 	}
 	return in.drop(drop.ICMPType)
 }

@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"github.com/unet-go/unet/internal/rate"
@@ -14,6 +15,7 @@ type Layer struct {
 	routes     routeCache
 	transits   *routeCache // of packets of others; nil where none is passed on
 	errorLimit rate.Limit
+	tap        atomic.Pointer[func(*Packet) bool]
 }
 
 // Stats are a layer's counters since it began, and its gauges.
@@ -93,6 +95,16 @@ func (l *Layer) Attach(dev link.Device, config InterfaceConfig) (*Interface, err
 		dev.WatchMTU(func(mtu int) { l.mtuChanged(ifc, mtu) })
 	}
 	return ifc, nil
+}
+
+// Tap has f see each ICMP message that is addressed to the host before the layer itself does, if its checksum is right. f says
+// whether anybody wanted it; a message of a type that the layer has no use for is then not counted as dropped. f borrows the packet and does not wait.
+func (l *Layer) Tap(f func(*Packet) bool) { l.tap.Store(&f) }
+
+// tapped shows a message to whoever has asked for all of them.
+func (l *Layer) tapped(p *Packet) bool {
+	f := l.tap.Load()
+	return f != nil && (*f)(p)
 }
 
 // Clear frees what waits for neighbours and for fragments. The host is closed.

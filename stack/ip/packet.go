@@ -30,3 +30,7 @@ type Packet struct {
 	ownSource     bool   // its source is an address of this host's, although it came from the wire
 	nextAt        int    // the octet of header that names Protocol; IPv6's only
 }
+
+// Header returns the IP header with its options or extension headers, borrowed as Payload is. That of a packet which came
+// in fragments is the first one's.
+func (p *Packet) Header() []byte { return p.header }
