@@ -10,7 +10,7 @@ import (
 // Address is an address of a host, with its lifetimes. See the fields.
 type Address = ip.Address
 
-// AddrState says what an address may be used for: its String is "preferred", "deprecated" or "optimistic".
+// AddrState says what an address may be used for: its String is "preferred", "deprecated", "optimistic" or "tentative".
 type AddrState = ip.AddrState
 
 // The states of an address (RFC 4862 5.5.4).
@@ -21,6 +21,8 @@ const (
 	AddrDeprecated = ip.AddrDeprecated
 	// AddrOptimistic: as AddrDeprecated, since another host may have it (RFC 4429 2.1).
 	AddrOptimistic = ip.AddrOptimistic
+	// AddrTentative: of no use before duplicate address detection is over (Interface.FullDAD).
+	AddrTentative = ip.AddrTentative
 )
 
 // InterfaceInfo says what an interface is: name, number, MAC, MTU, state and addresses. See the fields.

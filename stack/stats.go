@@ -40,6 +40,9 @@ const (
 	DropNDSender = drop.NDSender
 	// DropNDConflict: one of another host that has an address of ours too, or asks whether it may have it.
 	DropNDConflict = drop.NDConflict
+	// DropRouterLimit: a router advertisement of which something was not taken: there are as many routers, prefixes, addresses or
+	// servers of routers as may be, or as many advertisements have come in this second (Host.Autoconfigure).
+	DropRouterLimit = drop.RouterLimit
 	// DropMLDMalformed: a query of groups that breaks a rule, or comes from no neighbour.
 	DropMLDMalformed = drop.MLDMalformed
 	// DropRedirect: a redirect that is not followed, as all are by default.

@@ -24,6 +24,7 @@ const (
 	NDMalformed
 	NDSender
 	NDConflict
+	RouterLimit
 	MLDMalformed
 	Redirect
 	IPVersion
@@ -78,6 +79,7 @@ var names = [Reasons]string{
 	NDMalformed:       "malformed ND",
 	NDSender:          "ND sender",
 	NDConflict:        "ND conflict",
+	RouterLimit:       "router limit",
 	MLDMalformed:      "malformed MLD",
 	Redirect:          "redirect",
 	IPVersion:         "IP version",

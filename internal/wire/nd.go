@@ -62,6 +62,8 @@ func (m *NDNeighbor) Marshal(b []byte, typ uint8) int {
 type NDRouterAdvertisement struct {
 	HopLimit       uint8
 	Managed, Other bool
+	// Preference is 1 for a router that is to be preferred to others, -1 for one that is not, and else 0 (RFC 4191 2.1).
+	Preference int8
 	// Lifetime is in seconds; with zero the router is no default router.
 	Lifetime uint16
 	// Reachable and Retransmit are in milliseconds.
@@ -75,6 +77,10 @@ func (m *NDRouterAdvertisement) Parse(h *ICMPv6, body []byte) (options []byte, e
 	}
 	m.HopLimit = h.Rest[0]
 	m.Managed, m.Other = h.Rest[1]&ndManaged != 0, h.Rest[1]&ndOther != 0
+	m.Preference = int8(h.Rest[1]<<3) >> 6
+	if m.Preference == -2 { // reserved, and to be read as 0
+		m.Preference = 0
+	}
 	m.Lifetime = binary.BigEndian.Uint16(h.Rest[2:4])
 	m.Reachable = binary.BigEndian.Uint32(body[0:4])
 	m.Retransmit = binary.BigEndian.Uint32(body[4:8])
@@ -86,7 +92,8 @@ func (m *NDRouterAdvertisement) Parse(h *ICMPv6, body []byte) (options []byte, e
 func (m *NDRouterAdvertisement) Marshal(b []byte) int {
 	_ = b[NDRouterAdvertisementLen-1]
 	h := ICMPv6{Type: ICMPv6RouterAdvertisement}
-	h.Rest = [4]byte{m.HopLimit, flag(m.Managed, ndManaged) | flag(m.Other, ndOther), uint8(m.Lifetime >> 8), uint8(m.Lifetime)}
+	h.Rest = [4]byte{m.HopLimit, flag(m.Managed, ndManaged) | flag(m.Other, ndOther) | uint8(m.Preference)<<3&0x18,
+		uint8(m.Lifetime >> 8), uint8(m.Lifetime)}
 	h.Marshal(b)
 	binary.BigEndian.PutUint32(b[8:12], m.Reachable)
 	binary.BigEndian.PutUint32(b[12:16], m.Retransmit)

@@ -94,6 +94,22 @@ func TestNDRouterAdvertisement(t *testing.T) {
 	}
 }
 
+func TestNDPreference(t *testing.T) {
+	for bits, want := range map[uint8]int8{0: 0, 0x08: 1, 0x10: 0, 0x18: -1, 0xc8: 1, 0xe7: 0} {
+		var m NDRouterAdvertisement
+		if _, err := m.Parse(&ICMPv6{Rest: [4]byte{0, bits}}, make([]byte, 8)); err != nil || m.Preference != want {
+			t.Errorf("%#x: %d, %v; want %d", bits, m.Preference, err, want)
+		}
+	}
+	for preference, want := range map[int8]uint8{0: 0x40, 1: 0x48, -1: 0x58} {
+		var b [NDRouterAdvertisementLen]byte
+		(&NDRouterAdvertisement{Other: true, Preference: preference}).Marshal(b[:])
+		if b[5] != want {
+			t.Errorf("%d: %#x, want %#x", preference, b[5], want)
+		}
+	}
+}
+
 func TestNDRedirect(t *testing.T) {
 	m := NDRedirect{Target: nodeA, Dst: nodeB}
 	want := joined(137, 0, 0, 0, 0, 0, 0, 0, nodeA, nodeB)

@@ -20,9 +20,11 @@ const (
 	// AddrOptimistic: as AddrDeprecated, since another host may have it, which duplicate address detection has not found
 	// out yet (RFC 4429 2.1).
 	AddrOptimistic
+	// AddrTentative: of no use until duplicate address detection has found out that no other host has it (RFC 4862 5.4).
+	AddrTentative
 )
 
-// String returns "preferred", "deprecated" or "optimistic".
+// String returns "preferred", "deprecated", "optimistic" or "tentative".
 func (s AddrState) String() string {
 	switch s {
 	case AddrPreferred:
@@ -31,9 +33,14 @@ func (s AddrState) String() string {
 		return "deprecated"
 	case AddrOptimistic:
 		return "optimistic"
+	case AddrTentative:
+		return "tentative"
 	}
 	return "invalid"
 }
+
+// detected says whether duplicate address detection is over, or was never necessary.
+func (s AddrState) detected() bool { return s != AddrOptimistic && s != AddrTentative }
 
 // Address is an address of a host.
 type Address struct {
@@ -60,6 +67,7 @@ type address struct {
 	prefix                     netip.Prefix // the address, not masked and without a zone, and the length of its network
 	state                      AddrState
 	temporary, noRoute         bool      // see Address
+	formed                     bool      // of a prefix that a router has advertised
 	preferredUntil, validUntil mono.Time // RFC 4862 5.5.4: then it is deprecated, and then gone
 }
 

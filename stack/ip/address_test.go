@@ -31,40 +31,42 @@ func from(t *testing.T, l *Layer, to string) string {
 }
 
 func TestAddressLifetimes(t *testing.T) {
-	inBubble(t, func(l *Layer, _ *device) {
-		now := l.now()
-		give(t, l, address{prefix: netip.MustParsePrefix("10.0.7.2/24"), preferredUntil: now.Add(time.Hour),
-			validUntil: now.Add(2 * time.Hour)})
-		give(t, l, address{prefix: netip.MustParsePrefix("10.0.7.3/24")})
-		old, err := l.HostRoute(netip.Addr{}, netip.MustParseAddr("10.0.7.9"))
-		if err != nil || old.Local().String() != "10.0.7.2" {
-			t.Fatalf("from %v, %v; want from the first address", old, err)
-		}
+	t.Run("B-SLA-5 a deprecated address stays for what uses it", func(t *testing.T) {
+		inBubble(t, func(l *Layer, _ *device) {
+			now := l.now()
+			give(t, l, address{prefix: netip.MustParsePrefix("10.0.7.2/24"), preferredUntil: now.Add(time.Hour),
+				validUntil: now.Add(2 * time.Hour)})
+			give(t, l, address{prefix: netip.MustParsePrefix("10.0.7.3/24")})
+			old, err := l.HostRoute(netip.Addr{}, netip.MustParseAddr("10.0.7.9"))
+			if err != nil || old.Local().String() != "10.0.7.2" {
+				t.Fatalf("from %v, %v; want from the first address", old, err)
+			}
 
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if got := from(t, l, "10.0.7.9"); got != "10.0.7.3" {
-			t.Errorf("when the first address is deprecated: from %s, want from the second", got)
-		}
-		bound, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9"))
-		if err != nil || bound.Local().String() != "10.0.7.2" || !l.IsLocal(bound.Local()) {
-			t.Errorf("from the deprecated address by name: %v, %v", bound, err)
-		}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got := from(t, l, "10.0.7.9"); got != "10.0.7.3" {
+				t.Errorf("when the first address is deprecated: from %s, want from the second", got)
+			}
+			bound, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9"))
+			if err != nil || bound.Local().String() != "10.0.7.2" || !l.IsLocal(bound.Local()) {
+				t.Errorf("from the deprecated address by name: %v, %v", bound, err)
+			}
 
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if _, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9")); err != syscall.ENETUNREACH {
-			t.Errorf("from an address that has gone: %v, want ENETUNREACH", err)
-		}
-		if got := from(t, l, "10.0.7.9"); got != "10.0.7.3" {
-			t.Errorf("when the first address has gone: from %s, want from the second, whose network is still there", got)
-		}
-		if want := []netip.Prefix{ourNet, netip.MustParsePrefix("10.0.7.3/24")}; !slices.Equal(l.Addrs(), want) {
-			t.Errorf("addresses %v, want %v", l.Addrs(), want)
-		}
-		if !l.IsBroadcast(netip.MustParseAddr("10.0.7.255")) {
-			t.Error("the network has lost its broadcast address with one of two addresses")
-		}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if _, err := l.HostRoute(netip.MustParseAddr("10.0.7.2"), netip.MustParseAddr("10.0.7.9")); err != syscall.ENETUNREACH {
+				t.Errorf("from an address that has gone: %v, want ENETUNREACH", err)
+			}
+			if got := from(t, l, "10.0.7.9"); got != "10.0.7.3" {
+				t.Errorf("when the first address has gone: from %s, want from the second, whose network is still there", got)
+			}
+			if want := []netip.Prefix{ourNet, netip.MustParsePrefix("10.0.7.3/24")}; !slices.Equal(l.Addrs(), want) {
+				t.Errorf("addresses %v, want %v", l.Addrs(), want)
+			}
+			if !l.IsBroadcast(netip.MustParseAddr("10.0.7.255")) {
+				t.Error("the network has lost its broadcast address with one of two addresses")
+			}
+		})
 	})
 }
 

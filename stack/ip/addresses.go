@@ -18,6 +18,16 @@ func (t *topology) hasAddr(ifc *Interface, a netip.Addr) bool {
 	return indexOf(t.addrs[ifc.index], a) >= 0
 }
 
+// stateOf returns the state of an address of the interface.
+func (t *topology) stateOf(ifc *Interface, a netip.Addr) AddrState {
+	for _, own := range t.addrs[ifc.index] {
+		if own.addr == a {
+			return own.state
+		}
+	}
+	return AddrPreferred
+}
+
 // indexOf returns where an address stands, -1 if it does not.
 func indexOf(addrs []address, a netip.Addr) int {
 	for i := range addrs {
@@ -56,8 +66,11 @@ func (c lifetimes) nextDeadline() (at mono.Time, ok bool) {
 	return at, at != 0
 }
 
-// note notes when the state of an address changes next.
+// note notes when the state of an address changes next. A tentative one is deprecated when it is known to be unique.
 func (t *topology) note(a address) {
+	if a.state == AddrTentative {
+		a.preferredUntil = 0
+	}
 	for _, end := range [...]mono.Time{a.preferredUntil, a.validUntil} {
 		if end != 0 && (t.ends == 0 || end < t.ends) {
 			t.ends = end
@@ -84,7 +97,7 @@ func (t *topology) age(now mono.Time) {
 				t.dropNetwork(t.ifaces[i], &a)
 				continue
 			}
-			if passed(a.preferredUntil) {
+			if passed(a.preferredUntil) && a.state != AddrTentative {
 				a.state, a.preferredUntil = AddrDeprecated, 0
 			}
 			kept = append(kept, a)
@@ -128,8 +141,8 @@ func (t *topology) give(ifc *Interface, a Address, now mono.Time, replace bool) 
 		if old.prefix != p || old.noRoute != a.NoRoute {
 			return nil, syscall.EINVAL
 		}
-		if old.state == AddrOptimistic {
-			own.state = AddrOptimistic
+		if !old.state.detected() {
+			own.state = old.state
 		}
 		t.addrs[ifc.index] = slices.Clone(t.addrs[ifc.index])
 		t.addrs[ifc.index][at] = own
@@ -202,7 +215,7 @@ func (t *topology) renote() {
 func (ifc *Interface) optimistically(addrs []address) {
 	for i := range addrs {
 		if ifc.detector != nil && addrs[i].addr.Is6() {
-			addrs[i].state = AddrOptimistic
+			addrs[i].state = ifc.undetected
 		}
 	}
 }

@@ -14,7 +14,11 @@ const defaultDADTransmits = 1
 // startDAD gives the interface what it sends with over IPv6 and, where hosts on its link have link addresses, what finds
 // out whether its addresses are its own alone.
 func (l *Layer) startDAD(ifc *Interface, config *InterfaceConfig) {
-	ifc.nd = &ndSender{queue: ifc.workingQueue, mac: ifc.info.MAC, linkLen: ifc.linkLen, router: ifc.core.Forwarding}
+	ifc.nd = &ndSender{queue: ifc.workingQueue, mac: ifc.info.MAC, linkLen: ifc.linkLen, router: ifc.core.Forwarding, advised: &ifc.advised}
+	ifc.undetected = AddrOptimistic
+	if config.FullDAD {
+		ifc.undetected = AddrTentative
+	}
 	if ifc.linkLen == 0 {
 		return
 	}
@@ -34,19 +38,21 @@ func (l *Layer) detect(ifc *Interface) {
 	}
 	l.joinGroups(ifc)
 	for _, a := range l.topology.Load().addrs[ifc.index] {
-		if a.state == AddrOptimistic {
+		if !a.state.detected() {
 			ifc.detector.start(a.addr)
 		}
 	}
 }
 
-// settle ends an address's being optimistic: no other host has it.
+// settle ends an address's being optimistic or tentative: no other host has it.
 func (l *Layer) settle(ifc *Interface, a netip.Addr) {
 	_ = l.change(func(t *topology) error {
 		t.addrs[ifc.index] = slices.Clone(t.addrs[ifc.index])
 		for i := range t.addrs[ifc.index] {
-			if own := &t.addrs[ifc.index][i]; own.addr == a && own.state == AddrOptimistic {
+			if own := &t.addrs[ifc.index][i]; own.addr == a && !own.state.detected() {
 				own.state = AddrPreferred
+				t.classify(*own)
+				t.note(*own)
 			}
 		}
 		return nil
@@ -69,6 +75,9 @@ func (l *Layer) withdraw(ifc *Interface, a netip.Addr, mac link.MAC) {
 	})
 	if err != nil {
 		return
+	}
+	if c := ifc.configured(); c != nil {
+		c.duplicate(a)
 	}
 	l.joinGroups(ifc)
 	l.Log.Warn("address withdrawn: another host has it", "interface", ifc.info.Name, "address", a.String(),
@@ -93,7 +102,7 @@ func (l *Layer) joinGroups(ifc *Interface) {
 // address (RFC 3810 5.2.13).
 func (t *topology) reportSource(ifc *Interface) netip.Addr {
 	for _, a := range t.addrs[ifc.index] {
-		if a.addr.IsLinkLocalUnicast() && a.addr.Is6() && a.state != AddrOptimistic {
+		if a.addr.IsLinkLocalUnicast() && a.addr.Is6() && a.state.detected() {
 			return a.addr
 		}
 	}

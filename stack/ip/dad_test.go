@@ -286,11 +286,11 @@ func TestSolicitationWhileOptimistic(t *testing.T) {
 		n.sent()
 		n.sendUDP(ndPeer)
 		const question = "33:33:ff:00:00:01 2001:db8::2 > ff02::1:ff00:1 NS 2001:db8::1"
-		n.want(question)
+		n.wantND(question)
 		n.sleep(objectionTime - time.Nanosecond)
-		n.want()
+		n.wantND()
 		n.sleep(time.Nanosecond)
-		n.want(question + " source 02:00:00:00:00:02")
+		n.wantND(question + " source 02:00:00:00:00:02")
 		n.give(message{src: ndPeer, dst: ndOur, body: na("SO", ndPeer, targetOption(peerMAC))})
 		if got := n.neighbor(ndPeer); got != "REACHABLE 02:00:00:00:00:01" {
 			t.Errorf("the neighbour is %s", got)

@@ -41,6 +41,11 @@ func (d *detector) start(a netip.Addr) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, t := range d.tentative {
+		if t.addr == a { // another address of the interface has come meanwhile
+			return
+		}
+	}
 	d.askLocked(detection{addr: a, left: d.transmits}, d.base.now())
 }
 
@@ -48,7 +53,7 @@ func (d *detector) start(a netip.Addr) {
 func (d *detector) askLocked(t detection, now mono.Time) {
 	d.nd.detect(t.addr)
 	t.left--
-	t.at = now.Add(retransInterval)
+	t.at = now.Add(d.nd.advised.retransTime())
 	d.tentative = append(d.tentative, t)
 	d.base.arm(t.at)
 }

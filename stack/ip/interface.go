@@ -20,9 +20,12 @@ type InterfaceConfig struct {
 	// MTU is the largest IP packet in octets; zero for the device's. It is never more than the device's.
 	MTU int
 	// DADTransmits is how often the host asks whether another one has an IPv6 address of the interface, a second apart
-	// (RFC 4862 5.1, DupAddrDetectTransmits). Default 1. Negative: not at all. The address is in use meanwhile, and is
+	// (RFC 4862 5.1, DupAddrDetectTransmits). Default 1. Negative: not at all. The address is
 	// withdrawn if another host has it. There is no such question where frames have no link addresses.
 	DADTransmits int
+	// FullDAD says that an IPv6 address is of no use before the host has asked (RFC 4862 5.4). The default is that it is in
+	// use meanwhile (RFC 4429), so that a connection need not wait a second.
+	FullDAD bool
 	// Announce says whether the host announces its addresses on the interface. Default AnnounceAuto: on TAP devices.
 	// Of the other modes AnnounceNever alone keeps it from defending an address that another host has too.
 	Announce AnnounceMode
@@ -45,9 +48,13 @@ type Interface struct {
 	detector  *detector   // nil where frames have no link address
 	groups    *membership // likewise
 	announcer *announcer  // likewise
-	device    deviceState
-	state     atomic.Uint32 // an InterfaceState; changes under core.links
-	live      int           // queues that have not failed, guarded by core.links
+	// undetected is the state of an IPv6 address that another host may have.
+	undetected   AddrState
+	advised      ndParameters
+	configurator atomic.Pointer[configurator] // nil for none
+	device       deviceState
+	state        atomic.Uint32 // an InterfaceState; changes under core.links
+	live         int           // queues that have not failed, guarded by core.links
 }
 
 // InterfaceStats are the counters of one interface.
@@ -65,6 +72,14 @@ type InterfaceStats struct {
 	Err   error
 	// Neighbors is the number of entries in the neighbour cache, Held that of packets waiting for one.
 	Neighbors, Held int
+}
+
+// configured returns what configures the interface, nil for nothing.
+func (ifc *Interface) configured() configurator {
+	if c := ifc.configurator.Load(); c != nil {
+		return *c
+	}
+	return nil
 }
 
 // newInterface returns an interface that is no part of the topology yet, and its addresses.
@@ -119,6 +134,15 @@ func (c *core) unusedName(device string) string {
 
 // currentMTU returns the largest packet in octets that the interface takes now.
 func (ifc *Interface) currentMTU() int { return int(ifc.mtu.Load()) }
+
+// mtuFor returns the largest packet of a family in octets that the interface takes now: a router may have advertised less for
+// IPv6.
+func (ifc *Interface) mtuFor(f *family) int {
+	if advised := int(ifc.advised.mtu.Load()); f == family6 && advised != 0 {
+		return min(advised, ifc.currentMTU())
+	}
+	return ifc.currentMTU()
+}
 
 // setMTU takes over the MTU that the device has, within that of InterfaceConfig.
 func (ifc *Interface) setMTU(device int) {
@@ -219,17 +243,19 @@ func (ifc *Interface) Announce(addrs ...netip.Addr) {
 	if a == nil || a.mode != AnnounceAlways {
 		return
 	}
+	t := ifc.core.topology.Load()
 	if len(addrs) == 0 {
-		for _, own := range ifc.core.topology.Load().addrs[ifc.index] {
-			if own.state != AddrOptimistic { // it is announced when it is known to be unique
-				addrs = append(addrs, own.addr)
-			}
+		for _, own := range t.addrs[ifc.index] {
+			addrs = append(addrs, own.addr)
 		}
 	}
 	now := ifc.core.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, addr := range addrs {
+		if !t.stateOf(ifc, addr).detected() {
+			continue // it is announced when it is known to be unique
+		}
 		due := a.due[:0]
 		for _, d := range a.due {
 			if d.addr != addr {

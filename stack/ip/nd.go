@@ -45,7 +45,7 @@ func readNDOptions(b []byte) (o ndOptions, ok bool) {
 // startND gives the interface its cache of IPv6 neighbours.
 func (ifc *Interface) startND(b *base) {
 	c := newNeighborCache(b, &ifc.info, ifc.solicitND)
-	c.gateway = ifc.gatewayAnswers
+	c.gateway, c.advised = ifc.gatewayAnswers, &ifc.advised
 	ifc.neighbors[family6.index] = c
 }
 
@@ -75,14 +75,4 @@ func (ifc *Interface) solicitND(target netip.Addr, unicast *link.MAC, first bool
 	unique := t.stateOf(ifc, src) != AddrOptimistic
 	ifc.nd.solicit(mac, src, dst, target, unique || unicast == nil && !first)
 	return first && !unique
-}
-
-// stateOf returns the state of an address of the interface.
-func (t *topology) stateOf(ifc *Interface, a netip.Addr) AddrState {
-	for _, own := range t.addrs[ifc.index] {
-		if own.addr == a {
-			return own.state
-		}
-	}
-	return AddrPreferred
 }

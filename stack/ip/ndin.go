@@ -27,14 +27,27 @@ func (in *Input) neighborDiscovery(p *Packet, m *wire.ICMPv6, body []byte) Outco
 	return in.drop(drop.ICMPType) // a router solicitation, which is for routers
 }
 
-// routerAdvertisement checks a router advertisement (RFC 4861 6.1.2). The host learns nothing from it yet.
+// routerAdvertisement takes a router advertisement (RFC 4861 6.1.2, 6.3.4), if the interface is to learn from routers.
 func (in *Input) routerAdvertisement(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	var r wire.NDRouterAdvertisement
 	rest, err := r.Parse(m, body)
-	if _, ok := readNDOptions(rest); err != nil || !ok || !p.Src.IsLinkLocalUnicast() {
+	o, ok := readNDOptions(rest)
+	c := in.iface.configured()
+	switch {
+	case err != nil || !ok || !p.Src.IsLinkLocalUnicast():
 		return in.drop(drop.NDMalformed)
+	case c == nil:
+		return in.drop(drop.ICMPType)
+	case p.ownSource, o.hasSource && in.impossible(o.source):
+		return in.drop(drop.NDSender)
 	}
-	return in.drop(drop.ICMPType)
+	if o.hasSource && in.iface.linkLen > 0 {
+		in.iface.neighbors[family6.index].heard(p.Src, o.source, false, true)
+	}
+	if !c.advertised(p.Src, &r, rest) {
+		return in.drop(drop.RouterLimit)
+	}
+	return Taken
 }
 
 // impossible says whether no other host on the link can have an Ethernet address. On another link one may have that which
@@ -62,6 +75,8 @@ func (in *Input) solicitation(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	case probing && ifc.detector.conflict(target):
 		in.layer.withdraw(ifc, target, in.linkSource)
 		return in.drop(drop.NDConflict)
+	case in.topology.stateOf(ifc, target) == AddrTentative: // RFC 4862 5.4.3
+		return in.drop(drop.NotForUs)
 	}
 	if o.hasSource && ifc.linkLen > 0 {
 		ifc.neighbors[family6.index].heard(p.Src, o.source, false, in.topology.onLink(ifc, p.Src))
@@ -115,6 +130,9 @@ func (in *Input) advertisement(p *Packet, m *wire.ICMPv6, body []byte) Outcome {
 	}
 	ifc.neighbors[family6.index].advertised(target, &neighborClaim{mac: o.target, hasMAC: o.hasTarget, router: n.Router,
 		solicited: n.Solicited, override: n.Override})
+	if c := ifc.configured(); c != nil && !n.Router {
+		c.noRouter(target)
+	}
 	return Taken
 }
 

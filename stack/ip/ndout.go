@@ -17,6 +17,7 @@ type ndSender struct {
 	mac     link.MAC
 	linkLen int // of the link header, 14 or 0
 	router  bool
+	advised *ndParameters
 }
 
 // allNodesMAC is the Ethernet address of the group of all nodes.

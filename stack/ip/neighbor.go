@@ -18,8 +18,7 @@ import (
 // The constants of neighbour unreachability detection (RFC 4861 10), which serves ARP as well (RFC 1122
 // 2.3.2.1: stale entries get flushed, and requests stay at about one each second).
 const (
-	resolveTries    = 3               // requests before a neighbour counts as failed
-	retransInterval = time.Second     // between them
+	resolveTries    = 3               // requests, a retransInterval apart, before a neighbour counts as failed
 	delayFirstProbe = 5 * time.Second // in DELAY: time for a higher layer to confirm
 	staleLifetime   = 5 * time.Minute // an unused entry is forgotten after that
 	failedLifetime  = 20 * time.Second
@@ -91,8 +90,9 @@ type solicitor func(target netip.Addr, unicast *link.MAC, first bool) (soon bool
 // queue's: what waited for a neighbour must leave before anything newer.
 type neighborCache struct {
 	base    *base
-	mac     link.MAC // the interface's own
-	zone    string   // its name
+	mac     link.MAC      // the interface's own
+	zone    string        // its name
+	advised *ndParameters // nil for IPv4, of which no router says anything
 	solicit solicitor
 	silent  func(netip.Addr) // if not nil called under no lock for a neighbour that has not answered
 	// gateway, if not nil, is told of the neighbours that are heard and of those that do not answer. mu is held.
@@ -165,7 +165,7 @@ func (c *neighborCache) addLocked(addr netip.Addr) *neighbor {
 
 // startLocked begins to ask for a neighbour that is not known.
 func (c *neighborCache) startLocked(n *neighbor, now mono.Time) {
-	c.enterLocked(n, incomplete, now, retransInterval)
+	c.enterLocked(n, incomplete, now, c.advised.retransTime())
 	n.tries = 1
 	if n.again = c.solicit(n.addr, nil, true); n.again {
 		c.armLocked(n, now.Add(objectionTime))
@@ -202,7 +202,7 @@ func (c *neighborCache) armLocked(n *neighbor, at mono.Time) {
 
 // reachableTime returns a randomised REACHABLE period (RFC 4861 6.3.2).
 func (c *neighborCache) reachableTime() time.Duration {
-	base := int64(c.base.NeighborReachable)
+	base := int64(c.advised.reachableTime(c.base.NeighborReachable))
 	return time.Duration(base/2 + rand.Int64N(base))
 }
 
@@ -224,7 +224,7 @@ func (c *neighborCache) doubt(n *neighbor, now mono.Time) {
 
 // probeLocked asks the neighbour at its last address.
 func (c *neighborCache) probeLocked(n *neighbor, now mono.Time) {
-	c.enterLocked(n, probe, now, retransInterval)
+	c.enterLocked(n, probe, now, c.advised.retransTime())
 	n.tries, n.asked, n.claimed = 1, now, false
 	c.solicit(n.addr, &n.mac, false)
 }
@@ -279,13 +279,13 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		if n.again {
 			n.again = false
 			c.solicit(n.addr, nil, false)
-			c.armLocked(n, now.Add(retransInterval))
+			c.armLocked(n, now.Add(c.advised.retransTime()))
 			return
 		}
 		if n.tries < resolveTries {
 			n.tries++
 			c.solicit(n.addr, nil, false)
-			c.armLocked(n, now.Add(retransInterval))
+			c.armLocked(n, now.Add(c.advised.retransTime()))
 			return
 		}
 		c.lost = append(c.lost, n.held...)
@@ -293,7 +293,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		c.takenLocked(n)
 		c.enterLocked(n, failed, now, failedLifetime)
 	case reachable:
-		if period := c.base.NeighborReachable; confirmed.Add(period) > now {
+		if period := c.advised.reachableTime(c.base.NeighborReachable); confirmed.Add(period) > now {
 			c.armLocked(n, confirmed.Add(period))
 			return
 		}
@@ -312,7 +312,7 @@ func (c *neighborCache) expireLocked(n *neighbor) {
 		if n.tries < resolveTries {
 			n.tries++
 			c.solicit(n.addr, &n.mac, false)
-			c.armLocked(n, now.Add(retransInterval))
+			c.armLocked(n, now.Add(c.advised.retransTime()))
 			return
 		}
 		// Its MAC may have changed: ask all hosts before giving up (RFC 1122 2.3.2.1).

@@ -14,7 +14,15 @@ func (r *Route) putHeader6(b []byte, p *OutPacket, total int) {
 
 func (r *Route) header6(p *OutPacket, payloadLen int) wire.IPv6 {
 	return wire.IPv6{TrafficClass: p.TOS, FlowLabel: r.flowLabel(p), PayloadLen: payloadLen, NextHeader: p.Protocol,
-		HopLimit: r.ttl(p), Src: r.local.As16(), Dst: r.remote.As16()}
+		HopLimit: r.hopLimit(p), Src: r.local.As16(), Dst: r.remote.As16()}
+}
+
+// hopLimit returns the hop limit of a packet: that which a router has advertised, where the packet has none of its own.
+func (r *Route) hopLimit(p *OutPacket) uint8 {
+	if advised := r.iface.advised.hopLimit.Load(); p.TTL == 0 && advised != 0 {
+		return uint8(advised)
+	}
+	return r.ttl(p)
 }
 
 // fragment6 writes the headers of a fragment, n octets at offset of what the packet carries, to b.

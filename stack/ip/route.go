@@ -198,7 +198,7 @@ func (l *Layer) makeRoute(t *topology, local, remote netip.Addr, over *Interface
 	if r.iface.loopback {
 		r.zone = t.zoneNumber(cmp.Or(r.local.Zone(), r.remote.Zone()))
 	}
-	r.mtu = r.iface.currentMTU()
+	r.mtu = r.iface.mtuFor(r.family)
 	r.addrSum = wire.PseudoHeader(r.local, r.remote, 0, 0)
 	r.flowSeed = maphash.Comparable(l.routes.seed, [2]netip.Addr{r.local, r.remote})
 	if super := r.family.super(&r.iface.info); super > r.mtu {
@@ -281,7 +281,7 @@ func (t *topology) leads(r *Route) bool {
 	if r.iface.loopback {
 		return r.remote.IsLoopback() || t.class(r.remote) == own
 	}
-	if t.class(r.local) != own || t.class(r.remote) == own || r.iface.currentState() != InterfaceUp || r.mtu != r.iface.currentMTU() {
+	if t.class(r.local) != own || t.class(r.remote) == own || r.iface.currentState() != InterfaceUp || r.mtu != r.iface.mtuFor(r.family) {
 		return false
 	}
 	over := func(e *hop) bool {

@@ -36,11 +36,11 @@ func source4(addrs []address, nextHop netip.Addr) (found netip.Addr) {
 }
 
 // source6 returns the address to send from to an IPv6 address (RFC 6724 5). The rules that need mobile
-// IP, routers' advertisements or temporary addresses do not apply.
+// IP, or several prefixes with routers of their own, do not apply.
 func source6(addrs []address, dst netip.Addr) (found netip.Addr) {
 	var best *address
 	for i := range addrs {
-		if a := &addrs[i]; a.addr.Is6() && (best == nil || a.betterSource(best, dst)) {
+		if a := &addrs[i]; a.addr.Is6() && a.state != AddrTentative && (best == nil || a.betterSource(best, dst)) {
 			best, found = a, a.addr
 		}
 	}

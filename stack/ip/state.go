@@ -69,6 +69,9 @@ func (ifc *Interface) cameUp() {
 		ifc.detector.restart()
 		ifc.groups.reportAll()
 	}
+	if c := ifc.configured(); c != nil {
+		c.linkUp()
+	}
 	ifc.Announce()
 	ifc.core.Flush()
 }

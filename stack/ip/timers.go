@@ -26,6 +26,9 @@ func (l *Layer) sources(f func(s source)) {
 			f(ifc.detector)
 			f(ifc.groups)
 		}
+		if c := ifc.configured(); c != nil {
+			f(c)
+		}
 		for _, q := range ifc.queues {
 			f(q)
 		}

@@ -40,7 +40,9 @@ type hop struct {
 	// onLink says that the route alone, and no address, puts via or else dst on the link.
 	onLink bool
 	silent bool // via does not answer; see gateway.go
-	metric uint32
+	// advised says that a router has advertised it, who takes it away as well.
+	advised bool
+	metric  uint32
 }
 
 // hasMAC says whether an interface of the host has the Ethernet address. Where two are on one link, what comes from the
@@ -79,7 +81,7 @@ func (t *topology) addInterface(ifc *Interface, addrs []address) error {
 
 // addAddress gives an interface an address, and a route to its network. EADDRINUSE when it is already ours.
 func (t *topology) addAddress(ifc *Interface, a address) error {
-	if t.classes[a.addr] == own {
+	if t.classes[a.addr] == own || t.hasAddr(ifc, a.addr) {
 		return syscall.EADDRINUSE
 	}
 	t.addrs[ifc.index] = append(slices.Clip(t.addrs[ifc.index]), a)
@@ -93,6 +95,9 @@ func (t *topology) addAddress(ifc *Interface, a address) error {
 
 // classify makes an address ours, and its network's broadcast address one.
 func (t *topology) classify(a address) {
+	if a.state == AddrTentative {
+		return
+	}
 	t.classes[a.addr] = own
 	if b, ok := directedBroadcast(a.prefix); ok && t.classes[b] == foreign {
 		t.classes[b] = broadcast
