@@ -203,7 +203,7 @@ func TestConnectErrors(t *testing.T) {
 			})
 			defer stop()
 			c := w.socket(w.a, 0)
-			err := w.during(func() error { return w.a.Connect(c, w.at(80)) }, func() { w.icmpError(router, <-syns, x.typ, x.code) })
+			err := w.during(func() error { return w.a.Connect(c, w.at(80)) }, func() { w.icmpError(router, <-syns, x.typ, x.code, [4]byte{}) })
 			w.is(err, x.want)
 		})
 	}

@@ -43,6 +43,7 @@ const (
 	MSG_DONTWAIT     = 0x40
 	MSG_EOR          = 0x80
 	MSG_WAITALL      = 0x100
+	MSG_ERRQUEUE     = 0x2000
 	MSG_NOSIGNAL     = 0x4000
 	MSG_MORE         = 0x8000
 	MSG_WAITFORONE   = 0x10000
@@ -98,6 +99,7 @@ const (
 	IP_TTL             = 2
 	IP_PKTINFO         = 8
 	IP_MTU_DISCOVER    = 10
+	IP_RECVERR         = 11
 	IP_RECVTTL         = 12
 	IP_RECVTOS         = 13
 	IP_MTU             = 14
@@ -131,4 +133,13 @@ const (
 	IP_PMTUDISC_PROBE     = 3
 	IP_PMTUDISC_INTERFACE = 4
 	IP_PMTUDISC_OMIT      = 5
+)
+
+// Values of ee_origin in the struct sock_extended_err that IP_RECVERR and IPV6_RECVERR messages begin with: the host refused
+// the datagram itself, or there was an ICMP or ICMPv6 message. The address of its sender follows the struct: SO_EE_OFFENDER.
+const (
+	SO_EE_ORIGIN_NONE  = 0
+	SO_EE_ORIGIN_LOCAL = 1
+	SO_EE_ORIGIN_ICMP  = 2
+	SO_EE_ORIGIN_ICMP6 = 3
 )

@@ -64,7 +64,6 @@ var familySequences = []scenario{
 	{name: "IPV6_MTU set", calls: "a = socket; set a mtu6 1279; set a mtu6 1280; set a mtu6 0; set a mtu6 -1; set a mtu6 70000; get a mtu6; d = socket dgram; set d mtu6 1279; set d mtu6 1280; get d mtu6"},
 	{name: "what is accepted inherits over IPv6", calls: "l = socket; set l hops6 33; set l class6 64; set l discover6 2; set l ttl4 44; set l tos4 32; listen l 5; c = socket; connect c l; s = accept l; get s hops6; get s class6; get s discover6; get s ttl4; get s tos4; m = socket; connect m maplo:l; t = accept l; get t hops6; get t class6; get t ttl4; get t tos4; get t v6only"},
 	{name: "IPV6_DONTFRAG and IPV6_MTU_DISCOVER of a datagram socket", calls: "d = socket dgram; set d dontfrag6 1; get d dontfrag6; get d discover6; connect d lo6:1; set d dontfrag6 0; get d dontfrag6; a = socket; set a dontfrag6 5; get a dontfrag6"},
-	{name: "IPV6_RECVERR", calls: "d = socket dgram; set d recverr6 1; get d recverr6; set d recverr6 0; get d recverr6; a = socket; set a recverr6 1; get a recverr6", differs: "there is no queue of errors"},
 	{name: "IPV6_AUTOFLOWLABEL", calls: "d = socket dgram; get d autoflow; set d autoflow 1; get d autoflow; set d autoflow 0; get d autoflow", differs: "there is always a flow label"},
 	{name: "port 0 and nothing else", calls: "a = socket; connect a lo6:0; connect a maplo:0; d = socket dgram; connect d lo6:0; sendto d x lo6:0; sendto d x maplo:0"},
 }

@@ -78,12 +78,14 @@ var socketFamilies = []*socketFamily{
 		"foreign": netip.MustParseAddr("10.99.99.99")},
 		options: map[string][2]int{"ttl": {IPPROTO_IP, IP_TTL}, "tos": {IPPROTO_IP, IP_TOS}, "ipunknown": {IPPROTO_IP, 999},
 			"discover": {IPPROTO_IP, IP_MTU_DISCOVER}, "mtu": {IPPROTO_IP, IP_MTU},
-			"pktinfo": {IPPROTO_IP, IP_PKTINFO}, "recvttl": {IPPROTO_IP, IP_RECVTTL}, "recvtos": {IPPROTO_IP, IP_RECVTOS}}},
+			"pktinfo": {IPPROTO_IP, IP_PKTINFO}, "recvttl": {IPPROTO_IP, IP_RECVTTL}, "recvtos": {IPPROTO_IP, IP_RECVTOS},
+			"recverr": {IPPROTO_IP, IP_RECVERR}}},
 	{version: "IPv6", domain: AF_INET6, addresses: map[string]netip.Addr{"lo": netip.IPv6Loopback(), "any": netip.IPv6Unspecified(),
 		"foreign": netip.MustParseAddr("2001:db8:99::99")},
 		options: map[string][2]int{"ttl": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "tos": {IPPROTO_IPV6, IPV6_TCLASS}, "ipunknown": {IPPROTO_IPV6, 999},
 			"discover": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "mtu": {IPPROTO_IPV6, IPV6_MTU},
-			"pktinfo": {IPPROTO_IPV6, IPV6_RECVPKTINFO}, "recvttl": {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, "recvtos": {IPPROTO_IPV6, IPV6_RECVTCLASS}}},
+			"pktinfo": {IPPROTO_IPV6, IPV6_RECVPKTINFO}, "recvttl": {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, "recvtos": {IPPROTO_IPV6, IPV6_RECVTCLASS},
+			"recverr": {IPPROTO_IPV6, IPV6_RECVERR}}},
 }
 
 // hosts are addresses that mean the same in all families.
@@ -102,7 +104,7 @@ var domains = map[string]int{"inet": AF_INET, "inet6": AF_INET6}
 
 var types = map[string]int{"stream": SOCK_STREAM, "dgram": SOCK_DGRAM, "nonblock": SOCK_NONBLOCK, "cloexec": SOCK_CLOEXEC}
 
-var msgFlags = map[string]int{"oob": MSG_OOB, "peek": MSG_PEEK, "trunc": MSG_TRUNC, "dontwait": MSG_DONTWAIT, "waitall": MSG_WAITALL,
+var msgFlags = map[string]int{"oob": MSG_OOB, "peek": MSG_PEEK, "trunc": MSG_TRUNC, "errqueue": MSG_ERRQUEUE, "dontwait": MSG_DONTWAIT, "waitall": MSG_WAITALL,
 	"nosignal": MSG_NOSIGNAL, "more": MSG_MORE, "eor": MSG_EOR, "fastopen": MSG_FASTOPEN}
 
 var pollBits = map[string]uint32{"in": EPOLLIN, "out": EPOLLOUT, "pri": EPOLLPRI, "rdhup": EPOLLRDHUP, "hup": EPOLLHUP, "err": EPOLLERR,
@@ -127,7 +129,7 @@ var options = map[string][2]int{
 	"v6only": {IPPROTO_IPV6, IPV6_V6ONLY}, "ttl4": {IPPROTO_IP, IP_TTL}, "tos4": {IPPROTO_IP, IP_TOS}, "mtu4": {IPPROTO_IP, IP_MTU},
 	"discover4": {IPPROTO_IP, IP_MTU_DISCOVER}, "hops6": {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "class6": {IPPROTO_IPV6, IPV6_TCLASS},
 	"mtu6": {IPPROTO_IPV6, IPV6_MTU}, "discover6": {IPPROTO_IPV6, IPV6_MTU_DISCOVER}, "dontfrag6": {IPPROTO_IPV6, IPV6_DONTFRAG},
-	"recverr6": {IPPROTO_IPV6, IPV6_RECVERR}, "addrform": {IPPROTO_IPV6, IPV6_ADDRFORM}, "autoflow": {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+	"recverr4": {IPPROTO_IP, IP_RECVERR}, "recverr6": {IPPROTO_IPV6, IPV6_RECVERR}, "addrform": {IPPROTO_IPV6, IPV6_ADDRFORM}, "autoflow": {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
 }
 
 // option returns the level and the number of an option.
@@ -493,9 +495,9 @@ func TestDifferential(t *testing.T) {
 			for i := range list {
 				list[i].name += " over IPv6"
 			}
-			list = slices.Concat(list, familySequences, control6Sequences)
+			list = slices.Concat(list, familySequences, control6Sequences, errqueue6Sequences)
 		} else {
-			list = append(list, control4Sequences...)
+			list = slices.Concat(list, control4Sequences, errqueue4Sequences)
 		}
 		differ := 0
 		for _, sc := range list {

@@ -180,7 +180,7 @@ var sequences = []scenario{
 
 // scenarios returns the sequences, and one for each value of each option.
 func scenarios() []scenario {
-	list := slices.Concat(sequences, controlSequences)
+	list := slices.Concat(sequences, controlSequences, errqueueSequences)
 	for _, o := range []struct {
 		name   string
 		values []int

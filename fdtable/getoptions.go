@@ -169,8 +169,11 @@ func (s *socket) getTCPLocked(opt int) (int, error) {
 
 // getIPLocked returns an option of level IPPROTO_IP.
 func (s *socket) getIPLocked(opt int) (int, error) {
-	if opt == IP_MTU {
+	switch opt {
+	case IP_MTU:
 		return s.pathMTULocked()
+	case IP_RECVERR:
+		return s.getRecverrLocked(IPPROTO_IP)
 	}
 	o := s.levelLocked(IPPROTO_IP)
 	if w, ok := wanted[[2]int{IPPROTO_IP, opt}]; ok {
@@ -191,6 +194,8 @@ func (s *socket) getIPv6Locked(opt int) (int, error) {
 	switch opt {
 	case IPV6_V6ONLY:
 		return number(s.reuse&v6Only != 0), nil
+	case IPV6_RECVERR:
+		return s.getRecverrLocked(IPPROTO_IPV6)
 	case IPV6_DONTFRAG:
 		return number(o.dontFragment), nil
 	case IPV6_MTU:

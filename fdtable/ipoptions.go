@@ -15,6 +15,7 @@ type ipOptions struct {
 	ttl, tos     uint8 // ttl is 0 for the host's
 	discover     tcp.PathMTUDiscovery
 	dontFragment bool   // IPV6_DONTFRAG
+	recverr      bool   // IP_RECVERR or IPV6_RECVERR
 	mtu          uint16 // IPV6_MTU; 0 for the path's
 	wants        cmsg.Wants
 }
@@ -89,3 +90,36 @@ var discoveries = []tcp.PathMTUDiscovery{
 
 // discoveryNumber returns the value of IP_MTU_DISCOVER.
 func discoveryNumber(mode tcp.PathMTUDiscovery) int { return slices.Index(discoveries, mode) }
+
+// setRecverrLocked sets IP_RECVERR or IPV6_RECVERR, which only datagram sockets have.
+func (s *socket) setRecverrLocked(level, value int) error {
+	if s.typ != SOCK_DGRAM {
+		return syscall.ENOPROTOOPT
+	}
+	err := s.setLevelLocked(level, func(o *ipOptions) { o.recverr = value != 0 })
+	if u := s.udp.Load(); err == nil && u != nil {
+		return u.SetErrorQueue(level == IPPROTO_IPV6, value != 0)
+	}
+	return err
+}
+
+// getRecverrLocked returns IP_RECVERR or IPV6_RECVERR.
+func (s *socket) getRecverrLocked(level int) (int, error) {
+	if s.typ != SOCK_DGRAM {
+		return 0, syscall.ENOPROTOOPT
+	}
+	return number(s.levelLocked(level).recverr), nil
+}
+
+// putRecverrLocked gives a new datagram socket of the stack the queue of errors that was asked for.
+func (s *socket) putRecverrLocked(u *stack.UDPSocket) error {
+	for _, level := range []int{IPPROTO_IP, IPPROTO_IPV6} {
+		if !s.levelLocked(level).recverr {
+			continue
+		}
+		if err := u.SetErrorQueue(level == IPPROTO_IPV6, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}

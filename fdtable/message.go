@@ -25,14 +25,14 @@ type Msghdr struct {
 	// Controllen is how many octets of Control Recvmsg has written.
 	Controllen int
 	// Flags are set by Recvmsg: MSG_TRUNC if the datagram was longer than the buffers; MSG_CTRUNC if the control messages were
-	// longer than Control; MSG_OOB if the urgent octet was taken.
+	// longer than Control; MSG_OOB if the urgent octet was taken; MSG_ERRQUEUE for an error.
 	Flags int
 }
 
 const (
 	sendFlags    = MSG_DONTWAIT | MSG_EOR | MSG_NOSIGNAL | streamFlags
 	streamFlags  = MSG_OOB | MSG_MORE | MSG_FASTOPEN // of connections only
-	receiveFlags = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC
+	receiveFlags = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_ERRQUEUE | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC
 )
 
 // Sendto is Write with flags and, for a datagram socket, an address; without a valid one the datagram goes to
@@ -115,8 +115,11 @@ func (t *Table) Recvfrom(fd int, p []byte, flags int) (int, netip.AddrPort, erro
 	return n, m.Name, err
 }
 
-// Recvmsg is Recvfrom into all buffers of m, one after the other. It sets m.Name, m.Controllen and m.Flags. EMSGSIZE for more
-// than 1024 buffers.
+// Recvmsg is Recvfrom into all buffers of m, one after the other. It sets m.Name, m.Controllen and m.Flags. With MSG_ERRQUEUE
+// it takes the oldest error of a datagram socket with IP_RECVERR or IPV6_RECVERR: m.Name is where the datagram went, the buffers
+// get as much of it as an ICMP message quotes, and m.Control a message of the option's name (on an AF_INET6 socket always
+// IPV6_RECVERR) with a struct sock_extended_err and the sender's address. EAGAIN if there is none. EMSGSIZE for more than 1024
+// buffers.
 func (t *Table) Recvmsg(fd int, m *Msghdr, flags int) (int, error) {
 	s, err := t.acquire(fd)
 	if err != nil {
@@ -134,6 +137,8 @@ func (s *socket) receiveMessage(m *Msghdr, flags int) (int, error) {
 	switch {
 	case flags&^receiveFlags != 0 || s.typ == SOCK_DGRAM && flags&MSG_OOB != 0:
 		return 0, syscall.EOPNOTSUPP
+	case flags&MSG_ERRQUEUE != 0:
+		return s.receiveError(m)
 	case s.typ == SOCK_DGRAM:
 		return s.receiveDatagram(m, flags)
 	case flags&MSG_OOB != 0:

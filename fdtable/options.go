@@ -27,10 +27,11 @@ const (
 // TCP_LINGER2 and TCP_DEFER_ACCEPT (seconds), TCP_WINDOW_CLAMP (octets), TCP_QUICKACK, TCP_USER_TIMEOUT
 // (milliseconds), TCP_NOTSENT_LOWAT (octets), TCP_FASTOPEN (how many may be pending) and TCP_FASTOPEN_CONNECT; of
 // IPPROTO_UDP UDP_SEGMENT (octets) and UDP_GRO; of
-// IPPROTO_IP IP_TTL, IP_TOS, IP_MTU_DISCOVER, and IP_PKTINFO, IP_RECVTTL and IP_RECVTOS (control messages of Recvmsg); of
+// IPPROTO_IP IP_TTL, IP_TOS, IP_MTU_DISCOVER, and IP_PKTINFO, IP_RECVTTL and IP_RECVTOS (control messages of Recvmsg), and for
+// datagrams IP_RECVERR (the queue of errors that MSG_ERRQUEUE reads); of
 // IPPROTO_IPV6, for AF_INET6 sockets alone, IPV6_V6ONLY (before bind), IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER,
-// IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none) and
-// IPV6_DONTFRAG. What an AF_INET6 socket sends over IPv4 goes by the options of IPPROTO_IP. An
+// IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS, and for datagrams IPV6_MTU (octets, 1280 at least; 0 for none),
+// IPV6_DONTFRAG and IPV6_RECVERR. What an AF_INET6 socket sends over IPv4 goes by the options of IPPROTO_IP. An
 // option that is set before listen or connect applies to the listener and the connections that it accepts, or to the
 // connection. TCP_QUICKACK stays as it is set. Errors: EINVAL for a value that Linux refuses, and for IPV6_V6ONLY of a
 // socket that has a port (one that is bound to an IPv6 address has it); ENOPROTOOPT for any other option, EBADF.
@@ -266,6 +267,8 @@ func (s *socket) setIPLocked(opt, value int) error {
 		return s.setTOSLocked(IPPROTO_IP, uint8(value))
 	case IP_MTU_DISCOVER:
 		return s.setDiscoverLocked(IPPROTO_IP, value)
+	case IP_RECVERR:
+		return s.setRecverrLocked(IPPROTO_IP, value)
 	}
 	return s.setWantedLocked(IPPROTO_IP, opt, value)
 }
@@ -289,6 +292,8 @@ func (s *socket) setIPv6Locked(opt, value int) error {
 		return s.setTOSLocked(IPPROTO_IPV6, uint8(value))
 	case IPV6_MTU_DISCOVER:
 		return s.setDiscoverLocked(IPPROTO_IPV6, value)
+	case IPV6_RECVERR:
+		return s.setRecverrLocked(IPPROTO_IPV6, value)
 	case IPV6_DONTFRAG:
 		return s.setLevelLocked(IPPROTO_IPV6, func(o *ipOptions) { o.dontFragment = value != 0 })
 	case IPV6_MTU:

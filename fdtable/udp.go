@@ -35,6 +35,9 @@ func (s *socket) openDatagramLocked(local netip.AddrPort) (*stack.UDPSocket, err
 	if err == nil && s.ip != nil {
 		err = s.putDatagramLocked(u)
 	}
+	if err == nil && s.ip != nil {
+		err = s.putRecverrLocked(u)
+	}
 	if err == nil {
 		err = s.putTrainsLocked(u)
 	}
@@ -172,6 +175,29 @@ func (s *socket) receiveDatagram(m *Msghdr, flags int) (int, error) {
 		err = nil
 	}
 	return n, err
+}
+
+// receiveError takes the oldest error out of the queue. As on Linux it never waits, and MSG_PEEK makes no difference. A
+// connection has none.
+func (s *socket) receiveError(m *Msghdr) (n int, err error) {
+	u := s.udp.Load()
+	if u == nil {
+		return 0, syscall.EAGAIN
+	}
+	e, err := u.NextError()
+	if err != nil {
+		return 0, err
+	}
+	m.Name = s.outer(e.To)
+	m.Controllen, m.Flags = cmsg.PutError(m.Control, cmsg.Wants(s.setup.wants.Load()), s.domain == AF_INET6, &e)
+	m.Flags |= MSG_ERRQUEUE
+	for _, p := range m.Iov {
+		n += copy(p, e.Data[n:])
+	}
+	if n < len(e.Data) {
+		m.Flags |= MSG_TRUNC
+	}
+	return n, nil
 }
 
 // The directions of a datagram socket that shutdown has ended.

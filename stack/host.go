@@ -169,7 +169,7 @@ func (h *ipTimers) NextDeadline() (mono.Time, bool) { return h.ip.NextDeadline()
 // Advance implements clock.Source. Packets that no neighbour has taken are reported to their transports.
 func (h *ipTimers) Advance(now mono.Time) {
 	for _, r := range h.ip.Advance(now) {
-		(*Host)(h).report(&r)
+		(*Host)(h).report(&r, nil)
 	}
 	h.ip.Flush()
 }

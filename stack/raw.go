@@ -154,11 +154,8 @@ func (l *rawSockets) errorArrives(r *ip.Report, e tcp.ICMPError) bool {
 		}
 		taken = true
 		remote := netip.AddrPortFrom(r.Remote, 0)
-		switch {
-		case e.MTU > 0:
-			s.queued.tooBig(r.Local, remote, e.MTU)
-		case e.Hard:
-			s.queued.fail(remote, e.Errno)
+		if e.Hard || e.MTU > 0 && s.queued.believes(r.Local, remote, e.MTU) {
+			s.queued.fail(remote, e.Errno, r, nil)
 		}
 	}
 	return taken

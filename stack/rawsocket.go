@@ -65,7 +65,7 @@ func (s *RawSocket) write(p []byte, to netip.Addr, c *DatagramControl) (int, err
 			return 0, syscall.EDESTADDRREQ
 		}
 	}
-	r, err := u.routeTo(to, len(p)-wire.UDPLen, c) // there is no header of UDP
+	r, err := u.routeTo(to, c)
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +82,7 @@ func (s *RawSocket) write(p []byte, to netip.Addr, c *DatagramControl) (int, err
 		o.override(c)
 	}
 	out := ip.OutPacket{Protocol: s.protocol, ChecksumOffset: -1, TTL: o.ttl, TOS: o.tos, MTU: o.limit(r)}
-	if o.discover.Refuses() && r.HeaderLen()+len(p) > out.MTU {
+	if len(p) > ip.MaxPayload(r.Remote()) || o.discover.Refuses() && r.HeaderLen()+len(p) > out.MTU {
 		return 0, syscall.EMSGSIZE
 	}
 	var header [4]byte

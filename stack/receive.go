@@ -130,7 +130,7 @@ func (rc *receiver) burst(frames []link.Frame) {
 		case ip.ForTransport:
 			rc.deliver(&rc.in.Packet)
 		case ip.AboutOurs:
-			rc.host.report(&rc.in.Report)
+			rc.host.report(&rc.in.Report, &rc.in.Packet)
 		case ip.ForOthers:
 			rc.in.Forward(&frames[i])
 		case ip.Taken:

@@ -9,11 +9,12 @@ import (
 	"github.com/unet-go/unet/stack/tcp"
 )
 
-// report tells the transport of a packet of ours what a router, a host or a neighbour's silence says about it.
-func (h *Host) report(r *ip.Report) { h.ip.Reported(r, h.reportTransport(r)) }
+// report tells the transport of a packet of ours what a router or a host says about it by the ICMP message p, or, p being nil,
+// a neighbour's silence.
+func (h *Host) report(r *ip.Report, p *ip.Packet) { h.ip.Reported(r, h.reportTransport(r, p)) }
 
 // reportTransport is false when there is no socket to tell.
-func (h *Host) reportTransport(r *ip.Report) bool {
+func (h *Host) reportTransport(r *ip.Report, p *ip.Packet) bool {
 	e := meaning(r)
 	switch r.Protocol {
 	case wire.ProtocolTCP:
@@ -30,7 +31,7 @@ func (h *Host) reportTransport(r *ip.Report) bool {
 		if u.ParseQuote(r.Transport) != nil {
 			return false
 		}
-		return h.udp.errorArrives(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e)
+		return h.udp.errorArrives(netip.AddrPortFrom(r.Local, u.SrcPort), netip.AddrPortFrom(r.Remote, u.DstPort), e, r, p)
 	case wire.ProtocolICMPv6: // about an echo reply, which only we can cut
 		if e.MTU == 0 || len(r.Transport) == 0 || r.Transport[0] != wire.ICMPv6EchoReply {
 			break

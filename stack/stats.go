@@ -89,7 +89,7 @@ const (
 	DropUDPChecksum = drop.UDPChecksum
 	// DropUDPNoPort: a datagram for a port without a socket.
 	DropUDPNoPort = drop.UDPNoPort
-	// DropUDPFull: a datagram for a socket whose buffer is full.
+	// DropUDPFull: a datagram, or an error for the queue of errors, for a socket whose buffer is full.
 	DropUDPFull = drop.UDPFull
 	// DropRawFull: a packet for a raw socket whose buffer is full.
 	DropRawFull = drop.RawFull

@@ -195,16 +195,15 @@ func (l *udpLayer) broadcast(p *ip.Packet, local, remote netip.AddrPort, data []
 }
 
 // errorArrives gives an error about a datagram from local to remote to the socket that is connected there: one
-// that is not could not tell which of its datagrams is meant (RFC 1122 4.1.3.3, ledger B-UDP-5).
-func (l *udpLayer) errorArrives(local, remote netip.AddrPort, e tcp.ICMPError) bool {
+// that is not could not tell which of its datagrams is meant (RFC 1122 4.1.3.3, ledger B-UDP-5), unless it has a queue of
+// errors.
+func (l *udpLayer) errorArrives(local, remote netip.AddrPort, e tcp.ICMPError, r *ip.Report, p *ip.Packet) bool {
 	s := l.lookup(local, remote)
 	if s == nil {
 		return false
 	}
-	if e.MTU > 0 {
-		s.tooBig(local.Addr(), remote, e.MTU)
-	} else {
-		s.fail(remote, e.Errno)
+	if e.MTU == 0 || s.believes(local.Addr(), remote, e.MTU) {
+		s.fail(remote, e.Errno, r, p)
 	}
 	return true
 }

@@ -134,7 +134,7 @@ func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int,
 	if !to.IsValid() || to.Port() == 0 {
 		return 0, syscall.EINVAL
 	}
-	r, err := s.routeTo(to.Addr(), len(p), c)
+	r, err := s.routeTo(to.Addr(), c)
 	if err != nil {
 		return 0, err
 	}
@@ -154,10 +154,17 @@ func (s *UDPSocket) write(p []byte, to netip.AddrPort, c *DatagramControl) (int,
 		}
 	}
 	mtu := o.limit(r)
-	if segment > 0 && len(p) > segment {
+	tooLong := len(p) > ip.MaxPayload(r.Remote())-wire.UDPLen
+	if !tooLong && segment > 0 && len(p) > segment {
 		return s.writeTrain(r, to.Port(), p, segment, mtu, o)
 	}
-	if o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
+	if tooLong || o.discover.Refuses() && r.HeaderLen()+wire.UDPLen+len(p) > mtu {
+		s.mu.Lock()
+		queued := s.errors != nil && s.errors.takeLocked(netip.AddrPortFrom(r.Remote(), to.Port()), syscall.EMSGSIZE, nil, nil, mtu, len(p))
+		s.mu.Unlock()
+		if queued {
+			s.notify(ReadyErr)
+		}
 		return 0, syscall.EMSGSIZE
 	}
 	s.layer.send(r, s.Local().Port(), to.Port(), p, mtu, o)
@@ -177,8 +184,8 @@ func (o *udpOptions) override(c *DatagramControl) {
 	}
 }
 
-// routeTo returns the way of a datagram of n octets to an address.
-func (s *UDPSocket) routeTo(to netip.Addr, n int, c *DatagramControl) (*ip.Route, error) {
+// routeTo returns the way of a datagram to an address.
+func (s *UDPSocket) routeTo(to netip.Addr, c *DatagramControl) (*ip.Route, error) {
 	local := s.Local().Addr()
 	if to.Unmap().Is4() && local.Is6() && s.bind.IsUnspecified() {
 		local = s.bind // connect has chosen an address of the other family
@@ -194,8 +201,6 @@ func (s *UDPSocket) routeTo(to netip.Addr, n int, c *DatagramControl) (*ip.Route
 	switch {
 	case err != nil:
 		return nil, err
-	case n > ip.MaxPayload(remote)-wire.UDPLen:
-		return nil, syscall.EMSGSIZE
 	case c != nil:
 		return s.layer.controlledRoute(local, remote, c.Source, over)
 	}

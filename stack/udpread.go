@@ -98,7 +98,7 @@ func (s *UDPSocket) Ready() Readiness {
 		return r | ReadyIn | ReadyRdHup | ReadyHup
 	case s.layer.core.severed(s.Local().Addr()):
 		return r | ReadyIn | ReadyErr | ReadyHup
-	case s.errno != 0:
+	case s.errno != 0 || s.queuedErrors:
 		r |= ReadyErr
 	}
 	if s.queue.Len() > 0 {

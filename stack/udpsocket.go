@@ -32,8 +32,10 @@ type UDPSocket struct {
 	reported      int // the part of charge that the host's sum of all queues includes
 	limit         int
 	errno         syscall.Errno // the pending error, which one call returns
+	errors        errorQueue    // nil until SetErrorQueue
 	closed        bool
 	broadcast     bool
+	queuedErrors  bool          // the queue of errors is not empty
 	segment       uint16        // SetSegmentSize
 	options       [2]udpOptions // of IPv4, of IPv6
 	readDeadline  waitDeadline
@@ -144,23 +146,21 @@ func (d *datagramIn) release() {
 	}
 }
 
-// tooBig notes that a router has asked for packets of at most mtu octets on the way from local to remote. As in Linux only
-// DiscoverInterface and DiscoverOmit do not believe it, and over IPv4 an error tells of it in these modes too, but in none
-// with DiscoverDont.
-func (s *UDPSocket) tooBig(local netip.Addr, remote netip.AddrPort, mtu int) {
+// believes notes that a router has asked for packets of at most mtu octets on the way from local to remote, and says whether
+// that is an error to tell of. As in Linux only DiscoverInterface and DiscoverOmit do not believe it, and over IPv4 an error
+// tells of it in these modes too. With DiscoverDont only a queue of errors is told, and that over IPv6 alone: see fail.
+func (s *UDPSocket) believes(local netip.Addr, remote netip.AddrPort, mtu int) bool {
 	s.mu.Lock()
 	mode := s.towardLocked(remote.Addr()).discover
 	s.mu.Unlock()
 	believes := mode != tcp.DiscoverInterface && mode != tcp.DiscoverOmit
 	if !believes && remote.Addr().Is6() {
-		return
+		return false
 	}
 	if r, err := s.layer.core.ip.HostRoute(local, remote.Addr()); err == nil && believes {
 		r.LearnPathMTU(mtu)
 	}
-	if mode != tcp.DiscoverDont {
-		s.fail(remote, syscall.EMSGSIZE)
-	}
+	return mode != tcp.DiscoverDont || remote.Addr().Is6()
 }
 
 // PathMTU returns the MTU of the path to the connected peer in octets, as far as it is known. ENOTCONN where there is no
@@ -177,12 +177,15 @@ func (s *UDPSocket) PathMTU() (int, error) {
 	return r.PathMTU(), nil
 }
 
-// fail makes errno the pending error of a socket that is connected to remote.
-func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno) {
-	if s.pair.Load().remote != remote {
+// fail makes errno the pending error of a socket that is connected to remote, or has a queue of errors, which then has r too.
+func (s *UDPSocket) fail(remote netip.AddrPort, errno syscall.Errno, r *ip.Report, p *ip.Packet) {
+	s.mu.Lock()
+	queued := s.errors != nil && s.errors.takeLocked(remote, errno, r, p, 0, 0)
+	if !queued && (s.pair.Load().remote != remote ||
+		errno == syscall.EMSGSIZE && s.towardLocked(remote.Addr()).discover == tcp.DiscoverDont) {
+		s.mu.Unlock()
 		return
 	}
-	s.mu.Lock()
 	s.errno = errno
 	s.mu.Unlock()
 	s.arrived.Broadcast()
@@ -274,7 +277,7 @@ func (s *UDPSocket) Close() error {
 	for _, d := range s.queue.Items() {
 		d.release()
 	}
-	s.queue, s.charge = fifo.Queue[datagramIn]{}, 0
+	s.queue, s.errors, s.charge = fifo.Queue[datagramIn]{}, nil, 0
 	s.accountLocked(0)
 	s.readDeadline.stop()
 	s.mu.Unlock()

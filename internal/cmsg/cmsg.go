@@ -16,10 +16,12 @@ const (
 	IPTOS     = 1
 	IPTTL     = 2
 	IPPktinfo = 8
+	IPRecverr = 11
 
 	UDPSegment = 103
 	UDPGRO     = 104
 
+	IPv6Recverr  = 25
 	IPv6Pktinfo  = 50
 	IPv6Hoplimit = 52
 	IPv6Dontfrag = 62
@@ -37,6 +39,9 @@ const (
 	intLen       = 4
 	pktinfo4Len  = 12
 	pktinfo6Len  = 20
+	extendedLen  = 16 // struct sock_extended_err, which the sender's address follows
+	sockaddr4Len = 16
+	sockaddr6Len = 28
 	ipv4Len      = 4
 	ipv6Len      = 16
 	flagCtrunc   = 8
@@ -53,7 +58,7 @@ type writer struct {
 	rest  []byte
 	n     int
 	flags int
-	data  [pktinfo6Len + HeaderLen]byte
+	data  [extendedLen + sockaddr6Len]byte
 }
 
 // put adds a message with the first n octets of w.data. One that does not fit is cut, and told by the flag MSG_CTRUNC; where

@@ -88,3 +88,24 @@ func (in *Input) redirect4(p *Packet, m *wire.ICMPv4, body []byte) Outcome {
 
 // maxRedirectCode is the last of the codes of ICMP redirects: for a network or a host, of one type of service or of all.
 const maxRedirectCode = 3
+
+// info4 is the info of ICMPError for a message of IPv4.
+func info4(message []byte) uint32 {
+	m := wire.ICMPv4{Type: message[0], Code: message[1], Rest: [4]byte(message[4:])}
+	switch {
+	case m.Type == wire.ICMPv4DestinationUnreachable && m.Code == wire.ICMPv4FragmentationNeeded:
+		return uint32(m.MTU())
+	case m.Type == wire.ICMPv4ParameterProblem:
+		return uint32(m.Pointer())
+	}
+	return 0
+}
+
+// SilenceCodes returns type and code of the message that Linux sends itself when a neighbour of IPv6, or else of IPv4, does not
+// answer.
+func SilenceCodes(ipv6 bool) (typ, code uint8) {
+	if ipv6 {
+		return wire.ICMPv6DestinationUnreachable, wire.ICMPv6AddrUnreachable
+	}
+	return wire.ICMPv4DestinationUnreachable, wire.ICMPv4HostUnreachable
+}

@@ -80,3 +80,9 @@ var (
 	problems6 = [...]Reason{wire.ICMPv6ErroneousHeader: HeaderProblem, wire.ICMPv6UnknownNextHeader: ProtocolUnreachable,
 		wire.ICMPv6UnknownOption: UnknownOption, wire.ICMPv6IncompleteChain: IncompleteChain, 4: HeaderProblem}
 )
+
+// info6 is the info of ICMPError for a message of IPv6.
+func info6(message []byte) uint32 {
+	m := wire.ICMPv6{Rest: [4]byte(message[4:])}
+	return m.MTU()
+}
