@@ -42,7 +42,11 @@ func (h *Host) closeLocked() error {
 	}
 	h.loops.Wait()
 	h.clock.Stop()
-	h.watchers.close()
+	h.subscribing.Lock()
+	if h.subscribers != nil {
+		h.subscribers.close()
+	}
+	h.subscribing.Unlock()
 	h.ip.Clear()
 	h.log.stop()
 	return first

@@ -109,12 +109,6 @@ type Config struct {
 	// (RFC 4861 8.3, RFC 1122 3.2.2.2), as long as that answers; at most 256 destinations are remembered. Default false:
 	// whoever can send frames on the link can forge them.
 	AcceptRedirects bool
-	// Forwarding makes the host a router: it passes packets for other hosts on between its interfaces, of both families, by its
-	// routes (RFC 1812, RFC 8200), takes one from their TTL or hop limit, and tells their sources by ICMP of what it cannot pass on. It
-	// cuts packets of IPv4 that may be cut and are too large. It passes on no packet that was sent to all on a link, to a group,
-	// from or to an address of one link alone (link-local, loopback) or from one that is no host's, and none with a source
-	// route. It sends neither router advertisements nor redirects. Default false: such packets are dropped.
-	Forwarding bool
 	// ReassemblyBytes caps the memory in octets that incomplete IP datagrams take. Default 4 MiB, but no more than a
 	// sixteenth of MaxBuffered.
 	ReassemblyBytes int

@@ -55,7 +55,8 @@ func inRouted(t *testing.T, near, far sim.Config, body func(n *routed)) {
 					return h
 				}
 				n.a, n.b = host(Config{}, n.wire, at(0)), host(Config{}, n.far, at(3))
-				n.router = host(Config{Forwarding: true}, n.wire, at(1))
+				n.router = host(Config{}, n.wire, at(1))
+				n.router.SetForwarding(true)
 				n.attach(n.router, n.far, netip.PrefixFrom(at(2), f.bits))
 				defer n.a.Close()
 				defer n.b.Close()

@@ -45,10 +45,14 @@ type Host struct {
 	changing sync.Mutex // serialises Attach, Detach and Close
 	closed   bool
 	// loopsOf has, by Interface.Index, the receive loops of an interface; loops counts all of them.
-	loopsOf  []*sync.WaitGroup
-	watchers watchers
-	lost     ShutdownError // of Close, without Err
-	loops    sync.WaitGroup
+	loopsOf []*sync.WaitGroup
+
+	subscribing sync.Mutex
+	// subscribers is nil before the first Subscribe, then a *watchers; its type is not named here, so that it is in no program
+	// without subscribers.
+	subscribers interface{ close() }
+	lost        ShutdownError // of Close, without Err
+	loops       sync.WaitGroup
 
 	done    chan struct{}
 	ending  sync.Once
@@ -71,7 +75,7 @@ func New(cfg Config) (*Host, error) {
 	h.clock.Add(&h.forgotten)
 	h.ip.Init(ip.Env{
 		Config: ip.Config{TTL: h.config.TTL, MaxNeighbors: h.config.MaxNeighbors, NeighborReachable: h.config.NeighborReachable,
-			AcceptRedirects: h.config.AcceptRedirects, Forwarding: h.config.Forwarding,
+			AcceptRedirects: h.config.AcceptRedirects,
 			ReassemblyBytes: h.config.ReassemblyBytes, ReassemblyTimeout: h.config.ReassemblyTimeout, ICMPRate: h.config.ICMPRate,
 			QueueOctets:    h.config.queueOctets(ip.MaxQueueOctets),
 			LoopbackOctets: h.config.queueOctets(ip.MaxLoopbackOctets)},

@@ -103,6 +103,14 @@ func (h *Host) SetGateway(via netip.Addr) error {
 	return h.ip.SetGateway(Route{Dst: all, Via: via, Device: via.Zone(), OnLink: true})
 }
 
+// SetForwarding makes the host a router from now on, or no longer: it passes packets for other hosts on between its interfaces,
+// of both families, by its routes (RFC 1812, RFC 8200), takes one from their TTL or hop limit, and tells their sources by ICMP
+// of what it cannot pass on. It cuts packets of IPv4 that may be cut and are too large. It passes on no packet that was sent to
+// all on a link, to a group, from or to an address of one link alone (link-local, loopback) or from one that is no host's, and
+// none with a source route. It sends neither router advertisements nor redirects. Hosts are no routers at first: such packets
+// are dropped.
+func (h *Host) SetForwarding(on bool) { h.ip.SetForwarding(on) }
+
 // Routes returns the host's routes, most specific first, without loopback's.
 func (h *Host) Routes() []Route { return h.ip.Routes() }
 

@@ -57,7 +57,7 @@ const (
 	DropIPOptions = drop.IPOptions
 	// DropSourceRoute: a source-routed packet (ledger Z-1).
 	DropSourceRoute = drop.SourceRoute
-	// DropNotForUs: a packet for another host, where Config.Forwarding is off, or for a group that we are not in.
+	// DropNotForUs: a packet for another host, where SetForwarding is off, or for a group that we are not in.
 	DropNotForUs = drop.NotForUs
 	// DropBadSource: a source address that no packet from the wire may have.
 	DropBadSource = drop.BadSource
@@ -131,7 +131,7 @@ type Stats struct {
 	Dropped DropCounts
 	// Reassembled counts the datagrams that were put together, Fragmented those that were cut.
 	Reassembled, Fragmented uint64
-	// Forwarded counts the packets of others that were passed on (Config.Forwarding); a super-segment is one.
+	// Forwarded counts the packets of others that were passed on (Host.SetForwarding); a super-segment is one.
 	Forwarded uint64
 	// ReassemblyBytes is the memory in octets that incomplete datagrams take now.
 	ReassemblyBytes int

@@ -52,18 +52,31 @@ const changesQueued = 256
 // there are more it gets ChangesLost in their place. Two changes at about the same time may be seen as one.
 func (h *Host) Subscribe(ctx context.Context) <-chan Change {
 	w := &watcher{changes: make(chan Change, changesQueued)}
-	h.ip.Watch(h.tellWatchers) // so that the code is in no program without subscribers
-	if !h.watchers.add(w, h.snapshot) {
+	l := h.watchers()
+	if !l.add(w) {
 		close(w.changes)
 		return w.changes
 	}
-	context.AfterFunc(ctx, func() { h.watchers.remove(w) })
+	context.AfterFunc(ctx, func() { l.remove(w) })
 	return w.changes
+}
+
+// watchers returns the subscribers to the host's changes.
+func (h *Host) watchers() *watchers {
+	h.subscribing.Lock()
+	defer h.subscribing.Unlock()
+	if h.subscribers == nil {
+		l := &watchers{host: h, closed: h.Err() == ErrClosed}
+		h.subscribers = l
+		h.ip.Watch(l.tell)
+	}
+	return h.subscribers.(*watchers)
 }
 
 // watchers are the subscribers to a host's changes.
 type watchers struct {
-	any atomic.Bool // there may be some
+	host *Host
+	any  atomic.Bool // there may be some
 
 	mu     sync.Mutex
 	list   []*watcher
@@ -89,7 +102,7 @@ func (h *Host) snapshot() snapshot {
 }
 
 // add adds a subscriber. It is false when the host is closed.
-func (l *watchers) add(w *watcher, now func() snapshot) bool {
+func (l *watchers) add(w *watcher) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -97,7 +110,7 @@ func (l *watchers) add(w *watcher, now func() snapshot) bool {
 	}
 	l.any.Store(true)
 	if len(l.list) == 0 {
-		l.last = now()
+		l.last = l.host.snapshot()
 	}
 	l.list = append(l.list, w)
 	return true
@@ -126,15 +139,14 @@ func (l *watchers) close() {
 	l.any.Store(false)
 }
 
-// tellWatchers tells subscribers what has changed since they were told last. It is called after each change, and does not wait.
-func (h *Host) tellWatchers() {
-	l := &h.watchers
+// tell tells subscribers what has changed since they were told last. It is called after each change, and does not wait.
+func (l *watchers) tell() {
 	if !l.any.Load() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := h.snapshot()
+	now := l.host.snapshot()
 	for _, c := range l.last.changes(&now) {
 		for _, w := range l.list {
 			w.tell(c)

@@ -61,7 +61,7 @@ func (h *Host) dialServer(ctx context.Context, network, _ string) (net.Conn, err
 	servers := h.DNS()
 	if first := h.longAnswer.Load(); first != nil {
 		servers = []netip.AddrPort{*first}
-		for _, s := range h.dns {
+		for _, s := range h.DNS() {
 			if s != *first {
 				servers = append(servers, s)
 			}
@@ -198,6 +198,8 @@ func (q *question) uninformed(answer []byte) bool {
 }
 
 // DNS returns the servers that resolve the names of dials and listens: those of Config.DNS, or of SetDNS.
+//
+//go:noinline
 func (h *Host) DNS() []netip.AddrPort {
 	if later := h.laterDNS.Load(); later != nil {
 		return *later

@@ -14,7 +14,7 @@ const defaultDADTransmits = 1
 // startDAD gives the interface what it sends with over IPv6 and, where hosts on its link have link addresses, what finds
 // out whether its addresses are its own alone.
 func (l *Layer) startDAD(ifc *Interface, config *InterfaceConfig) {
-	ifc.nd = &ndSender{queue: ifc.workingQueue, mac: ifc.info.MAC, linkLen: ifc.linkLen, router: ifc.core.Forwarding, advised: &ifc.advised}
+	ifc.nd = &ndSender{queue: ifc.workingQueue, mac: ifc.info.MAC, linkLen: ifc.linkLen, router: &ifc.core.forwarding, advised: &ifc.advised}
 	ifc.undetected = AddrOptimistic
 	if config.FullDAD {
 		ifc.undetected = AddrTentative

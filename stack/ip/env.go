@@ -7,6 +7,7 @@ import (
 	"github.com/unet-go/unet/internal/clock"
 	"github.com/unet-go/unet/internal/drop"
 	"github.com/unet-go/unet/internal/mono"
+	"github.com/unet-go/unet/stack/link"
 )
 
 // Config has the limits of a layer. All of them are set: their defaults are the host's.
@@ -19,8 +20,6 @@ type Config struct {
 	NeighborReachable time.Duration
 	// AcceptRedirects says that redirects of the first hop to a destination are followed.
 	AcceptRedirects bool
-	// Forwarding says that packets for other hosts are passed on.
-	Forwarding bool
 	// ReassemblyBytes caps the memory in octets of incomplete datagrams, ReassemblyTimeout the time that a datagram has.
 	ReassemblyBytes   int
 	ReassemblyTimeout time.Duration
@@ -46,11 +45,22 @@ type Env struct {
 	Over <-chan struct{}
 }
 
+// forwarder passes on packets of others. It is an interface so that its code, which is in forward.go and beside it, is in no
+// program that does not ask for it.
+type forwarder interface {
+	// forward takes the frame that an *Input, which this file knows nothing of, has parsed.
+	forward(input any, f *link.Frame)
+	// tellSources takes the reports about packets of others out of a list.
+	tellSources(reports []Report) []Report
+}
+
 // base is what all parts of the layer use, and uses none of them.
 type base struct {
 	Env
 	counters counters
 	arming   atomic.Int64 // see arm
+	// forwarding is nil on a host that passes on no packets of others.
+	forwarding atomic.Pointer[forwarder]
 }
 
 type counters struct {

@@ -7,10 +7,28 @@ import (
 	"github.com/unet-go/unet/stack/link"
 )
 
-// Forward passes on the packet of a frame for which Frame has just returned ForOthers, as a router does (RFC 1812 5.2,
-// RFC 8200 3).
-// What cannot pass is dropped and counted, and its source is told where that is allowed. It does not flush.
-func (in *Input) Forward(f *link.Frame) {
+// forwarding is what a host does with packets of others.
+type forwarding struct {
+	layer  *Layer
+	routes routeCache // of such packets
+}
+
+// SetForwarding says whether packets for other hosts are passed on from now on.
+func (l *Layer) SetForwarding(on bool) {
+	if !on {
+		l.forwarding.Store(nil)
+		return
+	}
+	w := &forwarding{layer: l}
+	w.routes.init()
+	var f forwarder = w
+	l.forwarding.CompareAndSwap(nil, &f)
+}
+
+// forward passes on the packet of a frame, as a router does (RFC 1812 5.2, RFC 8200 3). What cannot pass is dropped and counted,
+// and its source is told where that is allowed.
+func (w *forwarding) forward(input any, f *link.Frame) {
+	in := input.(*Input)
 	p, l := &in.Packet, in.layer
 	if !in.mayPass(p) {
 		return
@@ -20,7 +38,7 @@ func (in *Input) Forward(f *link.Frame) {
 		l.SendError(p, TimeExceeded, 0)
 		return
 	}
-	r := l.transit(in.topology, p.Dst)
+	r := w.transit(in.topology, p.Dst)
 	if r == nil {
 		l.drop(drop.NoRoute)
 		l.SendError(p, NetUnreachable, 0)
@@ -65,8 +83,8 @@ func (in *Input) refuse(reason drop.Reason) bool {
 }
 
 // transit returns the way to a destination for packets of others; nil where there is none. Its local address is none.
-func (l *Layer) transit(t *topology, dst netip.Addr) *Route {
-	slots, victim := l.transits.set(netip.Addr{}, dst)
+func (w *forwarding) transit(t *topology, dst netip.Addr) *Route {
+	slots, victim := w.routes.set(netip.Addr{}, dst)
 	for i := range slots {
 		switch r := slots[i].Load(); {
 		case r == nil || r.topology != t || r.mtu != r.iface.currentMTU():

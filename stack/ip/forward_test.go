@@ -23,7 +23,7 @@ type crossroads struct {
 
 func atCrossroads(t *testing.T, farMTU int, f func(n *crossroads)) {
 	t.Helper()
-	onDevice(t, Config{Forwarding: true}, InterfaceConfig{Addrs: prefixes("10.1.0.254/24", "2001:db8:1::fe/64", "fe80::1/64")},
+	onDevice(t, Config{}, InterfaceConfig{Addrs: prefixes("10.1.0.254/24", "2001:db8:1::fe/64", "fe80::1/64")},
 		&device{info: link.Info{Name: "near", Kind: link.IP, MTU: 1500}}, func(n *nodes) {
 			far := &device{info: link.Info{Name: "far", Kind: link.IP, MTU: farMTU}}
 			addrs := prefixes("10.2.0.254/24")
@@ -33,6 +33,7 @@ func atCrossroads(t *testing.T, farMTU int, f func(n *crossroads)) {
 			if _, err := n.l.Attach(far, InterfaceConfig{Addrs: addrs}); err != nil {
 				t.Fatal(err)
 			}
+			n.l.SetForwarding(true)
 			n.in.Begin()
 			c := &crossroads{T: t, l: n.l, in: n.in, near: n.dev, far: far}
 			c.l.Flush()

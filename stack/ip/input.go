@@ -145,11 +145,18 @@ func (in *Input) untag(typ uint16, b []byte) (uint16, []byte, bool) {
 	return typ, b, true
 }
 
+// Forward passes on the packet of a frame for which Frame has just returned ForOthers. It does not flush.
+func (in *Input) Forward(f *link.Frame) {
+	if w := in.layer.forwarding.Load(); w != nil { // otherwise it was turned off just now
+		(*w).forward(in, f)
+	}
+}
+
 // elsewhere says what comes of a packet whose destination is not us.
 func (in *Input) elsewhere(p *Packet) Outcome {
 	switch {
 	case in.iface.loopback || p.Dst.IsMulticast():
-	case in.layer.Forwarding:
+	case in.layer.forwarding.Load() != nil:
 		return ForOthers
 	}
 	return in.drop(drop.NotForUs)

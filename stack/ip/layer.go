@@ -13,7 +13,6 @@ type Layer struct {
 	core
 	reassembly reassembly
 	routes     routeCache
-	transits   *routeCache // of packets of others; nil where none is passed on
 	errorLimit rate.Limit
 	tap        atomic.Pointer[func(*Packet) bool]
 }
@@ -36,10 +35,6 @@ type Stats struct {
 func (l *Layer) Init(env Env) {
 	l.Env = env
 	l.routes.init()
-	if env.Forwarding {
-		l.transits = new(routeCache)
-		l.transits.init()
-	}
 	l.ids.init()
 	l.errorLimit.InitErrors(env.ICMPRate)
 	l.reassembly.init(&l.base)

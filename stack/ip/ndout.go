@@ -2,6 +2,7 @@ package ip
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/unet-go/unet/internal/wire"
 	"github.com/unet-go/unet/stack/link"
@@ -16,7 +17,7 @@ type ndSender struct {
 	queue   func() *Queue // to send by now
 	mac     link.MAC
 	linkLen int // of the link header, 14 or 0
-	router  bool
+	router  *atomic.Pointer[forwarder]
 	advised *ndParameters
 }
 
@@ -81,7 +82,7 @@ func (s *ndSender) detect(a netip.Addr) {
 // advertise says that target is at the host's MAC. override says that what others have known before is to be replaced.
 func (s *ndSender) advertise(to link.MAC, target, dst netip.Addr, solicited, override bool) {
 	s.message(to, target, dst, wire.ICMPv6NeighborAdvertisement,
-		&wire.NDNeighbor{Router: s.router, Solicited: solicited, Override: override, Target: target.As16()}, wire.NDOptTargetLinkAddr)
+		&wire.NDNeighbor{Router: s.router.Load() != nil, Solicited: solicited, Override: override, Target: target.As16()}, wire.NDOptTargetLinkAddr)
 }
 
 // announce tells all hosts on the link of an address (RFC 4861 7.2.6).

@@ -256,7 +256,7 @@ func (c *neighborCache) advance(now mono.Time) (reports []Report) {
 		packet := lost[i].frame.Header[wire.EthernetLen:]
 		quoted := r.quote(lost[i].family, packet, c.zone)
 		r.Transport = bytes.Clone(r.Transport)
-		if c.base.Forwarding {
+		if c.base.forwarding.Load() != nil {
 			r.packet = quotable(packet)
 		}
 		if quoted || r.packet != nil {

@@ -59,8 +59,8 @@ func (l *Layer) Advance(now mono.Time) (reports []Report) {
 			reports = append(reports, s.advance(now)...)
 		}
 	})
-	if l.Forwarding {
-		reports = l.tellSources(reports)
+	if w := l.forwarding.Load(); w != nil {
+		reports = (*w).tellSources(reports)
 	}
 	if l.topology.Load() != before { // addresses may have come to their end
 		for _, ifc := range l.Interfaces() {

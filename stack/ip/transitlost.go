@@ -8,7 +8,8 @@ import (
 
 // tellSources takes the reports about packets of others out of a list, and tells the sources of these packets that their
 // destination does not answer (RFC 1812 5.2.7.1, RFC 4861 7.2.2).
-func (l *Layer) tellSources(reports []Report) []Report {
+func (w *forwarding) tellSources(reports []Report) []Report {
+	l := w.layer
 	ours := reports[:0]
 	for _, r := range reports {
 		if r.packet == nil || r.Local.IsValid() && l.IsLocal(r.Local) {

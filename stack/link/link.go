@@ -4,9 +4,9 @@
 package link
 
 import (
-	"encoding/hex"
 	"errors"
 	"net/netip"
+	"strconv"
 )
 
 // ErrClosed is returned by Device.Read and Device.Write after Close, and by a call that Close interrupts.
@@ -19,23 +19,23 @@ var ErrGone = errors.New("link: device is gone")
 // MAC is an Ethernet address.
 type MAC [6]byte
 
-// MarshalText returns the address in the usual form, six pairs of hexadecimal digits with colons between them.
-func (m MAC) MarshalText() ([]byte, error) {
-	var text []byte
-	for i := range m {
+// String returns the octets in hexadecimal digits with colons, 01:23:45:67:89:ab.
+//
+//go:noinline
+func (m MAC) String() string {
+	const digits = "0123456789abcdef"
+	text := make([]byte, 0, 3*len(m))
+	for i, octet := range m {
 		if i > 0 {
 			text = append(text, ':')
 		}
-		text = hex.AppendEncode(text, m[i:i+1])
+		text = append(text, digits[octet>>4], digits[octet&15])
 	}
-	return text, nil
-}
-
-// String returns the form that MarshalText writes.
-func (m MAC) String() string {
-	text, _ := m.MarshalText() // returns no error
 	return string(text)
 }
+
+// MarshalText returns the address in the usual form, six pairs of hexadecimal digits with colons between them.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalText reads the form that MarshalText writes, with digits of either case. Any other text is an error.
 func (m *MAC) UnmarshalText(text []byte) error {
@@ -44,12 +44,11 @@ func (m *MAC) UnmarshalText(text []byte) error {
 	}
 	var mac MAC
 	for i := range mac {
-		if i > 0 && text[3*i-1] != ':' {
+		octet, err := strconv.ParseUint(string(text[3*i:3*i+2]), 16, 8)
+		if err != nil || i > 0 && text[3*i-1] != ':' {
 			return errMAC
 		}
-		if _, err := hex.Decode(mac[i:i+1], text[3*i:3*i+2]); err != nil {
-			return errMAC
-		}
+		mac[i] = byte(octet)
 	}
 	*m = mac
 	return nil

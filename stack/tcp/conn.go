@@ -259,6 +259,9 @@ func receiveCap(cfg *Config, o *Options) int {
 // setMSS computes the payload of a full segment (RFC 9293 3.7.1): the peer's MSS or the path's, whichever is smaller, less
 // the timestamp option (ledger Z-17). A smaller MSS of the peer or of the options counts as minMSS (Z-12), so that a peer
 // cannot make us send tiny segments; but a segment is never larger than the path carries.
+// It is called rarely, and would be large where it is called.
+//
+//go:noinline
 func (c *Conn) setMSS() {
 	c.smss = uint16(max(min(max(int(c.askedMSS())-c.stampLen(), minMSS), c.optionRoom()), 1))
 }
