@@ -48,10 +48,11 @@ func TestTraceroute(t *testing.T) {
 					return h
 				}
 				client, server := host(near, x.client, x.near), host(far, x.server, x.far)
-				router, err := stack.New(stack.Config{Forwarding: true})
+				router, err := stack.New(stack.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
+				router.SetForwarding(true)
 				for segment, addr := range map[*sim.Segment]string{near: x.near, far: x.far} {
 					if err := router.Attach(segment.Port(), stack.Interface{Addrs: prefix(addr)}); err != nil {
 						t.Fatal(err)
