@@ -30,8 +30,14 @@ func (c *core) drop(reason drop.Reason) { c.drops.Add(reason) }
 func (c *core) flush() { c.ip.Flush() }
 
 // severed says whether sockets on a are without a network for good. The wildcard is no loopback address.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func (c *core) severed(a netip.Addr) bool { return c.ip.Lost() && !a.IsLoopback() }
 
+// forget is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func (c *core) forget(what interface{ closeForgotten() }) {
 	if !c.ended.Load() { // else Close has ended it
 		c.forgotten.push(what)

@@ -35,9 +35,9 @@ func openError(name string, err error) error {
 		advice = "the name belongs to an interface of another kind, or one with another choice of a single or several queues"
 	}
 	if advice == "" {
-		return fmt.Errorf("tap: open %s: %w", name, err)
+		return errorf("tap: open %s: %w", name, err)
 	}
-	return fmt.Errorf("tap: open %s: %w: %s", name, err, advice)
+	return errorf("tap: open %s: %w: %s", name, err, advice)
 }
 
 // makeNode is the command that makes the device node.

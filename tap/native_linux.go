@@ -1,7 +1,6 @@
 package tap
 
 import (
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -230,13 +229,13 @@ func (q *native) failure(err error) error {
 	switch err {
 	case unix.EBADF, unix.EBADFD, unix.EFAULT, unix.ENODEV, unix.ENXIO:
 		// EBADFD and EFAULT are the driver's answers once the interface is deleted.
-		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
+		return errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
 	if _, ok := err.(syscall.Errno); !ok {
 		// The poller's error for a descriptor with nothing to wait for any more: the interface is deleted too.
-		return fmt.Errorf("tap: interface %s: %w: %w (%w)", q.info.Name, link.ErrGone, unix.EBADFD, err)
+		return errorf("tap: interface %s: %w: %w (%w)", q.info.Name, link.ErrGone, unix.EBADFD, err)
 	}
-	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)
+	return errorf("tap: interface %s: %w", q.info.Name, err)
 }
 
 // Close closes the queue, as link.Device says. It waits for a Read and a Write that it interrupts.

@@ -186,7 +186,7 @@ func pollable(fd int, name string) (*os.File, error) {
 	file := os.NewFile(uintptr(fd), tunPath)
 	if err := file.SetDeadline(time.Time{}); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("tap: %s: the system cannot poll it: %w", name, err)
+		return nil, errorf("tap: %s: the system cannot poll it: %w", name, err)
 	}
 	return file, nil
 }
@@ -239,7 +239,7 @@ func addAddrs(name string, addrs []netip.Prefix) error {
 		}
 		err := addAddr(index, a)
 		if err != nil && a.Addr().Is6() && !KernelIPv6() {
-			return fmt.Errorf("tap: %s: add address %v: IPv6 is switched off in this network namespace "+
+			return errorf("tap: %s: add address %v: IPv6 is switched off in this network namespace "+
 				"(sysctl net.ipv6.conf.all.disable_ipv6): %w", name, a, err)
 		}
 		if err != nil {
@@ -255,7 +255,7 @@ func addAddrs(name string, addrs []netip.Prefix) error {
 // configError says which step of the configuration failed.
 func configError(name, step string, err error) error {
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-		return openError(name, fmt.Errorf("%s: %w", step, err))
+		return openError(name, errorf("%s: %w", step, err))
 	}
-	return fmt.Errorf("tap: %s: %s: %w", name, step, err)
+	return errorf("tap: %s: %s: %w", name, step, err)
 }

@@ -4,7 +4,6 @@ package tap
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -34,7 +33,7 @@ type portable struct {
 // openWater opens the portable backend. Existed means that the interface was there before.
 func openWater(cfg *Config, existed bool) (*Device, error) {
 	if cfg.Queues > 1 {
-		return nil, fmt.Errorf("tap: %d queues: %w by the portable backend", cfg.Queues, errors.ErrUnsupported)
+		return nil, errorf("tap: %d queues: %w by the portable backend", cfg.Queues, errors.ErrUnsupported)
 	}
 	ifc, mtu, err := openSystem(cfg, existed)
 	if err != nil {
@@ -132,9 +131,9 @@ func (q *portable) failure(err error) error {
 		return link.ErrClosed
 	case isGone(err) || !hasErrno:
 		// An error without an errno is the poller's, which has nothing to wait for any more.
-		return fmt.Errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
+		return errorf("tap: interface %s: %w: %w", q.info.Name, link.ErrGone, err)
 	}
-	return fmt.Errorf("tap: interface %s: %w", q.info.Name, err)
+	return errorf("tap: interface %s: %w", q.info.Name, err)
 }
 
 // Close closes the queue, as link.Device says.

@@ -2,7 +2,6 @@ package tap
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -52,7 +51,7 @@ func adopt(ifc *water.Interface) error {
 	file, ok := ifc.ReadWriteCloser.(*os.File)
 	if !ok {
 		ifc.Close()
-		return fmt.Errorf("water: unexpected %T: %w", ifc.ReadWriteCloser, errors.ErrUnsupported)
+		return errorf("water: unexpected %T: %w", ifc.ReadWriteCloser, errors.ErrUnsupported)
 	}
 	err := file.SetDeadline(time.Time{})
 	if err == nil {

@@ -111,18 +111,18 @@ func Open(cfg Config) (*Device, error) {
 // complete checks cfg and fills in the defaults that do not depend on the system.
 func (cfg *Config) complete() error {
 	if cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxMTU) {
-		return fmt.Errorf("tap: MTU %d is not within %d to %d: %w", cfg.MTU, minMTU, maxMTU, errInvalid)
+		return errorf("tap: MTU %d is not within %d to %d: %w", cfg.MTU, minMTU, maxMTU, errInvalid)
 	}
 	if cfg.Queues < 0 || cfg.QueueLen < 0 {
-		return fmt.Errorf("tap: negative number of queues or queue length: %w", errInvalid)
+		return errorf("tap: negative number of queues or queue length: %w", errInvalid)
 	}
 	for _, p := range cfg.PeerAddrs {
 		if !p.IsValid() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
-			return fmt.Errorf("tap: %v is not an address with its subnet's length: %w", p, errInvalid)
+			return errorf("tap: %v is not an address with its subnet's length: %w", p, errInvalid)
 		}
 	}
 	if cfg.MAC[0]&1 != 0 {
-		return fmt.Errorf("tap: % x is a group address, no interface can have it: %w", cfg.MAC, errInvalid)
+		return errorf("tap: % x is a group address, no interface can have it: %w", cfg.MAC, errInvalid)
 	}
 	if err := checkName(cfg.Name); err != nil {
 		return err
@@ -216,7 +216,12 @@ func checkName(name string) error {
 		bad = bad || c <= ' ' && nameLimited || c == 0 || c == '/' || c == ':' || c == 0x7f
 	}
 	if bad {
-		return fmt.Errorf("tap: %q cannot be the name of an interface: %w", name, errInvalid)
+		return errorf("tap: %q cannot be the name of an interface: %w", name, errInvalid)
 	}
 	return nil
 }
+
+// errorf is fmt.Errorf, which the compiler would copy to each place where it is called.
+//
+//go:noinline
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

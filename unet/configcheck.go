@@ -2,7 +2,6 @@ package unet
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -22,13 +21,13 @@ func (cfg *Config) check() error {
 	case cfg.Device == "" && cfg.MAC != (link.MAC{}):
 		return errors.New("unet: Config.MAC without Device: a Link has an address of its own")
 	case cfg.MAC[0]&1 != 0:
-		return fmt.Errorf("unet: Config.MAC is %v, the address of a group, which no host can have", cfg.MAC)
+		return errorf("unet: Config.MAC is %v, the address of a group, which no host can have", cfg.MAC)
 	case cfg.Announce > stack.AnnounceNever:
-		return fmt.Errorf("unet: Config.Announce is %d, which means nothing", cfg.Announce)
+		return errorf("unet: Config.Announce is %d, which means nothing", cfg.Announce)
 	case cfg.Device == "" && cfg.Link == nil && (len(cfg.Addrs) > 0 || len(cfg.Routes) > 0 || cfg.Gateway.IsValid() || cfg.Gateway6.IsValid()):
 		return errors.New("unet: Config has addresses or routes, but neither Device nor Link")
 	case cfg.MTU < 0 || cfg.MTU > 65535:
-		return fmt.Errorf("unet: Config.MTU is %d, outside of 0 to 65535", cfg.MTU)
+		return errorf("unet: Config.MTU is %d, outside of 0 to 65535", cfg.MTU)
 	}
 	for _, s := range cfg.DNS {
 		if !s.Addr().IsValid() {
@@ -58,16 +57,16 @@ func (cfg *Config) checkAddrs() error {
 	for _, p := range cfg.Addrs {
 		switch a := p.Addr(); {
 		case !p.IsValid() || !isStation(a) || a == limitedBroadcast:
-			return fmt.Errorf("unet: Config.Addrs has %v, which no host can have: %w", p, syscall.EINVAL)
+			return errorf("unet: Config.Addrs has %v, which no host can have: %w", p, syscall.EINVAL)
 		case own[a]:
-			return fmt.Errorf("unet: Config.Addrs has %v twice: %w", a, syscall.EADDRINUSE)
+			return errorf("unet: Config.Addrs has %v twice: %w", a, syscall.EADDRINUSE)
 		default:
 			own[a] = true
 		}
 	}
 	for _, p := range cfg.PeerAddrs {
 		if own[p.Addr()] {
-			return fmt.Errorf("unet: Config.PeerAddrs has %v, which is the host's own: %w", p.Addr(), syscall.EADDRINUSE)
+			return errorf("unet: Config.PeerAddrs has %v, which is the host's own: %w", p.Addr(), syscall.EADDRINUSE)
 		}
 	}
 	for i, gw := range cfg.gateways() {
@@ -75,7 +74,7 @@ func (cfg *Config) checkAddrs() error {
 		switch {
 		case !gw.IsValid():
 		case !isStation(gw) || own[gw]:
-			return fmt.Errorf("unet: Config.%s is %v, which is no other host's address", field, gw)
+			return errorf("unet: Config.%s is %v, which is no other host's address", field, gw)
 		case i == 1 && (!gw.Is6() || cfg.Gateway.Is6()):
 			return errors.New("unet: Config.Gateway6 wants an address of IPv6, and one of IPv4 in Config.Gateway, if any")
 		}

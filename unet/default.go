@@ -62,7 +62,7 @@ func Default() (*Host, error) {
 	}
 	if err != nil {
 		if set := variablesSet(os.Getenv); set != "" {
-			err = fmt.Errorf("%w (from %s)", err, set)
+			err = errorf("%w (from %s)", err, set)
 		}
 		return nil, err
 	}
@@ -228,8 +228,11 @@ func firstWithin(peers, addrs []netip.Prefix, family func(netip.Addr) bool) neti
 	return netip.Addr{}
 }
 
+// badVariable is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func badVariable(name, value, want string) error {
-	return fmt.Errorf("unet: %s=%q: want %s", name, value, want)
+	return errorf("unet: %s=%q: want %s", name, value, want)
 }
 
 func parsePrefixes(name, list string) ([]netip.Prefix, error) {

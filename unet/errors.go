@@ -3,6 +3,7 @@ package unet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -75,3 +76,8 @@ func opAddr[T any, P interface {
 	}
 	return a
 }
+
+// errorf is fmt.Errorf, which the compiler would copy to each place where it is called.
+//
+//go:noinline
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

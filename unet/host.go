@@ -2,7 +2,6 @@ package unet
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"reflect"
@@ -103,7 +102,7 @@ func Open(cfg Config) (*Host, error) {
 			Portable: cfg.Portable, NoOffload: cfg.NoOffload, MAC: cfg.MAC, Addr: firstAddr(cfg.Addrs),
 			NoIOUring: cfg.NoIOUring, NoSteering: cfg.NoSteering})
 		if err != nil {
-			return nil, fmt.Errorf("unet: %w", err) // tap says which device
+			return nil, errorf("unet: %w", err) // tap says which device
 		}
 		cfg.logMAC(d.Info(), d.MACSource())
 		dev = d
@@ -168,7 +167,7 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 		if dev != nil {
 			_ = dev.Close()
 		}
-		return nil, fmt.Errorf("unet: %w", err)
+		return nil, errorf("unet: %w", err)
 	}
 	if dev == nil {
 		return s, nil
@@ -176,7 +175,7 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	if err := s.Attach(dev, stack.Interface{Addrs: cfg.Addrs, MTU: cfg.MTU, Announce: cfg.Announce}); err != nil {
 		_ = s.Close()
 		_ = dev.Close()
-		return nil, fmt.Errorf("unet: attach %s: %w", dev.Info().Name, err)
+		return nil, errorf("unet: attach %s: %w", dev.Info().Name, err)
 	}
 	routes := slices.Clone(cfg.Routes)
 	for _, gw := range cfg.gateways() {
@@ -188,7 +187,7 @@ func attach(cfg Config, dev link.Device) (*stack.Host, error) {
 	for _, r := range routes {
 		if err := s.AddRoutes(r); err != nil {
 			_ = s.Close()
-			return nil, fmt.Errorf("unet: route %s: %w", routeText(r), err)
+			return nil, errorf("unet: route %s: %w", routeText(r), err)
 		}
 	}
 	return s, nil
@@ -277,6 +276,9 @@ func (h *Host) Addrs() []netip.Prefix { return h.stack.Addrs() }
 func (h *Host) Stack() *stack.Host { return h.stack }
 
 // hostOrDefault returns h, or the default host where it is nil.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func hostOrDefault(h *Host) (*Host, error) {
 	if h != nil {
 		return h, nil

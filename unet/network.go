@@ -75,6 +75,9 @@ type endpoint struct {
 }
 
 // endpointOf returns the fields of an address. A nil pointer is the wildcard with port zero, as in package net.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func endpointOf(a net.Addr) (endpoint, bool) {
 	switch a := a.(type) {
 	case *net.TCPAddr:

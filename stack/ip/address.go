@@ -72,6 +72,9 @@ type address struct {
 }
 
 // newAddress returns the record of an address on the interface of that name, which stays as it is for ever.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func newAddress(p netip.Prefix, iface string) address {
 	return address{addr: scoped(p.Addr(), iface), prefix: p}
 }

@@ -51,6 +51,9 @@ func interfaceID(info *link.Info) (id [8]byte) {
 }
 
 // solicitedNode returns the group in which the owner of an address hears questions for it (RFC 4291 2.7.1), without a zone.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func solicitedNode(a netip.Addr) netip.Addr {
 	b := a.As16()
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})

@@ -49,6 +49,9 @@ func (c *core) Addrs() (addrs []netip.Prefix) {
 }
 
 // IsLocal says whether a is an address of this host.
+// It is called in many places, none of them hot, and is not copied to them.
+//
+//go:noinline
 func (c *core) IsLocal(a netip.Addr) bool {
 	return a.IsLoopback() || c.topology.Load().class(a) == own
 }
