@@ -8,7 +8,6 @@ package tap
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync"
 
@@ -220,8 +219,3 @@ func checkName(name string) error {
 	}
 	return nil
 }
-
-// errorf is fmt.Errorf, which the compiler would copy to each place where it is called.
-//
-//go:noinline
-func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
