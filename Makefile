@@ -2,7 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 60s
-TIMEOUT  ?= 10m
+TIMEOUT  ?= 15m
 ARGS     ?=
 
 # Applications on unet, in a module of their own.
