@@ -237,6 +237,11 @@ func ipConnBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, _ = c.Write(nil) // finds the neighbour: few packets would be kept meanwhile
+	time.Sleep(time.Second)
+	if _, _, err := l.ReadFromIP(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
 	for range 100 {
 		_, _ = c.Write(make([]byte, 1000))
 	}
